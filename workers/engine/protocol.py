@@ -1,0 +1,126 @@
+"""The border between the engine and everything else. Free of torch, Django and Celery.
+
+The engine is handed `Work`: read-only files and typed settings. It reports through `Progress`
+and obeys the command that each beat returns. It never sees tenants, credentials, fencing tokens or a
+network; whoever runs it (a child process on a worker, or a test with an in-memory double) supplies those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from workers.engine.specs import EvaluateSpec, FineTuneSpec
+
+
+class Command(StrEnum):
+    """What the outside wants; the answer to every beat."""
+
+    GO = "go"
+    SNAPSHOT = "snapshot"  # write a snapshot now, then go on
+    PAUSE = "pause"  # write a snapshot and stop; the member's result is `paused`
+    CANCEL = "cancel"  # stop without a snapshot; the member's result is `cancelled`
+
+
+class Outcome(StrEnum):
+    SUCCEEDED = "succeeded"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class FailureKind(StrEnum):
+    """Whose failure it was; decides retry and charge."""
+
+    CUSTOMER = "customer"  # bad data or settings: never retried
+    PLATFORM = "platform"  # crash, out of memory, lost worker: retried from the last snapshot
+
+
+@dataclass(frozen=True)
+class Handle:
+    """A read-only local file or folder. `sha256` is that of the file, or of the folder's manifest."""
+
+    path: Path
+    media_type: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """How numbers are computed: `dtype` ("float32", "bfloat16"), `threads`, `device` ("cpu", "cuda:0")."""
+
+    dtype: str = "float32"
+    threads: int = 1
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One fine-tune of a pass. `resume` is a snapshot folder made by an earlier attempt."""
+
+    key: str
+    spec: FineTuneSpec
+    data: Handle
+    validation: Handle | None = None
+    resume: Handle | None = None
+    adapter: Handle | None = None  # start from an earlier adapter (PEFT folder) instead of a fresh one
+
+
+@dataclass(frozen=True)
+class Work:
+    base: Handle
+    members: tuple[Member, ...]
+    scratch: Path
+    numerics: Numerics = Numerics()
+
+
+@dataclass(frozen=True)
+class EvaluateWork:
+    base: Handle
+    key: str
+    spec: EvaluateSpec
+    data: Handle
+    scratch: Path
+    adapter: Handle | None = None
+    numerics: Numerics = Numerics()
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one member ended. `artifact` is a Hugging Face or PEFT folder; `metrics` are its final figures."""
+
+    key: str
+    outcome: Outcome
+    artifact: Handle | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    failure: FailureKind | None = None
+    error: str | None = None
+
+
+class Progress(Protocol):
+    """The engine's only voice. Every call may block for as long as the other side needs."""
+
+    def beat(
+        self, key: str, step: int, of: int, cursor: Mapping[str, int], metrics: Mapping[str, float]
+    ) -> Command:
+        """Report step `step` of `of`. `cursor` (epoch, example) only ever grows. Returns what to do next."""
+
+    def used(
+        self, key: str, seq: int, start: int, stop: int, tokens: int, device_s: float, flops: float
+    ) -> None:
+        """Report work: loss and context tokens of steps (start, stop], by a growing `seq`."""
+
+    def event(self, key: str, level: str, message: str, data: Mapping[str, Any]) -> None:
+        """Say something a person should read ("info", "warn", "error")."""
+
+    def snapshot(self, key: str, step: int, folder: Path) -> Handle:
+        """Hand over a finished snapshot folder; returns when it is durable. The folder may then be deleted."""
+
+    def checkpoint(self, key: str, step: int, folder: Path, metrics: Mapping[str, float]) -> Handle:
+        """Hand over a usable model of an epoch's end (PEFT or Hugging Face folder); as durable as a snapshot."""
+
+    def joining(self) -> Sequence[Member]:
+        """Members that wish to join the running pass (cohorts); usually none."""
