@@ -66,7 +66,9 @@ class Member:
     data: Handle
     validation: Handle | None = None
     resume: Handle | None = None
-    adapter: Handle | None = None  # start from an earlier adapter (PEFT folder) instead of a fresh one
+    adapter: Handle | None = (
+        None  # start from an earlier adapter (PEFT folder) instead of a fresh one
+    )
 
 
 @dataclass(frozen=True)
