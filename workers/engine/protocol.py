@@ -1,8 +1,10 @@
 """The border between the engine and everything else. Free of torch, Django and Celery.
 
 The engine is handed `Work`: read-only files and typed settings. It reports through `Progress`
-and obeys the command that each beat returns. It never sees tenants, credentials, fencing tokens or a
-network; whoever runs it (a child process on a worker, or a test with an in-memory double) supplies those.
+and obeys the command that each beat returns. It never sees tenants, credentials, fencing tokens or
+a network; whoever runs it (a child process on a worker, or a test with an in-memory double)
+supplies
+those.
 """
 
 from __future__ import annotations
@@ -50,7 +52,9 @@ class Handle:
 
 @dataclass(frozen=True)
 class Numerics:
-    """How numbers are computed: `dtype` ("float32", "bfloat16"), `threads`, `device` ("cpu", "cuda:0")."""
+    """How numbers are computed: `dtype` ("float32", "bfloat16"), `threads`, `device` ("cpu",
+    "cuda:0").
+    """
 
     dtype: str = "float32"
     threads: int = 1
@@ -66,7 +70,9 @@ class Member:
     data: Handle
     validation: Handle | None = None
     resume: Handle | None = None
-    adapter: Handle | None = None  # start from an earlier adapter (PEFT folder) instead of a fresh one
+    adapter: Handle | None = (
+        None  # start from an earlier adapter (PEFT folder) instead of a fresh one
+    )
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,9 @@ class EvaluateWork:
 
 @dataclass(frozen=True)
 class Result:
-    """How one member ended. `artifact` is a Hugging Face or PEFT folder; `metrics` are its final figures."""
+    """How one member ended. `artifact` is a Hugging Face or PEFT folder; `metrics` are its final
+    figures.
+    """
 
     key: str
     outcome: Outcome
@@ -106,7 +114,10 @@ class Progress(Protocol):
     def beat(
         self, key: str, step: int, of: int, cursor: Mapping[str, int], metrics: Mapping[str, float]
     ) -> Command:
-        """Report step `step` of `of`. `cursor` (epoch, example) only ever grows. Returns what to do next."""
+        """Report step `step` of `of`. `cursor` (epoch, example) only ever grows.
+
+        Returns what to do next.
+        """
 
     def used(
         self, key: str, seq: int, start: int, stop: int, tokens: int, device_s: float, flops: float
@@ -117,10 +128,15 @@ class Progress(Protocol):
         """Say something a person should read ("info", "warn", "error")."""
 
     def snapshot(self, key: str, step: int, folder: Path) -> Handle:
-        """Hand over a finished snapshot folder; returns when it is durable. The folder may then be deleted."""
+        """Hand over a finished snapshot folder; returns when it is durable.
+
+        The folder may then be deleted.
+        """
 
     def checkpoint(self, key: str, step: int, folder: Path, metrics: Mapping[str, float]) -> Handle:
-        """Hand over a usable model of an epoch's end (PEFT or Hugging Face folder); as durable as a snapshot."""
+        """Hand over a usable model of an epoch's end (PEFT or Hugging Face folder); as durable as a
+        snapshot.
+        """
 
     def joining(self) -> Sequence[Member]:
         """Members that wish to join the running pass (cohorts); usually none."""

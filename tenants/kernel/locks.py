@@ -1,0 +1,26 @@
+"""The permanent registry of advisory-lock numbers. Transaction-scoped only; a number is never
+reused.
+
+https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from django.db import connections
+
+from tenants.kernel.scope import required_scope
+
+
+class AdvisoryLock(IntEnum):
+    RELAY = 1001  # one relay drains the outbox at a time
+    SCHEDULER = 1002  # one reaper sweeps at a time
+    RECONCILER = 1003  # one reconciler counts replicas at a time
+
+
+def try_advisory_lock(lock: AdvisoryLock) -> bool:
+    """Take `lock` until the scope's transaction ends; False where another transaction holds it."""
+    with connections[required_scope().alias].cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [int(lock)])
+        return bool(cursor.fetchone()[0])
