@@ -17,7 +17,7 @@ from tenants.kernel.errors import BreakwaterError
 
 
 class Command(BaseCommand):
-    help = "Two organisations fine-tune on real data at the same time, call their models, see the cost."
+    help = "Two organisations fine-tune on real data at once, call their models, see the cost."
 
     def handle(self, *args: Any, **options: Any) -> None:
         del args, options
