@@ -113,11 +113,12 @@ def test_usage_of_another_tenant_than_the_one_in_scope_is_refused() -> None:
 def test_nobody_changes_or_deletes_what_was_counted(statement: str, table: str, alias: str) -> None:
     tenant_id = tenant_make()
     record(tenant_id, usage("k"))
-    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(using=alias):
-        with connections[alias].cursor() as cursor:
-            # the owner is subject to the policies too: it acts as this tenant
-            cursor.execute("SELECT set_config('app.tenant', %s, true)", [tenant_id])
+    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+        # the owner is subject to the policies too: it acts as this tenant
+        cursor.execute("SELECT set_config('app.tenant', %s, true)", [tenant_id])
+        with pytest.raises(DatabaseError, match="append-only"):
             cursor.execute(statement.format(table))
+        transaction.set_rollback(True, using=alias)
 
 
 keys = st.sampled_from([f"k{n}" for n in range(8)])
