@@ -69,6 +69,7 @@ class Replica(models.Model):
     secret = models.CharField(max_length=80, default="", blank=True)  # gateway → replica
     state = models.CharField(max_length=16, choices=State, default=State.STARTING)
     adapters = models.JSONField(default=list)  # version ids that are loaded
+    active = models.PositiveIntegerField(default=0)  # sequences being generated now
     started_at = models.DateTimeField(db_default=Now())
     heartbeat_at = models.DateTimeField(db_default=Now())
     stopped_at = models.DateTimeField(null=True)
