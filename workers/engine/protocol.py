@@ -43,7 +43,8 @@ class FailureKind(StrEnum):
 
 @dataclass(frozen=True)
 class Handle:
-    """A read-only local file or folder. `sha256` is that of the file, or of the folder's manifest."""
+    """A read-only local file or folder. `sha256` is that of the file, or of the folder's manifest.
+    """
 
     path: Path
     media_type: str
