@@ -46,7 +46,7 @@ def replicas_wanted(demand: Demand, *, running: int) -> int:
 
 
 def plan(demand: Demand, *, jobs: Sequence[str]) -> Plan:
-    """Compare what is wanted with the serve jobs under way, oldest first; the newest leave first."""
+    """Compare what is wanted with the serve jobs under way, oldest first; the newest leave."""
     wanted = replicas_wanted(demand, running=len(jobs))
     if wanted >= len(jobs):
         return Plan(start=wanted - len(jobs))

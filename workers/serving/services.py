@@ -21,9 +21,8 @@ from workers.serving.events import (
     DeploymentSlept,
     DeploymentWoken,
 )
-from workers.serving.models import Deployment
+from workers.serving.models import SLEEP_AFTER_S, Deployment
 
-SLEEP_AFTER_S = 900
 LONGEST_SLEEP_AFTER_S = 7 * 24 * 3600
 MOST_REPLICAS = 16
 
