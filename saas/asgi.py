@@ -1,7 +1,8 @@
-"""The web process: Django, with the serving gateway in front of it for the paths that call models."""
+"""The web process: Django, with the serving gateway in front for the paths that call models."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "saas.settings")
@@ -10,21 +11,24 @@ from django.core.asgi import get_asgi_application
 
 django = get_asgi_application()
 
-from workers.serving.gateway.app import PATHS, Gateway
-from workers.serving.gateway.http import Receive, Scope, Send
+# The gateway knows models, which need the app registry that the lines above have set up.
+from workers.serving.gateway.app import PATHS, Gateway  # noqa: E402
+from workers.serving.gateway.http import Receive, Scope, Send  # noqa: E402
 
 
 class Web:
-    """Sends each request to the gateway or to Django; opens and closes the gateway with the server."""
+    """Sends each request to the gateway or to Django; the gateway lives as long as the server."""
 
     def __init__(self) -> None:
         self._gateway: Gateway | None = None
+        self._opening = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http" and scope["path"] in PATHS:
-            await (await self._opened())(scope, receive, send)
+            gateway = await self._opened()
+            await gateway(scope, receive, send)
         else:
             await django(scope, receive, send)  # type: ignore[arg-type]
 
@@ -37,11 +41,13 @@ class Web:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _opened(self) -> Gateway:
-        """The gateway; servers without lifespan events open it with the first request."""
-        if self._gateway is None:
-            self._gateway = Gateway()
-            await self._gateway.open()
-        return self._gateway
+        """The gateway; under a server without lifespan events the first request opens it."""
+        async with self._opening:
+            if self._gateway is None:
+                gateway = Gateway()
+                await gateway.open()
+                self._gateway = gateway
+            return self._gateway
 
 
 application = Web()
