@@ -154,9 +154,7 @@ def verdict(
         Standing(
             limit=limit,
             level=level,
-            wait_s=0.0
-            if allowed
-            else max(0.0, (min(cost, limit.capacity) - level) / limit.rate),
+            wait_s=0.0 if allowed else max(0.0, (min(cost, limit.capacity) - level) / limit.rate),
         )
         for limit, level, cost in zip(limits, levels, costs, strict=True)
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Sum
+from django.db.models import Q, Sum
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import TruncDay, TruncHour, TruncMinute
 
@@ -71,18 +71,22 @@ KINDS: dict[str, UsageKind] = {
 COST_GROUPS = ("project_id", "user_id", "line_item", "api_key_id", "api_source")
 _STORED = {"user_id", "api_key_id", "model", "batch"}  # what our events carry; the rest is null
 _TRUNCATE: dict[str, Callable[..., Any]] = {"1m": TruncMinute, "1h": TruncHour, "1d": TruncDay}
-_QUANTITY_UNITS = {"token": "tokens", "GB-hour": "gibibyte_hours", "hour": "duration_hours"}
+_QUANTITY_UNITS = {"token": "tokens", "hour": "duration_hours", "slot-second": "duration_seconds"}
 
 
 @dataclass(frozen=True)
 class UsageQuery:
-    """What a usage or costs page was asked for. `filters`: dimension → accepted values."""
+    """What a usage or costs page was asked for.
+
+    `filters`: dimension → accepted values (none: all). `batch` keeps batch work, or all else.
+    """
 
     start_time: int
     end_time: int | None = None
     bucket_width: str = "1d"
     group_by: Sequence[str] = ()
     filters: Mapping[str, Sequence[str]] | None = None
+    batch: bool | None = None
     limit: int | None = None
     page: str | None = None
 
@@ -160,10 +164,13 @@ def _rows(page: BucketPage, query: UsageQuery, meters: set[str]) -> list[_Row]:
     """Sums by bucket, meter, endpoint and group."""
     if not page.buckets:
         return []
-    filters = dict(query.filters or {})
-    if any(values and name not in _STORED for name, values in filters.items()):
+    filters = {name: values for name, values in (query.filters or {}).items() if values}
+    if not filters.keys() <= _STORED:
         return []  # no event carries a project: none matches
     events = usage_events(since=page.since, until=page.until, where=filters)
+    if query.batch is not None:
+        batches = Q(dimensions__contains={"batch": "true"})
+        events = events.filter(batches if query.batch else ~batches)
     names = {f"by_{n}": KeyTextTransform(n, "dimensions") for n in query.group_by if n in _STORED}
     if "line_item" in query.group_by:
         names["by_model"] = KeyTextTransform("model", "dimensions")

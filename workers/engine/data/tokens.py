@@ -35,7 +35,7 @@ class Tokenizer:
         path = folder / "tokenizer.json"
         try:
             core = tokenizers.Tokenizer.from_file(str(path))
-        except Exception as error:  # noqa: BLE001  (the library raises bare Exception)
+        except Exception as error:
             raise ModelError(
                 f"{folder.name}/tokenizer.json cannot be read ({error}); a model folder needs the fast "
                 "tokenizer's file."
