@@ -30,7 +30,6 @@ from tenants.accounts.services import api_key_touch
 from tenants.kernel.errors import BreakwaterError, PermissionDenied, Unauthenticated
 from tenants.kernel.scope import current_alias, current_scope, system_scope, tenant_scope
 
-
 PUBLIC = frozenset({"/v1/sign_up"})  # there is no tenant yet; a key sent along means nothing
 
 
