@@ -20,7 +20,6 @@ Cell = Callable[[Any], Any]
 NONE = "–"
 
 
-
 def column(source: str | Cell, label: Word, *, order: str | None = None) -> Cell:
     """A cell that shows `source`, a dotted attribute or a function of the row, as it is."""
     read = attrgetter(source) if isinstance(source, str) else source
@@ -104,14 +103,10 @@ def as_number(value: float | Decimal) -> str:
 
 def as_size(value: int) -> str:
     """Bytes in powers of 1000 (IEC 80000-13)."""
-    amount = float(value)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000:
-            break
-        amount /= 1000
-    else:
-        unit = "TB"
-    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+    if value < 1000:
+        return f"{value} B"
+    power = min(4, (len(str(value)) - 1) // 3)
+    return f"{value / 1000**power:.1f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"
 
 
 def as_duration(seconds: float | None) -> str:

@@ -21,18 +21,23 @@ from unfold.admin import ModelAdmin
 from saas.console.columns import Cell
 from saas.console.words import Word
 from tenants.accounts.actors import Actor
-from tenants.kernel.errors import BreakwaterError, NotFound, PermissionDenied
+from tenants.kernel.errors import BreakwaterError, NotFound, PermissionDenied, Unauthenticated
 from tenants.kernel.scope import atomic
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Who acts, as the scope middleware found it. Raises Unauthenticated where nobody does."""
+    actor: Actor | None = getattr(request, "actor", None)
+    if actor is None:
+        raise Unauthenticated("sign in first")
+    return actor
 
 
 def allowed(request: HttpRequest, permission: str) -> bool:
     """Whether the request's actor may do `permission`; False where nobody is signed in."""
-    actor: Actor | None = getattr(request, "actor", None)
-    if actor is None:
-        return False
     try:
-        actor.require(permission)
-    except PermissionDenied:
+        actor_of(request).require(permission)
+    except (PermissionDenied, Unauthenticated):
         return False
     return True
 
@@ -75,14 +80,14 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
     title: ClassVar[Word]
     intro: ClassVar[Word] = ""
     empty: ClassVar[Word] = ""
-    details: ClassVar[Sequence[Cell]] = ()
+    details: Sequence[Cell] = ()
     acts: ClassVar[Sequence[Act]] = ()
     detail_template: ClassVar[str] = "console/detail.html"
     list_before_template = "console/list_before.html"
     list_tools: ClassVar[str] = ""
 
     actions = None
-    ordering = ("-id",)
+    ordering: Sequence[str] = ("-id",)
     list_per_page = 50
     show_full_result_count = False
 
@@ -118,7 +123,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         context = {
             "title": self.title,
             "crumbs": [{"title": self.title}],
@@ -139,7 +144,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
     ) -> HttpResponse:
         del form_url
         row = self._row(request, object_id)
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         context = {
             **self.admin_site.each_context(request),
             "title": self.heading(row),
@@ -165,7 +170,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
         act = next((act for act in self.acts if act.name == name), None)
         if act is None:
             raise Http404
-        request.actor.require(act.permission)  # type: ignore[attr-defined]
+        actor_of(request).require(act.permission)
         answer = perform(request, lambda: act.run(request, str(row.pk)), done=act.done)
         if isinstance(answer, HttpResponse):
             return answer

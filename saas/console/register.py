@@ -23,6 +23,8 @@ from workers.assets.models import BaseModel, File, ModelVersion
 from workers.jobs.models import Job
 from workers.serving.models import Deployment
 
+__all__ = ["console"]
+
 console.register(File, FileAdmin)
 console.register(Job, JobAdmin)
 console.register(ModelVersion, ModelVersionAdmin)

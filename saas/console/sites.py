@@ -39,7 +39,7 @@ class BreakwaterSite(UnfoldAdminSite):  # type: ignore[misc]
     def admin_view(self, view: View, cacheable: bool = False) -> View:  # noqa: FBT001, FBT002
         @wraps(view)
         def with_our_errors(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            request.current_app = self.name  # type: ignore[attr-defined]
+            request.current_app = self.name
             try:
                 return view(request, *args, **kwargs)
             except NotFound as error:
@@ -86,7 +86,7 @@ class BreakwaterSite(UnfoldAdminSite):  # type: ignore[misc]
         self, request: HttpRequest, template: str, *, title: Word, **context: Any
     ) -> TemplateResponse:
         """Render a page of our own inside the site's frame."""
-        request.current_app = self.name  # type: ignore[attr-defined]
+        request.current_app = self.name
         crumbs = context.pop("crumbs", [{"title": title}])
         frame = {**self.each_context(request), "title": title, "crumbs": crumbs}
         return TemplateResponse(request, template, {**frame, **context})

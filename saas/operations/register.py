@@ -20,6 +20,8 @@ from workers.assets.models import BaseModel
 from workers.jobs.models import Attempt, Job, Worker
 from workers.serving.models import Replica
 
+__all__ = ["operations"]
+
 operations.register(Job, JobAdmin)
 operations.register(Attempt, AttemptAdmin)
 operations.register(Worker, WorkerAdmin)

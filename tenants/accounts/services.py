@@ -27,7 +27,6 @@ from tenants.kernel.ids import new_id
 from tenants.kernel.outbox import emit
 from tenants.kernel.scope import system_scope
 
-
 PASSING_KEY_LIFE = dt.timedelta(minutes=15)
 
 

@@ -9,13 +9,13 @@ from django.utils.translation import gettext_lazy as _
 
 from saas.console import columns as show
 from saas.console.filters import choice_filter
-from saas.console.readonly import Act, ReadOnlyAdmin
+from saas.console.readonly import Act, ReadOnlyAdmin, actor_of
 from saas.console.words import DEPLOYMENT_STATES
 from workers.serving.services import deployment_delete
 
 
 def _delete(request: HttpRequest, deployment_id: str) -> Any:
-    return deployment_delete(actor=request.actor, deployment_id=deployment_id)  # type: ignore[attr-defined]
+    return deployment_delete(actor=actor_of(request), deployment_id=deployment_id)
 
 
 _state = show.badge("state", _("State"), DEPLOYMENT_STATES)

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from saas.console import columns as show
 from saas.console.filters import choice_filter
-from saas.console.readonly import Act, ReadOnlyAdmin, Section
+from saas.console.readonly import Act, ReadOnlyAdmin, Section, actor_of
 from saas.console.words import DATASET_STATES, FILE_STATES
 from workers.assets.models import Dataset, File
 from workers.assets.services import file_delete
@@ -21,7 +21,7 @@ _status = show.badge("status", _("State"), FILE_STATES)
 
 
 def _delete(request: HttpRequest, file_id: str) -> None:
-    file_delete(actor=request.actor, file_id=file_id)  # type: ignore[attr-defined]
+    file_delete(actor=actor_of(request), file_id=file_id)
 
 
 class FileAdmin(ReadOnlyAdmin):

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from saas.console import columns as show
 from saas.console.filters import choice_filter
 from saas.console.pages.live import live_state
-from saas.console.readonly import Act, ReadOnlyAdmin, Section
+from saas.console.readonly import Act, ReadOnlyAdmin, Section, actor_of
 from saas.console.words import JOB_KINDS, JOB_STATES, OUTCOMES
 from workers.jobs.models import Attempt, Checkpoint, Job
 from workers.jobs.services import job_cancel, job_pause, job_resume
@@ -21,7 +21,7 @@ from workers.jobs.states import MOVES, State
 
 
 def _call(service: Callable[..., Job]) -> Callable[[HttpRequest, str], Job]:
-    return lambda request, job_id: service(actor=request.actor, job_id=job_id)  # type: ignore[attr-defined]
+    return lambda request, job_id: service(actor=actor_of(request), job_id=job_id)
 
 
 def _may_become(*states: State) -> Callable[[Any], bool]:
@@ -131,6 +131,7 @@ def flat_settings(spec: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
+_OUTCOMES = {**OUTCOMES, "running": OUTCOMES[""]}
 _CHECKPOINT_COLUMNS = (
     show.number("step", _("Step")),
     show.code("model_name", _("Model")),
@@ -139,7 +140,7 @@ _CHECKPOINT_COLUMNS = (
 )
 _ATTEMPT_COLUMNS = (
     show.number("number", _("Attempt")),
-    show.column(lambda a: show.as_badge(a.outcome or "running", OUTCOMES_SHOWN), _("Outcome")),
+    show.column(lambda a: show.as_badge(a.outcome or "running", _OUTCOMES), _("Outcome")),
     show.number("from_step", _("From step")),
     show.number("to_step", _("To step")),
     show.text("failure_kind", _("Whose failure")),
@@ -147,4 +148,3 @@ _ATTEMPT_COLUMNS = (
     show.moment("started_at", _("Started")),
     show.moment("ended_at", _("Ended")),
 )
-OUTCOMES_SHOWN = {**OUTCOMES, "running": OUTCOMES[""]}

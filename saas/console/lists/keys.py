@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from saas.console import columns as show
 from saas.console.pages.keys import key_state, show_secret
-from saas.console.readonly import Act, ReadOnlyAdmin
+from saas.console.readonly import Act, ReadOnlyAdmin, actor_of
 from saas.console.words import ROLES
 from tenants.accounts.models import ApiKey
 from tenants.accounts.services import api_key_revoke, api_key_rotate
@@ -21,11 +21,11 @@ OVERLAP = dt.timedelta(hours=24)
 
 
 def _revoke(request: HttpRequest, api_key_id: str) -> Any:
-    return api_key_revoke(actor=request.actor, api_key_id=api_key_id)  # type: ignore[attr-defined]
+    return api_key_revoke(actor=actor_of(request), api_key_id=api_key_id)
 
 
 def _rotate(request: HttpRequest, api_key_id: str) -> HttpResponse:
-    issued = api_key_rotate(actor=request.actor, api_key_id=api_key_id, overlap=OVERLAP)  # type: ignore[attr-defined]
+    issued = api_key_rotate(actor=actor_of(request), api_key_id=api_key_id, overlap=OVERLAP)
     return show_secret(request, issued)
 
 

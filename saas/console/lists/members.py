@@ -9,19 +9,19 @@ from django.utils.translation import gettext_lazy as _
 
 from saas.console import columns as show
 from saas.console.filters import choice_filter
-from saas.console.readonly import Act, ReadOnlyAdmin
+from saas.console.readonly import Act, ReadOnlyAdmin, actor_of
 from saas.console.words import ROLES
 from tenants.accounts.models import Member
 from tenants.accounts.services import member_remove, member_set_role
 
 
 def _remove(request: HttpRequest, member_id: str) -> Any:
-    return member_remove(actor=request.actor, member_id=member_id)  # type: ignore[attr-defined]
+    return member_remove(actor=actor_of(request), member_id=member_id)
 
 
 def _set_role(request: HttpRequest, member_id: str) -> Any:
     role = request.POST.get("role", "")
-    return member_set_role(actor=request.actor, member_id=member_id, role=role)  # type: ignore[attr-defined]
+    return member_set_role(actor=actor_of(request), member_id=member_id, role=role)
 
 
 _email = show.text("user.email", _("E-mail"), sort=True)

@@ -13,9 +13,9 @@ from django.utils.translation import gettext_lazy as _
 from saas.console import columns as show
 from saas.console.filters import choice_filter
 from saas.console.lists.files import file_link
-from saas.console.readonly import Act, ReadOnlyAdmin, Section
+from saas.console.readonly import Act, ReadOnlyAdmin, Section, actor_of
 from saas.console.words import BASE_KINDS, VERSION_KINDS
-from workers.assets.models import BaseModel, ModelVersion
+from workers.assets.models import ModelVersion
 from workers.assets.services import model_version_delete
 from workers.serving.services import deployment_create
 
@@ -27,12 +27,12 @@ def _version(version_id: str) -> ModelVersion:
 
 def _deploy(request: HttpRequest, version_id: str) -> Any:
     name = _version(version_id).name
-    return deployment_create(actor=request.actor, model=name)  # type: ignore[attr-defined]
+    return deployment_create(actor=actor_of(request), model=name)
 
 
 def _delete(request: HttpRequest, version_id: str) -> Any:
     name = _version(version_id).name
-    return model_version_delete(actor=request.actor, name=name)  # type: ignore[attr-defined]
+    return model_version_delete(actor=actor_of(request), name=name)
 
 
 def _parent(row: ModelVersion) -> Any:
@@ -155,7 +155,7 @@ class BaseModelAdmin(ReadOnlyAdmin):
         show.text("licence", _("Licence")),
     )
     search_fields = ("id", "family")
-    details = (
+    details: Sequence[show.Cell] = (
         show.code("id", _("Name")),
         show.word("kind", _("Kind"), BASE_KINDS),
         show.text("description", _("Description")),

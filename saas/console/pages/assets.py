@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from saas.console.readonly import perform
+from saas.console.readonly import actor_of, perform
 from tenants.kernel.errors import InvalidInput
 from workers.assets.models import File, ModelVersion
 from workers.assets.services import file_create
@@ -23,7 +23,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         if sent is None:
             raise InvalidInput("choose a file first", param="file")
         return file_create(
-            actor=request.actor,  # type: ignore[attr-defined]
+            actor=actor_of(request),
             filename=sent.name or "",
             purpose="fine-tune",
             chunks=sent.chunks(),

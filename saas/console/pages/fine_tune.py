@@ -10,7 +10,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 
 from saas.console.pages.playground import callable_models
-from saas.console.readonly import perform
+from saas.console.readonly import actor_of, perform
 from workers.assets.models import File
 from workers.jobs.models import Job
 from workers.jobs.services import job_submit
@@ -105,8 +105,7 @@ def fine_tune(request: HttpRequest) -> HttpResponse:
         if job is not None:
             return redirect("console:jobs_job_change", job.pk)
     else:
-        given = {name: request.GET[name] for name in ("training_file", "model") if name in request.GET}
-        form = FineTuneForm(initial=given)
+        form = FineTuneForm(initial=request.GET.dict())
     return console.page(request, "console/fine_tune.html", title=_("Start a fine-tune"), form=form)
 
 
@@ -114,7 +113,7 @@ def _submit(request: HttpRequest, form: FineTuneForm) -> Job | None:
     job: Job | None = perform(
         request,
         lambda: job_submit(
-            actor=request.actor,  # type: ignore[attr-defined]
+            actor=actor_of(request),
             kind=Kind.FINE_TUNE,
             spec=form.spec(),
         ),

@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from saas.console.columns import as_badge
-from saas.console.readonly import perform
+from saas.console.readonly import actor_of, perform
 from saas.console.words import Word
 from tenants.accounts.models import ApiKey
 from tenants.accounts.services import IssuedKey, api_key_create
@@ -37,7 +37,7 @@ def key_create(request: HttpRequest) -> HttpResponse:
     issued = perform(
         request,
         lambda: api_key_create(
-            actor=request.actor,  # type: ignore[attr-defined]
+            actor=actor_of(request),
             name=given.get("name", ""),
             role=given.get("role", ""),
         ),

@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from saas.console.readonly import perform
+from saas.console.readonly import actor_of, perform
 from tenants.accounts.services import member_add
 
 
@@ -17,7 +17,7 @@ def member_create(request: HttpRequest) -> HttpResponseRedirect:
     perform(
         request,
         lambda: member_add(
-            actor=request.actor,  # type: ignore[attr-defined]
+            actor=actor_of(request),
             email=given.get("email", ""),
             role=given.get("role", ""),
         ),

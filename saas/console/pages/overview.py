@@ -66,11 +66,12 @@ _NEWEST = "z"  # after every id: the state alone, no events
 
 
 def _models() -> int:
-    return ModelVersion.objects.filter(deleted_at__isnull=True, is_checkpoint=False).count()
+    rows = ModelVersion.objects.filter(deleted_at__isnull=True, is_checkpoint=False)
+    return int(rows.count())
 
 
 def _deployments() -> int:
-    return Deployment.objects.filter(deleted_at__isnull=True).count()
+    return int(Deployment.objects.filter(deleted_at__isnull=True).count())
 
 
 def _first_steps() -> list[tuple[Any, str, bool]]:

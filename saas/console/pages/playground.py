@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
+from saas.console.readonly import actor_of
 from tenants.accounts.services import passing_key_create
 from workers.assets.models import BaseModel, ModelVersion
 
@@ -43,6 +44,6 @@ def callable_models() -> list[str]:
 @require_POST
 @never_cache
 def playground_key(request: HttpRequest) -> JsonResponse:
-    actor: Any = request.actor  # type: ignore[attr-defined]
+    actor: Any = actor_of(request)
     issued = passing_key_create(actor=actor, name="Playground", scopes=["inference"])
     return JsonResponse({"key": issued.secret, "expires_at": issued.row.expires_at})

@@ -93,4 +93,7 @@ class RateAdmin(OperatorAdmin):
 
 class BaseModelAdmin(ConsoleBaseModelAdmin):
     reads = "operations"
-    details = (*ConsoleBaseModelAdmin.details, show.derived("profile", _("Measured"), show.as_pairs))
+    details = (
+        *ConsoleBaseModelAdmin.details,
+        show.derived("profile", _("Measured"), show.as_pairs),
+    )

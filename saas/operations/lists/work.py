@@ -28,6 +28,7 @@ REPLICA_STATES: dict[str, Word] = {
     "stopped": _("Stopped"),
 }
 ATTEMPT_STATES = {**OUTCOMES, "running": OUTCOMES[""]}
+_ENDINGS = {value: text for value, text in OUTCOMES.items() if value}
 
 
 def job_link(job_id: str) -> Any:
@@ -122,7 +123,7 @@ class AttemptAdmin(OperatorAdmin):
     title = _("Attempts")
     list_display = _ATTEMPT
     list_display_links = None
-    list_filter = (choice_filter("outcome", _("Outcome"), {k: v for k, v in OUTCOMES.items() if k}),)
+    list_filter = (choice_filter("outcome", _("Outcome"), _ENDINGS),)
     list_select_related = ("worker",)
     search_fields = ("id", "job__id", "worker__name")
     details = (
