@@ -1,4 +1,5 @@
-"""Training files, line by line: examples ready to train on, and every problem said so that it can be mended.
+"""Training files, line by line: examples ready to train on, and every problem said so that it can
+be mended.
 
 Memory is bounded by one line. Free of torch; the dataset service counts and validates with it.
 """
@@ -21,7 +22,8 @@ LINE_LIMIT = 4 * 2**20  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One sequence to train on: `ids` and `mask` (1 = learned) are equally long; `cut` tokens were left off."""
+    """One sequence to train on: `ids` and `mask` (1 = learned) are equally long; `cut` tokens
+    were left off."""
 
     line: int
     ids: list[int]
@@ -50,26 +52,38 @@ class Problem:
 def read_examples(
     path: Path, tokenizer: Tokenizer, template: ChatTemplate | None, policy: str, max_length: int
 ) -> Iterator[Example | Problem]:
-    """Read a JSONL file of chats, completions or texts, in the file's order.
+    """Read a JSONL file, as `read_stream` does."""
+    with path.open("rb") as handle:
+        yield from read_stream(handle, tokenizer, template, policy, max_length)
 
-    A row longer than `max_length` tokens is refused ("error"), cut ("truncate") or given out in pieces ("split";
-    pieces overlap by one token, so that each learned token keeps a predecessor).
+
+def read_stream(
+    handle: BinaryIO,
+    tokenizer: Tokenizer,
+    template: ChatTemplate | None,
+    policy: str,
+    max_length: int,
+) -> Iterator[Example | Problem]:
+    """Read JSONL rows of chats, completions or texts, in their order.
+
+    A row longer than `max_length` tokens is refused ("error"), cut ("truncate") or given out in
+    pieces ("split"; pieces overlap by one token, so that each learned token keeps a predecessor).
     """
     seen = False
-    with path.open("rb") as handle:
-        for line, raw in _lines(handle):
-            seen = True
-            try:
-                encoded = _encode(_parse_line(raw), tokenizer, template)
-                yield from _fitted(line, encoded, policy, max_length)
-            except RowError as error:
-                yield Problem(line, error.field, error.code, error.reason, error.fix)
+    for line, raw in _lines(handle):
+        seen = True
+        try:
+            encoded = _encode(_parse_line(raw), tokenizer, template)
+            yield from _fitted(line, encoded, policy, max_length)
+        except RowError as error:
+            yield Problem(line, error.field, error.code, error.reason, error.fix)
     if not seen:
         yield Problem(0, "file", "empty", "the file has no lines", "add one JSON object per line.")
 
 
 def _lines(handle: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Numbered lines that are not blank; one past the limit comes cut just past it, and its rest is skipped."""
+    """Numbered lines that are not blank; one past the limit comes cut just past it, and its rest
+    is skipped."""
     number = 0
     while raw := handle.readline(LINE_LIMIT + 2):
         number += 1
