@@ -1,4 +1,7 @@
-"""Changes to jobs that people and programs ask for. What workers write stands in leases and outcomes."""
+"""Changes to jobs that people and programs ask for.
+
+What workers write stands in leases and outcomes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What is checked of a job before it is queued, kind by kind; each returns the complete spec and its needs."""
+"""What is checked of a job before it is queued, kind by kind; each returns the complete spec and
+its needs.
+"""
 
 from __future__ import annotations
 
@@ -178,8 +180,11 @@ def _serve(actor: Actor, given: Mapping[str, Any]) -> Checked:
 def _text_model(name: str) -> ResolvedModel:
     model = model_resolve(name)
     if model.base.kind != BaseModel.Kind.TEXT_GENERATION:
-        raise InvalidInput(f"{name} is an {model.base.kind} model; choose one that writes text",
-                           param="model", code="model_not_supported")
+        raise InvalidInput(
+            f"{name} is an {model.base.kind} model; choose one that writes text",
+            param="model",
+            code="model_not_supported",
+        )
     return model
 
 

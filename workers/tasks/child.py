@@ -1,7 +1,7 @@
 """The child process of an attempt: `python -P -m workers.tasks.child ENTRY FD PARENT`.
 
-It owns tensors and scratch; it has no database, no keys and nothing of the parent's environment. ENTRY is a
-module with `run(channel, request)`. Django is never loaded here.
+It owns tensors and scratch; it has no database, no keys and nothing of the parent's environment.
+ENTRY is a module with `run(channel, request)`. Django is never loaded here.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def main() -> int:
 
 
 def die_with(parent: int) -> None:
-    """Have the kernel kill this process when the thread that started it ends; leave if it already has.
+    """Have the kernel kill this process when the thread that started it ends; leave if it already
+    has.
 
     https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
     """
@@ -53,7 +54,9 @@ def die_with(parent: int) -> None:
 
 
 def _limit() -> None:
-    """No core dumps (they hold the customer's data), bounded files, first to go when memory runs out."""
+    """No core dumps (they hold the customer's data), bounded files, first to go when memory runs
+    out.
+    """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)

@@ -1,4 +1,6 @@
-"""The database from long-lived threads: connections go back after each use; short outages are sat out."""
+"""The database from long-lived threads: connections go back after each use; short outages are sat
+out.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,11 @@ def brief_connections() -> Iterator[None]:
 
 
 def persistently(write: Callable[[], T], *, until: Callable[[], float]) -> T:
-    """Call `write`, and again while the database is out of reach and `until()` (monotonic) has not come.
+    """Call `write`, and again while the database is out of reach and `until()` (monotonic) has not
+    come.
 
-    `write` must be safe to repeat: its first commit may have succeeded unheard. Raises the last outage.
+    `write` must be safe to repeat: its first commit may have succeeded unheard. Raises the last
+    outage.
     """
     while True:
         try:

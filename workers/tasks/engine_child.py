@@ -1,4 +1,5 @@
-"""What runs inside the child for engine work: frames in, `Progress` out. The only module here that loads torch.
+"""What runs inside the child for engine work: frames in, `Progress` out. The only module here that
+loads torch.
 
 Never imported by the parent: it is the child's ENTRY.
 """
@@ -81,9 +82,7 @@ class ChannelProgress:
         self._channel.send({"type": "snapshot", "key": key, "step": step, "folder": str(folder)})
         return Handle(folder, "application/vnd.breakwater.snapshot", str(self._answer()["sha256"]))
 
-    def checkpoint(
-        self, key: str, step: int, folder: Path, metrics: Mapping[str, float]
-    ) -> Handle:
+    def checkpoint(self, key: str, step: int, folder: Path, metrics: Mapping[str, float]) -> Handle:
         self._channel.send(
             {
                 "type": "checkpoint",

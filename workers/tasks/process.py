@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 import workers
-from workers.tasks.channel import Channel, channel_pair
+from workers.tasks.channel import channel_pair
 
 ROOT = Path(workers.__file__).resolve().parents[1]
 LOG_TAIL = 64  # chunks of at most 1 KiB that are kept of what the child prints
@@ -23,7 +23,9 @@ class Child:
     """A running child with the channel to it. It dies with the thread that made it."""
 
     def __init__(self, entry: str, scratch: Path) -> None:
-        """Start `python -P -m workers.tasks.child entry` in `scratch`: own session, clean environment."""
+        """Start `python -P -m workers.tasks.child entry` in `scratch`: own session, clean
+        environment.
+        """
         self.channel, theirs = channel_pair()
         self._tail: deque[bytes] = deque(maxlen=LOG_TAIL)
         with theirs:

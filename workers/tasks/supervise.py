@@ -77,7 +77,12 @@ class Supervision:
             job_id=self.lease.job_id, tenant_id=self.lease.tenant_id, attempt=self.claim.number
         ):
             try:
-                with brief_connections(), self.heart, self.watch, scratch_folder(self.claim) as folder:
+                with (
+                    brief_connections(),
+                    self.heart,
+                    self.watch,
+                    scratch_folder(self.claim) as folder,
+                ):
                     self._run(Context(self.claim, folder, self._persist))
             except FencedOut as error:
                 log.warning("left the job to its next attempt", reason=str(error))
@@ -181,7 +186,9 @@ class Supervision:
         if point not in self.points:
             self.points.add(point)
             data = curve_point(step, self.steps, metrics)
-            figures = ", ".join(f"{k}={data[k]:.4f}" for k in ("train_loss", "valid_loss") if k in data)
+            figures = ", ".join(
+                f"{k}={data[k]:.4f}" for k in ("train_loss", "valid_loss") if k in data
+            )
             self.heart.says(
                 Line(f"Step {step}/{self.steps}: {figures}", event_type="metrics", data=data)
             )
@@ -191,13 +198,17 @@ class Supervision:
         return {(int(d["step"]), "valid_loss" in d) for d in rows.values_list("data", flat=True)}
 
     def _order(self) -> Orders:
-        """What the child is to do: what the platform wants; else, while this worker drains, to stop."""
+        """What the child is to do: what the platform wants; else, while this worker drains, to
+        stop.
+        """
         if self.heart.orders is Orders.GO and self.draining.is_set():
             return Orders.PAUSE
         return self.heart.orders
 
     def _snapshot(self, frame: Frame, context: Context) -> Mapping[str, Any]:
-        """Seal under the token, then move the pointer: a zombie's bytes never lie where others look."""
+        """Seal under the token, then move the pointer: a zombie's bytes never lie where others
+        look.
+        """
         step = int(frame["step"])
         lease = self.lease
         stored = folder_write(
@@ -207,9 +218,7 @@ class Supervision:
             data_key=context.data_key,
         )
         usage = tuple(context.usage)
-        self._persist(
-            lambda: snapshot_commit(lease=lease, step=step, stored=stored, usage=usage)
-        )
+        self._persist(lambda: snapshot_commit(lease=lease, step=step, stored=stored, usage=usage))
         del context.usage[: len(usage)]
         return {"sha256": stored.sha256}
 
@@ -227,9 +236,7 @@ class Supervision:
             self._write(lambda: job_cancelled(lease=self.lease, usage=usage))
         elif outcome == "paused" or (outcome == "gone" and self._stopped_by(Orders.PAUSE)):
             handed_back = self.heart.orders is Orders.GO
-            self._write(
-                lambda: (job_hand_back if handed_back else job_paused)(lease=self.lease)
-            )
+            self._write(lambda: (job_hand_back if handed_back else job_paused)(lease=self.lease))
         elif frame is not None and outcome == "failed":
             failure = FailureKind(frame["failure"])
             error = {"code": "training_failed", "message": frame["error"], "param": None}

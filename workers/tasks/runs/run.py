@@ -26,7 +26,9 @@ T = TypeVar("T")
 class CannotRun(Exception):
     """The job cannot be done as it stands, and never will: the customer's failure."""
 
-    def __init__(self, message: str, *, code: str = "invalid_job", param: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, code: str = "invalid_job", param: str | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.param = param

@@ -1,4 +1,5 @@
-"""Training files: each kind of bad row is told by line, field, reason and fix, and nothing else is lost."""
+"""Training files: each kind of bad row is told by line, field, reason and fix, and nothing else
+is lost."""
 
 from __future__ import annotations
 
@@ -49,9 +50,21 @@ BAD_LINES = [
     (b'{"messages": ["a"]}', "messages[0]", "not_an_object"),
     (chat(USER, {"role": "assistant"}), "messages[1].content", "not_text"),
     (chat(USER, {"role": "assistant", "content": 3}), "messages[1].content", "not_text"),
-    (chat(USER, {"role": "assistant", "content": "b", "weight": 2}), "messages[1].weight", "wrong_weight"),
-    (chat(USER, {"role": "assistant", "content": "b", "weight": 0}), "messages", "nothing_to_learn"),
-    (chat({"role": "tool", "content": "x"}, {"role": "assistant", "content": "b"}), "messages", "template"),
+    (
+        chat(USER, {"role": "assistant", "content": "b", "weight": 2}),
+        "messages[1].weight",
+        "wrong_weight",
+    ),
+    (
+        chat(USER, {"role": "assistant", "content": "b", "weight": 0}),
+        "messages",
+        "nothing_to_learn",
+    ),
+    (
+        chat({"role": "tool", "content": "x"}, {"role": "assistant", "content": "b"}),
+        "messages",
+        "template",
+    ),
     (b'{"prompt": "a"}', "completion", "not_text"),
     (b'{"prompt": 1, "completion": "b"}', "prompt", "not_text"),
     (b'{"prompt": "a", "completion": ""}', "completion", "empty"),
