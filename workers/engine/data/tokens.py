@@ -74,9 +74,9 @@ class Tokenizer:
             return ids
         return [self.bos_id, *ids]
 
-    def count(self, text: str) -> int:
-        """How many tokens `text` is."""
-        return len(self.encode(text))
+    def count(self, text: str, *, specials: bool = False) -> int:
+        """How many tokens `text` is; with `specials`, those included that an encoder puts around it."""
+        return len(self._core.encode(text, add_special_tokens=specials).ids)
 
     def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
         """The text of `ids`; bytes that form no character yet come out as U+FFFD."""
