@@ -30,7 +30,6 @@ from tenants.accounts.services import api_key_touch
 from tenants.kernel.errors import BreakwaterError, PermissionDenied, Unauthenticated
 from tenants.kernel.scope import current_alias, current_scope, system_scope, tenant_scope
 
-
 PUBLIC = frozenset({"/v1/sign_up"})  # there is no tenant yet; a key sent along means nothing
 
 
@@ -117,6 +116,7 @@ def _console_scope(request: HttpRequest) -> AbstractContextManager[None]:
         return nullcontext()
     request.actor = actor_by_member(member)  # type: ignore[attr-defined]
     request.member = member  # type: ignore[attr-defined]
+    request.memberships = memberships  # type: ignore[attr-defined]
     return tenant_scope(member.tenant_id)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -59,3 +60,31 @@ class Constant(serializers.ChoiceField):
 
     def to_representation(self, value: Any) -> str:
         return str(value)
+
+
+class AutoOr(serializers.Field[Any, Any, Any, Any]):
+    """A number, or "auto" to leave the choice to us."""
+
+    def __init__(self, kind: type[int | float], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.kind = kind
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+    def to_internal_value(self, data: Any) -> Any:
+        if data == "auto":
+            return data
+        number = isinstance(data, int | self.kind) and not isinstance(data, bool)
+        if not number or not -1e9 <= data <= 1e9:
+            what = "a whole number" if self.kind is int else "a number"
+            raise serializers.ValidationError(f'give {what} or "auto", not {str(data)[:40]!r}')
+        return data
+
+
+class AutoOrExtension(OpenApiSerializerFieldExtension):  # type: ignore[misc]
+    target_class = AutoOr
+
+    def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:  # noqa: ARG002
+        name = "integer" if self.target.kind is int else "number"
+        return {"oneOf": [{"type": "string", "enum": ["auto"]}, {"type": name}]}

@@ -30,7 +30,7 @@ _KEY = re.compile(r"^[\x21-\x7e]{1,200}$")
 
 
 class IdempotencyMiddleware:
-    """Runs inside the request's scope; a failed request leaves nothing behind and may be sent anew."""
+    """Runs inside the request's scope: a failed request leaves nothing and may be sent anew."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response

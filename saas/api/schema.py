@@ -34,6 +34,7 @@ def operation(
     summary: str,
     *,
     tag: str,
+    needs: str | None,
     answer: Answer,
     status: int = 200,
     body: type[serializers.Serializer[Any]] | None = None,
@@ -42,8 +43,8 @@ def operation(
     media_type: str = "application/json",
     multipart: bool = False,
 ) -> Callable[[View], View]:
-    """Document one method of a view."""
-    decorate: Callable[[View], View] = extend_schema(
+    """Document one method of a view, and name the permission that it needs (None: it is public)."""
+    document = extend_schema(
         operation_id=re.sub(r"[^a-z0-9]+", "_", summary.lower()).strip("_"),
         summary=summary,
         tags=[tag],
@@ -51,6 +52,12 @@ def operation(
         responses={(status, media_type): answer},
         parameters=[*([query] if query else []), *parameters],
     )
+
+    def decorate(method: View) -> View:
+        method.needs = needs  # type: ignore[attr-defined]
+        documented: View = document(method)
+        return documented
+
     return decorate
 
 
@@ -71,7 +78,7 @@ class OperationSchema(AutoSchema):  # type: ignore[misc]
     """Names the permission that a method needs, below its description."""
 
     def get_description(self) -> str:
-        needs = getattr(self.view, "needs", {}).get(self.method)
+        needs = getattr(getattr(self.view, self.method.lower()), "needs", None)
         text = inspect.getdoc(type(self.view)) if type(self.view).__doc__ else ""
         return f"{text}\n\nNeeds the permission `{needs}`.".strip() if needs else text
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rest_framework import serializers
 from rest_framework.negotiation import BaseContentNegotiation
@@ -15,6 +15,8 @@ from rest_framework.views import APIView
 from saas.api.authentication import Principal
 from saas.api.pagination import checked_query
 from tenants.accounts.actors import Actor
+
+METHODS = ("get", "post", "put", "patch", "delete")
 
 
 class IgnoreAccept(BaseContentNegotiation):
@@ -35,10 +37,15 @@ class IgnoreAccept(BaseContentNegotiation):
 
 
 class ApiView(APIView):
-    """Parse, call one service, render. `needs` names the permission that each method asks for."""
+    """Parse, call one service, render. Each method's `@operation` names the permission it needs."""
 
     content_negotiation_class = IgnoreAccept
-    needs: ClassVar[dict[str, str]]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        bare = [m for m in METHODS if m in cls.__dict__ and not hasattr(cls.__dict__[m], "needs")]
+        if bare:
+            raise TypeError(f"{cls.__name__}.{bare[0]} lacks its @operation")
 
     @property
     def actor(self) -> Actor:
@@ -48,8 +55,9 @@ class ApiView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        if request.method in self.needs:
-            self.actor.require(self.needs[request.method])
+        needs = getattr(getattr(self, str(request.method).lower(), None), "needs", None)
+        if needs is not None:
+            self.actor.require(needs)
 
     def body(self, kind: type[serializers.Serializer[Any]]) -> Any:
         """The body, checked by `kind`. Raises ValidationError."""
@@ -57,6 +65,8 @@ class ApiView(APIView):
         sent.is_valid(raise_exception=True)
         return sent.validated_data
 
-    def query(self, kind: type[serializers.Serializer[Any]]) -> Any:
-        """The query string, checked by `kind`. Raises InvalidInput."""
-        return checked_query(kind, self.request.query_params)
+    def query(
+        self, kind: type[serializers.Serializer[Any]], given: Mapping[str, Any] | None = None
+    ) -> Any:
+        """The query string (or what was read from it), checked by `kind`. Raises InvalidInput."""
+        return checked_query(kind, self.request.query_params if given is None else given)

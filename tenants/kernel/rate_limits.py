@@ -50,7 +50,7 @@ return {allowed, unpack(levels)}
 
 @dataclass(frozen=True)
 class Limit:
-    """`capacity` units, refilled evenly within `period_s` seconds. `name` is the header's suffix."""
+    """`capacity` units, refilled within `period_s` seconds. `name` is the header's suffix."""
 
     name: str
     capacity: int
@@ -94,7 +94,7 @@ class Verdict:
     standings: tuple[Standing, ...]
 
     def headers(self) -> dict[str, str]:
-        """`x-ratelimit-{limit,remaining,reset}-{requests,tokens}`, as OpenAI's clients know them."""
+        """`x-ratelimit-{limit,remaining,reset}-{requests,tokens}`, as OpenAI names them."""
         found: dict[str, str] = {}
         for standing in self.standings:
             name = standing.limit.name
@@ -145,7 +145,8 @@ def take(
 
 
 def verdict(
-    allowed: bool,  # noqa: FBT001 -- the script's first answer
+    *,
+    allowed: bool,
     levels: Sequence[float],
     limits: Sequence[Limit],
     costs: Sequence[float],
@@ -216,9 +217,11 @@ def _args(limits: Sequence[Limit], costs: Sequence[float], *, forced: bool = Fal
 
 
 def _read(answer: Sequence[Any], limits: Sequence[Limit], costs: Sequence[float]) -> Verdict:
-    return verdict(bool(answer[0]), [float(level) for level in answer[1:]], limits, costs)
+    levels = [float(level) for level in answer[1:]]
+    return verdict(allowed=bool(answer[0]), levels=levels, limits=limits, costs=costs)
 
 
 def _open(error: Exception, limits: Sequence[Limit], costs: Sequence[float]) -> Verdict:
     log.warning("rate limits are off: Redis does not answer", error=str(error))
-    return verdict(True, [float(limit.capacity) for limit in limits], limits, costs)
+    levels = [float(limit.capacity) for limit in limits]
+    return verdict(allowed=True, levels=levels, limits=limits, costs=costs)

@@ -9,18 +9,18 @@ from rest_framework import serializers
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
-
-from saas.api.fields import Constant, UnixTime
-from saas.api.openai.files import PURPOSES, FileOut
-from saas.api.schema import operation
-from saas.api.views import ApiView
-from workers.assets.models import Upload, UploadPart
 from workers.assets.services import (
     upload_cancel,
     upload_complete,
     upload_create,
     upload_part_add,
 )
+
+from saas.api.fields import Constant, UnixTime
+from saas.api.openai.files import PURPOSES, FileOut
+from saas.api.schema import operation
+from saas.api.views import ApiView
+from workers.assets.models import Upload, UploadPart
 
 MOST_PARTS = 10_000
 
@@ -65,9 +65,13 @@ class UploadCompleteIn(serializers.Serializer[Any]):
 
 
 class UploadsView(ApiView):
-    needs = {"POST": "files.write"}
-
-    @operation("Begin an upload in parts", tag="uploads", answer=UploadOut, body=UploadIn)
+    @operation(
+        "Begin an upload in parts",
+        tag="uploads",
+        needs="files.write",
+        answer=UploadOut,
+        body=UploadIn,
+    )
     def post(self, request: Request) -> Response:  # noqa: ARG002
         sent = self.body(UploadIn)
         upload = upload_create(
@@ -81,12 +85,12 @@ class UploadsView(ApiView):
 
 
 class UploadPartsView(ApiView):
-    needs = {"POST": "files.write"}
     parser_classes = (MultiPartParser,)
 
     @operation(
         "Add a part to an upload",
         tag="uploads",
+        needs="files.write",
         answer=UploadPartOut,
         body=UploadPartIn,
         multipart=True,
@@ -98,9 +102,13 @@ class UploadPartsView(ApiView):
 
 
 class UploadCompleteView(ApiView):
-    needs = {"POST": "files.write"}
-
-    @operation("Complete an upload", tag="uploads", answer=UploadOut, body=UploadCompleteIn)
+    @operation(
+        "Complete an upload",
+        tag="uploads",
+        needs="files.write",
+        answer=UploadOut,
+        body=UploadCompleteIn,
+    )
     def post(self, request: Request, upload_id: str) -> Response:  # noqa: ARG002
         sent = self.body(UploadCompleteIn)
         upload = upload_complete(
@@ -113,8 +121,6 @@ class UploadCompleteView(ApiView):
 
 
 class UploadCancelView(ApiView):
-    needs = {"POST": "files.write"}
-
-    @operation("Cancel an upload", tag="uploads", answer=UploadOut)
+    @operation("Cancel an upload", tag="uploads", needs="files.write", answer=UploadOut)
     def post(self, request: Request, upload_id: str) -> Response:  # noqa: ARG002
         return Response(UploadOut(upload_cancel(actor=self.actor, upload_id=upload_id)).data)

@@ -75,14 +75,23 @@ def render_issued(issued: IssuedKey) -> dict[str, Any]:
 
 
 class ApiKeysView(ApiView):
-    needs = {"GET": "keys.read", "POST": "keys.write"}
-
-    @operation("List API keys", tag="api keys", answer=list_of(ApiKeyOut), query=PageQuery)
+    @operation(
+        "List API keys",
+        tag="api keys",
+        needs="keys.read",
+        answer=list_of(ApiKeyOut),
+        query=PageQuery,
+    )
     def get(self, request: Request) -> Response:  # noqa: ARG002
         return Response(page(api_keys_visible(), self.query(PageQuery), render))
 
     @operation(
-        "Create an API key", tag="api keys", answer=ApiKeyIssuedOut, status=201, body=ApiKeyIn
+        "Create an API key",
+        tag="api keys",
+        needs="keys.write",
+        answer=ApiKeyIssuedOut,
+        status=201,
+        body=ApiKeyIn,
     )
     def post(self, request: Request) -> Response:  # noqa: ARG002
         issued = api_key_create(actor=self.actor, **self.body(ApiKeyIn))
@@ -90,23 +99,20 @@ class ApiKeysView(ApiView):
 
 
 class ApiKeyView(ApiView):
-    needs = {"GET": "keys.read", "DELETE": "keys.write"}
-
-    @operation("Retrieve an API key", tag="api keys", answer=ApiKeyOut)
+    @operation("Retrieve an API key", tag="api keys", needs="keys.read", answer=ApiKeyOut)
     def get(self, request: Request, api_key_id: str) -> Response:  # noqa: ARG002
         return Response(render(api_key_get(api_key_id)))
 
-    @operation("Revoke an API key", tag="api keys", answer=ApiKeyOut)
+    @operation("Revoke an API key", tag="api keys", needs="keys.write", answer=ApiKeyOut)
     def delete(self, request: Request, api_key_id: str) -> Response:  # noqa: ARG002
         return Response(render(api_key_revoke(actor=self.actor, api_key_id=api_key_id)))
 
 
 class ApiKeyRotateView(ApiView):
-    needs = {"POST": "keys.write"}
-
     @operation(
         "Rotate an API key",
         tag="api keys",
+        needs="keys.write",
         answer=ApiKeyIssuedOut,
         status=201,
         body=ApiKeyRotateIn,

@@ -47,32 +47,47 @@ def render(row: Member) -> dict[str, Any]:
 
 
 class MembersView(ApiView):
-    needs = {"GET": "members.read", "POST": "members.write"}
-
-    @operation("List members", tag="members", answer=list_of(MemberOut), query=PageQuery)
+    @operation(
+        "List members",
+        tag="members",
+        needs="members.read",
+        answer=list_of(MemberOut),
+        query=PageQuery,
+    )
     def get(self, request: Request) -> Response:  # noqa: ARG002
         return Response(page(members_visible(), self.query(PageQuery), render))
 
-    @operation("Add a member", tag="members", answer=MemberOut, status=201, body=MemberIn)
+    @operation(
+        "Add a member",
+        tag="members",
+        needs="members.write",
+        answer=MemberOut,
+        status=201,
+        body=MemberIn,
+    )
     def post(self, request: Request) -> Response:  # noqa: ARG002
         member = member_add(actor=self.actor, **self.body(MemberIn))
         return Response(render(member_get(member.id)), status=201)
 
 
 class MemberView(ApiView):
-    needs = {"GET": "members.read", "POST": "members.write", "DELETE": "members.write"}
-
-    @operation("Retrieve a member", tag="members", answer=MemberOut)
+    @operation("Retrieve a member", tag="members", needs="members.read", answer=MemberOut)
     def get(self, request: Request, member_id: str) -> Response:  # noqa: ARG002
         return Response(render(member_get(member_id)))
 
-    @operation("Change a member's role", tag="members", answer=MemberOut, body=MemberRoleIn)
+    @operation(
+        "Change a member's role",
+        tag="members",
+        needs="members.write",
+        answer=MemberOut,
+        body=MemberRoleIn,
+    )
     def post(self, request: Request, member_id: str) -> Response:  # noqa: ARG002
         role = self.body(MemberRoleIn)["role"]
         member_set_role(actor=self.actor, member_id=member_id, role=role)
         return Response(render(member_get(member_id)))
 
-    @operation("Remove a member", tag="members", answer=MemberDeletedOut)
+    @operation("Remove a member", tag="members", needs="members.write", answer=MemberDeletedOut)
     def delete(self, request: Request, member_id: str) -> Response:  # noqa: ARG002
         member_remove(actor=self.actor, member_id=member_id)
         return Response(MemberDeletedOut({"id": member_id, "deleted": True}).data)

@@ -49,11 +49,10 @@ class SignedUpOut(serializers.Serializer[Any]):
 class SignUpView(ApiView):
     """Public; a few an hour from one address. The key is an owner's: keep it, it is shown once."""
 
-    needs: dict[str, str] = {}
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
-    @operation("Sign up", tag="accounts", answer=SignedUpOut, status=201, body=SignUpIn)
+    @operation("Sign up", tag="accounts", needs=None, answer=SignedUpOut, status=201, body=SignUpIn)
     def post(self, request: Request) -> Response:
         sent = self.body(SignUpIn)
         sign_up_take(request.META.get("REMOTE_ADDR", ""))

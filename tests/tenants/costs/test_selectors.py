@@ -17,6 +17,7 @@ from tenants.costs.selectors import (
     job_cost_per_million_tokens,
     slots_balance,
     unit_cost_per_million_tokens,
+    unit_costs,
 )
 from tenants.costs.services import slot_time_record
 from tenants.costs.slot_time import SlotTime
@@ -177,7 +178,9 @@ def test_the_cost_of_a_million_served_tokens_includes_the_replicas_waiting() -> 
             ],
         )
         found = unit_cost_per_million_tokens(kind="serve", base=base)
+        every = unit_costs()
     assert (found.cost, found.tokens, found.per_million) == (dollars(6), 2_000_000, dollars(3))
+    assert [row for row in every if row[1] == base] == [("serve", base, found)]
 
 
 def test_no_tokens_have_no_unit_cost() -> None:
