@@ -150,7 +150,9 @@ def _check(event: NewUsage) -> None:
 
 def _check_quantity(quantity: Decimal, *, whole: bool, name: str) -> None:
     if not isinstance(quantity, Decimal):
-        raise InvalidInput(f"a quantity is a Decimal, not {type(quantity).__name__}", param=name)
+        raise InvalidInput(
+            f"a quantity is a Decimal, not {type(quantity).__name__}", param="quantity"
+        )
     if not quantity.is_finite() or not 0 <= quantity < MAX_QUANTITY:
         raise InvalidInput(
             f"a quantity is at least 0 and under 10^18, not {quantity}", param="quantity"

@@ -169,8 +169,8 @@ def _rows(page: BucketPage, query: UsageQuery, meters: set[str]) -> list[_Row]:
         return []  # no event carries a project: none matches
     events = usage_events(since=page.since, until=page.until, where=filters)
     if query.batch is not None:
-        batches = Q(dimensions__batch="true")
-        events = events.filter(batches) if query.batch else events.exclude(batches)
+        batches = Q(dimensions__contains={"batch": "true"})
+        events = events.filter(batches if query.batch else ~batches)
     names = {f"by_{n}": KeyTextTransform(n, "dimensions") for n in query.group_by if n in _STORED}
     if "line_item" in query.group_by:
         names["by_model"] = KeyTextTransform("model", "dimensions")

@@ -57,3 +57,10 @@ class OutOfMemoryError(EngineError):
     """One example alone does not fit in memory."""
 
     code = "out_of_memory"
+
+
+class ContextError(EngineError):
+    """A text is longer than the model holds."""
+
+    code = "context_length_exceeded"
+    customers = True

@@ -26,5 +26,3 @@ def test_no_meter_tells_attempts_apart() -> None:
     """Work repeated after a crash must be the same event, so nothing in it may name the attempt."""
     for meter in METERS.values():
         assert not {"attempt", "token", "worker"} & meter.dimensions, meter.name
-
-

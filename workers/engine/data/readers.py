@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from workers.engine.data.chat import ChatTemplate
 from workers.engine.data.rows import Chat, Completion, RowError, parse
 from workers.engine.data.tokens import Encoded, Tokenizer
-from workers.engine.errors import TemplateError
+from workers.engine.errors import DataError, TemplateError
 
 LINE_LIMIT = 4 * 2**20  # bytes
 
@@ -128,13 +128,8 @@ def _encode(row: Chat | Completion, tokenizer: Tokenizer, template: ChatTemplate
         raise RowError(
             "messages", "template", str(error), "change the messages' roles or order."
         ) from error
-    except UnicodeEncodeError as error:
-        raise RowError(
-            "line",
-            "not_text",
-            f"the text holds half a surrogate pair ({error.reason})",
-            "remove it.",
-        ) from error
+    except DataError as error:
+        raise RowError("line", "not_text", str(error), "write valid Unicode.") from error
 
 
 def _fitted(line: int, encoded: Encoded, policy: str, max_length: int) -> Iterator[Example]:

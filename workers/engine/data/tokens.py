@@ -9,7 +9,7 @@ from typing import Any, Self
 import tokenizers
 
 from workers.engine.data.chat import Segment, read_json, special_texts
-from workers.engine.errors import ModelError
+from workers.engine.errors import DataError, ModelError
 
 Encoded = tuple[list[int], list[int]]  # token ids; 1 where the token is to be learned
 
@@ -53,8 +53,15 @@ class Tokenizer:
         return self._core.get_vocab_size(with_added_tokens=True)
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of `text`; markers written in it are read as such, none is added."""
-        ids: list[int] = self._core.encode(text, add_special_tokens=False).ids
+        """Token ids of `text`; markers written in it are read as such, none is added.
+
+        Raises:
+            DataError: the text is no Unicode (JSON can smuggle in half a surrogate pair).
+        """
+        try:
+            ids: list[int] = self._core.encode(text, add_special_tokens=False).ids
+        except TypeError as error:
+            raise DataError("the text holds half a surrogate pair; remove it") from error
         return ids
 
     def encode_prompt(self, text: str) -> list[int]:

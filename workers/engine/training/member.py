@@ -36,6 +36,7 @@ class Update:
     tokens: int
     loss_tokens: int
     seconds: float
+    halved_to: int = 0  # tokens per forward pass from now on, if memory ran out
 
     def metrics(self) -> dict[str, float]:
         return {
@@ -91,6 +92,7 @@ class Run:
             OutOfMemoryError: not even one example fits.
         """
         begin = time.perf_counter()
+        before = self.state.micro_batch_tokens
         rate = learning_rate(self.spec, self.state.step, self.steps)
         loss, hits, packs = self._gradient_that_fits()
         norm = gradient_norm(self.optimiser.parameters).item()
@@ -107,6 +109,7 @@ class Run:
             tokens=sum(len(p.ids) for p in packs),
             loss_tokens=sum(len(p.labels) for p in packs),
             seconds=time.perf_counter() - begin,
+            halved_to=self.state.micro_batch_tokens * (self.state.micro_batch_tokens < before),
         )
         self._advance(done)
         return done
