@@ -8,4 +8,5 @@ from saas.settings.logs import LOGGING  # noqa: F401
 from saas.settings.queues import *  # noqa: F403
 from saas.settings.rest import *  # noqa: F403
 from saas.settings.security import *  # noqa: F403
+from saas.settings.serving import *  # noqa: F403
 from saas.settings.storage import *  # noqa: F403

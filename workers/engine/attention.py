@@ -16,7 +16,7 @@ from transformers import AttentionInterface
 NAME = "breakwater"
 
 
-def attention(  # noqa: PLR0913  (transformers' signature)
+def attention(
     module: torch.nn.Module,
     query: Tensor,
     key: Tensor,

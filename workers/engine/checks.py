@@ -29,7 +29,7 @@ def whole(field: str, value: Any, low: int, high: int, unit: str) -> None:
         )
 
 
-def real(  # noqa: PLR0913  (bounds and their openness belong together)
+def real(
     field: str, value: Any, low: float, high: float, unit: str, *, open_low: bool = False
 ) -> None:
     """Refuse all but a finite number from `low` (excluded if `open_low`) to `high`."""

@@ -15,8 +15,8 @@ from workers.engine.data.dataset import Reader
 from workers.engine.data.packing import pack, plan
 from workers.engine.data.shards import Shards
 from workers.engine.errors import EngineError
-from workers.engine.methods.lora.adapter import adapter_load
 from workers.engine.export.merged import merge_into
+from workers.engine.methods.lora.adapter import adapter_load
 from workers.engine.models import (
     Batch,
     context_length,

@@ -58,7 +58,9 @@ def _pack(tokens: int, vocabulary: int) -> Pack:
     """Sequences of arbitrary tokens, all of them learned."""
     draws = np.random.default_rng(0)
     ones = np.ones(SEQUENCE, dtype=np.uint8)
-    return pack([(draws.integers(vocabulary, size=SEQUENCE), ones) for _ in range(tokens // SEQUENCE)])
+    return pack(
+        [(draws.integers(vocabulary, size=SEQUENCE), ones) for _ in range(tokens // SEQUENCE)]
+    )
 
 
 def _train_on(model: nn.Module, batch: Batch) -> None:

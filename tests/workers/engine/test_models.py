@@ -21,7 +21,10 @@ SIZES = (17, 1, 5, 30)
 def sequences() -> list[tuple[np.ndarray, np.ndarray]]:
     draws = np.random.default_rng(0)
     return [
-        (draws.integers(VOCABULARY, size=n).astype(np.int32), draws.integers(2, size=n).astype(np.uint8))
+        (
+            draws.integers(VOCABULARY, size=n).astype(np.int32),
+            draws.integers(2, size=n).astype(np.uint8),
+        )
         for n in SIZES
     ]
 
@@ -43,11 +46,15 @@ def test_packed_logits_and_gradients_equal_transformers_one_by_one(
         labels = torch.tensor(np.where(mask == 1, ids, -100)).long()[None]
         if (labels[:, 1:] >= 0).any():
             count = (labels[:, 1:] >= 0).sum()
-            total = total + theirs(input_ids=torch.tensor(ids)[None].long(), labels=labels).loss * count
+            total = (
+                total + theirs(input_ids=torch.tensor(ids)[None].long(), labels=labels).loss * count
+            )
     packed = batch(pack(sequences()))
     loss = loss_sum(logits_of(ours, packed), packed.labels)
     # then
-    assert loss.item() / len(packed.labels) == pytest.approx(total.item() / len(packed.labels), abs=1e-5)
+    assert loss.item() / len(packed.labels) == pytest.approx(
+        total.item() / len(packed.labels), abs=1e-5
+    )
     total.backward()
     loss.backward()
     for (name, p), q in zip(theirs.named_parameters(), ours.parameters(), strict=True):

@@ -107,7 +107,9 @@ def test_an_unknown_key_is_refused() -> None:
     "spec",
     [
         FineTuneSpec(),
-        FineTuneSpec.from_dict({"lora": {"target_modules": ["q_proj", "v_proj"]}, "betas": [0.8, 0.9]}),
+        FineTuneSpec.from_dict(
+            {"lora": {"target_modules": ["q_proj", "v_proj"]}, "betas": [0.8, 0.9]}
+        ),
         EvaluateSpec(max_length=7),
         GenerateSpec(stop=("a", "b"), logit_bias=((3, -1.0),), seed=4),
         EmbedSpec(dimensions=8),
@@ -154,12 +156,11 @@ def test_bad_openai_hyperparameters_are_named_as_openai_names_them(name: str, va
 
 
 def test_modules_for_web_and_parents_load_neither_torch_nor_transformers() -> None:
-    modules = (
-        "protocol specs hyperparameters profiles errors folders data.chat data.tokens data.rows data.readers "
-        "data.shards data.order data.packing data.dataset inference.text_stream base.text base.tokenizer"
-    ).split()
+    modules = ["protocol", "specs", "hyperparameters", "profiles", "errors", "folders", "data.chat", "data.tokens", "data.rows", "data.readers", "data.shards", "data.order", "data.packing", "data.dataset", "inference.text_stream", "base.text", "base.tokenizer"]
     lines = [f"import workers.engine.{name}" for name in modules]
-    lines.append("import sys; print([m for m in ('torch', 'transformers', 'peft') if m in sys.modules])")
+    lines.append(
+        "import sys; print([m for m in ('torch', 'transformers', 'peft') if m in sys.modules])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True
     )

@@ -75,7 +75,9 @@ class _Narrator:
         del key, cursor
         if "loss" in metrics and (time.monotonic() - self._last > 0.5 or step == of):
             self._last = time.monotonic()
-            self._say({"event": "training", "step": step, "of": of, "loss": round(metrics["loss"], 4)})
+            self._say(
+                {"event": "training", "step": step, "of": of, "loss": round(metrics["loss"], 4)}
+            )
         return Command.GO
 
     def used(self, *_: Any) -> None:
@@ -96,7 +98,9 @@ class _Narrator:
         return ()
 
 
-def base_build(out: Path, say: Say, *, size: Size = Size(), seed: int = 0, threads: int = 2) -> None:
+def base_build(
+    out: Path, say: Say, *, size: Size = Size(), seed: int = 0, threads: int = 2
+) -> None:
     """Build the model into `out`, which appears whole or not at all.
 
     The same seed, Python, torch and threads give the same weights on the same kind of machine.
@@ -113,11 +117,20 @@ def base_build(out: Path, say: Say, *, size: Size = Size(), seed: int = 0, threa
         _write_data(data)
         _write_start(start, data, size, seed)
         say({"event": "prepared", "seconds": round(time.monotonic() - begin, 1)})
-        model, metrics = _pretrain(start, data, scratch, say, replace(PRETRAINING, epochs=size.epochs, seed=seed), threads)
+        model, metrics = _pretrain(
+            start, data, scratch, say, replace(PRETRAINING, epochs=size.epochs, seed=seed), threads
+        )
         _write_companions(model, size, metrics)
         shutil.rmtree(out, ignore_errors=True)
         model.rename(out)
-    say({"event": "built", "path": str(out), "seconds": round(time.monotonic() - begin, 1), **metrics})
+    say(
+        {
+            "event": "built",
+            "path": str(out),
+            "seconds": round(time.monotonic() - begin, 1),
+            **metrics,
+        }
+    )
 
 
 def _write_data(path: Path) -> None:
@@ -152,7 +165,7 @@ def _write_start(folder: Path, data: Path, size: Size, seed: int) -> None:
     GenerationConfig(eos_token_id=end, pad_token_id=pad).save_pretrained(folder)
 
 
-def _pretrain(  # noqa: PLR0913
+def _pretrain(
     start: Path, data: Path, scratch: Path, say: Say, spec: FineTuneSpec, threads: int
 ) -> tuple[Path, Mapping[str, float]]:
     member = Member("base", spec, Handle(data, "application/jsonl", file_sha256(data)))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
-
 from pydoc_data.topics import topics  # type: ignore[import-not-found, unused-ignore]
+from typing import Any
 
 UNDERLINE = re.compile(r"^([*=\-~^\"])\1{2,}$")
 ANSWER_LIMIT = 900  # characters, about 250 tokens

@@ -25,7 +25,9 @@ TEMPLATE = """\
 """
 
 
-def tokenizer_build(folder: Path, texts: Iterable[str], *, vocabulary: int, context: int) -> Tokenizer:
+def tokenizer_build(
+    folder: Path, texts: Iterable[str], *, vocabulary: int, context: int
+) -> Tokenizer:
     """Learn a tokenizer of `vocabulary` tokens from `texts` and write its files for a `context` of tokens."""
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

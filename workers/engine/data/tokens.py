@@ -35,7 +35,7 @@ class Tokenizer:
         path = folder / "tokenizer.json"
         try:
             core = tokenizers.Tokenizer.from_file(str(path))
-        except Exception as error:  # noqa: BLE001  (the library raises bare Exception)
+        except Exception as error:
             raise ModelError(
                 f"{folder.name}/tokenizer.json cannot be read ({error}); a model folder needs the fast "
                 "tokenizer's file."
@@ -71,9 +71,9 @@ class Tokenizer:
             return ids
         return [self.bos_id, *ids]
 
-    def count(self, text: str) -> int:
-        """How many tokens `text` is."""
-        return len(self.encode(text))
+    def count(self, text: str, *, specials: bool = False) -> int:
+        """How many tokens `text` is; with `specials`, those included that an encoder puts around it."""
+        return len(self._core.encode(text, add_special_tokens=specials).ids)
 
     def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
         """The text of `ids`; bytes that form no character yet come out as U+FFFD."""

@@ -116,5 +116,8 @@ class AdapterShelf:
                     f"{self._shapes.get(name, 'missing')}, not {(B.shape[0], A.shape[1])}"
                 )
         return LoadedAdapter(
-            {name: (A.to(self._like), (B * adapter.scale).to(self._like)) for name, (A, B) in adapter.weights.items()}
+            {
+                name: (A.to(self._like), (B * adapter.scale).to(self._like))
+                for name, (A, B) in adapter.weights.items()
+            }
         )

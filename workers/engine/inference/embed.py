@@ -54,8 +54,10 @@ class EmbeddingModel:
                 trust_remote_code=False,
             )
             tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-        except Exception as error:  # noqa: BLE001  (tokenizers raises bare Exception)
-            raise ModelError(f"{folder.name} is no encoder in Hugging Face layout ({error})") from error
+        except Exception as error:
+            raise ModelError(
+                f"{folder.name} is no encoder in Hugging Face layout ({error})"
+            ) from error
         model.requires_grad_(requires_grad=False).eval().to(numerics.device)
         stated = read_json(folder / "sentence_bert_config.json").get("max_seq_length")
         return cls(model, tokenizer, stated or model.config.max_position_embeddings)
@@ -71,7 +73,9 @@ class EmbeddingModel:
         """
         width = spec.dimensions or self.dimensions
         if width > self.dimensions:
-            raise SpecError("dimensions", f"{width} is not allowed; this model has {self.dimensions}.")
+            raise SpecError(
+                "dimensions", f"{width} is not allowed; this model has {self.dimensions}."
+            )
         ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
         self._check_lengths(ids)
         vectors: list[list[float]] = [[] for _ in ids]

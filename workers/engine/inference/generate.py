@@ -48,7 +48,12 @@ class TextModel:
     """
 
     def __init__(
-        self, model: nn.Module, tokenizer: Tokenizer, template: ChatTemplate | None, *, most_adapters: int
+        self,
+        model: nn.Module,
+        tokenizer: Tokenizer,
+        template: ChatTemplate | None,
+        *,
+        most_adapters: int,
     ) -> None:
         self.tokenizer, self.template = tokenizer, template
         self.context = context_length(model.config)
@@ -66,7 +71,9 @@ class TextModel:
         """
         devices.settle(numerics)
         model = model_load(base, dtype=numerics.dtype, device=numerics.device)
-        return cls(model, Tokenizer.load(base), ChatTemplate.load(base), most_adapters=most_adapters)
+        return cls(
+            model, Tokenizer.load(base), ChatTemplate.load(base), most_adapters=most_adapters
+        )
 
     @property
     def adapters(self) -> tuple[str, ...]:
@@ -103,7 +110,9 @@ class TextModel:
         for token in (self.tokenizer.bos_id, self.tokenizer.eos_id):
             if token is not None:
                 return token
-        raise ContextError("the prompt is empty and this model has no begin token; write something.")
+        raise ContextError(
+            "the prompt is empty and this model has no begin token; write something."
+        )
 
     def _room(self, prompt: int, wanted: int | None) -> int:
         room = self.context - prompt
@@ -138,9 +147,7 @@ class TextModel:
             fresh = [choice.token]
 
     @torch.inference_mode()
-    def _forward(
-        self, ids: Sequence[int], cache: KvCache, adapter: LoadedAdapter | None
-    ) -> Tensor:
+    def _forward(self, ids: Sequence[int], cache: KvCache, adapter: LoadedAdapter | None) -> Tensor:
         """(vocabulary,): logits after `ids`, which join the cache."""
         tokens = torch.tensor([ids], device=self._device)
         places = torch.arange(cache.length, cache.length + len(ids), device=self._device)[None]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from workers.engine.data.tokens import Tokenizer
 
 BROKEN = "\ufffd"
-MOST_BROKEN = 3  # bytes that a character can still miss, each of which some decoders show
+LONGEST = 4  # bytes of a character, so tokens at most
 
 
 class Detokeniser:
@@ -24,7 +24,10 @@ class Detokeniser:
         self._ids.append(token)
         text = self._tokenizer.decode(self._ids)
         broken = len(text) - len(text.rstrip(BROKEN))
-        safe = len(text) - min(broken, MOST_BROKEN)
+        # Some decoders show a run of bytes as broken until its last one is there. Past the longest character
+        # the bytes are none; only those may be held back that can still begin one.
+        hopeless = len(self._ids) - self._context >= LONGEST
+        safe = len(text) - (min(broken, LONGEST - 1) if hopeless else broken)
         piece = text[self._given : safe]
         self._given = max(self._given, safe)
         if not broken:

@@ -35,7 +35,7 @@ class Optimiser:
         """One update at learning rate `rate`; gradients are used up."""
         self.updates += 1
         with torch.no_grad():
-            self._apply([cast(Tensor, p.grad) for p in self.parameters], rate)
+            self._apply([cast("Tensor", p.grad) for p in self.parameters], rate)
         self.clear()
 
     def clear(self) -> None:
@@ -103,11 +103,11 @@ OPTIMISERS: dict[str, type[Optimiser]] = {"sgd": Sgd, "adam": Adam, "adamw": Ada
 
 def gradient_norm(parameters: Sequence[Tensor]) -> Tensor:
     """The Euclidean norm over all gradients, a scalar."""
-    norms = torch._foreach_norm([cast(Tensor, p.grad) for p in parameters])
+    norms = torch._foreach_norm([cast("Tensor", p.grad) for p in parameters])
     return torch.linalg.vector_norm(torch.stack(list(norms)))
 
 
 def clip_gradients(parameters: Sequence[Tensor], norm: float, most: float) -> None:
     """Scale all gradients so that their norm is at most `most` (0 = leave them)."""
     if most and norm > most:
-        torch._foreach_mul_([cast(Tensor, p.grad) for p in parameters], most / (norm + 1e-6))
+        torch._foreach_mul_([cast("Tensor", p.grad) for p in parameters], most / (norm + 1e-6))

@@ -87,7 +87,9 @@ class Session:
             state.meter = meter.closed(state.step)
 
     def _tell_of_memory(self, tokens: int) -> None:
-        message = f"Memory ran out; forward passes now take {tokens} tokens. The result stays the same."
+        message = (
+            f"Memory ran out; forward passes now take {tokens} tokens. The result stays the same."
+        )
         self.progress.event(self.key, "warn", message, {"micro_batch_tokens": tokens})
 
     def _snapshot_is_due(self) -> bool:

@@ -14,12 +14,16 @@ from workers.engine.data.packing import pack, plan
 lengths = st.lists(st.integers(1, 40), min_size=1, max_size=30)
 Sequences = list[tuple[list[int], list[int]]]
 sequences = st.lists(
-    st.lists(st.tuples(st.integers(0, 99), st.integers(0, 1)), min_size=1, max_size=9), min_size=1, max_size=6
+    st.lists(st.tuples(st.integers(0, 99), st.integers(0, 1)), min_size=1, max_size=9),
+    min_size=1,
+    max_size=6,
 )
 
 
 @given(lengths=lengths, budget=st.integers(1, 100))
-def test_a_plan_holds_every_sequence_once_and_keeps_the_budget(lengths: list[int], budget: int) -> None:
+def test_a_plan_holds_every_sequence_once_and_keeps_the_budget(
+    lengths: list[int], budget: int
+) -> None:
     packs = plan(lengths, budget, packing=True)
     assert sorted(index for group in packs for index in group) == list(range(len(lengths)))
     for group in packs:
@@ -34,15 +38,14 @@ def test_without_packing_each_sequence_stands_alone(lengths: list[int]) -> None:
 @given(given_=sequences)
 def test_labels_are_each_examples_own_next_tokens(given_: list[list[tuple[int, int]]]) -> None:
     arrays = [
-        (np.array([t for t, _ in s], np.int32), np.array([m for _, m in s], np.uint8)) for s in given_
+        (np.array([t for t, _ in s], np.int32), np.array([m for _, m in s], np.uint8))
+        for s in given_
     ]
     made = pack(arrays)
     # the definition, token by token
     expected = []
     for (start, _), (ids, mask) in zip(pairwise(made.bounds), arrays, strict=True):
-        expected += [
-            (start + i, int(ids[i + 1])) for i in range(len(ids) - 1) if mask[i + 1]
-        ]
+        expected += [(start + i, int(ids[i + 1])) for i in range(len(ids) - 1) if mask[i + 1]]
     assert list(zip(made.places.tolist(), made.labels.tolist(), strict=True)) == expected
     assert made.positions.tolist() == [i for ids, _ in arrays for i in range(len(ids))]
     assert made.bounds[-1] == len(made.ids)

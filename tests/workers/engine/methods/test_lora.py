@@ -72,7 +72,13 @@ def test_an_adapter_made_by_peft_gives_the_same_logits_here(
 ) -> None:
     made = get_peft_model(
         reference_model(bases[family]),
-        LoraConfig(r=2, lora_alpha=5, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM"),
+        LoraConfig(
+            r=2,
+            lora_alpha=5,
+            target_modules="all-linear",
+            init_lora_weights=False,
+            task_type="CAUSAL_LM",
+        ),
     )
     made.save_pretrained(tmp_path)
     theirs = made.eval()(input_ids=IDS[None]).logits[0, :-1]
@@ -94,7 +100,9 @@ def test_gradients_equal_pefts_and_the_base_gets_none(
     with LoraMethod(model, spec(), bases[family], folder) as method:
         each = batch()
         (loss_sum(logits_of(model, each), each.labels) / len(each.labels)).backward()
-        names = {n.replace(".default", ""): p for n, p in theirs.named_parameters() if p.requires_grad}
+        names = {
+            n.replace(".default", ""): p for n, p in theirs.named_parameters() if p.requires_grad
+        }
         for name, parameter in method.parameters.items():
             layer, _, part = name.rpartition(".")
             other = names[f"base_model.model.{layer}.lora_{part}.weight"]
@@ -108,7 +116,9 @@ def test_the_backward_pass_is_the_derivative() -> None:
     """Finite differences, with and without dropout."""
     base = torch.nn.Linear(5, 4).double().requires_grad_(False)
     for dropout in (0.0, 0.4):
-        layer = LoraLinear(base, rank=2, scale=1.5, dropout=dropout, clock=DropoutClock(3), number=0)
+        layer = LoraLinear(
+            base, rank=2, scale=1.5, dropout=dropout, clock=DropoutClock(3), number=0
+        )
         layer.A.data.normal_()
         layer.B.data.normal_()
         x = torch.randn(2, 3, 5, dtype=torch.double, requires_grad=True)
@@ -161,7 +171,9 @@ def test_the_seed_decides_the_start(base: Path) -> None:
 
 
 def test_unknown_target_modules_are_named_with_those_that_exist(base: Path) -> None:
-    with pytest.raises(SpecError, match=r"no linear layer w_q; it has down_proj, gate_proj") as caught:
+    with pytest.raises(
+        SpecError, match=r"no linear layer w_q; it has down_proj, gate_proj"
+    ) as caught:
         LoraMethod(model_load(base), spec(target_modules=("w_q",)), base, None)
     assert caught.value.field == "lora.target_modules"
 

@@ -204,7 +204,15 @@ def test_an_update_equals_torchs_on_transformers_loss(
     """Six AdamW updates of a full fine-tune, done again by transformers' loss and torch's optimiser."""
     progress = Recorder(tmp_path)
     result = run(
-        base, data, tmp_path, progress, method="full", epochs=1, batch_size=6, seed=3, weight_decay=0.1
+        base,
+        data,
+        tmp_path,
+        progress,
+        method="full",
+        epochs=1,
+        batch_size=6,
+        seed=3,
+        weight_decay=0.1,
     )
     model = reference_model(base)
     optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=0.1)
@@ -276,12 +284,21 @@ def test_an_evaluation_can_be_interrupted(
 ) -> None:
     progress = Recorder(tmp_path, lambda _step: command)
     result = run(base, data, tmp_path, progress, validation=validation)
-    assert result.outcome == {Command.PAUSE: Outcome.PAUSED, Command.CANCEL: Outcome.CANCELLED}[command]
+    assert (
+        result.outcome
+        == {Command.PAUSE: Outcome.PAUSED, Command.CANCEL: Outcome.CANCELLED}[command]
+    )
     assert len(progress.beats) == 1
     if command is Command.PAUSE:
         ((step, snapshot),) = progress.snapshots
         again = run(
-            base, data, tmp_path, Recorder(tmp_path), name="again", resume=snapshot, validation=validation
+            base,
+            data,
+            tmp_path,
+            Recorder(tmp_path),
+            name="again",
+            resume=snapshot,
+            validation=validation,
         )
         assert step == 0
         assert "initial_validation_loss" in again.metrics
@@ -312,7 +329,12 @@ def test_divergence_is_the_customers_and_leaves_the_last_good_weights(
 def test_running_out_of_memory_halves_the_packs_and_says_so(base: Path, tmp_path: Path) -> None:
     # given one update over 45,000 tokens in a single pass, and a process that may not grow that much
     data = write_jsonl(tmp_path / "many.jsonl", completions(2000))
-    settings: dict[str, Any] = {"epochs": 1, "batch_size": 2000, "method": "full", "optimiser": "sgd"}
+    settings: dict[str, Any] = {
+        "epochs": 1,
+        "batch_size": 2000,
+        "method": "full",
+        "optimiser": "sgd",
+    }
     calm = run(base, data, tmp_path, Recorder(tmp_path), name="calm", **settings)
     progress = Recorder(tmp_path)
     with address_space_limited(more_bytes=150 * 2**20):
@@ -366,7 +388,12 @@ def test_members_train_one_after_another_and_do_not_touch_each_other(
     )
     results = {r.key: r for r in train(work(base, tmp_path / "pass", *members), progress)}
     # then each ends as it would alone
-    assert [r.outcome.value for r in results.values()] == ["succeeded", "failed", "succeeded", "succeeded"]
+    assert [r.outcome.value for r in results.values()] == [
+        "succeeded",
+        "failed",
+        "succeeded",
+        "succeeded",
+    ]
     alone = weights(run(base, data, tmp_path, Recorder(tmp_path), name="alone"))
     for key in ("one", "late"):
         found = weights(results[key])

@@ -16,11 +16,21 @@ from workers.engine.training.schedule import learning_rate
 CASES: list[tuple[str, dict[str, Any], Any, dict[str, Any]]] = [
     ("sgd", {}, torch.optim.SGD, {}),
     ("sgd", {"momentum": 0.9}, torch.optim.SGD, {"momentum": 0.9}),
-    ("sgd", {"momentum": 0.9, "weight_decay": 0.1}, torch.optim.SGD, {"momentum": 0.9, "weight_decay": 0.1}),
+    (
+        "sgd",
+        {"momentum": 0.9, "weight_decay": 0.1},
+        torch.optim.SGD,
+        {"momentum": 0.9, "weight_decay": 0.1},
+    ),
     ("adam", {}, torch.optim.Adam, {}),
     ("adam", {"weight_decay": 0.1}, torch.optim.Adam, {"weight_decay": 0.1}),
     ("adamw", {"weight_decay": 0.1}, torch.optim.AdamW, {"weight_decay": 0.1}),
-    ("adamw", {"betas": (0.8, 0.95)}, torch.optim.AdamW, {"betas": (0.8, 0.95), "weight_decay": 0.0}),
+    (
+        "adamw",
+        {"betas": (0.8, 0.95)},
+        torch.optim.AdamW,
+        {"betas": (0.8, 0.95), "weight_decay": 0.0},
+    ),
 ]
 
 
@@ -42,7 +52,9 @@ def test_twenty_updates_equal_torchs(
             q.grad = p.grad.clone()
         optimiser.step(rate)
         other.step()
-    assert all(torch.allclose(p, q, rtol=1e-5, atol=1e-6) for p, q in zip(ours, theirs, strict=True))
+    assert all(
+        torch.allclose(p, q, rtol=1e-5, atol=1e-6) for p, q in zip(ours, theirs, strict=True)
+    )
     assert all(p.grad is None for p in ours)
 
 

@@ -137,7 +137,12 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_a_digest_depends_on_names_and_contents_alone(tmp_path: Path) -> None:
     digests = set()
-    for name, inner, content in (("a", "f", "x"), ("b", "f", "x"), ("c", "g", "x"), ("d", "f", "y")):
+    for name, inner, content in (
+        ("a", "f", "x"),
+        ("b", "f", "x"),
+        ("c", "g", "x"),
+        ("d", "f", "y"),
+    ):
         (tmp_path / name).mkdir()
         (tmp_path / name / inner).write_text(content)
         digests.add(folder_digest(tmp_path / name))

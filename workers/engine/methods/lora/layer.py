@@ -37,7 +37,7 @@ class _LoraProduct(torch.autograd.Function):
     """base + scale·(x·keep·Aᵀ)·Bᵀ for x (..., in), W (out, in), A (r, in), B (out, r), keep (..., in) or None."""
 
     @staticmethod
-    def forward(  # noqa: PLR0913
+    def forward(
         ctx: Any,
         x: Tensor,
         W: Tensor,
