@@ -38,7 +38,10 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "saas.api.guards.GuardMiddleware",
     "saas.scoping.ScopeMiddleware",
+    "saas.api.limits.RateLimitMiddleware",
+    "saas.api.idempotency.IdempotencyMiddleware",
 ]
 
 TEMPLATES = [

@@ -1,9 +1,11 @@
 """Envelope encryption: each tenant has a data key, wrapped by a key-encryption key (KEK).
 
-Streams are cut into 64-KiB chunks, each sealed with AES-256-GCM under nonce prefix + counter +
-last-chunk flag, so that reordered, dropped or truncated chunks are refused (the STREAM
-construction, https://eprint.iacr.org/2015/189).
-Layout: magic (4 bytes) | nonce prefix (7) | chunks of 64 KiB + 16-byte tag.
+Streams are cut into 64-KiB chunks, each sealed with AES-256-GCM under counter + last-chunk flag, so
+that reordered, dropped or truncated chunks are refused (the STREAM construction,
+https://eprint.iacr.org/2015/189). Each stream has a key of its own, derived from the data key and a
+random salt: a tenant may seal any number of streams without a nonce ever coming twice under one key
+(as in Tink's AES-GCM-HKDF streaming, https://developers.google.com/tink/streaming-aead/aes_gcm_hkdf_streaming).
+Layout: magic (4 bytes) | salt (32) | chunks of 64 KiB + 16-byte tag.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from typing import BinaryIO, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.db.models.functions import Now
 
@@ -25,7 +29,7 @@ from tenants.kernel.scope import required_scope
 
 MAGIC = b"BWE1"
 CHUNK = 64 * 1024
-_PREFIX = 7
+_SALT = 32
 _TAG = 16
 
 
@@ -130,16 +134,17 @@ def tenant_data_key(tenant_id: str) -> bytes:
 
 def encrypt(chunks: Iterable[bytes], key: bytes) -> Iterator[bytes]:
     """Seal a stream of plaintext pieces of any size."""
-    cipher, prefix = AESGCM(key), os.urandom(_PREFIX)
-    yield MAGIC + prefix
+    salt = os.urandom(_SALT)
+    cipher = _stream_cipher(key, salt)
+    yield MAGIC + salt
     counter, buffer = 0, bytearray()
     for piece in chunks:
         buffer += piece
         while len(buffer) > CHUNK:
-            yield cipher.encrypt(_nonce(prefix, counter, last=False), bytes(buffer[:CHUNK]), None)
+            yield cipher.encrypt(_nonce(counter, last=False), bytes(buffer[:CHUNK]), None)
             del buffer[:CHUNK]
             counter += 1
-    yield cipher.encrypt(_nonce(prefix, counter, last=True), bytes(buffer), None)
+    yield cipher.encrypt(_nonce(counter, last=True), bytes(buffer), None)
 
 
 def decrypt(source: BinaryIO, key: bytes) -> Iterator[bytes]:
@@ -147,15 +152,15 @@ def decrypt(source: BinaryIO, key: bytes) -> Iterator[bytes]:
 
     Raises DecryptionError before any altered chunk is handed out.
     """
-    header = source.read(len(MAGIC) + _PREFIX)
-    if header[: len(MAGIC)] != MAGIC:
+    header = source.read(len(MAGIC) + _SALT)
+    if len(header) != len(MAGIC) + _SALT or header[: len(MAGIC)] != MAGIC:
         raise DecryptionError("not a sealed stream")
-    cipher, prefix = AESGCM(key), header[len(MAGIC) :]
+    cipher = _stream_cipher(key, header[len(MAGIC) :])
     counter, sealed = 0, source.read(CHUNK + _TAG)
     while True:
         following = source.read(CHUNK + _TAG) if len(sealed) == CHUNK + _TAG else b""
         try:
-            yield cipher.decrypt(_nonce(prefix, counter, last=not following), sealed, None)
+            yield cipher.decrypt(_nonce(counter, last=not following), sealed, None)
         except InvalidTag as error:
             raise DecryptionError(
                 f"chunk {counter} was altered, cut short or sealed otherwise"
@@ -165,5 +170,10 @@ def decrypt(source: BinaryIO, key: bytes) -> Iterator[bytes]:
         counter, sealed = counter + 1, following
 
 
-def _nonce(prefix: bytes, counter: int, *, last: bool) -> bytes:
-    return prefix + counter.to_bytes(4, "big") + bytes([last])
+def _stream_cipher(key: bytes, salt: bytes) -> AESGCM:
+    derived = HKDF(algorithm=SHA256(), length=32, salt=salt, info=MAGIC).derive(key)
+    return AESGCM(derived)
+
+
+def _nonce(counter: int, *, last: bool) -> bytes:
+    return counter.to_bytes(11, "big") + bytes([last])

@@ -17,6 +17,7 @@ class AdvisoryLock(IntEnum):
     RELAY = 1001  # one relay drains the outbox at a time
     SCHEDULER = 1002  # one reaper sweeps at a time
     RECONCILER = 1003  # one reconciler counts replicas at a time
+    CONTENT = 1004  # one writer at a time decides who keeps the bytes of equal content (keyed)
 
 
 def try_advisory_lock(lock: AdvisoryLock) -> bool:
@@ -24,3 +25,9 @@ def try_advisory_lock(lock: AdvisoryLock) -> bool:
     with connections[required_scope().alias].cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [int(lock)])
         return bool(cursor.fetchone()[0])
+
+
+def advisory_lock(lock: AdvisoryLock, key: str) -> None:
+    """Wait for `lock` on one `key`, and hold it until the scope's transaction ends."""
+    with connections[required_scope().alias].cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [int(lock), key])

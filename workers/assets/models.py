@@ -58,12 +58,18 @@ class File(TenantModel):
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField(null=True)
     deleted_at = models.DateTimeField(null=True)
+    purged_at = models.DateTimeField(null=True)  # its bytes are gone
 
     class Meta(TenantModel.Meta):
         db_table = "file"
         indexes = (
             models.Index(fields=["tenant", "-id"], name="file_list"),
             models.Index(fields=["tenant", "sha256"], name="file_content"),
+            models.Index(
+                fields=["deleted_at"],
+                name="file_to_purge",
+                condition=models.Q(deleted_at__isnull=False, purged_at__isnull=True),
+            ),
         )
 
     def __str__(self) -> str:
@@ -128,6 +134,7 @@ class Dataset(TenantModel):
     tokens = models.BigIntegerField(default=0)
     loss_tokens = models.BigIntegerField(default=0)
     longest = models.PositiveIntegerField(default=0)  # tokens of the longest example
+    longest_line = models.PositiveIntegerField(default=0)  # where it stands in the file
     duplicates = models.PositiveIntegerField(default=0)
     template_sha256 = models.CharField(max_length=64, default="", blank=True)
     problems = models.JSONField(default=list)  # the first hundred: line, field, reason, fix
@@ -176,7 +183,8 @@ class ModelVersion(TenantModel):
     sha256 = models.CharField(max_length=64)  # of the folder's manifest
     storage_key = models.CharField(max_length=200)  # one sealed tar of the folder
     created_at = models.DateTimeField(db_default=Now())
-    deleted_at = models.DateTimeField(null=True)
+    deleted_at = models.DateTimeField(null=True)  # may be restored until
+    purged_at = models.DateTimeField(null=True)  # its bytes are gone
 
     class Meta(TenantModel.Meta):
         db_table = "model_version"

@@ -1,0 +1,77 @@
+"""Causal attention for packed training and cached decoding, registered with transformers under one
+name.
+
+The model passes through what it is called with: `bounds` for a pack, nothing for a (cached)
+sequence. On a CPU a loop of SDPA over the sequences beats padding and block masks.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface
+
+NAME = "breakwater"
+
+
+def attention(
+    _module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    scaling: float | None = None,
+    bounds: tuple[int, ...] | None = None,
+    sliding_window: int | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Attend causally within each sequence.
+
+    Args:
+        query: (1, heads, Q, dim); `key`, `value`: (1, kv heads, K, dim), K ≥ Q; the last query
+            stands at the last key.
+        attention_mask: must be None; sequences are told apart by `bounds`.
+        bounds: where each packed sequence starts, and Q at the end; None = one sequence.
+
+    Returns:
+        (1, Q, heads, dim), and None for the weights.
+    """
+    if attention_mask is not None:
+        raise ValueError("this attention takes no mask; give each sequence its own place in bounds")
+    if key.shape[1] != query.shape[1]:
+        groups = query.shape[1] // key.shape[1]
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    if bounds is None or len(bounds) == 2:
+        return _one(query, key, value, scaling, sliding_window).transpose(1, 2), None
+    spans = [slice(start, stop) for start, stop in pairwise(bounds)]
+    parts = [
+        _one(query[:, :, s], key[:, :, s], value[:, :, s], scaling, sliding_window) for s in spans
+    ]
+    return torch.cat(parts, dim=2).transpose(1, 2), None
+
+
+def _one(q: Tensor, k: Tensor, v: Tensor, scaling: float | None, window: int | None) -> Tensor:
+    rows, columns = q.shape[2], k.shape[2]
+    if window is not None and columns > window:
+        mask = _band(rows, columns, window, q.device)
+        return scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scaling)
+    if 1 < rows < columns:
+        mask = _band(rows, columns, columns, q.device)
+        return scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scaling)
+    return scaled_dot_product_attention(q, k, v, is_causal=rows > 1, scale=scaling)
+
+
+def _band(rows: int, columns: int, window: int, device: torch.device) -> Tensor:
+    """(rows, columns), true where the key is not after the query and less than `window` before
+    it."""
+    last = torch.arange(columns - rows, columns, device=device)[:, None]
+    keys = torch.arange(columns, device=device)[None, :]
+    return (keys <= last) & (keys > last - window)
+
+
+AttentionInterface.register(NAME, attention)

@@ -1,0 +1,69 @@
+"""Examples joined into one row of tokens: positions restart, labels shift inside each example,
+no example sees another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Pack:
+    """One forward pass over T tokens with L labels.
+
+    `ids`, `positions`: (T,) int64. `bounds`: where each sequence starts, and T at the end.
+        `places`: (L,) int64, the tokens whose next one is learned; `labels`: (L,) int64, those next
+        ones.
+    """
+
+    ids: Ints
+    positions: Ints
+    bounds: tuple[int, ...]
+    places: Ints
+    labels: Ints
+
+
+def plan(lengths: Sequence[int], budget: int, *, packing: bool) -> list[list[int]]:
+    """Group sequences, by their index in `lengths`, into packs of at most `budget` tokens.
+
+    First fit, longest first (at most 11/9 of the optimum, plus one). A sequence over the budget
+    stands alone; so does each without `packing`.
+    """
+    if not packing:
+        return [[index] for index in range(len(lengths))]
+    packs: list[list[int]] = []
+    room: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        for place, free in enumerate(room):
+            if lengths[index] <= free:
+                packs[place].append(index)
+                room[place] -= lengths[index]
+                break
+        else:
+            packs.append([index])
+            room.append(budget - lengths[index])
+    return packs
+
+
+def pack(sequences: Sequence[tuple[Ints, Ints]]) -> Pack:
+    """Join (ids, mask) pairs into one pack; mask[i] = 1 means that token i is learned, from
+    token i-1."""
+    sizes = [len(ids) for ids, _ in sequences]
+    bounds = np.concatenate([[0], np.cumsum(sizes)])
+    ids = np.concatenate([ids for ids, _ in sequences]).astype(np.int64)
+    mask = np.concatenate([mask for _, mask in sequences]).astype(bool)
+    mask[bounds[:-1]] = False
+    learned = np.flatnonzero(mask)
+    return Pack(
+        ids=ids,
+        positions=np.concatenate([np.arange(size) for size in sizes]),
+        bounds=tuple(int(bound) for bound in bounds),
+        places=learned - 1,
+        labels=ids[learned],
+    )

@@ -1,0 +1,81 @@
+"""Encoded examples on disk, read back as memory maps, so that a data set's size never is the
+process's size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from workers.engine.data.readers import Example, Problem
+from workers.engine.errors import DataError
+
+Ints = npt.NDArray[Any]
+
+SHOWN_PROBLEMS = 5
+
+
+class Shards:
+    """`tokens.bin` (int32), `mask.bin` (uint8) and `offsets.bin` (int64, one more than examples)
+    in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._offsets = np.fromfile(folder / "offsets.bin", dtype=np.int64)
+        self._ids: Ints = np.memmap(folder / "tokens.bin", dtype=np.int32, mode="r")
+        self._mask: Ints = np.memmap(folder / "mask.bin", dtype=np.uint8, mode="r")
+        self.lengths: Ints = np.diff(self._offsets)
+        self.tokens = int(self._offsets[-1])
+        self.loss_tokens = int(self._mask.sum(dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def __getitem__(self, index: int) -> tuple[Ints, Ints]:
+        """Token ids and mask of one example."""
+        span = slice(self._offsets[index], self._offsets[index + 1])
+        return self._ids[span], self._mask[span]
+
+    @classmethod
+    def write(
+        cls, examples: Iterable[Example | Problem], folder: Path, *, vocabulary: int
+    ) -> Shards:
+        """Store `examples` and open them.
+
+        Raises:
+            DataError: the data hold a problem (the first few are named), or a token the model does
+                not know.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        problems: list[Problem] = []
+        offsets = [0]
+        with (folder / "tokens.bin").open("wb") as ids, (folder / "mask.bin").open("wb") as mask:
+            for example in examples:
+                if isinstance(example, Problem):
+                    problems.append(example)
+                    if len(problems) >= SHOWN_PROBLEMS:
+                        break
+                    continue
+                _check_vocabulary(example, vocabulary)
+                np.asarray(example.ids, dtype=np.int32).tofile(ids)
+                np.asarray(example.mask, dtype=np.uint8).tofile(mask)
+                offsets.append(offsets[-1] + len(example.ids))
+        _refuse(problems)
+        np.asarray(offsets, dtype=np.int64).tofile(folder / "offsets.bin")
+        return cls(folder)
+
+
+def _check_vocabulary(example: Example, vocabulary: int) -> None:
+    if max(example.ids) >= vocabulary:
+        raise DataError(
+            f"line {example.line} holds token {max(example.ids)}, but the model knows "
+            f"{vocabulary} tokens; the tokenizer and the model do not belong together."
+        )
+
+
+def _refuse(problems: Sequence[Problem]) -> None:
+    if problems:
+        more = " (and maybe more)" if len(problems) >= SHOWN_PROBLEMS else ""
+        raise DataError("the data cannot be trained on: " + " | ".join(map(str, problems)) + more)

@@ -1,0 +1,35 @@
+"""A model as a Hugging Face folder that transformers and vLLM load unmodified."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any, cast
+
+from torch import nn
+
+from workers.engine.folders import atomic_folder
+
+# What belongs to a model besides its weights: tokenizer, template, generation defaults, licence.
+COMPANIONS = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.model",
+    "chat_template.jinja",
+    "generation_config.json",
+    "LICENSE",
+    "NOTICE",
+)
+
+
+def folder_save(folder: Path, model: nn.Module, base: Path) -> None:
+    """Write `model` with the companions of the folder that it came from; `folder` appears whole
+    or not at all."""
+    with atomic_folder(folder) as temporary:
+        cast("Any", model).save_pretrained(temporary)
+        for name in COMPANIONS:
+            if (base / name).is_file():
+                shutil.copyfile(base / name, temporary / name)

@@ -1,0 +1,47 @@
+"""Full fine-tuning: every weight changes; what is kept is a whole Hugging Face folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from torch import Tensor, nn
+
+from workers.engine.export.huggingface import folder_save
+from workers.engine.export.merged import merge_into
+from workers.engine.methods.lora.adapter import adapter_load
+from workers.engine.methods.lora.layer import DropoutClock
+from workers.engine.specs import FineTuneSpec
+
+MEDIA_TYPE = "application/vnd.huggingface.model"
+
+
+class FullMethod:
+    """All weights of `model`, which is this member's own copy; `start` is an adapter to merge in
+    first."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(
+        self, model: nn.Module, spec: FineTuneSpec, base: Path, start: Path | None
+    ) -> None:
+        self.model, self.base = model, base
+        self.clock = DropoutClock(spec.seed)
+        if start:
+            merge_into(model, adapter_load(start))
+        model.requires_grad_(requires_grad=True)
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        """The trained tensors by stable name; tied weights appear once."""
+        return dict(self.model.named_parameters())
+
+    def save(self, folder: Path) -> None:
+        """Write a Hugging Face folder; it appears whole or not at all."""
+        folder_save(folder, self.model, self.base)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.model.requires_grad_(requires_grad=False)

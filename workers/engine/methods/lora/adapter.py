@@ -1,0 +1,218 @@
+"""A LoRA adapter on a model: put on, taken off, read and written in PEFT's file format."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from workers.engine.checks import SpecError
+from workers.engine.data.order import mix
+from workers.engine.errors import AdapterError
+from workers.engine.methods.lora.layer import DropoutClock, LoraLinear
+from workers.engine.models import linear_names
+from workers.engine.specs import LoraSpec
+
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+PREFIX = "base_model.model."
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A low-rank delta: for each linear layer's full name, A (rank, in) and B (out, rank)."""
+
+    spec: LoraSpec
+    weights: Mapping[str, tuple[Tensor, Tensor]]
+
+    @property
+    def scale(self) -> float:
+        return self.spec.alpha / self.spec.rank
+
+
+def target_names(model: nn.Module, spec: LoraSpec) -> list[str]:
+    """Full names of the layers to adapt.
+
+    Raises:
+        SpecError: a wished module does not exist; those that do are named.
+    """
+    names = linear_names(model)
+    if spec.target_modules == "auto":
+        return names
+    present = {name.rpartition(".")[2] for name in names}
+    unknown = sorted(set(spec.target_modules) - present - set(names))
+    if unknown:
+        raise SpecError(
+            "lora.target_modules",
+            f"this base model has no linear layer {', '.join(unknown)}; "
+            f"it has {', '.join(sorted(present))}.",
+        )
+    return [n for n in names if {n, n.rpartition(".")[2]} & set(spec.target_modules)]
+
+
+def attach(model: nn.Module, spec: LoraSpec, clock: DropoutClock) -> dict[str, LoraLinear]:
+    """Put fresh LoRA layers (A uniform by Kaiming, B zero: the model is unchanged) on `model`,
+    by layer name."""
+    layers: dict[str, LoraLinear] = {}
+    for number, name in enumerate(target_names(model, spec)):
+        layer = LoraLinear(
+            model.get_submodule(name),
+            rank=spec.rank,
+            scale=spec.alpha / spec.rank,
+            dropout=spec.dropout,
+            clock=clock,
+            number=number,
+        )
+        _initialise(layer, mix(clock.seed, number))
+        model.set_submodule(name, layer)
+        layers[name] = layer
+    return layers
+
+
+def _initialise(layer: LoraLinear, seed: int) -> None:
+    """PEFT's default: Kaiming uniform with a = √5, that is ±1/√in; drawn on the CPU, so the same
+    on every device."""
+    bound = 1 / math.sqrt(layer.A.shape[1])
+    generator = torch.Generator().manual_seed(seed >> 1)
+    draws = torch.empty(layer.A.shape).uniform_(-bound, bound, generator=generator)
+    with torch.no_grad():
+        layer.A.copy_(draws)
+
+
+def detach(model: nn.Module, layers: Mapping[str, LoraLinear]) -> None:
+    """Give `model` its own layers back."""
+    for name, layer in layers.items():
+        model.set_submodule(name, layer.base)
+
+
+def load_into(layers: Mapping[str, LoraLinear], adapter: Adapter) -> None:
+    """Copy an earlier adapter's weights into fresh layers.
+
+    Raises:
+        AdapterError: its layers or shapes differ.
+    """
+    if set(layers) != set(adapter.weights):
+        odd = sorted(set(layers) ^ set(adapter.weights))[:3]
+        raise AdapterError(
+            f"the adapter does not fit this base model: layers differ ({', '.join(odd)} …)"
+        )
+    with torch.no_grad():
+        for name, layer in layers.items():
+            A, B = adapter.weights[name]
+            _check_shape(name, A, layer.A)
+            _check_shape(name, B, layer.B)
+            layer.A.copy_(A)
+            layer.B.copy_(B)
+
+
+def _check_shape(name: str, given: Tensor, wanted: Tensor) -> None:
+    if given.shape != wanted.shape:
+        raise AdapterError(
+            f"the adapter does not fit this base model: {name} is {tuple(given.shape)}, "
+            f"not {tuple(wanted.shape)}"
+        )
+
+
+def adapter_save(
+    folder: Path, model: nn.Module, layers: Mapping[str, LoraLinear], spec: LoraSpec, base_name: str
+) -> None:
+    """Write `adapter_config.json` and `adapter_model.safetensors` as PEFT does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {}
+    for name, layer in layers.items():
+        tensors[f"{PREFIX}{name}.lora_A.weight"] = layer.A.detach().cpu().contiguous()
+        tensors[f"{PREFIX}{name}.lora_B.weight"] = layer.B.detach().cpu().contiguous()
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    config = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base_name,
+        "r": spec.rank,
+        "lora_alpha": spec.alpha,
+        "lora_dropout": spec.dropout,
+        "target_modules": _peft_targets(model, spec),
+        "bias": "none",
+        "fan_in_fan_out": any(isinstance(layer.base, Conv1D) for layer in layers.values()),
+        "init_lora_weights": True,
+        "inference_mode": True,
+        "use_rslora": False,
+        "use_dora": False,
+        "modules_to_save": None,
+    }
+    (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True))
+
+
+def _peft_targets(model: nn.Module, spec: LoraSpec) -> list[str]:
+    if spec.target_modules != "auto":
+        return sorted(spec.target_modules)
+    return sorted({name.rpartition(".")[2] for name in _plain_names(model)})
+
+
+def _plain_names(model: nn.Module) -> list[str]:
+    """The linear layers' names as they are without adapters on."""
+    wrapped = [name for name, module in model.named_modules() if isinstance(module, LoraLinear)]
+    inner = tuple(f"{name}.base" for name in wrapped)
+    return wrapped + [name for name in linear_names(model) if name not in inner]
+
+
+def adapter_load(folder: Path) -> Adapter:
+    """Read a LoRA adapter in PEFT format.
+
+    Raises:
+        AdapterError: a file is missing or unreadable, or the adapter uses what we do not (DoRA,
+            trained biases …).
+    """
+    try:
+        config: dict[str, Any] = json.loads((folder / CONFIG).read_text())
+        tensors = load_file(folder / WEIGHTS)
+        spec = _spec_of(config)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError, SpecError) as error:
+        raise AdapterError(f"{folder.name} is no LoRA adapter in PEFT format ({error})") from error
+    return Adapter(spec, _pairs(tensors, spec.rank))
+
+
+def _spec_of(config: Mapping[str, Any]) -> LoraSpec:
+    if config.get("peft_type") != "LORA":
+        raise ValueError(f"its type is {config.get('peft_type')!r}, not LORA")
+    unknown = (
+        "use_dora",
+        "use_rslora",
+        "modules_to_save",
+        "rank_pattern",
+        "alpha_pattern",
+        "layers_to_transform",
+    )
+    used = [name for name in unknown if config.get(name)]
+    if used or config.get("bias", "none") != "none":
+        raise ValueError(f"it uses {', '.join(used) or 'trained biases'}, which is not supported")
+    targets = config["target_modules"]
+    return LoraSpec(
+        rank=config["r"],
+        alpha=float(config["lora_alpha"]),
+        target_modules=targets if targets == "auto" else tuple(sorted(targets)),
+        dropout=float(config.get("lora_dropout") or 0.0),
+    )
+
+
+def _pairs(tensors: Mapping[str, Tensor], rank: int) -> dict[str, tuple[Tensor, Tensor]]:
+    pairs: dict[str, tuple[Tensor, Tensor]] = {}
+    for key, A in tensors.items():
+        if not key.endswith(".lora_A.weight"):
+            continue
+        name = key.removeprefix(PREFIX).removesuffix(".lora_A.weight")
+        B = tensors.get(key.replace(".lora_A.", ".lora_B."))
+        if B is None or A.shape[0] != rank or B.shape[1] != rank:
+            raise AdapterError(f"the adapter's layer {name} does not have rank {rank} throughout")
+        pairs[name] = (A, B)
+    if len(tensors) != 2 * len(pairs) or not pairs:
+        raise AdapterError("the adapter holds other tensors than LoRA's A and B")
+    return pairs

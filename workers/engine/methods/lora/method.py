@@ -1,0 +1,60 @@
+"""LoRA as a way to train: the base stays frozen and shared, the adapter is what changes and what
+is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from torch import Tensor, nn
+
+from workers.engine.folders import atomic_folder
+from workers.engine.methods.lora.adapter import (
+    adapter_load,
+    adapter_save,
+    attach,
+    detach,
+    load_into,
+)
+from workers.engine.methods.lora.layer import DropoutClock
+from workers.engine.specs import FineTuneSpec
+
+MEDIA_TYPE = "application/vnd.peft.adapter"
+
+
+class LoraMethod:
+    """An adapter on `model` from `open` to `close`; `start` is an earlier adapter whose shape
+    and weights it takes."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(
+        self, model: nn.Module, spec: FineTuneSpec, base: Path, start: Path | None
+    ) -> None:
+        earlier = adapter_load(start) if start else None
+        self.model, self.base = model, base
+        self.spec = earlier.spec if earlier else spec.lora
+        self.clock = DropoutClock(spec.seed)
+        self._layers = attach(model, self.spec, self.clock)
+        if earlier:
+            load_into(self._layers, earlier)
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        """The trained tensors by stable name."""
+        return {
+            f"{name}.{part}": getattr(layer, part)
+            for name, layer in self._layers.items()
+            for part in ("A", "B")
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write the adapter in PEFT format; the folder appears whole or not at all."""
+        with atomic_folder(folder) as temporary:
+            adapter_save(temporary, self.model, self._layers, self.spec, self.base.name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        detach(self.model, self._layers)

@@ -1,0 +1,132 @@
+"""Causal language models from Hugging Face folders, called on packs of sequences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from transformers import AutoModelForCausalLM
+from transformers.pytorch_utils import Conv1D
+from transformers.utils.logging import disable_progress_bar
+
+from workers.engine import attention
+from workers.engine.data.packing import Pack
+from workers.engine.errors import ModelError
+
+disable_progress_bar()  # type: ignore[no-untyped-call]  # whoever runs the engine hears of progress through the protocol
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def model_load(folder: Path, *, dtype: str = "float32", device: str = "cpu") -> nn.Module:
+    """The causal language model of a local folder, in evaluation mode (training uses no base
+    dropout), all frozen.
+
+    Only safetensors are read, never a pickle; no code of the folder runs; nothing is downloaded.
+
+    Raises:
+        ModelError: the folder holds no model that transformers can load so.
+    """
+    try:
+        model: nn.Module = AutoModelForCausalLM.from_pretrained(
+            str(folder),
+            dtype=DTYPES[dtype],
+            attn_implementation=attention.NAME,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        raise ModelError(
+            f"{folder.name} is no causal language model in Hugging Face layout with safetensors "
+            f"({error})"
+        ) from error
+    return model.requires_grad_(requires_grad=False).eval().to(device)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A `Pack` as tensors on the model's device: `ids`, `positions` (1, T); `places`, `labels`
+    (L,)."""
+
+    ids: Tensor
+    positions: Tensor
+    bounds: tuple[int, ...]
+    places: Tensor
+    labels: Tensor
+
+    @classmethod
+    def of(cls, pack: Pack, device: torch.device | str) -> Batch:
+        def tensor(values: Any) -> Tensor:
+            return torch.from_numpy(values).to(device)
+
+        return cls(
+            ids=tensor(pack.ids)[None],
+            positions=tensor(pack.positions)[None],
+            bounds=pack.bounds,
+            places=tensor(pack.places),
+            labels=tensor(pack.labels),
+        )
+
+
+def logits_of(model: nn.Module, batch: Batch) -> Tensor:
+    """(L, vocabulary): logits at the learned places only; the head is not computed anywhere
+    else."""
+    out = model(
+        input_ids=batch.ids,
+        position_ids=batch.positions,
+        use_cache=False,
+        logits_to_keep=batch.places,
+        bounds=batch.bounds,
+    )
+    logits: Tensor = out.logits[0]
+    return logits
+
+
+def loss_sum(logits: Tensor, labels: Tensor) -> Tensor:
+    """Summed cross-entropy in nats, accumulated in fp32."""
+    return cross_entropy(logits.float(), labels, reduction="sum")
+
+
+def linear_names(model: nn.Module) -> list[str]:
+    """Full names of the linear layers inside the blocks (all but the output head), in the
+    model's order."""
+    head = model.get_output_embeddings()  # type: ignore[operator]
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, (nn.Linear, Conv1D)) and module is not head
+    ]
+
+
+def blocks_of(model: nn.Module) -> nn.ModuleList:
+    """The decoder's layers.
+
+    Raises:
+        ModelError: the model keeps them in no single list.
+    """
+    lists = [m for m in model.modules() if isinstance(m, nn.ModuleList)]
+    if not lists:
+        raise ModelError(f"{type(model).__name__} has no list of decoder layers")
+    return max(lists, key=len)
+
+
+def config_of(model: nn.Module) -> Any:
+    """The model's Hugging Face configuration, of its text part."""
+    return cast("Any", model).config.get_text_config()
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Weights, tied ones counted once."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def context_length(config: Any) -> int:
+    """The most tokens that the model was made for."""
+    names = ("max_position_embeddings", "n_positions")
+    stated = [int(getattr(config, name)) for name in names if getattr(config, name, None)]
+    return stated[0] if stated else 2048

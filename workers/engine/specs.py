@@ -1,0 +1,223 @@
+"""Typed settings of every engine job, checked on construction. Free of torch, so that the API
+can check too."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from workers.engine.checks import SpecError, known_keys, one_of, real, truth, whole, words
+
+__all__ = [
+    "EmbedSpec",
+    "EvaluateSpec",
+    "FineTuneSpec",
+    "GenerateSpec",
+    "LoraSpec",
+    "SpecError",
+]
+
+MAX_SEED = 2**63 - 1
+MAX_LENGTH = 1_048_576
+
+
+class _Spec:
+    """JSON in and out, shared by all settings."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """This spec as plain JSON values; `from_dict` restores an equal one."""
+        return {k: _plain(v) for k, v in asdict(self).items()}  # type: ignore[call-overload]
+
+    @classmethod
+    def from_dict(cls, given: dict[str, Any]) -> Self:
+        """The spec that `given` describes; missing keys take their defaults.
+
+        Raises:
+            SpecError: an unknown key, or a value that is not allowed.
+        """
+        known_keys("", given, {f.name for f in fields(cls)})  # type: ignore[arg-type]
+        return cls(**{key: _tuple(value) for key, value in given.items()})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+@dataclass(frozen=True)
+class LoraSpec(_Spec):
+    """A low-rank adapter's shape (Hu et al. 2021, arXiv:2106.09685): W + (alpha / rank) · B·A."""
+
+    rank: int = 16  # columns of B
+    alpha: float = 32.0  # scale numerator
+    target_modules: str | tuple[str, ...] = "auto"  # "auto" = every linear layer of the blocks
+    dropout: float = 0.0  # probability, on the adapter's input
+
+    def __post_init__(self) -> None:
+        whole("lora.rank", self.rank, 1, 1024, "columns")
+        real("lora.alpha", self.alpha, 0, 65536, "scale numerator", open_low=True)
+        real("lora.dropout", self.dropout, 0, 0.9, "probability")
+        if self.target_modules == "auto":
+            return
+        if not self.target_modules or isinstance(self.target_modules, str):
+            raise SpecError(
+                "lora.target_modules",
+                f"{self.target_modules!r} is not allowed; give 'auto' or a list of module names.",
+            )
+        words("lora.target_modules", self.target_modules, at_most=64, longest=128)
+
+
+DEFAULT_LORA = LoraSpec()
+
+
+@dataclass(frozen=True)
+class FineTuneSpec(_Spec):
+    """Everything that decides a fine-tune besides the base model and the data."""
+
+    method: str = "lora"
+    lora: LoraSpec = DEFAULT_LORA
+    optimiser: str = "adamw"
+    learning_rate: float = 1e-3  # peak, per update
+    weight_decay: float = 0.0  # per update; decoupled for AdamW, else L2
+    betas: tuple[float, float] = (0.9, 0.999)  # Adam, AdamW
+    momentum: float = 0.0  # SGD
+    epochs: int = 3  # passes over the data
+    batch_size: int = 8  # examples per update
+    micro_batch_tokens: int = (
+        2048  # tokens per forward pass; changes speed and memory, not the result
+    )
+    max_length: int = 1024  # tokens per example
+    length_policy: str = "error"  # what to do with a longer example
+    warmup_fraction: float = 0.0  # of all updates
+    schedule: str = "linear"  # after the warm-up
+    gradient_clip: float = 1.0  # largest gradient norm; 0 = never clip
+    packing: bool = True  # several examples in one forward pass, without attention across them
+    activation_checkpointing: str = "none"
+    seed: int = 0
+    snapshot_every_steps: int = 50  # updates; 0 = only when asked to
+    evaluate_each_epoch: bool = True  # validation before training and at each epoch's end
+
+    def __post_init__(self) -> None:
+        if isinstance(self.lora, dict):
+            known_keys("lora", self.lora, {f.name for f in fields(LoraSpec)})
+            object.__setattr__(self, "lora", LoraSpec.from_dict(self.lora))
+        one_of("method", self.method, ("lora", "full"))
+        if not isinstance(self.lora, LoraSpec):
+            raise SpecError("lora", f"{self.lora!r} is not allowed; give a JSON object.")
+        self._check_optimiser()
+        self._check_batches()
+        one_of("activation_checkpointing", self.activation_checkpointing, ("none", "full"))
+        whole("seed", self.seed, 0, MAX_SEED, "any seed")
+        whole(
+            "snapshot_every_steps",
+            self.snapshot_every_steps,
+            0,
+            1_000_000,
+            "updates; 0 = on request",
+        )
+        truth("evaluate_each_epoch", self.evaluate_each_epoch)
+
+    def _check_optimiser(self) -> None:
+        one_of("optimiser", self.optimiser, ("sgd", "adam", "adamw"))
+        real("learning_rate", self.learning_rate, 0, 100, "per update", open_low=True)
+        real("weight_decay", self.weight_decay, 0, 10, "per update")
+        if not isinstance(self.betas, tuple) or len(self.betas) != 2:
+            raise SpecError("betas", f"{self.betas!r} is not allowed; give two numbers.")
+        for beta in self.betas:
+            real("betas", beta, 0, 0.999999, "decay of the running means")
+        real("momentum", self.momentum, 0, 0.999999, "decay of the running sum")
+        real("warmup_fraction", self.warmup_fraction, 0, 1, "of all updates")
+        one_of("schedule", self.schedule, ("constant", "linear", "cosine"))
+        real("gradient_clip", self.gradient_clip, 0, 1e6, "gradient norm; 0 = never clip")
+
+    def _check_batches(self) -> None:
+        whole("epochs", self.epochs, 1, 1000, "passes over the data")
+        whole("batch_size", self.batch_size, 1, 65_536, "examples per update")
+        whole(
+            "micro_batch_tokens", self.micro_batch_tokens, 1, 16_777_216, "tokens per forward pass"
+        )
+        whole("max_length", self.max_length, 2, MAX_LENGTH, "tokens per example")
+        one_of("length_policy", self.length_policy, ("error", "truncate", "split"))
+        truth("packing", self.packing)
+
+
+@dataclass(frozen=True)
+class EvaluateSpec(_Spec):
+    """How a model is measured on a dataset: loss, perplexity, token accuracy."""
+
+    micro_batch_tokens: int = 4096  # tokens per forward pass
+    max_length: int = 1024  # tokens per example
+    length_policy: str = "truncate"
+
+    def __post_init__(self) -> None:
+        whole(
+            "micro_batch_tokens", self.micro_batch_tokens, 1, 16_777_216, "tokens per forward pass"
+        )
+        whole("max_length", self.max_length, 2, MAX_LENGTH, "tokens per example")
+        one_of("length_policy", self.length_policy, ("error", "truncate", "split"))
+
+
+@dataclass(frozen=True)
+class GenerateSpec(_Spec):
+    """How one completion is drawn; OpenAI's meanings
+    (platform.openai.com/docs/api-reference/chat/create)."""
+
+    max_tokens: int | None = None  # None = as many as the model's context still holds
+    temperature: float = 1.0  # 0 = greedy
+    top_p: float = 1.0  # probability mass kept
+    top_k: int = 0  # tokens kept; 0 = all
+    seed: int | None = None  # None = different each time
+    stop: tuple[str, ...] = ()  # texts that end the completion and are not part of it
+    frequency_penalty: float = 0.0  # per earlier occurrence
+    presence_penalty: float = 0.0  # once if it occurred
+    logit_bias: tuple[tuple[int, float], ...] = ()  # (token id, added to its logit)
+    logprobs: int | None = None  # None = none; n = the token's own and the n most likely ones'
+
+    def __post_init__(self) -> None:
+        if self.max_tokens is not None:
+            whole("max_tokens", self.max_tokens, 1, MAX_LENGTH, "tokens")
+        real("temperature", self.temperature, 0, 2, "0 = greedy")
+        real("top_p", self.top_p, 0, 1, "probability mass", open_low=True)
+        whole("top_k", self.top_k, 0, MAX_LENGTH, "tokens; 0 = all")
+        if self.seed is not None:
+            whole("seed", self.seed, -(2**63), MAX_SEED, "any seed")
+        words("stop", self.stop, at_most=4, longest=4096)
+        real("frequency_penalty", self.frequency_penalty, -2, 2, "per earlier occurrence")
+        real("presence_penalty", self.presence_penalty, -2, 2, "once if it occurred")
+        if self.logprobs is not None:
+            whole("logprobs", self.logprobs, 0, 20, "alternatives per token")
+        self._check_bias()
+
+    def _check_bias(self) -> None:
+        if not isinstance(self.logit_bias, tuple) or len(self.logit_bias) > 1024:
+            raise SpecError("logit_bias", "give at most 1024 pairs of token id and bias.")
+        object.__setattr__(self, "logit_bias", tuple(map(_pair, self.logit_bias)))
+
+
+def _pair(given: Any) -> tuple[int, float]:
+    if not isinstance(given, (tuple, list)) or len(given) != 2:
+        raise SpecError("logit_bias", f"{given!r} is not a pair of token id and bias.")
+    token, bias = given
+    whole("logit_bias", token, 0, 2**31, "token id")
+    real("logit_bias", bias, -100, 100, "added to the token's logit")
+    return token, float(bias)
+
+
+@dataclass(frozen=True)
+class EmbedSpec(_Spec):
+    """How texts become vectors."""
+
+    dimensions: int | None = (
+        None  # None = the model's own; fewer = the first ones, normalised again
+    )
+    batch_tokens: int = 8192  # padded tokens per forward pass
+
+    def __post_init__(self) -> None:
+        if self.dimensions is not None:
+            whole("dimensions", self.dimensions, 1, 65_536, "numbers per vector")
+        whole("batch_tokens", self.batch_tokens, 1, 1_048_576, "padded tokens per forward pass")

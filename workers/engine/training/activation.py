@@ -1,0 +1,33 @@
+"""Activation checkpointing: keep each block's input only, and compute the rest again in the
+backward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from workers.engine.models import blocks_of
+
+
+@contextmanager
+def checkpointing(model: nn.Module, mode: str) -> Iterator[None]:
+    """While open, every decoder block of `model` is recomputed (`mode` "full") or kept as it is
+    ("none").
+
+    Chen et al. 2016, arXiv:1604.06174. Nothing inside draws from torch's global generator, so none
+    is stored.
+    """
+    blocks = list(blocks_of(model)) if mode == "full" else []
+    for block in blocks:
+        block.forward = partial(
+            checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False
+        )
+    try:
+        yield
+    finally:
+        for block in blocks:
+            del block.forward

@@ -1,0 +1,59 @@
+"""The one training loop: the members of a pass, trained one after another over a shared base.
+
+Per member: evaluate, then update after update through the epochs, with a beat after each, whose
+answer may be to take a snapshot, pause or cancel; at each epoch's end an evaluation and a usable
+model. A snapshot resumes at any step.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import deque
+from collections.abc import Iterator
+
+from workers.engine import devices
+from workers.engine.errors import EngineError
+from workers.engine.protocol import Member, Progress, Result, Work
+from workers.engine.training.opening import Base, session_open
+from workers.engine.training.session import Session, Stopped, failure
+
+
+def train(work: Work, progress: Progress) -> Iterator[Result]:
+    """Train every member of `work`, and those who join; each one's result comes as it ends.
+
+    An error of the engine's own (bad data, divergence, torn snapshot) ends that member alone, as a
+    failed result with its kind. Any other exception, those of `progress` included, ends the pass.
+    """
+    devices.settle(work.numerics)
+    base = Base(work)
+    waiting = deque(work.members)
+    while waiting:
+        yield _train_member(base, waiting.popleft(), progress)
+        waiting.extend(progress.joining())
+
+
+def _train_member(base: Base, member: Member, progress: Progress) -> Result:
+    try:
+        with session_open(base, member, progress) as session:
+            if member.resume:
+                session.resume(member.resume)
+            return _train_to_the_end(session)
+    except EngineError as error:
+        return failure(member.key, error, progress)
+    finally:
+        shutil.rmtree(base.work.scratch / member.key / "data", ignore_errors=True)
+
+
+def _train_to_the_end(session: Session) -> Result:
+    run = session.run
+    try:
+        while run.state.step < run.steps or run.round_is_open:
+            if run.round_is_open:
+                session.close_round()
+            else:
+                session.report(run.update())
+        return session.finished()
+    except Stopped as stop:
+        return session.stopped(stop.outcome)
+    except EngineError as error:
+        return session.failed(error)

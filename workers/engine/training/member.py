@@ -1,0 +1,207 @@
+"""One member's run: its data, trainable weights, optimiser and position, and one update at a
+time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from workers.engine.data.order import epoch_order
+from workers.engine.data.packing import Pack, pack, plan
+from workers.engine.data.shards import Ints, Shards
+from workers.engine.errors import DivergedError, EngineError, ModelError, OutOfMemoryError
+from workers.engine.methods.method import Method
+from workers.engine.models import Batch, logits_of, loss_sum
+from workers.engine.protocol import Member
+from workers.engine.training.optim import OPTIMISERS, clip_gradients, gradient_norm
+from workers.engine.training.schedule import learning_rate
+from workers.engine.training.snapshots import Origin, snapshot_read, snapshot_write
+from workers.engine.training.state import State
+
+
+@dataclass(frozen=True)
+class Update:
+    """What one update saw: mean loss over `loss_tokens` of `tokens`, gradient norm before
+    clipping, rate, seconds."""
+
+    loss: float
+    accuracy: float
+    gradient_norm: float
+    learning_rate: float
+    tokens: int
+    loss_tokens: int
+    seconds: float
+    halved_to: int = 0  # tokens per forward pass from now on, if memory ran out
+
+    def metrics(self) -> dict[str, float]:
+        return {
+            "loss": self.loss,
+            "token_accuracy": self.accuracy,
+            "grad_norm": self.gradient_norm,
+            "learning_rate": self.learning_rate,
+            "tokens": float(self.tokens),
+            "loss_tokens": float(self.loss_tokens),
+        }
+
+
+class Run:
+    """A member in training. Everything that happens is a function of spec, data and
+    `state.step`."""
+
+    def __init__(
+        self, member: Member, method: Method, data: Shards, validation: Shards | None, device: str
+    ) -> None:
+        spec = member.spec
+        self.member, self.spec, self.method, self.device = member, spec, method, device
+        self.data, self.validation = data, validation
+        self.model = method.model
+        self.parameters = dict(method.parameters)
+        self.optimiser = OPTIMISERS[spec.optimiser](list(self.parameters.values()), spec)
+        self.state = State(micro_batch_tokens=spec.micro_batch_tokens)
+        self._order: tuple[int, Ints] | None = None
+
+    @cached_property
+    def steps_per_epoch(self) -> int:
+        return math.ceil(len(self.data) / self.spec.batch_size)
+
+    @property
+    def steps(self) -> int:
+        return self.steps_per_epoch * self.spec.epochs
+
+    @property
+    def cursor(self) -> dict[str, int]:
+        """How far the run is, for the outside: epochs done, examples done in this one, tokens
+        evaluated so far."""
+        epoch, place = divmod(self.state.step, self.steps_per_epoch)
+        example = min(place * self.spec.batch_size, len(self.data))
+        return {"epoch": epoch, "example": example, "evaluated": self.state.evaluated}
+
+    @property
+    def round_is_open(self) -> bool:
+        """Whether an evaluation point (before training, each epoch's end) is reached and not
+        closed yet."""
+        return self.state.closed <= self.state.step // self.steps_per_epoch
+
+    def update(self) -> Update:
+        """Train on the next `batch_size` examples. The weights change only if loss and gradient are
+        finite.
+
+        Raises:
+            DivergedError: they are not.
+            ModelError: they are not, before any update.
+            OutOfMemoryError: not even one example fits.
+        """
+        begin = time.perf_counter()
+        before = self.state.micro_batch_tokens
+        rate = learning_rate(self.spec, self.state.step, self.steps)
+        loss, hits, packs = self._gradient_that_fits()
+        norm = gradient_norm(self.optimiser.parameters).item()
+        if not math.isfinite(loss) or not math.isfinite(norm):
+            self.optimiser.clear()
+            raise self._divergence(loss, norm)
+        clip_gradients(self.optimiser.parameters, norm, self.spec.gradient_clip)
+        self.optimiser.step(rate)
+        done = Update(
+            loss=loss,
+            accuracy=hits / sum(len(p.labels) for p in packs),
+            gradient_norm=norm,
+            learning_rate=rate,
+            tokens=sum(len(p.ids) for p in packs),
+            loss_tokens=sum(len(p.labels) for p in packs),
+            seconds=time.perf_counter() - begin,
+            halved_to=self.state.micro_batch_tokens * (self.state.micro_batch_tokens < before),
+        )
+        self._advance(done)
+        return done
+
+    def _advance(self, done: Update) -> None:
+        self.state.step += 1
+        self.state.trained_tokens += done.tokens
+        self.state.epoch_loss += done.loss * done.loss_tokens
+        self.state.epoch_loss_tokens += done.loss_tokens
+
+    def _divergence(self, loss: float, norm: float) -> EngineError:
+        what = "loss" if not math.isfinite(loss) else "gradient"
+        where = f"the {what} of step {self.state.step + 1} is {loss if what == 'loss' else norm}"
+        if self.state.step == 0:
+            return ModelError(f"{where} before any update: the base model is broken; try another.")
+        return DivergedError(
+            f"{where}; the weights are those after step {self.state.step}. Lower learning_rate "
+            f"(now {self.spec.learning_rate:g}), add warmup_fraction, or set gradient_clip "
+            f"(now {self.spec.gradient_clip:g})."
+        )
+
+    def _gradient_that_fits(self) -> tuple[float, int, list[Pack]]:
+        """The update's gradient, with smaller packs when memory runs out; the result is the
+        same."""
+        while True:
+            packs = list(self._packs())
+            try:
+                return (*self._gradient(packs), packs)
+            except (RuntimeError, MemoryError) as error:
+                self.optimiser.clear()
+                if not _is_out_of_memory(error):
+                    raise
+                longest = max(len(p.ids) for p in packs)
+                if all(len(p.bounds) == 2 for p in packs):
+                    raise OutOfMemoryError(
+                        f"one example of {longest} tokens does not fit in memory; lower "
+                        "max_length, or set activation_checkpointing to full."
+                    ) from error
+                self.state.micro_batch_tokens = max(
+                    1, min(self.state.micro_batch_tokens, longest) // 2
+                )
+
+    def _gradient(self, packs: list[Pack]) -> tuple[float, int]:
+        """Accumulate the gradient of the mean loss over all learned tokens of the update;
+        returns loss and hits."""
+        total = sum(len(p.labels) for p in packs)
+        self.method.clock.step = self.state.step
+        loss, hits = 0.0, 0
+        for number, each in enumerate(packs):
+            self.method.clock.micro_batch = number
+            batch = Batch.of(each, self.device)
+            logits = logits_of(self.model, batch)
+            part = loss_sum(logits, batch.labels) / total
+            hits += int((logits.detach().argmax(-1) == batch.labels).sum())
+            part.backward()  # type: ignore[no-untyped-call]
+            loss += part.item()
+        return loss, hits
+
+    def _packs(self) -> Iterator[Pack]:
+        epoch, place = divmod(self.state.step, self.steps_per_epoch)
+        if self._order is None or self._order[0] != epoch:
+            self._order = (epoch, epoch_order(self.spec.seed, epoch, len(self.data)))
+        size = self.spec.batch_size
+        chosen = self._order[1][place * size : (place + 1) * size]
+        lengths = [int(n) for n in np.take(self.data.lengths, chosen)]
+        for group in plan(lengths, self.state.micro_batch_tokens, packing=self.spec.packing):
+            yield pack([self.data[int(chosen[index])] for index in group])
+
+    def snapshot(self, folder: Path, origin: Origin) -> None:
+        """Write where this run stands."""
+        snapshot_write(folder, self.parameters, self.optimiser, self.state, origin)
+
+    def resume(self, folder: Path, origin: Origin) -> bool:
+        """Go back to where a snapshot stood; returns whether going on will be bit-equal."""
+        self.state, equal = snapshot_read(folder, self.parameters, self.optimiser, origin)
+        return equal
+
+    def epoch_metrics(self) -> Mapping[str, float]:
+        """The mean training loss of the epoch that ends now; starts the next epoch's sum."""
+        mean = self.state.epoch_loss / max(self.state.epoch_loss_tokens, 1)
+        self.state.epoch_loss, self.state.epoch_loss_tokens = 0.0, 0
+        return {"train_loss": mean}
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return any(words in str(error) for words in ("not enough memory", "can't allocate memory"))

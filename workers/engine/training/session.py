@@ -1,0 +1,190 @@
+"""One member's conversation with the outside: beats and their answers, usage, snapshots,
+checkpoints, results."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from workers.engine.errors import EngineError
+from workers.engine.evaluation import Score, scores
+from workers.engine.folders import folder_digest
+from workers.engine.protocol import Command, FailureKind, Handle, Outcome, Progress, Result
+from workers.engine.training.member import Run, Update
+from workers.engine.training.snapshots import Origin
+
+USED_EVERY_STEPS = 10
+
+
+class Stopped(Exception):  # noqa: N818  (an answer to a beat, not an error)
+    """The outside asked to stop."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+
+
+@dataclass
+class Session:
+    """`run` and whom it reports to; `flops` is that of training on one token."""
+
+    run: Run
+    progress: Progress
+    scratch: Path
+    origin: Origin
+    flops: float
+
+    @property
+    def key(self) -> str:
+        return self.run.member.key
+
+    def resume(self, snapshot: Handle) -> None:
+        """Go on from an earlier attempt's snapshot, and say whether bit for bit."""
+        equal = self.run.resume(snapshot.path, self.origin)
+        step = self.run.state.step
+        how = (
+            "bit for bit as if it had never stopped"
+            if equal
+            else "within rounding: this machine differs"
+        )
+        level = "info" if equal else "warn"
+        self.progress.event(
+            self.key,
+            level,
+            f"Resumed after step {step}, {how}.",
+            {"step": step, "bit_equal": equal},
+        )
+
+    def report(self, done: Update) -> None:
+        """Meter and tell one update, then do what the answer says.
+
+        Raises:
+            Stopped: the answer was to pause or to cancel.
+        """
+        state = self.run.state
+        if done.halved_to:
+            self._tell_of_memory(done.halved_to)
+        state.meter.add(done.tokens, done.seconds, done.tokens * self.flops)
+        if state.step % USED_EVERY_STEPS == 0 or state.step == self.run.steps:
+            self.report_usage()
+        self.beat(done.metrics(), snapshot_due=self._snapshot_is_due())
+
+    def report_usage(self) -> None:
+        """Report the interval so far, if it holds anything."""
+        state = self.run.state
+        meter = state.meter
+        if state.step > meter.start:
+            self.progress.used(
+                self.key,
+                meter.seq,
+                meter.start,
+                state.step,
+                meter.tokens,
+                meter.device_s,
+                meter.flops,
+            )
+            state.meter = meter.closed(state.step)
+
+    def _tell_of_memory(self, tokens: int) -> None:
+        message = (
+            f"Memory ran out; forward passes now take {tokens} tokens. The result stays the same."
+        )
+        self.progress.event(self.key, "warn", message, {"micro_batch_tokens": tokens})
+
+    def _snapshot_is_due(self) -> bool:
+        every = self.run.spec.snapshot_every_steps
+        return bool(every) and self.run.state.step % every == 0
+
+    def beat(self, metrics: Mapping[str, float], *, snapshot_due: bool = False) -> None:
+        """Tell where the run stands and obey the answer.
+
+        Raises:
+            Stopped: the answer was to pause or to cancel.
+        """
+        run = self.run
+        command = self.progress.beat(self.key, run.state.step, run.steps, run.cursor, metrics)
+        if command is Command.CANCEL:
+            self.report_usage()
+            raise Stopped(Outcome.CANCELLED)
+        if snapshot_due or command in (Command.SNAPSHOT, Command.PAUSE):
+            self.snapshot()
+        if command is Command.PAUSE:
+            raise Stopped(Outcome.PAUSED)
+
+    def snapshot(self) -> None:
+        """Write a snapshot and hand it over; returns when it is durable."""
+        step = self.run.state.step
+        folder = self.scratch / "snapshots" / f"step-{step:08d}"
+        self.run.snapshot(folder, self.origin)
+        self.progress.snapshot(self.key, step, folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def close_round(self) -> None:
+        """At an evaluation point: measure on held-out data and, after an epoch, hand over a
+        usable model."""
+        run = self.run
+        wanted = run.validation is not None and run.spec.evaluate_each_epoch
+        metrics = dict(self._validate()) if wanted else {}
+        if run.state.closed:
+            metrics |= run.epoch_metrics()
+        if run.state.closed == 0:
+            run.state.metrics |= {f"initial_{name}": value for name, value in metrics.items()}
+        run.state.metrics |= metrics
+        if run.state.closed:
+            self._checkpoint(metrics)
+        run.state.closed += 1
+        if metrics:
+            self.beat(metrics)
+
+    def _validate(self) -> Mapping[str, float]:
+        run, total = self.run, Score()
+        assert run.validation is not None  # noqa: S101  (the caller's condition, for the type checker)
+        size = run.state.micro_batch_tokens
+        for score in scores(run.model, run.validation, size, run.device):
+            total += score
+            run.state.evaluated += score.tokens
+            self.beat({})
+        return total.metrics("validation_")
+
+    def _checkpoint(self, metrics: Mapping[str, float]) -> None:
+        step = self.run.state.step
+        folder = self.scratch / "checkpoints" / f"step-{step:08d}"
+        self.run.method.save(folder)
+        self.progress.checkpoint(self.key, step, folder, metrics)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def finished(self) -> Result:
+        """The member's model and final figures."""
+        folder = self.scratch / "artifact"
+        self.run.method.save(folder)
+        artifact = Handle(folder, self.run.method.media_type, folder_digest(folder))
+        return Result(self.key, Outcome.SUCCEEDED, artifact, self._final_metrics())
+
+    def stopped(self, outcome: Outcome) -> Result:
+        """The result of a member that was paused or cancelled."""
+        return Result(self.key, outcome, metrics=self._final_metrics())
+
+    def failed(self, error: EngineError) -> Result:
+        """The result of a member that cannot go on; what a customer's failure used is reported."""
+        if error.customers:
+            self.report_usage()
+        return failure(self.key, error, self.progress, self._final_metrics())
+
+    def _final_metrics(self) -> dict[str, float]:
+        state = self.run.state
+        return {
+            **state.metrics,
+            "steps": float(state.step),
+            "trained_tokens": float(state.trained_tokens),
+        }
+
+
+def failure(
+    key: str, error: EngineError, progress: Progress, metrics: Mapping[str, float] | None = None
+) -> Result:
+    """A failed result of the error's kind, also said in an event."""
+    kind = FailureKind.CUSTOMER if error.customers else FailureKind.PLATFORM
+    progress.event(key, "error", str(error), {"code": error.code, "kind": kind.value})
+    return Result(key, Outcome.FAILED, metrics=metrics or {}, failure=kind, error=str(error))

@@ -1,0 +1,122 @@
+"""Snapshots of a member: safetensors and JSON in a folder that is whole or absent, verified when
+read.
+
+`delta.safetensors` the trained weights by name; `optimiser.safetensors` its slots as `slot/name`;
+`state.json` the position, settings, inputs and numerics fingerprint; `manifest.json` sizes and
+SHA-256 of them all. Dropout and order are functions of seed and position, so no generator state is
+needed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from workers.engine.errors import SnapshotError
+from workers.engine.folders import atomic_folder, folder_verify
+from workers.engine.training.optim import Optimiser
+from workers.engine.training.state import State
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a snapshot belongs to: hashes of base and data, and the spec; and how its numbers
+    came about."""
+
+    base: str
+    data: str
+    spec: Mapping[str, Any]
+    fingerprint: Mapping[str, Any]
+
+
+def snapshot_write(
+    folder: Path,
+    parameters: Mapping[str, Tensor],
+    optimiser: Optimiser,
+    state: State,
+    origin: Origin,
+) -> None:
+    """Write a snapshot; `folder` appears whole or not at all."""
+    with atomic_folder(folder) as temporary:
+        save_file({n: _plain(p) for n, p in parameters.items()}, temporary / "delta.safetensors")
+        save_file(_slots(parameters, optimiser), temporary / "optimiser.safetensors")
+        content = {
+            "version": VERSION,
+            "updates": optimiser.updates,
+            "state": state.to_dict(),
+            "base": origin.base,
+            "data": origin.data,
+            "spec": origin.spec,
+            "fingerprint": origin.fingerprint,
+        }
+        (temporary / "state.json").write_text(json.dumps(content, sort_keys=True, indent=1))
+
+
+def snapshot_read(
+    folder: Path, parameters: Mapping[str, Tensor], optimiser: Optimiser, origin: Origin
+) -> tuple[State, bool]:
+    """Load a snapshot into `parameters` and `optimiser`.
+
+    Returns:
+        The state to go on from, and whether going on will be bit-equal to never having stopped.
+
+    Raises:
+        SnapshotError: it is torn, altered, of another version, or belongs to another base, data or
+            spec.
+    """
+    folder_verify(folder)
+    try:
+        content = json.loads((folder / "state.json").read_text())
+        delta = load_file(folder / "delta.safetensors")
+        slots = load_file(folder / "optimiser.safetensors")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise SnapshotError(
+            f"{folder.name} cannot be read ({error}); resume from an earlier one."
+        ) from error
+    _check_origin(folder.name, content, origin)
+    _copy(folder.name, dict(parameters), delta)
+    _copy(folder.name, _slots(parameters, optimiser), slots)
+    optimiser.updates = content["updates"]
+    return State.from_dict(content["state"]), content["fingerprint"] == dict(origin.fingerprint)
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    return tensor.detach().contiguous()
+
+
+def _slots(parameters: Mapping[str, Tensor], optimiser: Optimiser) -> dict[str, Tensor]:
+    return {
+        f"{slot}/{name}": tensor
+        for slot, tensors in optimiser.slots.items()
+        for name, tensor in zip(parameters, tensors, strict=True)
+    }
+
+
+def _check_origin(name: str, content: Mapping[str, Any], origin: Origin) -> None:
+    if content.get("version") != VERSION:
+        raise SnapshotError(
+            f"{name} has version {content.get('version')!r}; this engine reads {VERSION}."
+        )
+    for what, wanted in (("base", origin.base), ("data", origin.data), ("spec", dict(origin.spec))):
+        if content[what] != wanted:
+            raise SnapshotError(
+                f"{name} was made with another {what}; start this fine-tune afresh."
+            )
+
+
+def _copy(name: str, wanted: dict[str, Tensor], found: dict[str, Tensor]) -> None:
+    if {n: t.shape for n, t in wanted.items()} != {n: t.shape for n, t in found.items()}:
+        raise SnapshotError(f"{name} holds other tensors than this fine-tune; start it afresh.")
+    with torch.no_grad():
+        for key, tensor in wanted.items():
+            tensor.copy_(found[key])
