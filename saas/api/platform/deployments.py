@@ -1,4 +1,4 @@
-"""Deployments: models on offer. A fine-tuned model gets one by itself, asleep until it is called."""
+"""Deployments: models on offer. Fine-tuned ones are offered by themselves, asleep until called."""
 
 from __future__ import annotations
 
