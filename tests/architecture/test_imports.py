@@ -16,7 +16,8 @@ HEAVY = ("torch", "transformers", "peft", "sentence_transformers", "accelerate")
 # Loaded by child processes only, which own the tensors.
 CHILD_SIDE = {
     "workers.engine": "the engine itself; its torch-free parts are listed below",
-    "workers.tasks.child": "the training child's entry",
+    "workers.tasks.child": "the entry of a job's child process",
+    "workers.tasks.engine_child": "what that child runs",
     "workers.serving.runtime": "the replica's own process",
 }
 TORCH_FREE_ENGINE = ("workers.engine.protocol", "workers.engine.specs", "workers.engine.profiles")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-import pytest
-
 from tests.architecture.sources import (
     ROOT,
     imports_of,
@@ -62,8 +60,3 @@ def test_settings_are_small_modules_that_read_the_environment_in_one_place() -> 
 def test_nobody_chooses_a_connection_by_hand() -> None:
     """`.using()` would step around the scope: the router follows it."""
     assert list(attribute_calls("using")) == []
-
-
-@pytest.mark.parametrize("name", ["print_exc", "set_trace", "breakpoint"])
-def test_no_debugging_is_left_behind(name: str) -> None:
-    assert list(attribute_calls(name)) == []
