@@ -44,7 +44,7 @@ from workers.jobs.outcomes import (
 from workers.jobs.reaper import leases_reap
 from workers.jobs.states import State
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "system", "owner"])
 
 
 class Object:
