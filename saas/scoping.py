@@ -30,6 +30,8 @@ from tenants.accounts.services import api_key_touch
 from tenants.kernel.errors import BreakwaterError, PermissionDenied, Unauthenticated
 from tenants.kernel.scope import current_alias, current_scope, system_scope, tenant_scope
 
+PUBLIC = frozenset({"/v1/sign_up"})  # there is no tenant yet; a key sent along means nothing
+
 
 class ScopeMiddleware:
     """Puts `request.actor` and the scope around the view.
@@ -64,6 +66,8 @@ def scope_for(request: HttpRequest) -> AbstractContextManager[None]:
 
 
 def _api_scope(request: HttpRequest) -> AbstractContextManager[None]:
+    if request.path_info in PUBLIC:
+        return nullcontext()
     actor = _bearer(request)
     if actor is None:
         return nullcontext()
@@ -112,6 +116,7 @@ def _console_scope(request: HttpRequest) -> AbstractContextManager[None]:
         return nullcontext()
     request.actor = actor_by_member(member)  # type: ignore[attr-defined]
     request.member = member  # type: ignore[attr-defined]
+    request.memberships = memberships  # type: ignore[attr-defined]
     return tenant_scope(member.tenant_id)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from openai import OpenAI
+
 from saas.demo import work
 from saas.demo.data import Corpus, character_corpus, library_corpus
 from saas.demo.identities import (
@@ -117,21 +119,19 @@ class Story:
         )
         near, far = (_cosine(vectors.data[0].embedding, vectors.data[i].embedding) for i in (1, 2))
         if not near > far:
-            raise DemoFailed("the embedding model finds soup nearer to a price war than prices")
-        self.narration.say(
-            f"embeddings: 'price war' to 'falling prices' {near:.2f}, to 'a recipe for soup' {far:.2f}"
-        )
+            raise DemoFailed("embeddings find soup nearer to a price war than falling prices")
+        self.narration.say(f"'price war' is to 'falling prices' {near:.2f}, to soup {far:.2f}")
 
     def _account(self) -> None:
         report = CostReport.fetch(self.base_url, self.file.identities["operator"].api_key)
         jobs = {run.job.id: role for role, run in self.runs.items()}
         report.tell(self.narration, jobs)
 
-    def _client(self, role: str) -> work.OpenAI:
+    def _client(self, role: str) -> OpenAI:
         return work.client_for(self.file.openai_base_url, self.file.identities[role])
 
 
-def _base_model(client: work.OpenAI) -> str:
+def _base_model(client: OpenAI) -> str:
     """The catalogue's text model."""
     names = [model.id for model in client.models.list() if model.owned_by == "breakwater"]
     text = [name for name in names if "minilm" not in name]

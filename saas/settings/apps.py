@@ -1,5 +1,7 @@
 """What is installed, and the order in which requests pass."""
 
+from saas.settings.environment import ROOT
+
 INSTALLED_APPS = [
     "unfold",
     "django.contrib.admin",
@@ -36,12 +38,16 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "saas.api.guards.GuardMiddleware",
     "saas.scoping.ScopeMiddleware",
+    "saas.api.limits.RateLimitMiddleware",
+    "saas.api.idempotency.IdempotencyMiddleware",
 ]
 
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [ROOT / "saas" / "templates"],  # before unfold's and allauth's own
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [

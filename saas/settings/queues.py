@@ -5,4 +5,5 @@ from saas.settings.environment import value
 REDIS_URL = value("REDIS_URL", "redis://127.0.0.1:6379/0")
 BROKER_URL = value("BROKER_URL") or REDIS_URL
 LEASE_S = float(value("LEASE_S", "30"))  # a worker's right to act without a heartbeat
-WORKER_CLASS = value("BREAKWATER_WORKER_CLASS", "cpu")
+WORKER_CLASS = value("BREAKWATER_WORKER_CLASS", "cpu")  # of this process
+WORKER_CLASSES = value("WORKER_CLASSES", "cpu").split(",")  # that the platform runs

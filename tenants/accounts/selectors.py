@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from django.db import connections
+from django.db.models import QuerySet
 
 from tenants.accounts.actors import Actor, ActorKind, permissions
 from tenants.accounts.api_keys import key_matches, key_prefix
 from tenants.accounts.models import ApiKey, Member, Tenant, User
 from tenants.accounts.roles import Role
 from tenants.kernel.clock import now
-from tenants.kernel.errors import PermissionDenied, Unauthenticated
+from tenants.kernel.errors import NotFound, PermissionDenied, Unauthenticated
 from tenants.kernel.scope import current_alias, system_scope
 
 _WHERE_KEYS = "create one at /console/ or with POST /v1/api_keys"
@@ -92,3 +93,31 @@ def user_id_by_email(email: str) -> str | None:
         cursor.execute("SELECT account_user_id_by_email(%s)", [email.strip().lower()])
         found: str | None = cursor.fetchone()[0]
     return found
+
+
+def api_keys_visible() -> QuerySet[ApiKey]:
+    """Every key of the tenant in scope, revoked ones too."""
+    rows: QuerySet[ApiKey] = ApiKey.objects.all()
+    return rows
+
+
+def api_key_get(api_key_id: str) -> ApiKey:
+    """Raises NotFound."""
+    row = api_keys_visible().filter(pk=api_key_id).first()
+    if row is None:
+        raise NotFound(f"no API key {api_key_id!r}", param="api_key_id")
+    return row
+
+
+def members_visible() -> QuerySet[Member]:
+    """The members of the tenant in scope, each with its user."""
+    rows: QuerySet[Member] = Member.objects.select_related("user")
+    return rows
+
+
+def member_get(member_id: str) -> Member:
+    """Raises NotFound."""
+    row = members_visible().filter(pk=member_id).first()
+    if row is None:
+        raise NotFound(f"no member {member_id!r}", param="member_id")
+    return row

@@ -24,7 +24,10 @@ class Resource(models.Model):
 
 
 class Rate(models.Model):
-    """What one unit of a resource costs from `valid_from` until the resource's next rate."""
+    """What one unit of a resource costs from `valid_from` until the next rate of its kind.
+
+    Never changed (a trigger refuses): entries point at the rate that priced them.
+    """
 
     class Kind(models.TextChoices):
         ON_DEMAND = "on_demand"
@@ -54,6 +57,7 @@ class CostEntry(models.Model):
     """A stretch of one worker slot (or another resource), and whom it was for.
 
     `purpose` says what for; `tenant_id` and `job_id` are empty for idle and start-up time.
+    `labels` say more of the job (kind, base, method), for unit costs.
     """
 
     class Purpose(models.TextChoices):
@@ -64,6 +68,7 @@ class CostEntry(models.Model):
 
     id = models.CharField(max_length=40, primary_key=True)
     resource = models.ForeignKey(Resource, on_delete=models.PROTECT, related_name="entries")
+    rate = models.ForeignKey(Rate, on_delete=models.PROTECT, related_name="+", db_index=False)
     key = models.CharField(
         max_length=200, unique=True
     )  # (attempt, sequence) or (worker, slot, sequence)
@@ -76,14 +81,15 @@ class CostEntry(models.Model):
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField()
     quantity = models.DecimalField(max_digits=30, decimal_places=12)  # slot-seconds
-    amount = models.DecimalField(max_digits=30, decimal_places=12)
+    amount = models.DecimalField(max_digits=38, decimal_places=18)  # quantity x rate, unrounded
     currency = models.CharField(max_length=3, default="USD")
+    labels = models.JSONField(default=dict)
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         db_table = "cost_entry"
         indexes = (
-            models.Index(fields=["tenant_id", "job_id"], name="cost_entry_job"),
+            models.Index(fields=["job_id"], name="cost_entry_job"),
             models.Index(fields=["worker", "slot", "started_at"], name="cost_entry_slot"),
             models.Index(fields=["started_at"], name="cost_entry_time"),
         )

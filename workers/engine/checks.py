@@ -1,4 +1,5 @@
-"""Checks of one settings field at a time; each refusal names the field, the allowed values and the remedy."""
+"""Checks of one settings field at a time; each refusal names the field, the allowed values and
+the remedy."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from workers.engine.errors import EngineError
 
 
 class SpecError(EngineError):
-    """A settings field has a value that cannot be used. `field` is its dotted name (`lora.rank`)."""
+    """A settings field has a value that cannot be used. `field` is its dotted name
+    (`lora.rank`)."""
 
     code = "invalid_spec"
     customers = True
@@ -29,7 +31,7 @@ def whole(field: str, value: Any, low: int, high: int, unit: str) -> None:
         )
 
 
-def real(  # noqa: PLR0913  (bounds and their openness belong together)
+def real(
     field: str, value: Any, low: float, high: float, unit: str, *, open_low: bool = False
 ) -> None:
     """Refuse all but a finite number from `low` (excluded if `open_low`) to `high`."""
@@ -60,12 +62,14 @@ def truth(field: str, value: Any) -> None:
 
 
 def words(field: str, value: Any, *, at_most: int, longest: int) -> None:
-    """Refuse all but a tuple of at most `at_most` non-empty strings of at most `longest` characters."""
+    """Refuse all but a tuple of at most `at_most` non-empty strings of at most `longest`
+    characters."""
     good = isinstance(value, tuple) and len(value) <= at_most
     if not good or not all(isinstance(w, str) and 0 < len(w) <= longest for w in value):
         raise SpecError(
             field,
-            f"{value!r} is not allowed; give a list of at most {at_most} texts of 1 to {longest} characters.",
+            f"{value!r} is not allowed; give a list of at most {at_most} texts "
+            f"of 1 to {longest} characters.",
         )
 
 

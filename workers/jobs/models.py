@@ -23,6 +23,8 @@ class Worker(models.Model):
     heartbeat_at = models.DateTimeField(db_default=Now())
     draining_at = models.DateTimeField(null=True)
     stopped_at = models.DateTimeField(null=True)
+    busy = models.PositiveIntegerField(default=0)  # slots at work, as of the last heartbeat
+    memory_bytes = models.BigIntegerField(default=0)  # of one slot; 0: not known
 
     class Meta:
         db_table = "worker"
@@ -131,6 +133,7 @@ class Attempt(TenantModel):
                 name="attempt_lease",
                 condition=models.Q(ended_at__isnull=True),
             ),
+            models.Index(fields=["ended_at"], name="attempt_ended"),
         )
 
     def __str__(self) -> str:

@@ -9,6 +9,8 @@ from tenants.kernel.tenancy import TenantModel
 from workers.assets.models import BaseModel, ModelVersion
 from workers.jobs.models import Job
 
+SLEEP_AFTER_S = 900  # without a request
+
 
 class Deployment(TenantModel):
     """A model on offer to its tenant. `target` names what a replica must have loaded: a base's id,
@@ -31,7 +33,7 @@ class Deployment(TenantModel):
     target = models.CharField(max_length=80)
     state = models.CharField(max_length=16, choices=State, default=State.ASLEEP)
     max_replicas = models.PositiveIntegerField(default=1)
-    sleep_after_s = models.PositiveIntegerField(default=900)
+    sleep_after_s = models.PositiveIntegerField(default=SLEEP_AFTER_S)
     wanted_until = models.DateTimeField(null=True)  # pushed forward by each request
     last_error = models.TextField(default="", blank=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -69,6 +71,7 @@ class Replica(models.Model):
     secret = models.CharField(max_length=80, default="", blank=True)  # gateway → replica
     state = models.CharField(max_length=16, choices=State, default=State.STARTING)
     adapters = models.JSONField(default=list)  # version ids that are loaded
+    active = models.PositiveIntegerField(default=0)  # sequences being generated now
     started_at = models.DateTimeField(db_default=Now())
     heartbeat_at = models.DateTimeField(db_default=Now())
     stopped_at = models.DateTimeField(null=True)

@@ -36,7 +36,12 @@ def config(family: str, **changes: Any) -> PretrainedConfig:
     ends = {"bos_token_id": None, "eos_token_id": 0, "pad_token_id": 1}
     if family == "gpt2":
         return GPT2Config(
-            vocab_size=VOCABULARY, n_positions=CONTEXT, n_embd=32, n_layer=2, n_head=4, **ends | changes
+            vocab_size=VOCABULARY,
+            n_positions=CONTEXT,
+            n_embd=32,
+            n_layer=2,
+            n_head=4,
+            **ends | changes,
         )
     sizes = {
         "vocab_size": VOCABULARY,
@@ -136,7 +141,8 @@ def always(_step: int) -> Command:
 
 @dataclass
 class Recorder:
-    """A `Progress` that keeps what it is told, copies folders away, and answers by `answer(step)`."""
+    """A `Progress` that keeps what it is told, copies folders away, and answers by
+    `answer(step)`."""
 
     keep: Path
     answer: Callable[[int], Command] = always
@@ -166,9 +172,7 @@ class Recorder:
         self.snapshots.append((step, kept))
         return kept
 
-    def checkpoint(
-        self, key: str, step: int, folder: Path, metrics: Mapping[str, float]
-    ) -> Handle:
+    def checkpoint(self, key: str, step: int, folder: Path, metrics: Mapping[str, float]) -> Handle:
         kept = self._copy(folder, f"{key}-checkpoint-{len(self.checkpoints)}-{step}")
         self.checkpoints.append((step, kept, dict(metrics)))
         return kept

@@ -1,6 +1,7 @@
 """Builds the small local language model without any download, by our own training loop.
 
-`python -m workers.engine.base.build OUT_DIR` prints one JSON object per line: progress, then the result.
+`python -m workers.engine.base.build OUT_DIR` prints one JSON object per line: progress, then the
+result.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from workers.engine.base.card import NOTICE, model_card
 from workers.engine.base.text import rows
@@ -45,6 +46,8 @@ class Size:
     context: int = 1024
     epochs: int = 4
 
+
+DEFAULT_SIZE = Size()
 
 PRETRAINING = FineTuneSpec(
     method="full",
@@ -75,7 +78,9 @@ class _Narrator:
         del key, cursor
         if "loss" in metrics and (time.monotonic() - self._last > 0.5 or step == of):
             self._last = time.monotonic()
-            self._say({"event": "training", "step": step, "of": of, "loss": round(metrics["loss"], 4)})
+            self._say(
+                {"event": "training", "step": step, "of": of, "loss": round(metrics["loss"], 4)}
+            )
         return Command.GO
 
     def used(self, *_: Any) -> None:
@@ -96,7 +101,9 @@ class _Narrator:
         return ()
 
 
-def base_build(out: Path, say: Say, *, size: Size = Size(), seed: int = 0, threads: int = 2) -> None:
+def base_build(
+    out: Path, say: Say, *, size: Size = DEFAULT_SIZE, seed: int = 0, threads: int = 2
+) -> None:
     """Build the model into `out`, which appears whole or not at all.
 
     The same seed, Python, torch and threads give the same weights on the same kind of machine.
@@ -113,11 +120,20 @@ def base_build(out: Path, say: Say, *, size: Size = Size(), seed: int = 0, threa
         _write_data(data)
         _write_start(start, data, size, seed)
         say({"event": "prepared", "seconds": round(time.monotonic() - begin, 1)})
-        model, metrics = _pretrain(start, data, scratch, say, replace(PRETRAINING, epochs=size.epochs, seed=seed), threads)
+        model, metrics = _pretrain(
+            start, data, scratch, say, replace(PRETRAINING, epochs=size.epochs, seed=seed), threads
+        )
         _write_companions(model, size, metrics)
         shutil.rmtree(out, ignore_errors=True)
         model.rename(out)
-    say({"event": "built", "path": str(out), "seconds": round(time.monotonic() - begin, 1), **metrics})
+    say(
+        {
+            "event": "built",
+            "path": str(out),
+            "seconds": round(time.monotonic() - begin, 1),
+            **metrics,
+        }
+    )
 
 
 def _write_data(path: Path) -> None:
@@ -149,10 +165,11 @@ def _write_start(folder: Path, data: Path, size: Size, seed: int) -> None:
         dtype="float32",
     )
     LlamaForCausalLM(config).save_pretrained(folder)
-    GenerationConfig(eos_token_id=end, pad_token_id=pad).save_pretrained(folder)
+    defaults = {"eos_token_id": end, "pad_token_id": pad}
+    (folder / "generation_config.json").write_text(json.dumps(defaults, indent=2))
 
 
-def _pretrain(  # noqa: PLR0913
+def _pretrain(
     start: Path, data: Path, scratch: Path, say: Say, spec: FineTuneSpec, threads: int
 ) -> tuple[Path, Mapping[str, float]]:
     member = Member("base", spec, Handle(data, "application/jsonl", file_sha256(data)))

@@ -1,13 +1,13 @@
-"""The English text that Python itself carries, cut into sections: what the local base model learns from."""
+"""The English text that Python itself carries, cut into sections: what the local base model
+learns from."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
-
 from pydoc_data.topics import topics  # type: ignore[import-not-found, unused-ignore]
+from typing import Any
 
 UNDERLINE = re.compile(r"^([*=\-~^\"])\1{2,}$")
 ANSWER_LIMIT = 900  # characters, about 250 tokens
@@ -31,7 +31,8 @@ def sections() -> list[Section]:
 
 
 def _sections_of(name: str, lines: list[str]) -> Iterator[Section]:
-    title, body = name, []
+    title = name
+    body: list[str] = []
     for index, line in enumerate(lines):
         following = lines[index + 1] if index + 1 < len(lines) else ""
         if line.strip() and UNDERLINE.match(following):
@@ -58,7 +59,8 @@ def _unwrapped(block: str) -> str:
 
 
 def rows() -> Iterator[dict[str, Any]]:
-    """Training rows: every section as plain text, and as a chat in which the assistant explains its heading."""
+    """Training rows: every section as plain text, and as a chat in which the assistant explains
+    its heading."""
     for number, section in enumerate(sections()):
         yield {"text": "\n\n".join((section.title, *section.paragraphs))}
         question = QUESTIONS[number % len(QUESTIONS)].format(section.title)

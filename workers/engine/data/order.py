@@ -1,4 +1,5 @@
-"""The order of examples: a pure function of seed, epoch and example, so that resuming needs no stored order."""
+"""The order of examples: a pure function of seed, epoch and example, so that resuming needs no
+stored order."""
 
 from __future__ import annotations
 
@@ -14,8 +15,10 @@ _WORD = 2**64 - 1
 def epoch_order(seed: int, epoch: int, examples: int) -> npt.NDArray[Any]:
     """A permutation of range(examples), int64: sorted by a hash of (seed, epoch, example)."""
     start = mix(seed, epoch)
-    keys = np.uint64(start) + np.arange(1, examples + 1, dtype=np.uint64) * np.uint64(_GOLDEN)
-    return np.argsort(_scramble(keys), kind="stable")
+    keys: npt.NDArray[Any] = np.uint64(start) + np.arange(
+        1, examples + 1, dtype=np.uint64
+    ) * np.uint64(_GOLDEN)
+    return _scramble(keys).argsort(kind="stable")
 
 
 def mix(*numbers: int) -> int:
@@ -31,4 +34,5 @@ def _scramble(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """splitmix64's finaliser; arithmetic wraps at 64 bits."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    x = x ^ (x >> np.uint64(31))
+    return x

@@ -1,4 +1,5 @@
-"""A model's tokenizer: texts to token ids, counts, and loss masks. Uses `tokenizers` alone, free of torch."""
+"""A model's tokenizer: texts to token ids, counts, and loss masks. Uses `tokenizers` alone, free
+of torch."""
 
 from __future__ import annotations
 
@@ -9,13 +10,14 @@ from typing import Any, Self
 import tokenizers
 
 from workers.engine.data.chat import Segment, read_json, special_texts
-from workers.engine.errors import ModelError
+from workers.engine.errors import DataError, ModelError
 
 Encoded = tuple[list[int], list[int]]  # token ids; 1 where the token is to be learned
 
 
 class Tokenizer:
-    """Reads `tokenizer.json` of a Hugging Face folder and what the folder says about begin and end tokens."""
+    """Reads `tokenizer.json` of a Hugging Face folder and what the folder says about begin and
+    end tokens."""
 
     def __init__(self, core: tokenizers.Tokenizer, *, eos_ids: Sequence[int]) -> None:
         core.no_truncation()
@@ -35,10 +37,10 @@ class Tokenizer:
         path = folder / "tokenizer.json"
         try:
             core = tokenizers.Tokenizer.from_file(str(path))
-        except Exception as error:  # noqa: BLE001  (the library raises bare Exception)
+        except Exception as error:
             raise ModelError(
-                f"{folder.name}/tokenizer.json cannot be read ({error}); a model folder needs the fast "
-                "tokenizer's file."
+                f"{folder.name}/tokenizer.json cannot be read ({error}); a model folder needs "
+                "the fast tokenizer's file."
             ) from error
         return cls(core, eos_ids=_eos_ids(core, folder))
 
@@ -53,27 +55,36 @@ class Tokenizer:
         return self._core.get_vocab_size(with_added_tokens=True)
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of `text`; markers written in it are read as such, none is added."""
-        ids: list[int] = self._core.encode(text, add_special_tokens=False).ids
+        """Token ids of `text`; markers written in it are read as such, none is added.
+
+        Raises:
+            DataError: the text is no Unicode (JSON can smuggle in half a surrogate pair).
+        """
+        try:
+            ids: list[int] = self._core.encode(text, add_special_tokens=False).ids
+        except TypeError as error:
+            raise DataError("the text holds half a surrogate pair; remove it") from error
         return ids
 
     def encode_prompt(self, text: str) -> list[int]:
-        """Token ids of a bare prompt, after the begin token if the model uses one (never doubled)."""
+        """Token ids of a bare prompt, after the begin token if the model uses one (never
+        doubled)."""
         ids = self.encode(text)
         if self.bos_id is None or ids[:1] == [self.bos_id]:
             return ids
         return [self.bos_id, *ids]
 
-    def count(self, text: str) -> int:
-        """How many tokens `text` is."""
-        return len(self.encode(text))
+    def count(self, text: str, *, specials: bool = False) -> int:
+        """How many tokens `text` is; with `specials`, those included that an encoder puts around it."""
+        return len(self._core.encode(text, add_special_tokens=specials).ids)
 
     def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
         """The text of `ids`; bytes that form no character yet come out as U+FFFD."""
         return self._core.decode(list(ids), skip_special_tokens=skip_special)
 
     def encode_segments(self, segments: Iterable[Segment]) -> Encoded:
-        """A rendered chat's ids and loss mask; each segment is encoded alone, as serving will see it.
+        """A rendered chat's ids and loss mask; each segment is encoded alone, as serving will see
+        it.
 
         The end token of a trained turn is learned; what the template writes after it is not.
         """
@@ -87,7 +98,8 @@ class Tokenizer:
         return _first_unlearned(ids, mask)
 
     def encode_completion(self, prompt: str, completion: str) -> Encoded:
-        """A prompt and its completion, closed by the end token; the completion and the end are learned."""
+        """A prompt and its completion, closed by the end token; the completion and the end are
+        learned."""
         head = self.encode_prompt(prompt)
         tail = self.encode(completion)
         if self.eos_id is not None and tail[-1:] != [self.eos_id]:
@@ -107,7 +119,8 @@ def _first_unlearned(ids: list[int], mask: list[int]) -> Encoded:
 
 
 def _eos_ids(core: tokenizers.Tokenizer, folder: Path) -> list[int]:
-    """End tokens, the tokenizer's own first, then those at which the model's folder says to stop."""
+    """End tokens, the tokenizer's own first, then those at which the model's folder says to
+    stop."""
     own = special_texts(read_json(folder / "tokenizer_config.json")).get("eos_token")
     found = [core.token_to_id(own)] if own else []
     for name in ("generation_config.json", "config.json"):

@@ -1,4 +1,5 @@
-"""One member's conversation with the outside: beats and their answers, usage, snapshots, checkpoints, results."""
+"""One member's conversation with the outside: beats and their answers, usage, snapshots,
+checkpoints, results."""
 
 from __future__ import annotations
 
@@ -63,6 +64,8 @@ class Session:
             Stopped: the answer was to pause or to cancel.
         """
         state = self.run.state
+        if done.halved_to:
+            self._tell_of_memory(done.halved_to)
         state.meter.add(done.tokens, done.seconds, done.tokens * self.flops)
         if state.step % USED_EVERY_STEPS == 0 or state.step == self.run.steps:
             self.report_usage()
@@ -83,6 +86,12 @@ class Session:
                 meter.flops,
             )
             state.meter = meter.closed(state.step)
+
+    def _tell_of_memory(self, tokens: int) -> None:
+        message = (
+            f"Memory ran out; forward passes now take {tokens} tokens. The result stays the same."
+        )
+        self.progress.event(self.key, "warn", message, {"micro_batch_tokens": tokens})
 
     def _snapshot_is_due(self) -> bool:
         every = self.run.spec.snapshot_every_steps
@@ -113,7 +122,8 @@ class Session:
         shutil.rmtree(folder, ignore_errors=True)
 
     def close_round(self) -> None:
-        """At an evaluation point: measure on held-out data and, after an epoch, hand over a usable model."""
+        """At an evaluation point: measure on held-out data and, after an epoch, hand over a
+        usable model."""
         run = self.run
         wanted = run.validation is not None and run.spec.evaluate_each_epoch
         metrics = dict(self._validate()) if wanted else {}

@@ -1,0 +1,111 @@
+"""Optimisers, clipping and schedules against torch.optim, torch.nn.utils and transformers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
+
+from workers.engine.specs import FineTuneSpec
+from workers.engine.training.optim import OPTIMISERS, clip_gradients, gradient_norm
+from workers.engine.training.schedule import learning_rate
+
+CASES: list[tuple[str, dict[str, Any], Any, dict[str, Any]]] = [
+    ("sgd", {}, torch.optim.SGD, {}),
+    ("sgd", {"momentum": 0.9}, torch.optim.SGD, {"momentum": 0.9}),
+    (
+        "sgd",
+        {"momentum": 0.9, "weight_decay": 0.1},
+        torch.optim.SGD,
+        {"momentum": 0.9, "weight_decay": 0.1},
+    ),
+    ("adam", {}, torch.optim.Adam, {}),
+    ("adam", {"weight_decay": 0.1}, torch.optim.Adam, {"weight_decay": 0.1}),
+    ("adamw", {"weight_decay": 0.1}, torch.optim.AdamW, {"weight_decay": 0.1}),
+    (
+        "adamw",
+        {"betas": (0.8, 0.95)},
+        torch.optim.AdamW,
+        {"betas": (0.8, 0.95), "weight_decay": 0.0},
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "settings", "reference", "options"), CASES)
+def test_twenty_updates_equal_torchs(
+    name: str, settings: dict[str, Any], reference: Any, options: dict[str, Any]
+) -> None:
+    torch.manual_seed(0)
+    start = [torch.randn(7, 5), torch.randn(3)]
+    ours = [torch.nn.Parameter(t.clone()) for t in start]
+    theirs = [torch.nn.Parameter(t.clone()) for t in start]
+    optimiser = OPTIMISERS[name](ours, FineTuneSpec(optimiser=name, **settings))
+    other = reference(theirs, lr=1.0, **options)
+    for update in range(20):
+        rate = 0.1 / (update + 1)
+        other.param_groups[0]["lr"] = rate
+        for p, q in zip(ours, theirs, strict=True):
+            p.grad = torch.randn_like(p)
+            q.grad = p.grad.clone()
+        optimiser.step(rate)
+        other.step()
+    assert all(
+        torch.allclose(p, q, rtol=1e-5, atol=1e-6) for p, q in zip(ours, theirs, strict=True)
+    )
+    assert all(p.grad is None for p in ours)
+
+
+@pytest.mark.parametrize("most", [0.5, 100.0])
+def test_clipping_equals_torchs(most: float) -> None:
+    torch.manual_seed(0)
+    ours = [torch.nn.Parameter(torch.randn(4, 3)), torch.nn.Parameter(torch.randn(2))]
+    theirs = [torch.nn.Parameter(p.detach().clone()) for p in ours]
+    for p, q in zip(ours, theirs, strict=True):
+        p.grad = torch.randn_like(p)
+        q.grad = p.grad.clone()
+    norm = gradient_norm(ours).item()
+    clip_gradients(ours, norm, most)
+    assert norm == pytest.approx(torch.nn.utils.clip_grad_norm_(theirs, most).item(), rel=1e-6)
+    for p, q in zip(ours, theirs, strict=True):
+        assert torch.allclose(p.grad, q.grad)  # type: ignore[arg-type]
+
+
+def test_zero_never_clips() -> None:
+    p = torch.nn.Parameter(torch.zeros(2))
+    p.grad = torch.full((2,), 1e9)
+    clip_gradients([p], gradient_norm([p]).item(), 0.0)
+    assert p.grad.tolist() == [1e9, 1e9]
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [("linear", get_linear_schedule_with_warmup), ("cosine", get_cosine_schedule_with_warmup)],
+)
+def test_after_the_warm_up_rates_equal_transformers(name: str, reference: Any) -> None:
+    spec = FineTuneSpec(schedule=name, warmup_fraction=0.2, learning_rate=0.5)
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+    theirs = reference(optimiser, 4, 20)
+    for update in range(20):
+        if update >= 4:
+            assert learning_rate(spec, update, 20) == pytest.approx(theirs.get_last_lr()[0])
+        optimiser.step()
+        theirs.step()
+
+
+def test_the_warm_up_is_a_line_that_starts_above_zero_and_ends_at_the_peak() -> None:
+    spec = FineTuneSpec(schedule="constant", warmup_fraction=0.2, learning_rate=0.5)
+    rates = [learning_rate(spec, update, 20) for update in range(20)]
+    assert rates[:4] == pytest.approx([0.125, 0.25, 0.375, 0.5])
+    assert set(rates[4:]) == {0.5}
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
+def test_every_rate_is_usable_even_for_a_single_update(schedule: str) -> None:
+    for total in (1, 2, 7):
+        for part in (0.0, 0.5, 1.0):
+            spec = FineTuneSpec(schedule=schedule, warmup_fraction=part)
+            rates = [learning_rate(spec, update, total) for update in range(total)]
+            assert all(math.isfinite(r) and 0 < r <= spec.learning_rate for r in rates)

@@ -1,0 +1,124 @@
+"""Many LoRA adapters beside one set of base weights; each forward pass uses one of them, or
+none."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from workers.engine.errors import AdapterError
+from workers.engine.methods.lora.adapter import adapter_load
+from workers.engine.methods.lora.layer import frozen_weight
+from workers.engine.models import linear_names
+
+
+@dataclass(frozen=True)
+class LoadedAdapter:
+    """Per layer name A (rank, in) and B (out, rank), B already scaled."""
+
+    weights: Mapping[str, tuple[Tensor, Tensor]]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(A.nbytes + B.nbytes for A, B in self.weights.values())
+
+
+@dataclass
+class Selection:
+    """The adapter of the forward pass that runs now."""
+
+    adapter: LoadedAdapter | None = None
+
+
+class AdaptedLinear(nn.Module):
+    """A frozen linear layer that adds the selected adapter's product, if that adapts it."""
+
+    def __init__(self, base: nn.Module, name: str, selection: Selection) -> None:
+        super().__init__()
+        self.base, self._name, self._selection = base, name, selection
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., in) to (..., out)."""
+        weight, bias = frozen_weight(self.base)
+        out = linear(x, weight, bias)
+        adapter = self._selection.adapter
+        pair = adapter.weights.get(self._name) if adapter else None
+        return out if pair is None else out + linear(linear(x, pair[0]), pair[1])
+
+
+class AdapterShelf:
+    """Adapters by key, the least recently used leaving first when there are more than `most`.
+
+    A generation under way keeps the adapter that it holds, wherever the shelf stands.
+    """
+
+    def __init__(self, model: nn.Module, most: int) -> None:
+        self.selection = Selection()
+        self._most = most
+        self._held: OrderedDict[str, LoadedAdapter] = OrderedDict()
+        self._lock = Lock()
+        self._shapes: dict[str, tuple[int, int]] = {}
+        for name in linear_names(model):
+            layer = model.get_submodule(name)
+            weight, _ = frozen_weight(layer)
+            self._shapes[name] = (weight.shape[0], weight.shape[1])
+            self._like = weight
+            model.set_submodule(name, AdaptedLinear(layer, name, self.selection))
+
+    def add(self, key: str, folder: Path) -> tuple[str, ...]:
+        """Load a PEFT folder under `key` (again: replaces it); returns the keys that had to leave.
+
+        Raises:
+            AdapterError: the folder is no LoRA adapter, or one of another base.
+        """
+        loaded = self._load(folder)
+        with self._lock:
+            self._held[key] = loaded
+            self._held.move_to_end(key)
+            leaving = list(self._held)[: max(0, len(self._held) - self._most)]
+            for old in leaving:
+                del self._held[old]
+        return tuple(leaving)
+
+    def remove(self, key: str) -> bool:
+        """Forget an adapter; says whether it was here."""
+        with self._lock:
+            return self._held.pop(key, None) is not None
+
+    def get(self, key: str) -> LoadedAdapter:
+        """The adapter of `key`, which thereby counts as used.
+
+        Raises:
+            AdapterError: it is not loaded.
+        """
+        with self._lock:
+            if key not in self._held:
+                raise AdapterError(f"no adapter {key!r} is loaded; add it first")
+            self._held.move_to_end(key)
+            return self._held[key]
+
+    def keys(self) -> tuple[str, ...]:
+        """The loaded adapters, least recently used first."""
+        with self._lock:
+            return tuple(self._held)
+
+    def _load(self, folder: Path) -> LoadedAdapter:
+        adapter = adapter_load(folder)
+        for name, (A, B) in adapter.weights.items():
+            if self._shapes.get(name) != (B.shape[0], A.shape[1]):
+                raise AdapterError(
+                    f"the adapter does not fit this base model: layer {name} is "
+                    f"{self._shapes.get(name, 'missing')}, not {(B.shape[0], A.shape[1])}"
+                )
+        return LoadedAdapter(
+            {
+                name: (A.to(self._like), (B * adapter.scale).to(self._like))
+                for name, (A, B) in adapter.weights.items()
+            }
+        )
