@@ -120,6 +120,7 @@ def _console_scope(request: HttpRequest) -> AbstractContextManager[None]:
         return nullcontext()
     request.actor = actor_by_member(member)  # type: ignore[attr-defined]
     request.member = member  # type: ignore[attr-defined]
+    request.memberships = memberships  # type: ignore[attr-defined]
     return tenant_scope(member.tenant_id)
 
 

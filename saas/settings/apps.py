@@ -1,5 +1,7 @@
 """What is installed, and the order in which requests pass."""
 
+from saas.settings.environment import ROOT
+
 INSTALLED_APPS = [
     "unfold",
     "django.contrib.admin",
@@ -45,6 +47,7 @@ MIDDLEWARE = [
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [ROOT / "saas" / "templates"],  # before unfold's and allauth's own
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [

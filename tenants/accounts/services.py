@@ -27,6 +27,8 @@ from tenants.kernel.ids import new_id
 from tenants.kernel.outbox import emit
 from tenants.kernel.scope import system_scope
 
+PASSING_KEY_LIFE = dt.timedelta(minutes=15)
+
 
 @dataclass(frozen=True)
 class SignedUp:
@@ -191,14 +193,53 @@ def api_key_create(
         raise InvalidInput("expires_at lies in the past", param="expires_at")
     if not 1 <= len(name.strip()) <= 120:
         raise InvalidInput("a key's name has 1 to 120 characters", param="name")
+    return _issue(
+        actor=actor,
+        name=name.strip(),
+        role=granted,
+        scopes=scopes,
+        expires_at=expires_at,
+        allowed_ips=allowed_ips,
+    )
+
+
+def passing_key_create(*, actor: Actor, name: str, scopes: Sequence[str]) -> IssuedKey:
+    """Issue a key for minutes, of the actor's own role narrowed to `scopes` that the actor holds.
+
+    For pages that speak to the API in a member's name; needs no right to manage keys.
+    Raises PermissionDenied.
+    """
+    for scope in scopes:
+        actor.require(scope)
+    if actor.role is None or not scopes:
+        raise PermissionDenied("a passing key is made by a member, for named scopes")
+    return _issue(
+        actor=actor,
+        name=name,
+        role=actor.role,
+        scopes=scopes,
+        expires_at=now() + PASSING_KEY_LIFE,
+        allowed_ips=(),
+    )
+
+
+def _issue(
+    *,
+    actor: Actor,
+    name: str,
+    role: Role,
+    scopes: Sequence[str],
+    expires_at: dt.datetime | None,
+    allowed_ips: Sequence[str],
+) -> IssuedKey:
     fresh = fresh_key()
     row: ApiKey = ApiKey.objects.create(
         id=new_id("key_"),
         tenant_id=actor.tenant_id,
-        name=name.strip(),
+        name=name,
         prefix=fresh.prefix,
         hash=fresh.hash,
-        role=granted,
+        role=role,
         scopes=list(scopes),
         allowed_ips=list(allowed_ips),
         created_by_id=actor.id if actor.kind is ActorKind.MEMBER else None,

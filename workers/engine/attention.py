@@ -1,11 +1,13 @@
-"""Causal attention for packed training and cached decoding, registered with transformers under one name.
+"""Causal attention for packed training and cached decoding, registered with transformers under one
+name.
 
-The model passes through what it is called with: `bounds` for a pack, nothing for a (cached) sequence. On a CPU a loop
-of SDPA over the sequences beats padding and block masks.
+The model passes through what it is called with: `bounds` for a pack, nothing for a (cached)
+sequence. On a CPU a loop of SDPA over the sequences beats padding and block masks.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -17,7 +19,7 @@ NAME = "breakwater"
 
 
 def attention(
-    module: torch.nn.Module,
+    _module: torch.nn.Module,
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -31,7 +33,8 @@ def attention(
     """Attend causally within each sequence.
 
     Args:
-        query: (1, heads, Q, dim); `key`, `value`: (1, kv heads, K, dim), K ≥ Q; the last query stands at the last key.
+        query: (1, heads, Q, dim); `key`, `value`: (1, kv heads, K, dim), K ≥ Q; the last query
+            stands at the last key.
         attention_mask: must be None; sequences are told apart by `bounds`.
         bounds: where each packed sequence starts, and Q at the end; None = one sequence.
 
@@ -45,7 +48,7 @@ def attention(
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     if bounds is None or len(bounds) == 2:
         return _one(query, key, value, scaling, sliding_window).transpose(1, 2), None
-    spans = [slice(start, stop) for start, stop in zip(bounds, bounds[1:], strict=False)]
+    spans = [slice(start, stop) for start, stop in pairwise(bounds)]
     parts = [
         _one(query[:, :, s], key[:, :, s], value[:, :, s], scaling, sliding_window) for s in spans
     ]
@@ -64,7 +67,8 @@ def _one(q: Tensor, k: Tensor, v: Tensor, scaling: float | None, window: int | N
 
 
 def _band(rows: int, columns: int, window: int, device: torch.device) -> Tensor:
-    """(rows, columns), true where the key is not after the query and less than `window` before it."""
+    """(rows, columns), true where the key is not after the query and less than `window` before
+    it."""
     last = torch.arange(columns - rows, columns, device=device)[:, None]
     keys = torch.arange(columns, device=device)[None, :]
     return (keys <= last) & (keys > last - window)

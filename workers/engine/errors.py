@@ -6,8 +6,8 @@ from __future__ import annotations
 class EngineError(Exception):
     """An error whose message tells a person what is wrong, where, and what to do.
 
-    `code` is stable; callers match codes, never prose. `customers` says whose failure it is: data and
-    settings are the customer's and never retried, the rest is the platform's.
+    `code` is stable; callers match codes, never prose. `customers` says whose failure it is: data
+    and settings are the customer's and never retried, the rest is the platform's.
     """
 
     code = "engine_error"

@@ -19,6 +19,7 @@ from workers.engine.export.merged import merge_into
 from workers.engine.methods.lora.adapter import adapter_load
 from workers.engine.models import (
     Batch,
+    config_of,
     context_length,
     logits_of,
     loss_sum,
@@ -51,7 +52,8 @@ class Score:
         )
 
     def metrics(self, prefix: str = "") -> dict[str, float]:
-        """Mean loss in nats, its exponential (infinite past 700 nats), and the share of tokens guessed right."""
+        """Mean loss in nats, its exponential (infinite past 700 nats), and the share of tokens
+        guessed right."""
         loss = self.loss_sum / max(self.loss_tokens, 1)
         return {
             f"{prefix}loss": loss,
@@ -84,7 +86,8 @@ def scores(
 def evaluate(work: EvaluateWork, progress: Progress) -> Result:
     """Measure a base model, or a base with an adapter, on a data file.
 
-    Beats report examples done; `CANCEL` and `PAUSE` both end it at the next beat, `PAUSE` without anything to resume.
+    Beats report examples done; `CANCEL` and `PAUSE` both end it at the next beat, `PAUSE` without
+    anything to resume.
     """
     devices.settle(work.numerics)
     try:
@@ -99,11 +102,10 @@ def _evaluate(work: EvaluateWork, progress: Progress) -> Result:
     model = model_load(work.base.path, dtype=work.numerics.dtype, device=device)
     if work.adapter:
         merge_into(model, adapter_load(work.adapter.path))
-    config = model.config
     reader = Reader.load(
         work.base.path,
-        vocabulary=config.vocab_size,
-        context=context_length(config),  # type: ignore[union-attr, arg-type]
+        vocabulary=config_of(model).vocab_size,
+        context=context_length(config_of(model)),
     )
     shards = reader.shards(
         work.data.path, work.scratch / "data", policy=spec.length_policy, max_length=spec.max_length

@@ -1,4 +1,5 @@
-"""Folders that are whole or absent: written beside their place, flushed, listed by hash, then renamed."""
+"""Folders that are whole or absent: written beside their place, flushed, listed by hash, then
+renamed."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ def file_sha256(path: Path) -> str:
 
 
 def folder_digest(folder: Path) -> str:
-    """SHA-256 over the sorted names, sizes and hashes of all files under `folder` but its manifest."""
+    """SHA-256 over the sorted names, sizes and hashes of all files under `folder` but its
+    manifest."""
     return _digest(folder_files(folder))
 
 
@@ -42,7 +44,8 @@ def _digest(files: dict[str, dict[str, Any]]) -> str:
 
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """Give a temporary folder to fill; on success flush it, write its manifest and rename it to `target`."""
+    """Give a temporary folder to fill; on success flush it, write its manifest and rename it to
+    `target`."""
     temporary = target.with_name(target.name + ".tmp")
     for stale in (temporary, target):
         shutil.rmtree(stale, ignore_errors=True)

@@ -16,8 +16,8 @@ FEWEST_SEEN = 100
 MOST_SEEN = 25_000
 MOST_EPOCHS = 25
 
-# Peak rates at one million parameters; larger models want smaller steps (fourth root), and LoRA about
-# ten times the rate of full fine-tuning (Schulman et al. 2025, "LoRA Without Regret").
+# Peak rates at one million parameters; larger models want smaller steps (fourth root), and LoRA
+# about ten times the rate of full fine-tuning (Schulman et al. 2025, "LoRA Without Regret").
 LORA_RATE = 5e-3
 FULL_RATE = 5e-4
 

@@ -17,7 +17,7 @@ from torch import nn
 from workers.engine import devices
 from workers.engine.data.packing import Pack, pack
 from workers.engine.methods.method import Method, method_open
-from workers.engine.models import Batch, logits_of, loss_sum, model_load
+from workers.engine.models import Batch, config_of, logits_of, loss_sum, model_load
 from workers.engine.profiles import Profile, Shape, flops_per_token
 from workers.engine.protocol import Numerics
 from workers.engine.specs import FineTuneSpec
@@ -30,7 +30,8 @@ SMALLEST_SPREAD = 0.15
 
 
 def measure(base: Path, numerics: Numerics, spec: FineTuneSpec) -> Profile:
-    """A profile of this machine for the kind of fine-tune that `spec` is: medians of a few real updates."""
+    """A profile of this machine for the kind of fine-tune that `spec` is: medians of a few real
+    updates."""
     begin = time.perf_counter()
     devices.settle(numerics)
     model = model_load(base, dtype=numerics.dtype, device=numerics.device)
@@ -70,7 +71,7 @@ def _train_on(model: nn.Module, batch: Batch) -> None:
 
 
 def _pass_seconds(model: nn.Module, method: Method, tokens: int, device: str) -> list[float]:
-    batch = Batch.of(_pack(tokens, model.config.vocab_size), device)  # type: ignore[union-attr, arg-type]
+    batch = Batch.of(_pack(tokens, config_of(model).vocab_size), device)
     _train_on(model, batch)
     found = []
     for _ in range(REPEATS):
@@ -85,7 +86,7 @@ def _pass_seconds(model: nn.Module, method: Method, tokens: int, device: str) ->
 def _update_seconds(model: nn.Module, method: Method, spec: FineTuneSpec, device: str) -> float:
     parameters = list(method.parameters.values())
     optimiser = OPTIMISERS[spec.optimiser](parameters, spec)
-    batch = Batch.of(_pack(SMALL, model.config.vocab_size), device)  # type: ignore[union-attr, arg-type]
+    batch = Batch.of(_pack(SMALL, config_of(model).vocab_size), device)
     found = []
     for _ in range(REPEATS):
         _train_on(model, batch)

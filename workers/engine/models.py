@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,13 +17,14 @@ from workers.engine import attention
 from workers.engine.data.packing import Pack
 from workers.engine.errors import ModelError
 
-disable_progress_bar()  # whoever runs the engine hears of progress through the protocol
+disable_progress_bar()  # type: ignore[no-untyped-call]  # whoever runs the engine hears of progress through the protocol
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def model_load(folder: Path, *, dtype: str = "float32", device: str = "cpu") -> nn.Module:
-    """The causal language model of a local folder, in evaluation mode (training uses no base dropout), all frozen.
+    """The causal language model of a local folder, in evaluation mode (training uses no base
+    dropout), all frozen.
 
     Only safetensors are read, never a pickle; no code of the folder runs; nothing is downloaded.
 
@@ -41,14 +42,16 @@ def model_load(folder: Path, *, dtype: str = "float32", device: str = "cpu") -> 
         )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         raise ModelError(
-            f"{folder.name} is no causal language model in Hugging Face layout with safetensors ({error})"
+            f"{folder.name} is no causal language model in Hugging Face layout with safetensors "
+            f"({error})"
         ) from error
     return model.requires_grad_(requires_grad=False).eval().to(device)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A `Pack` as tensors on the model's device: `ids`, `positions` (1, T); `places`, `labels` (L,)."""
+    """A `Pack` as tensors on the model's device: `ids`, `positions` (1, T); `places`, `labels`
+    (L,)."""
 
     ids: Tensor
     positions: Tensor
@@ -71,7 +74,8 @@ class Batch:
 
 
 def logits_of(model: nn.Module, batch: Batch) -> Tensor:
-    """(L, vocabulary): logits at the learned places only; the head is not computed anywhere else."""
+    """(L, vocabulary): logits at the learned places only; the head is not computed anywhere
+    else."""
     out = model(
         input_ids=batch.ids,
         position_ids=batch.positions,
@@ -89,7 +93,8 @@ def loss_sum(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def linear_names(model: nn.Module) -> list[str]:
-    """Full names of the linear layers inside the blocks (all but the output head), in the model's order."""
+    """Full names of the linear layers inside the blocks (all but the output head), in the
+    model's order."""
     head = model.get_output_embeddings()  # type: ignore[operator]
     return [
         name
@@ -110,6 +115,11 @@ def blocks_of(model: nn.Module) -> nn.ModuleList:
     return max(lists, key=len)
 
 
+def config_of(model: nn.Module) -> Any:
+    """The model's Hugging Face configuration, of its text part."""
+    return cast("Any", model).config.get_text_config()
+
+
 def parameter_count(model: nn.Module) -> int:
     """Weights, tied ones counted once."""
     return sum(p.numel() for p in model.parameters())
@@ -117,6 +127,6 @@ def parameter_count(model: nn.Module) -> int:
 
 def context_length(config: Any) -> int:
     """The most tokens that the model was made for."""
-    return int(
-        getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", 2048)
-    )
+    names = ("max_position_embeddings", "n_positions")
+    stated = [int(getattr(config, name)) for name in names if getattr(config, name, None)]
+    return stated[0] if stated else 2048

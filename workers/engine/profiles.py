@@ -1,4 +1,5 @@
-"""How long a fine-tune takes and what memory it needs, from throughput measured on this class of machine. Pure."""
+"""How long a fine-tune takes and what memory it needs, from throughput measured on this class of
+machine. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +12,14 @@ from typing import Self
 from workers.engine.errors import ModelError
 from workers.engine.specs import FineTuneSpec
 
-# Products per weight and token: forward 2; backward to activations 2; to the weight itself 2 (full only);
-# recomputing activations repeats the forward.
+# Products per weight and token: forward 2; backward to activations 2; to the weight itself 2 (full
+# only); recomputing activations repeats the forward.
 FORWARD = 2.0
 BACKWARD_ACTIVATIONS = 2.0
 BACKWARD_WEIGHTS = 2.0
 
-# Saved activations per token and layer, in multiples of the hidden size (fp32): norms, q, k, v, the attention's
-# output, gate, up and their product; measured on Llama-type blocks within ±30 %.
+# Saved activations per token and layer, in multiples of the hidden size (fp32): norms, q, k, v, the
+# attention's output, gate, up and their product; measured on Llama-type blocks within ±30 %.
 ACTIVATIONS_PER_LAYER = 30
 BYTES = 4
 HEADER_LIMIT = 100 * 2**20  # bytes; the format's own
@@ -36,7 +37,8 @@ class Shape:
 
     @classmethod
     def of_folder(cls, folder: Path) -> Self:
-        """The sizes of a Hugging Face folder, from its `config.json` and the headers of its safetensors.
+        """The sizes of a Hugging Face folder, from its `config.json` and the headers of its
+        safetensors.
 
         Raises:
             ModelError: the folder holds no readable model.
@@ -65,7 +67,8 @@ def _stored_numbers(path: Path) -> int:
 
 @dataclass(frozen=True)
 class DataSize:
-    """The size of one pass over the data, in examples and tokens; `validation_tokens` per evaluation."""
+    """The size of one pass over the data, in examples and tokens; `validation_tokens` per
+    evaluation."""
 
     examples: int
     tokens: int
@@ -77,9 +80,9 @@ class DataSize:
 class Profile:
     """What was measured on one class of machine.
 
-    `flops` is useful floating-point operations per second in training; `update_s` and `pack_s` are the fixed seconds
-    per update and per forward-backward pass; `load_s` is from start to first step; `spread` is the relative half-width
-    of the measurements.
+    `flops` is useful floating-point operations per second in training; `update_s` and `pack_s` are
+    the fixed seconds per update and per forward-backward pass; `load_s` is from start to first
+    step; `spread` is the relative half-width of the measurements.
     """
 
     device: str
@@ -101,7 +104,8 @@ class Profile:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Expected `seconds` with a range that most runs fall into, trained `tokens`, peak `memory_bytes`, `flops`."""
+    """Expected `seconds` with a range that most runs fall into, trained `tokens`, peak
+    `memory_bytes`, `flops`."""
 
     seconds: float
     seconds_low: float
@@ -113,7 +117,8 @@ class Estimate:
 
 
 def flops_per_token(spec: FineTuneSpec, shape: Shape) -> float:
-    """Floating-point operations to train on one token, adapters included, attention's quadratic part left out."""
+    """Floating-point operations to train on one token, adapters included, attention's quadratic
+    part left out."""
     per_weight = FORWARD + BACKWARD_ACTIVATIONS
     if spec.method == "full":
         per_weight += BACKWARD_WEIGHTS
@@ -124,7 +129,8 @@ def flops_per_token(spec: FineTuneSpec, shape: Shape) -> float:
 
 
 def adapter_parameters(spec: FineTuneSpec, shape: Shape) -> int:
-    """Trained weights of a LoRA on every linear layer: about rank · 18 · hidden per Llama-type block."""
+    """Trained weights of a LoRA on every linear layer: about rank · 18 · hidden per Llama-type
+    block."""
     return spec.lora.rank * 18 * shape.hidden * shape.layers
 
 
@@ -152,7 +158,8 @@ def estimate(spec: FineTuneSpec, shape: Shape, data: DataSize, profile: Profile)
 
 
 def memory_bytes(spec: FineTuneSpec, shape: Shape) -> int:
-    """Peak memory: base, trained weights with gradient and two moments, activations and logits of one pass."""
+    """Peak memory: base, trained weights with gradient and two moments, activations and logits
+    of one pass."""
     trained = shape.parameters if spec.method == "full" else adapter_parameters(spec, shape)
     tokens = max(spec.micro_batch_tokens, spec.max_length)
     per_token = ACTIVATIONS_PER_LAYER * shape.hidden * shape.layers

@@ -3,8 +3,7 @@
 The engine is handed `Work`: read-only files and typed settings. It reports through `Progress`
 and obeys the command that each beat returns. It never sees tenants, credentials, fencing tokens or
 a network; whoever runs it (a child process on a worker, or a test with an in-memory double)
-supplies
-those.
+supplies those.
 """
 
 from __future__ import annotations
@@ -43,8 +42,8 @@ class FailureKind(StrEnum):
 
 @dataclass(frozen=True)
 class Handle:
-    """A read-only local file or folder. `sha256` is that of the file, or of the folder's manifest.
-    """
+    """A read-only local file or folder. `sha256` is that of the file, or of the folder's
+    manifest."""
 
     path: Path
     media_type: str
@@ -54,12 +53,14 @@ class Handle:
 @dataclass(frozen=True)
 class Numerics:
     """How numbers are computed: `dtype` ("float32", "bfloat16"), `threads`, `device` ("cpu",
-    "cuda:0").
-    """
+    "cuda:0")."""
 
     dtype: str = "float32"
     threads: int = 1
     device: str = "cpu"
+
+
+DEFAULT_NUMERICS = Numerics()
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Work:
     base: Handle
     members: tuple[Member, ...]
     scratch: Path
-    numerics: Numerics = Numerics()
+    numerics: Numerics = DEFAULT_NUMERICS
 
 
 @dataclass(frozen=True)
@@ -92,14 +93,13 @@ class EvaluateWork:
     data: Handle
     scratch: Path
     adapter: Handle | None = None
-    numerics: Numerics = Numerics()
+    numerics: Numerics = DEFAULT_NUMERICS
 
 
 @dataclass(frozen=True)
 class Result:
     """How one member ended. `artifact` is a Hugging Face or PEFT folder; `metrics` are its final
-    figures.
-    """
+    figures."""
 
     key: str
     outcome: Outcome
@@ -115,10 +115,8 @@ class Progress(Protocol):
     def beat(
         self, key: str, step: int, of: int, cursor: Mapping[str, int], metrics: Mapping[str, float]
     ) -> Command:
-        """Report step `step` of `of`. `cursor` (epoch, example) only ever grows.
-
-        Returns what to do next.
-        """
+        """Report step `step` of `of`. `cursor` (epoch, example) only ever grows. Returns what to
+        do next."""
 
     def used(
         self, key: str, seq: int, start: int, stop: int, tokens: int, device_s: float, flops: float
@@ -129,15 +127,12 @@ class Progress(Protocol):
         """Say something a person should read ("info", "warn", "error")."""
 
     def snapshot(self, key: str, step: int, folder: Path) -> Handle:
-        """Hand over a finished snapshot folder; returns when it is durable.
-
-        The folder may then be deleted.
-        """
+        """Hand over a finished snapshot folder; returns when it is durable. The folder may then
+        be deleted."""
 
     def checkpoint(self, key: str, step: int, folder: Path, metrics: Mapping[str, float]) -> Handle:
-        """Hand over a usable model of an epoch's end (PEFT or Hugging Face folder); as durable as a
-        snapshot.
-        """
+        """Hand over a usable model of an epoch's end (PEFT or Hugging Face folder); as durable
+        as a snapshot."""
 
     def joining(self) -> Sequence[Member]:
         """Members that wish to join the running pass (cohorts); usually none."""

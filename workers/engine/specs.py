@@ -1,4 +1,5 @@
-"""Typed settings of every engine job, checked on construction. Free of torch, so that the API can check too."""
+"""Typed settings of every engine job, checked on construction. Free of torch, so that the API
+can check too."""
 
 from __future__ import annotations
 
@@ -71,12 +72,15 @@ class LoraSpec(_Spec):
         words("lora.target_modules", self.target_modules, at_most=64, longest=128)
 
 
+DEFAULT_LORA = LoraSpec()
+
+
 @dataclass(frozen=True)
 class FineTuneSpec(_Spec):
     """Everything that decides a fine-tune besides the base model and the data."""
 
     method: str = "lora"
-    lora: LoraSpec = LoraSpec()
+    lora: LoraSpec = DEFAULT_LORA
     optimiser: str = "adamw"
     learning_rate: float = 1e-3  # peak, per update
     weight_decay: float = 0.0  # per update; decoupled for AdamW, else L2
@@ -160,7 +164,8 @@ class EvaluateSpec(_Spec):
 
 @dataclass(frozen=True)
 class GenerateSpec(_Spec):
-    """How one completion is drawn; OpenAI's meanings (platform.openai.com/docs/api-reference/chat/create)."""
+    """How one completion is drawn; OpenAI's meanings
+    (platform.openai.com/docs/api-reference/chat/create)."""
 
     max_tokens: int | None = None  # None = as many as the model's context still holds
     temperature: float = 1.0  # 0 = greedy

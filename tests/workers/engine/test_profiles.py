@@ -28,7 +28,8 @@ DATA = DataSize(examples=100, tokens=10_000, loss_tokens=4_000)
 
 
 def test_a_full_fine_tune_costs_the_textbooks_six_operations_per_weight_and_token() -> None:
-    """Kaplan et al. 2020, arXiv:2001.08361: 2 forward, 4 backward; recomputing adds the forward again."""
+    """Kaplan et al. 2020, arXiv:2001.08361: 2 forward, 4 backward; recomputing adds the forward
+    again."""
     full = spec(method="full")
     assert flops_per_token(full, SHAPE) == 6e6
     assert flops_per_token(replace(full, activation_checkpointing="full"), SHAPE) == 8e6
@@ -36,7 +37,8 @@ def test_a_full_fine_tune_costs_the_textbooks_six_operations_per_weight_and_toke
 
 
 def test_an_estimate_adds_up() -> None:
-    # one epoch of 100 examples by 4: 25 updates of one pass each, 10,000 tokens at 6 million operations
+    # one epoch of 100 examples by 4: 25 updates of one pass each, 10,000 tokens at 6 million
+    # operations
     found = estimate(spec(method="full", epochs=1, evaluate_each_epoch=False), SHAPE, DATA, PROFILE)
     assert found.seconds == pytest.approx(60 + 25 * 0.01 + 25 * 0.002 + 1)
     assert found.tokens == 10_000

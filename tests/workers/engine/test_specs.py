@@ -156,7 +156,25 @@ def test_bad_openai_hyperparameters_are_named_as_openai_names_them(name: str, va
 
 
 def test_modules_for_web_and_parents_load_neither_torch_nor_transformers() -> None:
-    modules = ["protocol", "specs", "hyperparameters", "profiles", "errors", "folders", "data.chat", "data.tokens", "data.rows", "data.readers", "data.shards", "data.order", "data.packing", "data.dataset", "inference.text_stream", "base.text", "base.tokenizer"]
+    modules = [
+        "protocol",
+        "specs",
+        "hyperparameters",
+        "profiles",
+        "errors",
+        "folders",
+        "data.chat",
+        "data.tokens",
+        "data.rows",
+        "data.readers",
+        "data.shards",
+        "data.order",
+        "data.packing",
+        "data.dataset",
+        "inference.text_stream",
+        "base.text",
+        "base.tokenizer",
+    ]
     lines = [f"import workers.engine.{name}" for name in modules]
     lines.append(
         "import sys; print([m for m in ('torch', 'transformers', 'peft') if m in sys.modules])"

@@ -1,6 +1,7 @@
 """Builds the small local language model without any download, by our own training loop.
 
-`python -m workers.engine.base.build OUT_DIR` prints one JSON object per line: progress, then the result.
+`python -m workers.engine.base.build OUT_DIR` prints one JSON object per line: progress, then the
+result.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from workers.engine.base.card import NOTICE, model_card
 from workers.engine.base.text import rows
@@ -45,6 +46,8 @@ class Size:
     context: int = 1024
     epochs: int = 4
 
+
+DEFAULT_SIZE = Size()
 
 PRETRAINING = FineTuneSpec(
     method="full",
@@ -99,7 +102,7 @@ class _Narrator:
 
 
 def base_build(
-    out: Path, say: Say, *, size: Size = Size(), seed: int = 0, threads: int = 2
+    out: Path, say: Say, *, size: Size = DEFAULT_SIZE, seed: int = 0, threads: int = 2
 ) -> None:
     """Build the model into `out`, which appears whole or not at all.
 
@@ -162,7 +165,8 @@ def _write_start(folder: Path, data: Path, size: Size, seed: int) -> None:
         dtype="float32",
     )
     LlamaForCausalLM(config).save_pretrained(folder)
-    GenerationConfig(eos_token_id=end, pad_token_id=pad).save_pretrained(folder)
+    defaults = {"eos_token_id": end, "pad_token_id": pad}
+    (folder / "generation_config.json").write_text(json.dumps(defaults, indent=2))
 
 
 def _pretrain(

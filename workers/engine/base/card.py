@@ -1,4 +1,5 @@
-"""What accompanies the local base model: its model card and the notice of the text that it learned from."""
+"""What accompanies the local base model: its model card and the notice of the text that it
+learned from."""
 
 from __future__ import annotations
 
@@ -24,12 +25,14 @@ pipeline_tag: text-generation
 ---
 # Breakwater local base model
 
-A Llama-type language model of {parameters:,} parameters with a byte-level BPE tokenizer of {vocabulary:,} tokens.
-It was built and pre-trained on this machine, without any download, from the English text that Python itself
-carries (`pydoc_data.topics` of Python {platform.python_version()}), as plain text and as chats.
+A Llama-type language model of {parameters:,} parameters with a byte-level BPE tokenizer of
+{vocabulary:,} tokens. It was built and pre-trained on this machine, without any download, from the
+English text that Python itself carries (`pydoc_data.topics` of Python
+{platform.python_version()}), as plain text and as chats.
 
-It is small on purpose: real enough to fine-tune, compress, serve and measure on two cores, far too small to be
-right. Its final training loss was {metrics.get("train_loss", float("nan")):.3f} nats per token.
+It is small on purpose: real enough to fine-tune, compress, serve and measure on two cores, far too
+small to be right. Its mean training loss in the last epoch was
+{metrics.get("train_loss", float("nan")):.3f} nats per token.
 
 Chat roles: `system`, `user`, `assistant`. Loads in transformers, peft and vLLM unmodified.
 """

@@ -1,4 +1,5 @@
-"""The English text that Python itself carries, cut into sections: what the local base model learns from."""
+"""The English text that Python itself carries, cut into sections: what the local base model
+learns from."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ def sections() -> list[Section]:
 
 
 def _sections_of(name: str, lines: list[str]) -> Iterator[Section]:
-    title, body = name, []
+    title = name
+    body: list[str] = []
     for index, line in enumerate(lines):
         following = lines[index + 1] if index + 1 < len(lines) else ""
         if line.strip() and UNDERLINE.match(following):
@@ -57,7 +59,8 @@ def _unwrapped(block: str) -> str:
 
 
 def rows() -> Iterator[dict[str, Any]]:
-    """Training rows: every section as plain text, and as a chat in which the assistant explains its heading."""
+    """Training rows: every section as plain text, and as a chat in which the assistant explains
+    its heading."""
     for number, section in enumerate(sections()):
         yield {"text": "\n\n".join((section.title, *section.paragraphs))}
         question = QUESTIONS[number % len(QUESTIONS)].format(section.title)

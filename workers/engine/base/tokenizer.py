@@ -14,10 +14,11 @@ SPECIALS = (END, PAD, *(f"<|{role}|>" for role in ROLES))
 
 TEMPLATE = """\
 {%- for message in messages -%}
-{%- if message['role'] not in ['system', 'user', 'assistant'] -%}
-{{- raise_exception('this model knows the roles system, user and assistant, not ' + message['role']) -}}
+{%- set role = message['role'] -%}
+{%- if role not in ['system', 'user', 'assistant'] -%}
+{{- raise_exception('this model knows the roles system, user and assistant, not ' + role) -}}
 {%- endif -%}
-{{- '<|' + message['role'] + '|>\\n' + message['content'] + '<|end|>\\n' -}}
+{{- '<|' + role + '|>\\n' + message['content'] + '<|end|>\\n' -}}
 {%- endfor -%}
 {%- if add_generation_prompt -%}
 {{- '<|assistant|>\\n' -}}
@@ -28,7 +29,8 @@ TEMPLATE = """\
 def tokenizer_build(
     folder: Path, texts: Iterable[str], *, vocabulary: int, context: int
 ) -> Tokenizer:
-    """Learn a tokenizer of `vocabulary` tokens from `texts` and write its files for a `context` of tokens."""
+    """Learn a tokenizer of `vocabulary` tokens from `texts` and write its files for a `context`
+    of tokens."""
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()

@@ -1,7 +1,8 @@
-"""Chat messages through a model's own Jinja template, cut into what is trained and what is not. Free of torch.
+"""Chat messages through a model's own Jinja template, cut into what is trained and what is not.
+Free of torch.
 
-Spans come from rendering growing prefixes of the conversation, never from searching the rendered text, so a
-user who writes an assistant's marker cannot move the loss.
+Spans come from rendering growing prefixes of the conversation, never from searching the rendered
+text, so a user who writes an assistant's marker cannot move the loss.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ class ChatTemplate:
 
     @classmethod
     def load(cls, folder: Path) -> ChatTemplate | None:
-        """The template of a Hugging Face folder (`chat_template.jinja` or `tokenizer_config.json`), or None."""
+        """The template of a Hugging Face folder (`chat_template.jinja` or
+        `tokenizer_config.json`), or None."""
         settings = read_json(folder / "tokenizer_config.json")
         own = folder / "chat_template.jinja"
         source = own.read_text("utf-8") if own.is_file() else settings.get("chat_template")
@@ -97,7 +99,8 @@ class ChatTemplate:
         add_generation_prompt: bool,
         tools: Sequence[Any] | None = None,
     ) -> str:
-        """The conversation as text; with `add_generation_prompt`, ready for the assistant's next words.
+        """The conversation as text; with `add_generation_prompt`, ready for the assistant's next
+        words.
 
         Raises:
             TemplateError: the template refuses these messages.
@@ -115,7 +118,8 @@ class ChatTemplate:
     def segments(
         self, messages: Sequence[Message], tools: Sequence[Any] | None = None
     ) -> list[Segment]:
-        """The rendered conversation in segments; assistant turns of weight 1 (the default) are trainable.
+        """The rendered conversation in segments; assistant turns of weight 1 (the default) are
+        trainable.
 
         Raises:
             TemplateError: the template rewrites earlier turns when later ones are added.
@@ -141,8 +145,9 @@ class ChatTemplate:
 def _grown(prefix: str, text: str, index: int) -> str:
     if not text.startswith(prefix):
         raise TemplateError(
-            f"the chat template rewrites earlier text when message {index} is added, so the assistant's words "
-            "cannot be told from the rest; use a template that only appends, or train on prompt and completion."
+            f"the chat template rewrites earlier text when message {index} is added, so the "
+            "assistant's words cannot be told from the rest; use a template that only appends, or "
+            "train on prompt and completion."
         )
     return text[len(prefix) :]
 

@@ -14,7 +14,8 @@ from workers.engine.data.tokens import Tokenizer
 
 @dataclass(frozen=True)
 class Reader:
-    """How texts become tokens for one model that knows `vocabulary` tokens and holds `context` of them."""
+    """How texts become tokens for one model that knows `vocabulary` tokens and holds `context`
+    of them."""
 
     tokenizer: Tokenizer
     template: ChatTemplate | None

@@ -1,4 +1,5 @@
-"""The order of examples: a pure function of seed, epoch and example, so that resuming needs no stored order."""
+"""The order of examples: a pure function of seed, epoch and example, so that resuming needs no
+stored order."""
 
 from __future__ import annotations
 
@@ -14,8 +15,11 @@ _WORD = 2**64 - 1
 def epoch_order(seed: int, epoch: int, examples: int) -> npt.NDArray[Any]:
     """A permutation of range(examples), int64: sorted by a hash of (seed, epoch, example)."""
     start = mix(seed, epoch)
-    keys = np.uint64(start) + np.arange(1, examples + 1, dtype=np.uint64) * np.uint64(_GOLDEN)
-    return np.argsort(_scramble(keys), kind="stable")
+    keys: npt.NDArray[Any] = np.uint64(start) + np.arange(
+        1, examples + 1, dtype=np.uint64
+    ) * np.uint64(_GOLDEN)
+    order: npt.NDArray[Any] = _scramble(keys).argsort(kind="stable")
+    return order
 
 
 def mix(*numbers: int) -> int:

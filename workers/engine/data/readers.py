@@ -1,4 +1,5 @@
-"""Training files, line by line: examples ready to train on, and every problem said so that it can be mended.
+"""Training files, line by line: examples ready to train on, and every problem said so that it can
+be mended.
 
 Memory is bounded by one line. Free of torch; the dataset service counts and validates with it.
 """
@@ -21,7 +22,8 @@ LINE_LIMIT = 4 * 2**20  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One sequence to train on: `ids` and `mask` (1 = learned) are equally long; `cut` tokens were left off."""
+    """One sequence to train on: `ids` and `mask` (1 = learned) are equally long; `cut` tokens
+    were left off."""
 
     line: int
     ids: list[int]
@@ -64,8 +66,8 @@ def read_stream(
 ) -> Iterator[Example | Problem]:
     """Read JSONL rows of chats, completions or texts, in their order.
 
-    A row longer than `max_length` tokens is refused ("error"), cut ("truncate") or given out in pieces ("split";
-    pieces overlap by one token, so that each learned token keeps a predecessor).
+    A row longer than `max_length` tokens is refused ("error"), cut ("truncate") or given out in
+    pieces ("split"; pieces overlap by one token, so that each learned token keeps a predecessor).
     """
     seen = False
     for line, raw in _lines(handle):
@@ -80,7 +82,8 @@ def read_stream(
 
 
 def _lines(handle: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Numbered lines that are not blank; one past the limit comes cut just past it, and its rest is skipped."""
+    """Numbered lines that are not blank; one past the limit comes cut just past it, and its rest
+    is skipped."""
     number = 0
     while raw := handle.readline(LINE_LIMIT + 2):
         number += 1

@@ -50,10 +50,11 @@ def parse(row: Any) -> Chat | Completion:
         return Completion(prompt, _text(row, "completion", empty=False))
     if "text" in row:
         return Completion("", _text(row, "text", empty=False))
+    found = ", ".join(map(repr, list(row)[:8]))
     raise RowError(
         "line",
         "unknown_format",
-        f"the line has none of the known fields (found {', '.join(map(repr, list(row)[:8])) or 'nothing'})",
+        f"the line has none of the known fields (found {found or 'nothing'})",
         'use "messages", or "prompt" and "completion", or "text".',
     )
 

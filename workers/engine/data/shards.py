@@ -1,4 +1,5 @@
-"""Encoded examples on disk, read back as memory maps, so that a data set's size never is the process's size."""
+"""Encoded examples on disk, read back as memory maps, so that a data set's size never is the
+process's size."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ SHOWN_PROBLEMS = 5
 
 
 class Shards:
-    """`tokens.bin` (int32), `mask.bin` (uint8) and `offsets.bin` (int64, one more than examples) in a folder."""
+    """`tokens.bin` (int32), `mask.bin` (uint8) and `offsets.bin` (int64, one more than examples)
+    in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._offsets = np.fromfile(folder / "offsets.bin", dtype=np.int64)
@@ -43,7 +45,8 @@ class Shards:
         """Store `examples` and open them.
 
         Raises:
-            DataError: the data hold a problem (the first few are named), or a token the model does not know.
+            DataError: the data hold a problem (the first few are named), or a token the model does
+                not know.
         """
         folder.mkdir(parents=True, exist_ok=True)
         problems: list[Problem] = []
@@ -67,8 +70,8 @@ class Shards:
 def _check_vocabulary(example: Example, vocabulary: int) -> None:
     if max(example.ids) >= vocabulary:
         raise DataError(
-            f"line {example.line} holds token {max(example.ids)}, but the model knows {vocabulary} tokens; "
-            "the tokenizer and the model do not belong together."
+            f"line {example.line} holds token {max(example.ids)}, but the model knows "
+            f"{vocabulary} tokens; the tokenizer and the model do not belong together."
         )
 
 

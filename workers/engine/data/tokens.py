@@ -1,4 +1,5 @@
-"""A model's tokenizer: texts to token ids, counts, and loss masks. Uses `tokenizers` alone, free of torch."""
+"""A model's tokenizer: texts to token ids, counts, and loss masks. Uses `tokenizers` alone, free
+of torch."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ Encoded = tuple[list[int], list[int]]  # token ids; 1 where the token is to be l
 
 
 class Tokenizer:
-    """Reads `tokenizer.json` of a Hugging Face folder and what the folder says about begin and end tokens."""
+    """Reads `tokenizer.json` of a Hugging Face folder and what the folder says about begin and
+    end tokens."""
 
     def __init__(self, core: tokenizers.Tokenizer, *, eos_ids: Sequence[int]) -> None:
         core.no_truncation()
@@ -37,8 +39,8 @@ class Tokenizer:
             core = tokenizers.Tokenizer.from_file(str(path))
         except Exception as error:
             raise ModelError(
-                f"{folder.name}/tokenizer.json cannot be read ({error}); a model folder needs the fast "
-                "tokenizer's file."
+                f"{folder.name}/tokenizer.json cannot be read ({error}); a model folder needs "
+                "the fast tokenizer's file."
             ) from error
         return cls(core, eos_ids=_eos_ids(core, folder))
 
@@ -65,7 +67,8 @@ class Tokenizer:
         return ids
 
     def encode_prompt(self, text: str) -> list[int]:
-        """Token ids of a bare prompt, after the begin token if the model uses one (never doubled)."""
+        """Token ids of a bare prompt, after the begin token if the model uses one (never
+        doubled)."""
         ids = self.encode(text)
         if self.bos_id is None or ids[:1] == [self.bos_id]:
             return ids
@@ -80,7 +83,8 @@ class Tokenizer:
         return self._core.decode(list(ids), skip_special_tokens=skip_special)
 
     def encode_segments(self, segments: Iterable[Segment]) -> Encoded:
-        """A rendered chat's ids and loss mask; each segment is encoded alone, as serving will see it.
+        """A rendered chat's ids and loss mask; each segment is encoded alone, as serving will see
+        it.
 
         The end token of a trained turn is learned; what the template writes after it is not.
         """
@@ -94,7 +98,8 @@ class Tokenizer:
         return _first_unlearned(ids, mask)
 
     def encode_completion(self, prompt: str, completion: str) -> Encoded:
-        """A prompt and its completion, closed by the end token; the completion and the end are learned."""
+        """A prompt and its completion, closed by the end token; the completion and the end are
+        learned."""
         head = self.encode_prompt(prompt)
         tail = self.encode(completion)
         if self.eos_id is not None and tail[-1:] != [self.eos_id]:
@@ -114,7 +119,8 @@ def _first_unlearned(ids: list[int], mask: list[int]) -> Encoded:
 
 
 def _eos_ids(core: tokenizers.Tokenizer, folder: Path) -> list[int]:
-    """End tokens, the tokenizer's own first, then those at which the model's folder says to stop."""
+    """End tokens, the tokenizer's own first, then those at which the model's folder says to
+    stop."""
     own = special_texts(read_json(folder / "tokenizer_config.json")).get("eos_token")
     found = [core.token_to_id(own)] if own else []
     for name in ("generation_config.json", "config.json"):

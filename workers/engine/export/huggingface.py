@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any, cast
 
 from torch import nn
 
-from workers.engine import attention
 from workers.engine.folders import atomic_folder
 
 # What belongs to a model besides its weights: tokenizer, template, generation defaults, licence.
@@ -26,13 +26,10 @@ COMPANIONS = (
 
 
 def folder_save(folder: Path, model: nn.Module, base: Path) -> None:
-    """Write `model` with the companions of the folder that it came from; `folder` appears whole or not at all."""
+    """Write `model` with the companions of the folder that it came from; `folder` appears whole
+    or not at all."""
     with atomic_folder(folder) as temporary:
-        model.config._attn_implementation = None  # type: ignore[union-attr]  # noqa: SLF001
-        try:
-            model.save_pretrained(temporary)  # type: ignore[operator]
-        finally:
-            model.config._attn_implementation = attention.NAME  # type: ignore[union-attr]  # noqa: SLF001
+        cast("Any", model).save_pretrained(temporary)
         for name in COMPANIONS:
             if (base / name).is_file():
                 shutil.copyfile(base / name, temporary / name)

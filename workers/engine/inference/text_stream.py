@@ -1,4 +1,5 @@
-"""Token ids to text as they come: whole characters only, and nothing of a stop text. Free of torch."""
+"""Token ids to text as they come: whole characters only, and nothing of a stop text. Free of
+torch."""
 
 from __future__ import annotations
 
@@ -24,8 +25,8 @@ class Detokeniser:
         self._ids.append(token)
         text = self._tokenizer.decode(self._ids)
         broken = len(text) - len(text.rstrip(BROKEN))
-        # Some decoders show a run of bytes as broken until its last one is there. Past the longest character
-        # the bytes are none; only those may be held back that can still begin one.
+        # Some decoders show a run of bytes as broken until its last one is there. Past the longest
+        # character the bytes are none; only those may be held back that can still begin one.
         hopeless = len(self._ids) - self._context >= LONGEST
         safe = len(text) - (min(broken, LONGEST - 1) if hopeless else broken)
         piece = text[self._given : safe]

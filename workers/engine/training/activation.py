@@ -1,4 +1,5 @@
-"""Activation checkpointing: keep each block's input only, and compute the rest again in the backward pass."""
+"""Activation checkpointing: keep each block's input only, and compute the rest again in the
+backward pass."""
 
 from __future__ import annotations
 
@@ -14,9 +15,11 @@ from workers.engine.models import blocks_of
 
 @contextmanager
 def checkpointing(model: nn.Module, mode: str) -> Iterator[None]:
-    """While open, every decoder block of `model` is recomputed (`mode` "full") or kept as it is ("none").
+    """While open, every decoder block of `model` is recomputed (`mode` "full") or kept as it is
+    ("none").
 
-    Chen et al. 2016, arXiv:1604.06174. Nothing inside draws from torch's global generator, so none is stored.
+    Chen et al. 2016, arXiv:1604.06174. Nothing inside draws from torch's global generator, so none
+    is stored.
     """
     blocks = list(blocks_of(model)) if mode == "full" else []
     for block in blocks:

@@ -1,7 +1,8 @@
 """The one training loop: the members of a pass, trained one after another over a shared base.
 
-Per member: evaluate, then update after update through the epochs, with a beat after each, whose answer may be to take a
-snapshot, pause or cancel; at each epoch's end an evaluation and a usable model. A snapshot resumes at any step.
+Per member: evaluate, then update after update through the epochs, with a beat after each, whose
+answer may be to take a snapshot, pause or cancel; at each epoch's end an evaluation and a usable
+model. A snapshot resumes at any step.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from workers.engine.training.session import Session, Stopped, failure
 def train(work: Work, progress: Progress) -> Iterator[Result]:
     """Train every member of `work`, and those who join; each one's result comes as it ends.
 
-    An error of the engine's own (bad data, divergence, torn snapshot) ends that member alone, as a failed result with
-    its kind. Any other exception, those of `progress` included, ends the pass.
+    An error of the engine's own (bad data, divergence, torn snapshot) ends that member alone, as a
+    failed result with its kind. Any other exception, those of `progress` included, ends the pass.
     """
     devices.settle(work.numerics)
     base = Base(work)

@@ -1,4 +1,5 @@
-"""One member's run: its data, trainable weights, optimiser and position, and one update at a time."""
+"""One member's run: its data, trainable weights, optimiser and position, and one update at a
+time."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ import torch
 from workers.engine.data.order import epoch_order
 from workers.engine.data.packing import Pack, pack, plan
 from workers.engine.data.shards import Ints, Shards
-from workers.engine.errors import DivergedError, OutOfMemoryError
+from workers.engine.errors import DivergedError, EngineError, ModelError, OutOfMemoryError
 from workers.engine.methods.method import Method
 from workers.engine.models import Batch, logits_of, loss_sum
 from workers.engine.protocol import Member
@@ -27,7 +28,8 @@ from workers.engine.training.state import State
 
 @dataclass(frozen=True)
 class Update:
-    """What one update saw: mean loss over `loss_tokens` of `tokens`, gradient norm before clipping, rate, seconds."""
+    """What one update saw: mean loss over `loss_tokens` of `tokens`, gradient norm before
+    clipping, rate, seconds."""
 
     loss: float
     accuracy: float
@@ -50,7 +52,8 @@ class Update:
 
 
 class Run:
-    """A member in training. Everything that happens is a function of spec, data and `state.step`."""
+    """A member in training. Everything that happens is a function of spec, data and
+    `state.step`."""
 
     def __init__(
         self, member: Member, method: Method, data: Shards, validation: Shards | None, device: str
@@ -74,21 +77,25 @@ class Run:
 
     @property
     def cursor(self) -> dict[str, int]:
-        """How far the run is, for the outside: epochs done, examples done in this one, tokens evaluated so far."""
+        """How far the run is, for the outside: epochs done, examples done in this one, tokens
+        evaluated so far."""
         epoch, place = divmod(self.state.step, self.steps_per_epoch)
         example = min(place * self.spec.batch_size, len(self.data))
         return {"epoch": epoch, "example": example, "evaluated": self.state.evaluated}
 
     @property
     def round_is_open(self) -> bool:
-        """Whether an evaluation point (before training, each epoch's end) is reached and not closed yet."""
+        """Whether an evaluation point (before training, each epoch's end) is reached and not
+        closed yet."""
         return self.state.closed <= self.state.step // self.steps_per_epoch
 
     def update(self) -> Update:
-        """Train on the next `batch_size` examples. The weights change only if loss and gradient are finite.
+        """Train on the next `batch_size` examples. The weights change only if loss and gradient are
+        finite.
 
         Raises:
-            DivergedError: they are not, twice over.
+            DivergedError: they are not.
+            ModelError: they are not, before any update.
             OutOfMemoryError: not even one example fits.
         """
         begin = time.perf_counter()
@@ -98,7 +105,7 @@ class Run:
         norm = gradient_norm(self.optimiser.parameters).item()
         if not math.isfinite(loss) or not math.isfinite(norm):
             self.optimiser.clear()
-            raise DivergedError(self._divergence(loss, norm))
+            raise self._divergence(loss, norm)
         clip_gradients(self.optimiser.parameters, norm, self.spec.gradient_clip)
         self.optimiser.step(rate)
         done = Update(
@@ -120,18 +127,20 @@ class Run:
         self.state.epoch_loss += done.loss * done.loss_tokens
         self.state.epoch_loss_tokens += done.loss_tokens
 
-    def _divergence(self, loss: float, norm: float) -> str:
+    def _divergence(self, loss: float, norm: float) -> EngineError:
         what = "loss" if not math.isfinite(loss) else "gradient"
         where = f"the {what} of step {self.state.step + 1} is {loss if what == 'loss' else norm}"
         if self.state.step == 0:
-            return f"{where} before any update: the base model cannot compute this data; try another base."
-        return (
-            f"{where}; the weights are those after step {self.state.step}. Lower learning_rate (now "
-            f"{self.spec.learning_rate:g}), add warmup_fraction, or set gradient_clip (now {self.spec.gradient_clip:g})."
+            return ModelError(f"{where} before any update: the base model is broken; try another.")
+        return DivergedError(
+            f"{where}; the weights are those after step {self.state.step}. Lower learning_rate "
+            f"(now {self.spec.learning_rate:g}), add warmup_fraction, or set gradient_clip "
+            f"(now {self.spec.gradient_clip:g})."
         )
 
     def _gradient_that_fits(self) -> tuple[float, int, list[Pack]]:
-        """The update's gradient, with smaller packs when memory runs out; the result is the same."""
+        """The update's gradient, with smaller packs when memory runs out; the result is the
+        same."""
         while True:
             packs = list(self._packs())
             try:
@@ -143,15 +152,16 @@ class Run:
                 longest = max(len(p.ids) for p in packs)
                 if all(len(p.bounds) == 2 for p in packs):
                     raise OutOfMemoryError(
-                        f"one example of {longest} tokens does not fit in memory; lower max_length, or set "
-                        "activation_checkpointing to full."
+                        f"one example of {longest} tokens does not fit in memory; lower "
+                        "max_length, or set activation_checkpointing to full."
                     ) from error
                 self.state.micro_batch_tokens = max(
                     1, min(self.state.micro_batch_tokens, longest) // 2
                 )
 
     def _gradient(self, packs: list[Pack]) -> tuple[float, int]:
-        """Accumulate the gradient of the mean loss over all learned tokens of the update; returns loss and hits."""
+        """Accumulate the gradient of the mean loss over all learned tokens of the update;
+        returns loss and hits."""
         total = sum(len(p.labels) for p in packs)
         self.method.clock.step = self.state.step
         loss, hits = 0.0, 0

@@ -12,7 +12,7 @@ from workers.engine import devices
 from workers.engine.data.dataset import Reader
 from workers.engine.data.shards import Shards
 from workers.engine.methods.method import method_open
-from workers.engine.models import context_length, model_load, parameter_count
+from workers.engine.models import config_of, context_length, model_load, parameter_count
 from workers.engine.profiles import Shape, flops_per_token
 from workers.engine.protocol import Handle, Member, Progress, Work
 from workers.engine.training.activation import checkpointing
@@ -22,7 +22,8 @@ from workers.engine.training.snapshots import Origin
 
 
 class Base:
-    """The base model of a pass: one frozen copy shared by all adapters, an own one for each full fine-tune."""
+    """The base model of a pass: one frozen copy shared by all adapters, an own one for each full
+    fine-tune."""
 
     def __init__(self, work: Work) -> None:
         self.work = work
@@ -61,8 +62,10 @@ def session_open(base: Base, member: Member, progress: Progress) -> Iterator[Ses
         checkpointing(model, spec.activation_checkpointing),
     ):
         data = _shards(base, model, member, member.data, scratch / "data" / "train")
-        validation = member.validation and _shards(
-            base, model, member, member.validation, scratch / "data" / "validation"
+        validation = (
+            _shards(base, model, member, member.validation, scratch / "data" / "validation")
+            if member.validation
+            else None
         )
         yield Session(
             run=Run(member, method, data, validation, work.numerics.device),
@@ -74,10 +77,10 @@ def session_open(base: Base, member: Member, progress: Progress) -> Iterator[Ses
 
 
 def _shards(base: Base, model: nn.Module, member: Member, data: Handle, folder: Path) -> Shards:
-    config, spec = model.config, member.spec
+    config, spec = config_of(model), member.spec
     reader = Reader.load(
         base.work.base.path,
-        vocabulary=config.vocab_size,  # type: ignore[union-attr, arg-type]
+        vocabulary=config.vocab_size,
         context=context_length(config),
     )
     return reader.shards(data.path, folder, policy=spec.length_policy, max_length=spec.max_length)
@@ -93,5 +96,5 @@ def _origin(work: Work, member: Member) -> Origin:
 
 
 def _shape(model: nn.Module) -> Shape:
-    text = model.config.get_text_config()  # type: ignore[operator, union-attr]
+    text = config_of(model)
     return Shape(parameter_count(model), text.num_hidden_layers, text.hidden_size, text.vocab_size)

@@ -1,8 +1,11 @@
-"""SGD, Adam and AdamW over a flat list of tensors, and gradient clipping; same results as torch.optim.
+"""SGD, Adam and AdamW over a flat list of tensors, and gradient clipping; same results as
+torch.optim.
 
-Sources: Sutskever et al. 2013 (momentum), Kingma & Ba 2015 (arXiv:1412.6980), Loshchilov & Hutter 2019
-(arXiv:1711.05101).
+Sources: Sutskever et al. 2013 (momentum), Kingma & Ba 2015 (arXiv:1412.6980), Loshchilov & Hutter
+2019 (arXiv:1711.05101).
 """
+
+# ruff: noqa: SLF001  (torch names its multi-tensor operations with an underscore)
 
 from __future__ import annotations
 
@@ -19,7 +22,8 @@ EPSILON = 1e-8
 
 
 class Optimiser:
-    """Updates `parameters` in place from their gradients; `slots` hold one tensor per parameter each."""
+    """Updates `parameters` in place from their gradients; `slots` hold one tensor per parameter
+    each."""
 
     slot_names: tuple[str, ...] = ()
 
@@ -104,7 +108,8 @@ OPTIMISERS: dict[str, type[Optimiser]] = {"sgd": Sgd, "adam": Adam, "adamw": Ada
 def gradient_norm(parameters: Sequence[Tensor]) -> Tensor:
     """The Euclidean norm over all gradients, a scalar."""
     norms = torch._foreach_norm([cast("Tensor", p.grad) for p in parameters])
-    return torch.linalg.vector_norm(torch.stack(list(norms)))
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(list(norms)))
+    return norm
 
 
 def clip_gradients(parameters: Sequence[Tensor], norm: float, most: float) -> None:

@@ -1,8 +1,10 @@
-"""Snapshots of a member: safetensors and JSON in a folder that is whole or absent, verified when read.
+"""Snapshots of a member: safetensors and JSON in a folder that is whole or absent, verified when
+read.
 
-`delta.safetensors` the trained weights by name; `optimiser.safetensors` its slots as `slot/name`; `state.json` the
-position, settings, inputs and numerics fingerprint; `manifest.json` sizes and SHA-256 of them all. Dropout and order
-are functions of seed and position, so no generator state is needed.
+`delta.safetensors` the trained weights by name; `optimiser.safetensors` its slots as `slot/name`;
+`state.json` the position, settings, inputs and numerics fingerprint; `manifest.json` sizes and
+SHA-256 of them all. Dropout and order are functions of seed and position, so no generator state is
+needed.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Origin:
-    """What a snapshot belongs to: hashes of base and data, and the spec; and how its numbers came about."""
+    """What a snapshot belongs to: hashes of base and data, and the spec; and how its numbers
+    came about."""
 
     base: str
     data: str
@@ -68,7 +71,8 @@ def snapshot_read(
         The state to go on from, and whether going on will be bit-equal to never having stopped.
 
     Raises:
-        SnapshotError: it is torn, altered, of another version, or belongs to another base, data or spec.
+        SnapshotError: it is torn, altered, of another version, or belongs to another base, data or
+            spec.
     """
     folder_verify(folder)
     try:

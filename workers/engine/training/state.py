@@ -9,9 +9,11 @@ from typing import Any, Self
 
 @dataclass
 class Meter:
-    """Work not reported yet. Intervals end at multiples of a fixed number of steps, whatever interrupts a run,
+    """Work not reported yet. Intervals end at multiples of a fixed number of steps, whatever
+    interrupts a run,
 
-    so interval `seq` always covers the same steps and tokens, and reporting it twice can be told from working twice.
+    so interval `seq` always covers the same steps and tokens, and reporting it twice can be told
+    from working twice.
     """
 
     seq: int = 0
@@ -32,7 +34,8 @@ class Meter:
 
 @dataclass
 class State:
-    """`step` updates are done, `closed` rounds are finished (0: nothing; 1: the evaluation before training; …)."""
+    """`step` updates are done, `closed` rounds are finished (0: nothing; 1: the evaluation
+    before training; …)."""
 
     micro_batch_tokens: int
     step: int = 0

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 import structlog
-from tenants.usage.recording import NewUsage
+from tenants.usage.ingestion import NewUsage
 
 from tenants.accounts.actors import Actor
 from tenants.kernel.errors import BreakwaterError, Unavailable

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
-from tenants.usage.recording import DIFFERING, INSERT, NewUsage, key_conflict, usage_parameters
+from tenants.usage.ingestion import DIFFERING, INSERT, NewUsage, key_conflict, usage_parameters
 
 from tenants.kernel.errors import BreakwaterError, Unavailable
 from workers.serving.gateway.database import Database

@@ -19,11 +19,13 @@ LLAMA2 = (  # folds the system message into the first user turn, and demands alt
     "{% set messages = messages[1:] %}{% else %}{% set system = '' %}{% endif %}"
     "{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}"
     "{{ raise_exception('roles must alternate') }}{% endif %}"
-    "{% if m['role'] == 'user' %}{{ '[INST] ' + (system + ' ' if loop.first else '') + m['content'] + ' [/INST]' }}"
+    "{% if m['role'] == 'user' %}{{ '[INST] ' + (system + ' ' if loop.first else '') "
+    "+ m['content'] + ' [/INST]' }}"
     "{% else %}{{ ' ' + m['content'] + '</s>' }}{% endif %}{% endfor %}"
 )
 REWRITES = (  # shows the assistant's thoughts in the last turn only
-    "{% for m in messages %}{{ m['role'] }}:{% if m['role'] == 'assistant' and loop.last %}<think>{% endif %}"
+    "{% for m in messages %}{{ m['role'] }}:"
+    "{% if m['role'] == 'assistant' and loop.last %}<think>{% endif %}"
     "{{ m['content'] }};{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}"
 )
 

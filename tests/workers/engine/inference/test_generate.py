@@ -1,4 +1,5 @@
-"""Generation against transformers.generate, with and without adapters, stop texts, limits, many at a time."""
+"""Generation against transformers.generate, with and without adapters, stop texts, limits, many
+at a time."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,7 @@ def test_a_stop_text_is_found_wherever_the_pieces_are_cut(
 ) -> None:
     scanner, shown, stopped = StopScanner(stops), "", False
     edges = sorted({0, len(text), *(cut for cut in cuts if cut <= len(text))})
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         piece, stopped = scanner.feed(text[start:end])
         shown += piece
         if stopped:

@@ -123,8 +123,8 @@ def test_the_backward_pass_is_the_derivative() -> None:
         layer.B.data.normal_()
         x = torch.randn(2, 3, 5, dtype=torch.double, requires_grad=True)
 
-        def product(x: torch.Tensor, A: torch.Tensor, B: torch.Tensor, layer: Any = layer) -> Any:
-            return torch.func.functional_call(layer, {"A": A, "B": B}, (x,))
+        def product(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, layer: Any = layer) -> Any:
+            return torch.func.functional_call(layer, {"A": a, "B": b}, (x,))
 
         assert torch.autograd.gradcheck(product, (x, layer.A, layer.B))
 

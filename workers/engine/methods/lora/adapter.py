@@ -53,13 +53,15 @@ def target_names(model: nn.Module, spec: LoraSpec) -> list[str]:
     if unknown:
         raise SpecError(
             "lora.target_modules",
-            f"this base model has no linear layer {', '.join(unknown)}; it has {', '.join(sorted(present))}.",
+            f"this base model has no linear layer {', '.join(unknown)}; "
+            f"it has {', '.join(sorted(present))}.",
         )
     return [n for n in names if {n, n.rpartition(".")[2]} & set(spec.target_modules)]
 
 
 def attach(model: nn.Module, spec: LoraSpec, clock: DropoutClock) -> dict[str, LoraLinear]:
-    """Put fresh LoRA layers (A uniform by Kaiming, B zero: the model is unchanged) on `model`, by layer name."""
+    """Put fresh LoRA layers (A uniform by Kaiming, B zero: the model is unchanged) on `model`,
+    by layer name."""
     layers: dict[str, LoraLinear] = {}
     for number, name in enumerate(target_names(model, spec)):
         layer = LoraLinear(
@@ -77,7 +79,8 @@ def attach(model: nn.Module, spec: LoraSpec, clock: DropoutClock) -> dict[str, L
 
 
 def _initialise(layer: LoraLinear, seed: int) -> None:
-    """PEFT's default: Kaiming uniform with a = √5, that is ±1/√in; drawn on the CPU, so the same on every device."""
+    """PEFT's default: Kaiming uniform with a = √5, that is ±1/√in; drawn on the CPU, so the same
+    on every device."""
     bound = 1 / math.sqrt(layer.A.shape[1])
     generator = torch.Generator().manual_seed(seed >> 1)
     draws = torch.empty(layer.A.shape).uniform_(-bound, bound, generator=generator)
@@ -114,7 +117,8 @@ def load_into(layers: Mapping[str, LoraLinear], adapter: Adapter) -> None:
 def _check_shape(name: str, given: Tensor, wanted: Tensor) -> None:
     if given.shape != wanted.shape:
         raise AdapterError(
-            f"the adapter does not fit this base model: {name} is {tuple(given.shape)}, not {tuple(wanted.shape)}"
+            f"the adapter does not fit this base model: {name} is {tuple(given.shape)}, "
+            f"not {tuple(wanted.shape)}"
         )
 
 
@@ -164,7 +168,8 @@ def adapter_load(folder: Path) -> Adapter:
     """Read a LoRA adapter in PEFT format.
 
     Raises:
-        AdapterError: a file is missing or unreadable, or the adapter uses what we do not (DoRA, trained biases …).
+        AdapterError: a file is missing or unreadable, or the adapter uses what we do not (DoRA,
+            trained biases …).
     """
     try:
         config: dict[str, Any] = json.loads((folder / CONFIG).read_text())

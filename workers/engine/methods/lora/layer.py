@@ -1,12 +1,14 @@
-"""The LoRA layer: y = x·Wᵀ + b + s·(drop(x)·Aᵀ)·Bᵀ, with a backward pass that forms no frozen gradient.
+"""The LoRA layer: y = x·Wᵀ + b + s·(drop(x)·Aᵀ)·Bᵀ, with a backward pass that forms no frozen
+gradient.
 
 Source: Hu et al. 2021, arXiv:2106.09685.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +22,8 @@ from workers.engine.data.order import mix
 class DropoutClock:
     """Where training stands; with the layer's number it decides each dropout mask.
 
-    Masks are a function of (seed, step, micro-batch, layer), so that recomputed activations see the same mask and a
-    resumed run needs no stored generator state.
+    Masks are a function of (seed, step, micro-batch, layer), so that recomputed activations see the
+    same mask and a resumed run needs no stored generator state.
     """
 
     seed: int
@@ -34,7 +36,8 @@ class DropoutClock:
 
 
 class _LoraProduct(torch.autograd.Function):
-    """base + scale·(x·keep·Aᵀ)·Bᵀ for x (..., in), W (out, in), A (r, in), B (out, r), keep (..., in) or None."""
+    """base + scale·(x·keep·Aᵀ)·Bᵀ for x (..., in), W (out, in), A (r, in), B (out, r), keep
+    (..., in) or None."""
 
     @staticmethod
     def forward(
@@ -56,7 +59,7 @@ class _LoraProduct(torch.autograd.Function):
         return out.view(*x.shape[:-1], -1)
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         dropped, hidden, W, A, B, keep = ctx.saved_tensors
         dy = dy.reshape(-1, dy.shape[-1])
         dhidden = (dy @ B).mul_(ctx.scale)
@@ -74,7 +77,8 @@ class _LoraProduct(torch.autograd.Function):
 
 
 class LoraLinear(nn.Module):
-    """Stands in for one frozen linear layer (`nn.Linear`, or GPT-2's `Conv1D`) while an adapter is trained."""
+    """Stands in for one frozen linear layer (`nn.Linear`, or GPT-2's `Conv1D`) while an adapter
+    is trained."""
 
     def __init__(
         self,
@@ -96,8 +100,8 @@ class LoraLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out)."""
         weight, bias = frozen_weight(self.base)
-        out: Tensor = _LoraProduct.apply(x, weight, bias, self.A, self.B, self.scale, self._keep(x))  # type: ignore[no-untyped-call]
-        return out
+        apply = cast("Callable[..., Tensor]", _LoraProduct.apply)
+        return apply(x, weight, bias, self.A, self.B, self.scale, self._keep(x))
 
     def _keep(self, x: Tensor) -> Tensor | None:
         """The dropout mask, already divided by the share kept; none outside of training."""

@@ -1,4 +1,5 @@
-"""LoRA as a way to train: the base stays frozen and shared, the adapter is what changes and what is kept."""
+"""LoRA as a way to train: the base stays frozen and shared, the adapter is what changes and what
+is kept."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ MEDIA_TYPE = "application/vnd.peft.adapter"
 
 
 class LoraMethod:
-    """An adapter on `model` from `open` to `close`; `start` is an earlier adapter whose shape and weights it takes."""
+    """An adapter on `model` from `open` to `close`; `start` is an earlier adapter whose shape
+    and weights it takes."""
 
     media_type = MEDIA_TYPE
 

@@ -1,0 +1,37 @@
+"""The audit trail: who did what, and when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from saas.console import columns as show
+from saas.console.filters import choice_filter
+from saas.console.readonly import ReadOnlyAdmin
+from saas.console.words import ACTOR_KINDS
+
+_DETAILS = (
+    show.moment("created_at", _("When")),
+    show.word("actor_kind", _("Who"), ACTOR_KINDS),
+    show.code("actor_id", _("Whose id")),
+    show.code("action", _("Action")),
+    show.code("target", _("On")),
+)
+
+
+class AuditEntryAdmin(ReadOnlyAdmin):
+    reads = "audit.read"
+    title = _("Audit trail")
+    intro = _("Every change, written with the change itself. Nobody can edit it.")
+    list_display = _DETAILS
+    list_filter = (choice_filter("actor_kind", _("Who"), ACTOR_KINDS),)
+    search_fields = ("action", "target", "actor_id")
+    details = (
+        *_DETAILS,
+        show.derived("data", _("More"), show.as_pairs),
+        show.code("trace_id", _("Request")),
+    )
+
+    def heading(self, row: Any) -> str:
+        return str(row.action)
