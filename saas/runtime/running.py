@@ -17,31 +17,32 @@ from saas.runtime.services import Service
 from saas.runtime.status import ServiceStatus
 
 WAITING, STARTING, RUNNING, BACKING_OFF, DONE = "waiting starting running backing-off done".split()
+SURVIVES_S = 2.0  # longer than most faulty set-ups take to end a process
 STABLE_S = 10.0  # a life this long forgives the crashes before it
 MAX_BACK_OFF_S = 15.0
 
 
 @dataclass
 class Running:
-    """Changes only by `spawn`, `became_ready` and `ended`."""
+    """Changes only by `spawn`, `look` and `ended`."""
 
     service: Service
     state: str = WAITING
     identity: Identity | None = None
+    was_ready: bool = False  # once: what depends on it may start
     restarts: int = 0
     crashes: int = 0  # in a row
     since: float = 0.0
     due: float = 0.0
 
     @property
-    def satisfied(self) -> bool:
-        """Whether the next stage need not wait for this."""
-        return self.state in {RUNNING, DONE} or self.restarts > 0
+    def lived_s(self) -> float:
+        return time.monotonic() - self.since
 
     @property
     def status(self) -> ServiceStatus:
         pid, started = (self.identity.pid, self.identity.started) if self.identity else (None, None)
-        return ServiceStatus(self.state, pid, started, self.restarts)
+        return ServiceStatus(self.state, pid, started, self.restarts, self.crashes)
 
     def spawn(self, *, env: Mapping[str, str], log: Path) -> None:
         rotate(log)
@@ -49,17 +50,20 @@ class Running:
         self.identity = identify(pid) or Identity(pid, 0)
         self.state, self.since = STARTING, time.monotonic()
 
-    def became_ready(self) -> None:
-        self.state = RUNNING
+    def look(self) -> None:
+        """See whether it is up by now: by its check, or by having lived a while."""
+        check = self.service.ready
+        up = self.lived_s > SURVIVES_S if check is None else check()
+        if up:
+            self.state, self.was_ready = RUNNING, True
 
     def ended(self, exit_code: int) -> None:
         """Plan the next start. A negative code is the signal that ended it."""
-        lived = time.monotonic() - self.since
         self.identity = None
         if self.service.once and exit_code == 0:
-            self.state = DONE
+            self.state, self.was_ready = DONE, True
             return
-        self.crashes = 1 if lived > STABLE_S else self.crashes + 1
+        self.crashes = 1 if self.lived_s > STABLE_S else self.crashes + 1
         self.restarts += 1
         self.state = BACKING_OFF
         self.due = time.monotonic() + back_off_s(self.crashes, killed=exit_code == -signal.SIGKILL)

@@ -18,6 +18,7 @@ from saas.runtime.services import web_answers
 from saas.runtime.status import FAILED, RUNNING, Status, status_read
 
 LIMIT_S = 300.0
+MAX_CRASHES = 4
 _SETTLED = {"running", "done"}
 
 Say = Callable[[str], None]
@@ -78,12 +79,26 @@ def _wait(
             _tell(status, told, say, began)
             if status.state == FAILED and ended:
                 raise RuntimeFailure(status.reason)
-            if status.state == RUNNING and web_answers(status.port):
+            _check_crashes(layout, status)
+            if status.state == RUNNING and _all_settled(status) and web_answers(status.port):
                 return status
         if ended:
             raise RuntimeFailure(f"the supervisor ended:\n{tail(layout.log('supervisor'))}")
         time.sleep(0.1)
     raise RuntimeFailure(_too_slow(layout))
+
+
+def _all_settled(status: Status) -> bool:
+    return all(each.state in _SETTLED for each in status.services.values())
+
+
+def _check_crashes(layout: Layout, status: Status) -> None:
+    for name, each in status.services.items():
+        if each.crashes >= MAX_CRASHES:
+            log = layout.log(name)
+            raise RuntimeFailure(
+                f"{name} ended {each.crashes} times in a row, see {log}:\n{tail(log)}"
+            )
 
 
 def _ended(layout: Layout, supervisor: subprocess.Popen[bytes] | None) -> bool:

@@ -14,12 +14,16 @@ STARTING, RUNNING, STOPPING, FAILED = "starting", "running", "stopping", "failed
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """`state`: waiting, starting, running, backing-off, done, stopped. `started` is a clock tick."""
+    """`state`: waiting, starting, running, backing-off, done, stopped.
+
+    `started` is a clock tick; `crashes` counts those in a row.
+    """
 
     state: str
     pid: int | None = None
     started: int | None = None
     restarts: int = 0
+    crashes: int = 0
 
     @property
     def identity(self) -> Identity | None:

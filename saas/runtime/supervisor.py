@@ -82,14 +82,12 @@ class Supervisor:
                 each.spawn(env=self.env, log=self.layout.log(each.service.name))
 
     def _stage_open(self, stage: int) -> bool:
-        return all(e.satisfied for e in self.running.values() if e.service.stage < stage)
+        return all(e.was_ready for e in self.running.values() if e.service.stage < stage)
 
     def _check_ready(self) -> None:
         for each in self.running.values():
             if each.state == STARTING and not each.service.once:
-                check = each.service.ready
-                if check is None or check():
-                    each.became_ready()
+                each.look()
 
     def _reap(self) -> None:
         """Take note of every child that has ended, orphans of ours included."""
@@ -150,7 +148,7 @@ class Supervisor:
 
     def _publish(self, state: str | None = None) -> None:
         """Write the status where it has changed."""
-        started = all(each.satisfied for each in self.running.values())
+        started = all(each.was_ready for each in self.running.values())
         now = Status(
             supervisor=_myself(),
             state=state or (RUNNING if started else STARTING_UP),

@@ -1,8 +1,7 @@
 """What the parent of a `serve` job does on its replica's behalf. All in the system's scope.
 
 The replica's process has no database and no keys: its parent registers the address, tells the
-gateway what is loaded, and hands over opened adapters. Every write holds only while `token` is the
-serve job's newest.
+gateway what is loaded, and hands over opened adapters. Every write holds only while the lease does.
 """
 
 from __future__ import annotations
@@ -12,16 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from tenants.kernel.crypto import tenant_data_key
-from tenants.kernel.errors import FencedOut, NotFound
+from tenants.kernel.errors import NotFound
 from tenants.kernel.ids import new_id
 from tenants.kernel.scope import system_scope
 from workers.assets.materialise import version_to_folder
 from workers.assets.models import BaseModel, ModelVersion
-from workers.jobs.models import Job
-from workers.jobs.states import HELD_BY_WORKER
+from workers.jobs.fencing import Lease, job_held
 from workers.serving.models import Replica
 
 
@@ -43,20 +42,24 @@ class Opened:
     secret: str
 
 
-def replica_open(*, job_id: str, token: int, serving: Serving, scratch: Path) -> Opened:
+def replica_open(*, lease: Lease, serving: Serving, scratch: Path) -> Opened:
     """Register a starting replica and put its model where it can read it.
 
     Raises FencedOut, NotFound.
     """
     secret = secrets.token_urlsafe(32)
     with system_scope():
-        _hold(job_id, token)
+        job_held(lease)
         base = BaseModel.objects.get(pk=serving.base_id)
-        Replica.objects.filter(job_id=job_id, stopped_at__isnull=True).update(
+        Replica.objects.filter(job_id=lease.job_id, stopped_at__isnull=True).update(
             state=Replica.State.STOPPED, stopped_at=Now()
         )
         Replica.objects.create(
-            id=new_id("rep_"), target=serving.target, job_id=job_id, token=token, secret=secret
+            id=new_id("rep_"),
+            target=serving.target,
+            job_id=lease.job_id,
+            token=lease.token,
+            secret=secret,
         )
         version = _version(serving) if serving.version_id else None
         data_key = tenant_data_key(version.tenant_id) if version else b""
@@ -67,34 +70,34 @@ def replica_open(*, job_id: str, token: int, serving: Serving, scratch: Path) ->
     return Opened(kind=base.kind, folder=folder, secret=secret)
 
 
-def replica_ready(*, job_id: str, token: int, address: str) -> None:
+def replica_ready(*, lease: Lease, address: str) -> None:
     """The replica answers at `address` ("127.0.0.1:41231"). Raises FencedOut."""
     with system_scope():
-        _hold(job_id, token)
-        _row(job_id, token).update(state=Replica.State.READY, address=address, heartbeat_at=Now())
+        job_held(lease)
+        _row(lease).update(state=Replica.State.READY, address=address, heartbeat_at=Now())
 
 
-def replica_beat(*, job_id: str, token: int, adapters: Sequence[str], active: int) -> None:
+def replica_beat(*, lease: Lease, adapters: Sequence[str], active: int) -> None:
     """The replica lives, has `adapters` loaded and generates `active` sequences.
 
     Raises FencedOut.
     """
     with system_scope():
-        _hold(job_id, token)
-        _row(job_id, token).update(adapters=list(adapters), active=active, heartbeat_at=Now())
+        job_held(lease)
+        _row(lease).update(adapters=list(adapters), active=active, heartbeat_at=Now())
 
 
-def replica_draining(*, job_id: str, token: int) -> None:
+def replica_draining(*, lease: Lease) -> None:
     """The replica takes no new requests. Raises FencedOut."""
     with system_scope():
-        _hold(job_id, token)
-        _row(job_id, token).update(state=Replica.State.DRAINING)
+        job_held(lease)
+        _row(lease).update(state=Replica.State.DRAINING)
 
 
-def replica_stopped(*, job_id: str, token: int) -> None:
+def replica_stopped(*, lease: Lease) -> None:
     """The replica's process has ended. Only this token's own row changes, so none is fenced out."""
     with system_scope():
-        _row(job_id, token).update(state=Replica.State.STOPPED, stopped_at=Now(), active=0)
+        _row(lease).update(state=Replica.State.STOPPED, stopped_at=Now(), active=0)
 
 
 def adapter_open(*, base_id: str, tenant_id: str, version_id: str, into: Path) -> Path:
@@ -121,19 +124,13 @@ def adapter_open(*, base_id: str, tenant_id: str, version_id: str, into: Path) -
     return into
 
 
-def _hold(job_id: str, token: int) -> None:
-    """Lock the serve job for this transaction. Raises FencedOut where `token` is not its newest."""
-    held = Job.objects.select_for_update().filter(pk=job_id, token=token, state__in=HELD_BY_WORKER)
-    if not held.exists():
-        raise FencedOut(f"serve job {job_id} is no longer held by token {token}")
-
-
-def _row(job_id: str, token: int):  # type: ignore[no-untyped-def]
-    return Replica.objects.filter(job_id=job_id, token=token, stopped_at__isnull=True)
+def _row(lease: Lease) -> QuerySet[Replica]:
+    return Replica.objects.filter(job_id=lease.job_id, token=lease.token, stopped_at__isnull=True)
 
 
 def _version(serving: Serving) -> ModelVersion:
-    version = ModelVersion.objects.filter(pk=serving.version_id, deleted_at__isnull=True).first()
+    rows = ModelVersion.objects.filter(pk=serving.version_id, deleted_at__isnull=True)
+    version: ModelVersion | None = rows.first()
     if version is None:
         raise NotFound(f"model version {serving.version_id} does not exist or was deleted")
     return version

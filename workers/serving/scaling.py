@@ -60,5 +60,5 @@ def may_start(failures: Sequence[datetime], *, now: datetime) -> bool:
     """
     if not failures:
         return True
-    wait = min(FIRST_BACK_OFF * 2 ** min(len(failures) - 1, 16), LONGEST_BACK_OFF)
+    wait: timedelta = min(FIRST_BACK_OFF * 2 ** min(len(failures) - 1, 16), LONGEST_BACK_OFF)
     return now >= max(failures) + wait

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -77,7 +77,7 @@ class Gateway:
             usage=UsageBook(self.database),
             unfinished=set(),
         )
-        self._endpoints: dict[str, Callable[[Scope, bytes, Answer], Awaitable[None]]] = {
+        self._endpoints: dict[str, Callable[[Scope, bytes, Answer], Coroutine[Any, Any, None]]] = {
             "/v1/chat/completions": self._chat,
             "/v1/completions": self._completions,
             "/v1/embeddings": self._embeddings,

@@ -11,11 +11,11 @@ from decimal import Decimal
 from typing import TypeVar
 
 import structlog
-from tenants.usage.ingestion import NewUsage
 
 from tenants.accounts.actors import Actor
 from tenants.kernel.errors import BreakwaterError, Unavailable
 from tenants.kernel.rate_limits import take_from_async, tenant_limits
+from tenants.usage.ingestion import NewUsage
 from workers.serving.gateway.admission import Model
 from workers.serving.gateway.replicas import Prompt, ReplicaClient, ReplicaGone, Token
 from workers.serving.gateway.usage import UsageBook

@@ -206,7 +206,7 @@ def listed(given: Prompt) -> list[str | list[int]]:
         return [given]
     if given and isinstance(given[0], int):
         return [list(given)]  # type: ignore[arg-type]
-    return list(given)  # type: ignore[arg-type]
+    return list(given)
 
 
 R = TypeVar("R", bound=_Strict)

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
-from tenants.usage.ingestion import DIFFERING, INSERT, NewUsage, key_conflict, usage_parameters
 
 from tenants.kernel.errors import BreakwaterError, Unavailable
+from tenants.usage.ingestion import DIFFERING, INSERT, NewUsage, key_conflict, usage_parameters
 from workers.serving.gateway.database import Database
 
 log = structlog.get_logger(__name__)
