@@ -12,6 +12,7 @@ from django.core.asgi import get_asgi_application
 django = get_asgi_application()
 
 # The gateway knows models, which need the app registry that the lines above have set up.
+from saas.api.body_limit import BodyLimit  # noqa: E402
 from workers.serving.gateway.app import PATHS, Gateway  # noqa: E402
 from workers.serving.gateway.http import Receive, Scope, Send  # noqa: E402
 
@@ -50,4 +51,4 @@ class Web:
             return self._gateway
 
 
-application = Web()
+application = BodyLimit(Web())

@@ -63,19 +63,14 @@ def exception_handler(raised: Exception, context: dict[str, Any]) -> Response | 
 
 def as_breakwater_error(raised: Exception) -> BreakwaterError | None:
     """What DRF and Django raise, as our errors. None for what nobody foresaw."""
-    match raised:
-        case BreakwaterError():
-            return raised
-        case Http404():
-            return NotFound("there is nothing here; see /docs for the API's routes")
-        case DjangoPermissionDenied():
-            return PermissionDenied(str(raised) or "not allowed")
-        case drf.NotAuthenticated():
-            return Unauthenticated("send your API key as 'Authorization: Bearer bw-…'")
-        case drf.ValidationError():
-            return _validation_error(raised)
-        case drf.APIException():
-            return _drf_error(raised)
+    if isinstance(raised, BreakwaterError):
+        return raised
+    if isinstance(raised, drf.APIException):
+        return _drf_error(raised)
+    if isinstance(raised, Http404):
+        return NotFound("there is nothing here; see /docs for the API's routes")
+    if isinstance(raised, DjangoPermissionDenied):
+        return PermissionDenied(str(raised) or "not allowed")
     return None
 
 
@@ -99,6 +94,10 @@ def _validation_error(raised: drf.ValidationError) -> InvalidInput:
 
 
 def _drf_error(raised: drf.APIException) -> BreakwaterError:
+    if isinstance(raised, drf.ValidationError):
+        return _validation_error(raised)
+    if isinstance(raised, drf.NotAuthenticated):
+        return Unauthenticated("send your API key as 'Authorization: Bearer bw-…'")
     kinds: dict[int, type[BreakwaterError]] = {
         400: InvalidInput,
         401: Unauthenticated,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest
@@ -13,32 +15,44 @@ from saas.console.readonly import allowed
 from saas.console.words import Word
 from tenants.accounts.models import Member
 
-# group, then: title, icon, url name, permission
-_MENU: list[tuple[Word, list[tuple[Word, str, str, str]]]] = [
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a menu: where it leads, and who sees it (empty: everybody who came in)."""
+
+    title: Word
+    icon: str
+    url_name: str
+    permission: str = ""
+
+
+Menu = Sequence[tuple[Word, Sequence[Entry]]]
+
+_MENU: Menu = [
     (
         "",
         [
-            (_("Overview"), "space_dashboard", "index", ""),
-            (_("Playground"), "forum", "playground", "inference"),
+            Entry(_("Overview"), "space_dashboard", "index"),
+            Entry(_("Playground"), "forum", "playground", "inference"),
         ],
     ),
     (
         _("Build"),
         [
-            (_("Files"), "folder_open", "assets_file_changelist", "files.read"),
-            (_("Jobs"), "model_training", "jobs_job_changelist", "jobs.read"),
-            (_("Models"), "deployed_code", "assets_modelversion_changelist", "models.read"),
-            (_("Base models"), "category", "assets_basemodel_changelist", "models.read"),
-            (_("Deployments"), "cloud", "serving_deployment_changelist", "deployments.read"),
+            Entry(_("Files"), "folder_open", "assets_file_changelist", "files.read"),
+            Entry(_("Jobs"), "model_training", "jobs_job_changelist", "jobs.read"),
+            Entry(_("Models"), "deployed_code", "assets_modelversion_changelist", "models.read"),
+            Entry(_("Base models"), "category", "assets_basemodel_changelist", "models.read"),
+            Entry(_("Deployments"), "cloud", "serving_deployment_changelist", "deployments.read"),
         ],
     ),
     (
         _("Organisation"),
         [
-            (_("Usage"), "monitoring", "usage", "usage.read"),
-            (_("API keys"), "key", "accounts_apikey_changelist", "keys.read"),
-            (_("Members"), "group", "accounts_member_changelist", "members.read"),
-            (_("Audit trail"), "history", "accounts_auditentry_changelist", "audit.read"),
+            Entry(_("Usage"), "monitoring", "usage", "usage.read"),
+            Entry(_("API keys"), "key", "accounts_apikey_changelist", "keys.read"),
+            Entry(_("Members"), "group", "accounts_member_changelist", "members.read"),
+            Entry(_("Audit trail"), "history", "accounts_auditentry_changelist", "audit.read"),
         ],
     ),
 ]
@@ -46,17 +60,29 @@ _MENU: list[tuple[Word, list[tuple[Word, str, str, str]]]] = [
 
 def menu(request: HttpRequest) -> list[dict[str, Any]]:
     """The menu's groups with what this member may open."""
+    return menu_of(request, site="console", groups=_MENU)
+
+
+def menu_of(request: HttpRequest, *, site: str, groups: Menu) -> list[dict[str, Any]]:
+    """A menu in unfold's shape; the entry whose address fits the page best is the active one."""
+    links = {e: reverse(f"{site}:{e.url_name}") for _title, entries in groups for e in entries}
+    active = max((link for link in links.values() if request.path.startswith(link)), key=len)
     return [
         {
             "title": title,
             "separator": bool(title),
             "items": [
-                {"title": label, "icon": icon, "link": reverse(f"console:{name}")}
-                for label, icon, name, permission in items
-                if not permission or allowed(request, permission)
+                {
+                    "title": entry.title,
+                    "icon": entry.icon,
+                    "link": links[entry],
+                    "active": links[entry] == active,
+                }
+                for entry in entries
+                if not entry.permission or allowed(request, entry.permission)
             ],
         }
-        for title, items in _MENU
+        for title, entries in groups
     ]
 
 

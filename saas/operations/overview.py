@@ -96,7 +96,7 @@ def _queue(name: str, rows: Iterable[dict[str, Any]]) -> Queue:
 def fleet() -> Fleet:
     heard = Worker.objects.filter(stopped_at__isnull=True, heartbeat_at__gt=now() - SILENT_AFTER)
     sums = heard.aggregate(n=Count("id"), slots=Sum("slots"))
-    busy = Attempt.objects.filter(ended_at__isnull=True).count()
+    busy = Attempt.objects.filter(ended_at__isnull=True, worker__in=heard).count()
     return Fleet(workers=sums["n"], slots=sums["slots"] or 0, busy=busy)
 
 

@@ -149,8 +149,8 @@ def _check_version(data: Path) -> None:
     if found != str(POSTGRES_MAJOR):
         raise RuntimeFailure(
             f"{data} was written by PostgreSQL {found}, and this is PostgreSQL {POSTGRES_MAJOR}: "
-            f"dump it with a PostgreSQL {found} (pg_dumpall) and restore it into a new data folder, or "
-            "begin anew with VAR=/another/folder"
+            f"dump it with a PostgreSQL {found} (pg_dumpall) and restore it into a new data "
+            "folder, or begin anew with VAR=/another/folder"
         )
 
 

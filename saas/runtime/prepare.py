@@ -43,7 +43,7 @@ def prepare(layout: Layout, *, port: int | None = None) -> Prepared:
 
 
 def _database_is_embedded() -> bool:
-    """Whether the environment names no PostgreSQL. Raises RuntimeFailure where it names half a one."""
+    """Whether the environment names no PostgreSQL. Raises RuntimeFailure for half a one."""
     given = [key for key in DATABASE_KEYS if os.environ.get(key)]
     if given and len(given) < len(DATABASE_KEYS):
         missing = ", ".join(key for key in DATABASE_KEYS if key not in given)

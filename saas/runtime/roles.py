@@ -16,7 +16,6 @@ from psycopg import sql
 from saas.runtime.layout import Layout
 from saas.runtime.secrets import env_read
 
-
 _FROM_NOW_ON = "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA public"
 
 

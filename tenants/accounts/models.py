@@ -76,6 +76,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.email
 
+    def get_full_name(self) -> str:
+        """What the web admins greet with; empty where no name was given."""
+        return self.name
+
     def save(self, *args: Any, **kwargs: Any) -> None:
         from tenants.kernel.ids import new_id
 

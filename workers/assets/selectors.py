@@ -62,6 +62,12 @@ def upload_get(upload_id: str) -> Upload:
     return row
 
 
+def datasets_visible() -> QuerySet[Dataset]:
+    """Every reading of the files in scope."""
+    rows: QuerySet[Dataset] = Dataset.objects.all()
+    return rows
+
+
 def dataset_get(dataset_id: str) -> Dataset:
     """Return a dataset. Raises NotFound."""
     row: Dataset | None = Dataset.objects.filter(pk=dataset_id).first()

@@ -100,7 +100,7 @@ class ModelView(ApiView):
 
 
 class ModelDownloadView(ApiView):
-    """A tar archive of a PEFT adapter or a Hugging Face folder, as transformers and peft load it."""
+    """A tar archive of a PEFT or Hugging Face folder, as peft and transformers load it."""
 
     @operation(
         "Download a model",

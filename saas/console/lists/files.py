@@ -109,7 +109,7 @@ _DATASET_COLUMNS = (
     show.badge("status", _("State"), DATASET_STATES),
     show.number("examples", _("Examples")),
     show.number("tokens", _("Tokens")),
-    show.number("loss_tokens", _("Trained on")),
+    show.number("loss_tokens", _("Learned tokens")),
     show.number("longest", _("Longest")),
     show.number("duplicates", _("Duplicates")),
 )

@@ -70,7 +70,7 @@ document.addEventListener("DOMContentLoaded", () => {
       if (delta && delta.content) turn.textContent += delta.content;
       if (chunk.usage) {
         const seconds = ((performance.now() - started) / 1000).toFixed(1);
-        get("meter").textContent = root.dataset.tokens.replace("%(tokens)s", chunk.usage.total_tokens).replace("%(seconds)s", seconds);
+        get("meter").textContent = root.dataset.tokens.replace("{tokens}", chunk.usage.total_tokens).replace("{seconds}", seconds);
       }
       get("talk").scrollTop = get("talk").scrollHeight;
     }
