@@ -11,12 +11,11 @@ import pytest
 from openai import OpenAI
 
 from tests.workers.engine.factories import base_folder
-from tests.workers.serving.factories import Customer, adapter_folder
-from tests.workers.serving.replicas import RunningReplica
+from tests.workers.serving.factories import Customer, adapter_folder, text_base
+from tests.workers.serving.replicas import Parent, ReplicaProcess, claimed
 from tests.workers.serving.web import web_server
 from workers.serving.replicas import Serving
-
-Start = Callable[..., RunningReplica]
+from workers.serving.runtime.host import ReplicaSettings
 
 
 @pytest.fixture(scope="session")
@@ -32,19 +31,45 @@ def adapters(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]
     return [adapter_folder(tiny, root / str(seed), seed=seed) for seed in (1, 2)]
 
 
-@pytest.fixture
-def replica(tmp_path: Path) -> Iterator[Start]:
-    """Starts replicas, which end with the test."""
-    with ExitStack() as running:
+def started(folder: Path, scratch: Path, kind: str, **changes: Any) -> ReplicaProcess:
+    return ReplicaProcess(ReplicaSettings(kind, folder, secret="s" * 32, **changes), scratch)
 
-        def start(target: str, **changes: Any) -> RunningReplica:
-            serving = Serving(target=target, base_id=changes.pop("base_id", target),
-                              version_id=changes.pop("version_id", None))  # fmt: skip
-            number = len(list(tmp_path.glob("scratch-*")))
-            one = RunningReplica(serving, tmp_path / f"scratch-{number}", **changes)
-            return running.enter_context(one)
+
+@pytest.fixture(scope="session")
+def text_process(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaProcess]:
+    """One process that serves `tiny`, for all tests that do not harm it."""
+    process = started(tiny, tmp_path_factory.mktemp("text"), "text_generation")
+    yield process
+    process.kill()
+
+
+@pytest.fixture
+def replica(db: None, tiny: Path, text_process: ReplicaProcess, tmp_path: Path) -> Iterator[Parent]:
+    """`tiny` is on offer, with a replica that answers."""
+    text_base(tiny)
+    text_process.wait()
+    parent = claimed(Serving("tiny", "tiny"), tmp_path / "scratch")
+    with text_process.entered(parent):
+        yield parent
+
+
+@pytest.fixture
+def fresh_replica(db: None, tiny: Path, tmp_path: Path) -> Iterator[Callable[..., ReplicaProcess]]:
+    """Starts processes of one's own, which may be killed."""
+    running: list[ReplicaProcess] = []
+    with ExitStack() as entered:
+
+        def start(**changes: Any) -> ReplicaProcess:
+            scratch = tmp_path / f"own-{len(running)}"
+            process = started(tiny, scratch, "text_generation", **changes)
+            running.append(process)
+            process.wait()
+            entered.enter_context(process.entered(claimed(Serving("tiny", "tiny"), scratch)))
+            return process
 
         yield start
+    for process in running:
+        process.kill()
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""A replica as a worker runs it: a serve job, a child process, and its parent's thread."""
+"""Replicas as a worker runs them: a serve job, a child process, and its parent's thread.
+
+A process may outlive a test: the model is loaded once, and each test enters it under its own job.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ import os
 import shutil
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from django.conf import settings
 from django.db import connections
 
 from tenants.accounts.actors import system_actor
@@ -22,6 +27,7 @@ from workers.jobs.fencing import Lease
 from workers.jobs.services import job_submit
 from workers.jobs.states import Kind
 from workers.jobs.workers import worker_register
+from workers.serving.models import Replica
 from workers.serving.replicas import (
     Serving,
     adapter_open,
@@ -36,7 +42,111 @@ from workers.tasks.channel import ChannelClosed
 from workers.tasks.process import Child
 
 ENTRY = "workers.serving.runtime.child"
-READY_S = 60.0
+WITHIN_S = 60.0
+
+
+@dataclass
+class Parent:
+    """What a worker's parent does for the replica of one serve job."""
+
+    lease: Lease
+    serving: Serving
+    scratch: Path
+    opened: list[tuple[str, str]] = field(default_factory=list)
+
+    def answer(self, frame: dict[str, Any]) -> dict[str, Any]:
+        if frame["type"] == "adapter":
+            return self._adapter(frame["tenant_id"], frame["version_id"])
+        replica_beat(lease=self.lease, adapters=frame["adapters"], active=frame["active"])
+        return {}
+
+    def _adapter(self, tenant_id: str, version_id: str) -> dict[str, Any]:
+        into = self.scratch / f"adapter-{version_id}"
+        shutil.rmtree(into, ignore_errors=True)
+        try:
+            folder = adapter_open(
+                base_id=self.serving.base_id, tenant_id=tenant_id, version_id=version_id, into=into
+            )
+        except NotFound as error:
+            return {"error": error.message}
+        self.opened.append((tenant_id, version_id))
+        return {"folder": str(folder)}
+
+
+class ReplicaProcess:
+    """A child process that serves, and the thread that it belongs to."""
+
+    def __init__(self, given: ReplicaSettings, scratch: Path) -> None:
+        self.given, self.scratch = given, scratch
+        self.command = Command.GO
+        self.result: dict[str, Any] | None = None
+        self.address = ""
+        self.child: Child | None = None
+        self._parent: Parent | None = None
+        self._turn = threading.Lock()
+        self._ready, self.ended = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        scratch.mkdir(parents=True, exist_ok=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Return when it answers. Raises RuntimeError with its log."""
+        while not self._ready.wait(0.05):
+            if self.ended.is_set():
+                raise RuntimeError(f"the replica did not start: {self.result} {self.log}")
+
+    @property
+    def log(self) -> str:
+        return self.child.log_tail if self.child else ""
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self.child and not self.ended.is_set():
+            os.kill(self.child.pid, signal.SIGKILL)
+        self._thread.join(WITHIN_S)
+
+    @contextmanager
+    def entered(self, parent: Parent) -> Iterator[Parent]:
+        """Serve under `parent`'s job: its row says that this process is ready."""
+        with system_scope():
+            Replica.objects.filter(job_id=parent.lease.job_id).update(secret=self.given.secret)
+        with self._turn:
+            self._parent = parent
+        replica_ready(lease=parent.lease, address=self.address)
+        try:
+            yield parent
+        finally:
+            with self._turn:
+                self._parent = None
+            replica_stopped(lease=parent.lease)
+
+    def _run(self) -> None:
+        self.child = Child(ENTRY, self.scratch)
+        try:
+            self.child.channel.send(request_of(self.given))
+            while self.result is None:
+                self._deal(self.child.channel.receive() or {})
+        except ChannelClosed:
+            return
+        finally:
+            self.child.end(grace_s=0)
+            connections.close_all()
+            self.ended.set()
+
+    def _deal(self, frame: dict[str, Any]) -> None:
+        assert self.child is not None
+        if frame["type"] == "ready":
+            self.address = frame["address"]
+            self._ready.set()
+        elif frame["type"] == "beat":
+            self.child.channel.send({"command": self.command.value})
+        elif frame["type"] in {"adapter", "loaded"}:
+            with self._turn:
+                answer = self._parent.answer(frame) if self._parent else {"error": "no parent"}
+            if frame["type"] == "adapter":
+                self.child.channel.send(answer)
+        else:
+            self.result = frame
 
 
 def serve_job(serving: Serving) -> str:
@@ -47,107 +157,12 @@ def serve_job(serving: Serving) -> str:
         return str(job.id)
 
 
-class RunningReplica:
-    """A claimed serve job with its child. The thread does what the worker's parent does."""
-
-    def __init__(self, serving: Serving, scratch: Path, **changes: Any) -> None:
-        self.serving, self.scratch = serving, scratch
-        self.changes = changes
-        self.lease = self._claimed()
-        self.opened_adapters: list[tuple[str, str]] = []
-        self.is_ready, self.ended = threading.Event(), threading.Event()
-        self.command = Command.GO
-        self.result: dict[str, Any] | None = None
-        self.error: BaseException | None = None
-        self.child: Child | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        while not self.is_ready.wait(0.05):
-            if self.ended.is_set():
-                raise RuntimeError(f"the replica did not start: {self.error} {self.log}")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-        self._thread.join()
-
-    @property
-    def log(self) -> str:
-        return self.child.log_tail if self.child else ""
-
-    def kill(self) -> None:
-        """kill -9."""
-        if self.child and not self.ended.is_set():
-            os.kill(self.child.pid, signal.SIGKILL)
-            self.ended.wait(10)
-
-    def _claimed(self) -> Lease:
-        serve_job(self.serving)
-        worker = worker_register(name="w", worker_class="cpu", queues=["serve.cpu"], slots=4)
-        found = claim(worker_id=worker.id, slot=0, queue="serve.cpu", lease_s=600)
-        assert found is not None
-        return found.lease
-
-    def _run(self) -> None:
-        try:
-            self._supervise()
-        except BaseException as error:  # noqa: BLE001 -- shown by whoever waits
-            self.error = error
-        finally:
-            replica_stopped(lease=self.lease)
-            connections.close_all()
-            self.ended.set()
-
-    def _supervise(self) -> None:
-        self.scratch.mkdir(parents=True, exist_ok=True)
-        opened = replica_open(lease=self.lease, serving=self.serving, scratch=self.scratch)
-        given = ReplicaSettings(opened.kind, opened.folder, opened.secret, **self.changes)
-        self.child = Child(ENTRY, self.scratch)
-        try:
-            self.child.channel.send(request_of(given))
-            while (frame := self.child.channel.receive()) is not None:
-                if frame["type"] in {"result", "crashed"}:
-                    self.result = frame
-                    return
-                answer = self._answer(frame)
-                if answer is not None:
-                    self.child.channel.send(answer)
-        except ChannelClosed:
-            return
-        finally:
-            self.child.end(grace_s=0)
-
-    def _answer(self, frame: dict[str, Any]) -> dict[str, Any] | None:
-        if frame["type"] == "ready":
-            replica_ready(lease=self.lease, address=frame["address"])
-            self.address = frame["address"]
-            self.is_ready.set()
-        elif frame["type"] == "loaded":
-            replica_beat(lease=self.lease, adapters=frame["adapters"], active=frame["active"])
-        elif frame["type"] == "beat":
-            return {"command": self.command.value}
-        elif frame["type"] == "adapter":
-            return self._open(frame)
-        return None
-
-    def _open(self, frame: dict[str, Any]) -> dict[str, Any]:
-        tenant_id, version_id = frame["tenant_id"], frame["version_id"]
-        into = self.scratch / f"adapter-{version_id}"
-        shutil.rmtree(into, ignore_errors=True)
-        try:
-            folder = adapter_open(
-                base_id=self.serving.base_id,
-                tenant_id=tenant_id,
-                version_id=version_id,
-                into=into,
-            )
-        except NotFound as error:
-            return {"error": error.message}
-        self.opened_adapters.append((tenant_id, version_id))
-        return {"folder": str(folder)}
-
-
-def scratch_folder(name: str) -> Path:
-    return Path(settings.SCRATCH_DIR) / name
+def claimed(serving: Serving, scratch: Path) -> Parent:
+    """A worker takes the serve job and registers its replica, which is not ready yet."""
+    serve_job(serving)
+    worker = worker_register(name="w", worker_class="cpu", queues=["serve.cpu"], slots=4)
+    found = claim(worker_id=worker.id, slot=0, queue="serve.cpu", lease_s=600)
+    assert found is not None
+    scratch.mkdir(parents=True, exist_ok=True)
+    replica_open(lease=found.lease, serving=serving, scratch=scratch)
+    return Parent(found.lease, serving, scratch)
