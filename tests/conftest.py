@@ -8,6 +8,7 @@ afterwards.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -19,6 +20,7 @@ from pytest_django import DjangoDbBlocker
 from saas.runtime.layout import Layout
 from tests.database import cleaner_connect, database_clean, database_copy
 from tests.plugin import LAYOUT
+from tests.servers import System, running_system, running_web, told_demo
 from tests.stores import Stores, running_stores
 
 
@@ -82,6 +84,26 @@ def _django_db_helper(
         _end_open_transactions()
         database_clean(_cleaner)
         stores.redis.flushall()
+
+
+@pytest.fixture(scope="session")
+def web_url(django_db_setup: None, layout: Layout) -> Iterator[str]:
+    """A real web process on the test database; mark the test `django_db`, so that it is emptied."""
+    with running_web(layout) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def system(layout: Layout) -> Iterator[System]:
+    """The whole system in a data folder of its own, shared by the tests that only use it."""
+    with running_system(Layout(layout.var.with_name(f"{layout.var.name}-system"))) as system:
+        yield system
+
+
+@pytest.fixture(scope="session")
+def demo(system: System) -> dict[str, Any]:
+    """What one demo, told once for all tests, left in `demo.json`."""
+    return told_demo(system)
 
 
 def _end_open_transactions() -> None:

@@ -48,7 +48,7 @@ def services(
     return [
         *_stores(postgres, redis),
         *_preparations(postgres),
-        _web(int(settings["BREAKWATER_PORT"])),
+        web_service(int(settings["BREAKWATER_PORT"])),
         Service("relay", _manage("relay"), APPLICATION, stop_order=1),
         Service("scheduler", _celery("beat", "-s", str(layout.run / "beat")), APPLICATION),
         _worker("control", "control", 2),
@@ -99,7 +99,7 @@ def _preparations(postgres: Postgres | None) -> list[Service]:
     return found
 
 
-def _web(port: int) -> Service:
+def web_service(port: int) -> Service:
     command = [
         *_python("uvicorn", "saas.asgi:application", "--host", HOST, "--port", str(port)),
         *("--no-access-log", "--timeout-graceful-shutdown", "8"),

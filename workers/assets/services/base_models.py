@@ -7,7 +7,7 @@ from typing import Any
 
 from tenants.accounts.actors import system_actor
 from tenants.accounts.audit import audit_record
-from tenants.accounts.selectors import platform_tenant
+from tenants.accounts.services import platform_tenant_ensure
 from tenants.kernel.errors import BreakwaterError, Conflict, InvalidInput, NotFound
 from tenants.kernel.scope import system_scope
 from workers.assets.models import BaseModel, ModelVersion
@@ -69,7 +69,7 @@ def _enter(model_id: str, fields: dict[str, Any]) -> BaseModel:
     if known is not None and all(getattr(known, name) == fields[name] for name in fields):
         return known
     row, _ = BaseModel.objects.update_or_create(pk=model_id, defaults=fields)
-    platform = platform_tenant()
+    platform = platform_tenant_ensure()
     audit_record(
         actor=system_actor(platform.id),
         action="base_model.register",

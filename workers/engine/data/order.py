@@ -18,8 +18,7 @@ def epoch_order(seed: int, epoch: int, examples: int) -> npt.NDArray[Any]:
     keys: npt.NDArray[Any] = np.uint64(start) + np.arange(
         1, examples + 1, dtype=np.uint64
     ) * np.uint64(_GOLDEN)
-    order: npt.NDArray[Any] = _scramble(keys).argsort(kind="stable")
-    return order
+    return _scramble(keys).argsort(kind="stable")
 
 
 def mix(*numbers: int) -> int:
@@ -35,4 +34,5 @@ def _scramble(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """splitmix64's finaliser; arithmetic wraps at 64 bits."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    x = x ^ (x >> np.uint64(31))
+    return x

@@ -328,18 +328,19 @@ def test_divergence_is_the_customers_and_leaves_the_last_good_weights(
 
 
 def test_running_out_of_memory_halves_the_packs_and_says_so(base: Path, tmp_path: Path) -> None:
-    # given one update over 13,000 tokens in a single pass, and a process that may not grow that
+    # given one update over 36,000 tokens in a single pass, and a process that may not grow that
     # much
-    data = write_jsonl(tmp_path / "many.jsonl", completions(600))
+    long = [{"prompt": f"{n} " + "for " * 80, "completion": f"it is {n}"} for n in range(400)]
+    data = write_jsonl(tmp_path / "long.jsonl", long)
     settings: dict[str, Any] = {
         "epochs": 1,
-        "batch_size": 600,
+        "batch_size": 400,
         "method": "full",
         "optimiser": "sgd",
     }
     calm = run(base, data, tmp_path, Recorder(tmp_path), name="calm", **settings)
     progress = Recorder(tmp_path)
-    with address_space_limited(more_bytes=60 * 2**20):
+    with address_space_limited(more_bytes=100 * 2**20):
         tight = run(
             base, data, tmp_path, progress, name="tight", micro_batch_tokens=100_000, **settings
         )
@@ -348,7 +349,7 @@ def test_running_out_of_memory_halves_the_packs_and_says_so(base: Path, tmp_path
     assert all(torch.allclose(w, found[n], atol=1e-5) for n, w in weights(calm).items())
     ((_, level, message, told),) = progress.events
     assert (level, message[:14]) == ("warn", "Memory ran out")
-    assert told["micro_batch_tokens"] < 10_000
+    assert told["micro_batch_tokens"] < 20_000
 
 
 @contextmanager
