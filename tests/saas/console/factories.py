@@ -11,7 +11,12 @@ from tenants.accounts.actors import Actor
 from tenants.accounts.models import Member, Tenant, User
 from tenants.accounts.roles import Role
 from tenants.accounts.selectors import actor_by_member
-from tenants.accounts.services import member_add, platform_tenant_ensure, tenant_sign_up, user_create
+from tenants.accounts.services import (
+    member_add,
+    platform_tenant_ensure,
+    tenant_sign_up,
+    user_create,
+)
 from tenants.kernel.ids import new_id
 from tenants.kernel.scope import system_scope, tenant_scope
 from workers.jobs.models import Job, JobEvent
