@@ -13,6 +13,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
 from rest_framework import serializers
 
+from workers.serving.gateway.openapi import gateway_openapi
+
 View = TypeVar("View", bound=Callable[..., Any])
 Answer = type[serializers.Serializer[Any]] | serializers.Serializer[Any] | OpenApiTypes | None
 
@@ -95,23 +97,20 @@ def complete(result: dict[str, Any], generator: Any, request: Any, public: bool)
     """drf-spectacular's hook: adds the gateway's routes and the errors of each operation."""
     components = result.setdefault("components", {}).setdefault("schemas", {})
     components["Error"] = _ERROR
+    result["paths"]["/healthz"] = {"get": _HEALTH}
     _add_gateway(result)
     for path, item in result["paths"].items():
         for method in _METHODS:
-            if method in item:
+            if method in item and path != "/healthz":
                 _add_errors(path, method, item[method])
     return result
 
 
 def _add_gateway(result: dict[str, Any]) -> None:
     """Chat, completions and embeddings are served in front of Django."""
-    try:
-        from workers.serving.gateway.openapi import gateway_openapi
-    except ImportError:
-        return
     document = gateway_openapi()
     result["paths"].update(document["paths"])
-    result["components"]["schemas"].update(document.get("components", {}).get("schemas", {}))
+    result["components"]["schemas"].update(document["components"]["schemas"])
 
 
 def _add_errors(path: str, method: str, found: dict[str, Any]) -> None:
@@ -133,7 +132,7 @@ def _error(status: str) -> dict[str, Any]:
     }
 
 
-_TEXT = {"type": "string", "nullable": True}
+_TEXT = {"type": ["string", "null"]}
 _ERROR = {
     "type": "object",
     "required": ["error"],
@@ -148,5 +147,24 @@ _ERROR = {
                 "code": _TEXT,
             },
         }
+    },
+}
+_CHECKS = {
+    "type": "object",
+    "required": ["status", "checks"],
+    "properties": {
+        "status": {"type": "string", "enum": ["ok", "unavailable"]},
+        "checks": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+}
+_HEALTH_BODY = {"content": {"application/json": {"schema": _CHECKS}}}
+_HEALTH = {
+    "operationId": "healthz",
+    "summary": "Whether this process can do its work",
+    "tags": ["health"],
+    "security": [],
+    "responses": {
+        "200": {"description": "Everything it needs is there.", **_HEALTH_BODY},
+        "503": {"description": "`checks` says what is missing.", **_HEALTH_BODY},
     },
 }

@@ -59,14 +59,16 @@ class ApiView(APIView):
         if needs is not None:
             self.actor.require(needs)
 
-    def body(self, kind: type[serializers.Serializer[Any]]) -> Any:
-        """The body, checked by `kind`. Raises ValidationError."""
-        sent = kind(data=self.request.data)
+    def body(
+        self, kind: type[serializers.Serializer[Any]], given: Mapping[str, Any] | None = None
+    ) -> Any:
+        """The body (or what was read from it), checked by `kind`. Raises ValidationError."""
+        sent = kind(data=self.request.data if given is None else given)
         sent.is_valid(raise_exception=True)
         return sent.validated_data
 
     def query(
         self, kind: type[serializers.Serializer[Any]], given: Mapping[str, Any] | None = None
     ) -> Any:
-        """The query string (or what was read from it), checked by `kind`. Raises InvalidInput."""
+        """The query string, or what was read from it, checked by `kind`. Raises ValidationError."""
         return checked_query(kind, self.request.query_params if given is None else given)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
+from django.core.files.storage import default_storage, storages
 
 from saas.doctor.findings import Finding, failed, good, warning
 from tenants.kernel.errors import BreakwaterError
@@ -59,7 +59,8 @@ def storage_check() -> Iterator[Finding]:
 
 def storage_name() -> str:
     """The class that keeps files, by its full name."""
-    return str(settings.STORAGES["default"]["BACKEND"])
+    kind = type(storages["default"])
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def base_models_check() -> Iterator[Finding]:

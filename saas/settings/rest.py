@@ -13,6 +13,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Breakwater",
     "DESCRIPTION": "Fine-tune, compress and serve models of your own. OpenAI-compatible under /v1.",
     "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -119,8 +119,8 @@ def _refuse_long_examples(
     limit = min(settings.max_length, base.context_length)
     if settings.length_policy == "error" and dataset.longest > limit:
         raise InvalidInput(
-            f"{dataset.file_id} has an example of {dataset.longest:,} tokens; {base.id} takes {limit:,}. "
-            "Shorten it, or set length_policy to truncate or split",
+            f"{dataset.file_id} has an example of {dataset.longest:,} tokens; {base.id} takes "
+            f"{limit:,}. Shorten it, or set length_policy to truncate or split",
             param=param,
             code="example_too_long",
         )

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -64,10 +65,8 @@ class Child:
         """TERM, wait, KILL; return the exit status (negative: the signal that ended it)."""
         if self._process.poll() is None and grace_s > 0:
             self._signal(signal.SIGTERM)
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 self._process.wait(grace_s)
-            except subprocess.TimeoutExpired:
-                pass
         self._signal(signal.SIGKILL)  # the whole group: whatever it started goes too
         status = self._process.wait()
         self._reader.join(timeout=5)
@@ -91,10 +90,8 @@ class Child:
             return None
 
     def _signal(self, number: signal.Signals) -> None:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)  # its session's group, named after it
-        except ProcessLookupError:
-            pass
 
     def _keep_tail(self, output: IO[bytes]) -> None:
         with output:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import StreamingHttpResponse
@@ -11,8 +12,6 @@ from rest_framework import serializers
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from workers.assets.selectors import file_chunks, file_get, files_visible
-from workers.assets.services import file_create, file_delete
 
 from saas.api.fields import Constant, UnixTime
 from saas.api.pagination import PageQuery, page
@@ -21,6 +20,8 @@ from saas.api.streams import streamed
 from saas.api.views import ApiView
 from tenants.kernel.clock import now
 from workers.assets.models import File
+from workers.assets.selectors import file_chunks, file_get, files_visible
+from workers.assets.services import file_create, file_delete
 
 PURPOSES = ["fine-tune", "batch", "assistants", "user_data", "vision"]
 KEPT = [*PURPOSES, "fine-tune-results", "batch_output", "assistants_output"]
@@ -65,6 +66,19 @@ class FilesQuery(PageQuery):
     purpose = serializers.ChoiceField(KEPT, required=False, help_text="Only files of this purpose.")
 
 
+def nested(form: Mapping[str, Any]) -> dict[str, Any]:
+    """A form's `expires_after[seconds]=…` as `{"expires_after": {"seconds": …}}`."""
+    found: dict[str, Any] = {}
+    for name, value in form.items():
+        outer, bracket, inner = name.partition("[")
+        if bracket and inner.endswith("]"):
+            known = found.get(outer)
+            found[outer] = {**(known if isinstance(known, dict) else {}), inner[:-1]: value}
+        else:
+            found.setdefault(name, value)
+    return found
+
+
 def expiry(after: dict[str, Any] | None) -> dt.datetime | None:
     return now() + dt.timedelta(seconds=after["seconds"]) if after else None
 
@@ -94,8 +108,8 @@ class FilesView(ApiView):
         body=FileIn,
         multipart=True,
     )
-    def post(self, request: Request) -> Response:  # noqa: ARG002
-        sent = self.body(FileIn)
+    def post(self, request: Request) -> Response:
+        sent = self.body(FileIn, nested(request.data))
         upload = sent["file"]
         file = file_create(
             actor=self.actor,

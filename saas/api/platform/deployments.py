@@ -7,6 +7,12 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
+
+from saas.api.fields import Constant, UnixTime
+from saas.api.pagination import PageQuery, page
+from saas.api.schema import list_of, operation
+from saas.api.views import ApiView
+from workers.serving.models import Deployment
 from workers.serving.selectors import deployment_get, deployments_visible
 from workers.serving.services import (
     LONGEST_SLEEP_AFTER_S,
@@ -17,12 +23,6 @@ from workers.serving.services import (
     deployment_update,
     deployment_wake,
 )
-
-from saas.api.fields import Constant, UnixTime
-from saas.api.pagination import PageQuery, page
-from saas.api.schema import list_of, operation
-from saas.api.views import ApiView
-from workers.serving.models import Deployment
 
 TAG = "deployments"
 READ, WRITE = "deployments.read", "deployments.write"

@@ -29,7 +29,7 @@ from tenants.usage.services import usage_record
 from tests.tenants.costs.factories import after, resource_make, slot_time
 from tests.tenants.usage.factories import tenant_make, usage
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "system", "owner"])
+pytestmark = pytest.mark.django_db
 
 
 def record(*entries: SlotTime) -> None:

@@ -20,7 +20,7 @@ from tenants.kernel.errors import Conflict, InvalidInput, NotFound, PermissionDe
 from tenants.kernel.scope import ScopeError, system_scope, tenant_scope
 from tests.tenants.costs.factories import after, operator, resource_make, slot_time
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "system", "owner"])
+pytestmark = pytest.mark.django_db
 
 
 def record(*entries: SlotTime) -> int:

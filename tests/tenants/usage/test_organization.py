@@ -15,7 +15,7 @@ from tenants.usage.organization import KINDS, UsageQuery, costs_page, usage_page
 from tenants.usage.services import usage_record
 from tests.tenants.usage.factories import NOON, tenant_make, usage
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "system", "owner"])
+pytestmark = pytest.mark.django_db
 
 HOUR = dt.timedelta(hours=1)
 START = int((NOON - 12 * HOUR).timestamp())

@@ -21,7 +21,7 @@ from tenants.usage.selectors import usage_total, usage_totals
 from tenants.usage.services import usage_record
 from tests.tenants.usage.factories import NOON, tenant_make, usage
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "system", "owner"])
+pytestmark = pytest.mark.django_db
 
 many_examples = settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
