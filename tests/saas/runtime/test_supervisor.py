@@ -33,6 +33,10 @@ def query(layout: Layout, statement: str) -> list[tuple[object, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
+def keep(layout: Layout, number: int) -> None:
+    query(layout, f"DROP TABLE IF EXISTS kept; CREATE TABLE kept AS SELECT {number} AS n")
+
+
 # all in one expression: the backend looks neither at signals nor at its postmaster meanwhile
 BUSY = "SELECT sum(x) FROM (SELECT sqrt(n) AS x FROM generate_series(1, 4000000000) AS n) AS long"
 
@@ -49,33 +53,33 @@ def database_answers(layout: Layout) -> bool:
         return False
 
 
-def test_starts_stops_and_keeps_what_was_written(new_layout: Layout) -> None:
+def test_starts_stops_and_keeps_what_was_written(used_layout: Layout) -> None:
     # given a system that was started, written to, and stopped
-    first = Supervised(new_layout)
+    first = Supervised(used_layout)
     first.start()
-    secrets = env_read(new_layout.env_file)
-    query(new_layout, "CREATE TABLE kept (word text); INSERT INTO kept VALUES ('still here')")
-    store = redis.Redis.from_url(env_read(new_layout.env_file)["REDIS_URL"])
+    secrets = env_read(used_layout.env_file)
+    keep(used_layout, 5)
+    store = redis.Redis.from_url(env_read(used_layout.env_file)["REDIS_URL"])
     store.set("word", "here too")
-    stop(new_layout, print)
-    assert leftovers(new_layout) == []
+    stop(used_layout, print)
+    assert leftovers(used_layout) == []
 
     # when it starts again
-    Supervised(new_layout, port=first.port).start()
+    Supervised(used_layout, port=first.port).start()
 
     # then secrets, rows and keys are what they were
-    assert env_read(new_layout.env_file) == secrets
-    assert query(new_layout, "SELECT word FROM kept") == [("still here",)]
+    assert env_read(used_layout.env_file) == secrets
+    assert query(used_layout, "SELECT n FROM kept") == [(5,)]
     assert store.get("word") == b"here too"
 
 
 @pytest.mark.parametrize("name", ["postgres", "redis"])
 def test_restarts_a_killed_store_without_losing_what_it_confirmed(
-    new_layout: Layout, name: str
+    used_layout: Layout, name: str
 ) -> None:
-    running = Supervised(new_layout)
+    running = Supervised(used_layout)
     running.start()
-    query(new_layout, "CREATE TABLE kept (n int); INSERT INTO kept VALUES (7)")
+    keep(used_layout, 7)
     killed = running.service(name)
 
     # when it is killed without warning
@@ -90,16 +94,16 @@ def test_restarts_a_killed_store_without_losing_what_it_confirmed(
         f"{name} running again",
     )
     assert running.status.services[name].restarts == 1
-    assert query(new_layout, "SELECT n FROM kept") == [(7,)]
-    assert redis.Redis.from_url(env_read(new_layout.env_file)["REDIS_URL"]).ping()
+    assert query(used_layout, "SELECT n FROM kept") == [(7,)]
+    assert redis.Redis.from_url(env_read(used_layout.env_file)["REDIS_URL"]).ping()
 
 
-def test_a_killed_postgres_leaves_no_backend_behind(new_layout: Layout) -> None:
+def test_a_killed_postgres_leaves_no_backend_behind(used_layout: Layout) -> None:
     # given a backend that is busy and so would not notice its postmaster's death for minutes
-    running = Supervised(new_layout)
+    running = Supervised(used_layout)
     running.start()
     server = running.service("postgres")
-    connection = psycopg.connect(owner_url(new_layout), autocommit=True)
+    connection = psycopg.connect(owner_url(used_layout), autocommit=True)
     with ThreadPoolExecutor(1) as thread, contextlib.closing(connection):
         backend = identify(connection.info.backend_pid)
         assert backend is not None
@@ -114,26 +118,26 @@ def test_a_killed_postgres_leaves_no_backend_behind(new_layout: Layout) -> None:
         # then every process of its is gone, and the next one serves
         eventually(lambda: not any(each.alive for each in before), "every backend gone")
         assert isinstance(busy.exception(timeout=10), psycopg.OperationalError)
-    eventually(lambda: database_answers(new_layout), "answering again")
+    eventually(lambda: database_answers(used_layout), "answering again")
 
 
-def test_refuses_a_second_supervisor(new_layout: Layout) -> None:
-    running = Supervised(new_layout, only="redis")
+def test_refuses_a_second_supervisor(used_layout: Layout) -> None:
+    running = Supervised(used_layout, only="redis")
     running.start()
     before = running.service("redis")
 
-    said = Supervised(new_layout, only="redis").fail()
+    said = Supervised(used_layout, only="redis").fail()
 
-    assert f"process {running.status.supervisor.pid} already supervises {new_layout.var}" in said
+    assert f"process {running.status.supervisor.pid} already supervises {used_layout.var}" in said
     assert running.service("redis") == before
     assert before.alive
 
 
 def test_down_after_kill_9_of_the_supervisor_leaves_no_process_and_no_lock(
-    new_layout: Layout,
+    used_layout: Layout,
 ) -> None:
     # given everything running, and a service stopped so that it cannot die politely
-    running = Supervised(new_layout)
+    running = Supervised(used_layout)
     running.start()
     services = [running.service(name) for name in ("postgres", "redis")]
     everyone = [*services, *descendants(services[0])]
@@ -143,45 +147,45 @@ def test_down_after_kill_9_of_the_supervisor_leaves_no_process_and_no_lock(
     running.status.supervisor.signal(signal.SIGKILL)
     assert running.process is not None
     running.process.wait(timeout=10)
-    stop(new_layout, print)
+    stop(used_layout, print)
 
     # then nothing of it is left, and the next start finds its way
     assert [each for each in everyone if each.alive] == []
-    assert leftovers(new_layout) == []
-    Supervised(new_layout).start()
-    assert database_answers(new_layout)
+    assert leftovers(used_layout) == []
+    Supervised(used_layout).start()
+    assert database_answers(used_layout)
 
 
-def test_the_services_of_a_killed_supervisor_do_not_outlive_it(new_layout: Layout) -> None:
-    running = Supervised(new_layout)
+def test_the_services_of_a_killed_supervisor_do_not_outlive_it(used_layout: Layout) -> None:
+    running = Supervised(used_layout)
     running.start()
-    everyone = supervised(new_layout)
+    everyone = supervised(used_layout)
     assert len(everyone) >= 2
 
     running.status.supervisor.signal(signal.SIGKILL)
 
     eventually(lambda: not any(each.alive for each in everyone), "all gone by themselves")
-    assert not port_answers(port_of(owner_url(new_layout)))
+    assert not port_answers(port_of(owner_url(used_layout)))
 
 
-def test_starts_over_what_a_killed_supervisor_left(new_layout: Layout) -> None:
+def test_starts_over_what_a_killed_supervisor_left(used_layout: Layout) -> None:
     # given a supervisor and its database killed at once: a stale postmaster.pid remains
-    first = Supervised(new_layout)
+    first = Supervised(used_layout)
     first.start()
-    query(new_layout, "CREATE TABLE kept (n int); INSERT INTO kept VALUES (1)")
+    keep(used_layout, 1)
     database = first.service("postgres")
     first.status.supervisor.signal(signal.SIGKILL)
     database.signal(signal.SIGKILL)
     eventually(lambda: not database.alive, "the database gone")
 
     # when started again, without a down in between
-    Supervised(new_layout).start()
+    Supervised(used_layout).start()
 
-    assert query(new_layout, "SELECT n FROM kept") == [(1,)]
+    assert query(used_layout, "SELECT n FROM kept") == [(1,)]
 
 
-def test_stops_in_order_on_sigterm(new_layout: Layout) -> None:
-    running = Supervised(new_layout)
+def test_stops_in_order_on_sigterm(used_layout: Layout) -> None:
+    running = Supervised(used_layout)
     running.start()
     assert running.process is not None
 
@@ -189,8 +193,8 @@ def test_stops_in_order_on_sigterm(new_layout: Layout) -> None:
 
     said, _ = running.process.communicate(timeout=60)
     assert running.process.returncode == 0, said
-    assert leftovers(new_layout) == []
-    log = new_layout.log("postgres").read_text()
+    assert leftovers(used_layout) == []
+    log = used_layout.log("postgres").read_text()
     assert "received fast shutdown request" in log
     assert "database system is shut down" in log
 
@@ -212,34 +216,34 @@ def test_two_data_folders_run_side_by_side(folder: Path) -> None:
         stop(second.layout, print)
 
 
-def test_a_taken_web_port_stops_the_start_with_what_to_do(new_layout: Layout) -> None:
+def test_a_taken_web_port_stops_the_start_with_what_to_do(used_layout: Layout) -> None:
     with socket.socket() as other:
         other.bind((HOST, 0))
         other.listen()
         port = other.getsockname()[1]
 
-        said = Supervised(new_layout, port=port).fail()
+        said = Supervised(used_layout, port=port).fail()
 
     assert f"port {port} on {HOST} is taken by process {os.getpid()}" in said
     assert "choose another port with PORT=" in said
     assert "Traceback" not in said
-    assert leftovers(new_layout) == [str(new_layout.status_file)]  # which tells `up` the reason
+    assert leftovers(used_layout) == [str(used_layout.status_file)]  # which tells `up` the reason
 
 
-def test_a_store_whose_port_was_taken_meanwhile_moves(new_layout: Layout) -> None:
-    Supervised(new_layout).start()
-    query(new_layout, "CREATE TABLE kept (n int); INSERT INTO kept VALUES (3)")
-    stop(new_layout, print)
-    old = port_of(owner_url(new_layout))
+def test_a_store_whose_port_was_taken_meanwhile_moves(used_layout: Layout) -> None:
+    Supervised(used_layout).start()
+    keep(used_layout, 3)
+    stop(used_layout, print)
+    old = port_of(owner_url(used_layout))
 
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind((HOST, old))
         other.listen()
-        Supervised(new_layout).start()
+        Supervised(used_layout).start()
 
-    assert port_of(owner_url(new_layout)) != old
-    assert query(new_layout, "SELECT n FROM kept") == [(3,)]
+    assert port_of(owner_url(used_layout)) != old
+    assert query(used_layout, "SELECT n FROM kept") == [(3,)]
 
 
 def test_a_store_that_never_answers_keeps_the_rest_waiting(new_layout: Layout) -> None:
