@@ -181,6 +181,12 @@ def unit_costs(
     ]
 
 
+def job_cost_per_million_tokens(job_id: str) -> UnitCost:
+    """What a million trained tokens of one fine-tune cost."""
+    tokens = usage_total("tokens.trained", where={"job_id": [job_id]})
+    return _unit_cost(job_cost(job_id), tokens)
+
+
 def _unit_cost(cost: Money, tokens: Decimal) -> UnitCost:
     per_million = per_units(cost.amount, tokens, MILLION)
     return UnitCost(
