@@ -36,8 +36,7 @@ from workers.serving.replicas import (
     replica_ready,
     replica_stopped,
 )
-from workers.serving.runtime.child import request_of
-from workers.serving.runtime.host import ReplicaSettings
+from workers.serving.runtime.host import ReplicaSettings, request_of
 from workers.tasks.channel import ChannelClosed
 from workers.tasks.process import Child
 

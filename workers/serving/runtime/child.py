@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from workers.engine.protocol import Command, Outcome
-from workers.serving.runtime.host import AdapterMissing, ReplicaSettings
+from workers.serving.runtime.host import AdapterMissing, settings_of
 from workers.serving.runtime.replica import replica_run
 
 KEY = "replica"
@@ -28,35 +28,20 @@ class Channel(Protocol):
 
 def run(channel: Channel, request: Mapping[str, Any]) -> None:
     """Serve what `request` names until told to leave, and say how it ended."""
-    command = replica_run(settings_of(request), ChannelHost(channel))
+    settings = settings_of(request)
+    command = replica_run(settings, ChannelHost(channel, beats=settings.beats_from))
     outcome = Outcome.PAUSED if command is Command.PAUSE else Outcome.CANCELLED
     channel.send({"type": "result", "outcome": outcome.value, "artifact": None, "metrics": {},
                   "failure": None, "error": None})  # fmt: skip
 
 
-def request_of(settings: ReplicaSettings) -> dict[str, Any]:
-    """The request frame for a replica; `settings_of` reads it back."""
-    return {**vars(settings), "folder": str(settings.folder)}
-
-
-def settings_of(request: Mapping[str, Any]) -> ReplicaSettings:
-    return ReplicaSettings(
-        kind=request["kind"],
-        folder=Path(request["folder"]),
-        secret=request["secret"],
-        max_sequences=request["max_sequences"],
-        adapter_bytes=request["adapter_bytes"],
-        threads=request["threads"],
-    )
-
-
 class ChannelHost:
     """The replica's `Host`, spoken over the channel: one question at a time."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, *, beats: int = 0) -> None:
         self._channel = channel
         self._turn = threading.Lock()
-        self._beats = 0
+        self._beats = beats
 
     def ready(self, address: str) -> None:
         with self._turn:
