@@ -84,8 +84,8 @@ def fresh_replicas(
     with ExitStack() as entered:
 
         def start(count: int) -> list[ReplicaProcess]:
-            for number in range(count):
-                running.append(started(tiny, tmp_path / f"own-{number}", "text_generation"))
+            folders = [tmp_path / f"own-{number}" for number in range(count)]
+            running.extend(started(tiny, folder, "text_generation") for folder in folders)
             for process in running:
                 process.wait()
                 parent = claimed(Serving("tiny", "tiny"), process.scratch)
