@@ -2,7 +2,6 @@
 
 from saas.settings.environment import value
 
-RECONCILE_EVERY_S = float(value("RECONCILE_EVERY_S", "3"))  # replicas wanted against there
 SERVING_WAKE_WAIT_S = float(value("SERVING_WAKE_WAIT_S", "20"))  # a request waits for a replica
 SERVING_SILENCE_S = float(value("SERVING_SILENCE_S", "15"))  # a replica without beats is gone
 SERVING_ADAPTER_BYTES = int(value("SERVING_ADAPTER_BYTES", str(512 * 1024 * 1024)))  # kept loaded

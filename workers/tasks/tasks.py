@@ -18,7 +18,7 @@ from workers.jobs.reaper import leases_reap, workers_bury
 from workers.jobs.retention import snapshots_purge
 from workers.serving.reconcile import deployments_reconcile
 from workers.tasks import process_wide
-from workers.tasks.hints import WORK_AVAILABLE, hints_repeat
+from workers.tasks.hints import RECONCILE, WORK_AVAILABLE, hints_repeat
 
 WORKER_SILENT_S = 60.0
 
@@ -38,7 +38,7 @@ def hint() -> None:
     hints_repeat()
 
 
-@shared_task(name="control.reconcile", acks_late=True)
+@shared_task(name=RECONCILE, acks_late=True)
 def reconcile() -> None:
     deployments_reconcile()
 

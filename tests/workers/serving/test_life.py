@@ -113,6 +113,6 @@ def _child() -> int:
     (child,) = [
         process.pid
         for process in psutil.Process().children(recursive=True)
-        if "workers.serving.runtime.child" in process.cmdline()
+        if "workers.tasks.serve_child" in process.cmdline()
     ]
     return int(child)

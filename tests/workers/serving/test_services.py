@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from saas.handlers import HANDLERS
 from tenants.accounts.actors import Actor, ActorKind, permissions
 from tenants.accounts.models import AuditEntry
 from tenants.accounts.roles import Role
@@ -18,7 +19,6 @@ from tests.workers.serving.factories import copied, customer, text_base, version
 from workers.assets.models import ModelVersion
 from workers.assets.services import model_version_delete
 from workers.jobs.events import JobSucceeded
-from workers.serving.handlers import on_job_succeeded
 from workers.serving.models import Deployment
 from workers.serving.selectors import deployment_get, deployment_of, deployments_visible
 from workers.serving.services import (
@@ -39,6 +39,12 @@ def tuned(tiny: Path, adapters: list[Path], tmp_path: Path) -> Any:
     base = text_base(tiny)
     acme = customer()
     return acme, version_of(acme, base, copied(adapters[0], tmp_path / "a"), job_id="ftjob-1")
+
+
+def offered(event: JobSucceeded) -> None:
+    """What the table says happens then."""
+    for subscription in HANDLERS[JobSucceeded]:
+        subscription.handle(event)
 
 
 def actions() -> list[str]:
@@ -143,7 +149,7 @@ def test_a_finished_job_offers_its_models_once_and_never_what_was_taken_off(tune
     # when the event is handled twice
     for _ in range(2):
         with system_scope():
-            on_job_succeeded(event)
+            offered(event)
     # then there is one deployment, which sleeps
     with tenant_scope(acme.tenant_id):
         row = deployment_of(version.name)
@@ -152,7 +158,7 @@ def test_a_finished_job_offers_its_models_once_and_never_what_was_taken_off(tune
         deployment_delete(actor=acme.actor, deployment_id=row.id)
     # and a deleted one does not come back
     with system_scope():
-        on_job_succeeded(event)
+        offered(event)
     with tenant_scope(acme.tenant_id):
         assert deployment_of(version.name) is None
 
