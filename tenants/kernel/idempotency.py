@@ -113,6 +113,7 @@ def _renew(row: IdempotentRequest, fingerprint: str) -> None:
 
 
 def _answer(row: IdempotentRequest) -> Answer:
+    assert row.response_body is not None  # noqa: S101 -- written with the status
     sealed = base64.b64decode(row.response_body["sealed"])
     plain = b"".join(decrypt(io.BytesIO(sealed), tenant_data_key(current_tenant_id())))
     return Answer(row.response_status or 200, json.loads(plain))
