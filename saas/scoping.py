@@ -118,6 +118,8 @@ def _console_scope(request: HttpRequest) -> AbstractContextManager[None]:
     )
     if member is None:
         return nullcontext()
+    if request.method == "POST":
+        bool(request.POST)  # a large upload comes off the wire here, before a transaction opens
     request.actor = actor_by_member(member)  # type: ignore[attr-defined]
     request.member = member  # type: ignore[attr-defined]
     request.memberships = memberships  # type: ignore[attr-defined]

@@ -12,7 +12,7 @@ from django.http.multipartparser import MultiPartParserError
 from saas.api.errors import API_AREAS, error_response
 from tenants.kernel.errors import BreakwaterError, InvalidInput, TooLarge
 
-UPLOADS = re.compile(r"^/v1/(files|uploads/[^/]+/parts)$")
+UPLOADS = re.compile(r"^(/v1/(files|uploads/[^/]+/parts)|/console/files/upload/)$")
 
 
 class GuardMiddleware:

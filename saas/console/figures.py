@@ -13,7 +13,7 @@ from django.db.models.functions import TruncDay
 
 from saas.console.words import METERS
 from tenants.kernel.clock import now
-from tenants.usage.models import UsageEvent
+from tenants.usage.selectors import usage_events
 
 DAYS = 30
 
@@ -35,7 +35,8 @@ def daily_usage(*, prefix: str = "", group: str = "meter", days: int = DAYS) -> 
     since = dt.datetime.combine(first_day(days), dt.time(), tzinfo=dt.UTC)
     field = "meter" if group == "meter" else f"dimensions__{group}"
     rows = (
-        UsageEvent.objects.filter(event_time__gte=since, meter__startswith=prefix)
+        usage_events(since=since)
+        .filter(meter__startswith=prefix)
         .annotate(day=TruncDay("event_time", tzinfo=dt.UTC))
         .values("day", field)
         .annotate(total=Sum("quantity"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.contrib import messages
-from django.contrib.admin.utils import unquote
+from django.contrib.admin.utils import quote, unquote
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -191,7 +191,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
 
     def acts_offered(self, request: HttpRequest, row: Any) -> list[dict[str, Any]]:
         return [
-            {"act": act, "url": self._url("act", row.pk, act.name)}
+            {"act": act, "url": self._url("act", quote(row.pk), act.name)}
             for act in self.acts
             if allowed(request, act.permission) and act.offered(row)
         ]
@@ -200,7 +200,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
         return self._url("changelist")
 
     def row_url(self, row: Model) -> str:
-        return self._url("change", row.pk)
+        return self._url("change", quote(row.pk))
 
     def _row(self, request: HttpRequest, object_id: str) -> Any:
         if not self.has_view_permission(request):

@@ -10,7 +10,13 @@ from django.conf import settings
 from django.contrib.auth import logout as sign_out
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+)
 from django.shortcuts import render
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -20,7 +26,7 @@ from saas.console.readonly import allowed
 from saas.console.words import Word
 from tenants.kernel.errors import NotFound, PermissionDenied
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
 class Page:
@@ -38,7 +44,7 @@ class BreakwaterSite(UnfoldAdminSite):  # type: ignore[misc]
 
     def admin_view(self, view: View, cacheable: bool = False) -> View:  # noqa: FBT001, FBT002
         @wraps(view)
-        def with_our_errors(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def with_our_errors(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             request.current_app = self.name
             try:
                 return view(request, *args, **kwargs)
@@ -94,7 +100,7 @@ class BreakwaterSite(UnfoldAdminSite):  # type: ignore[misc]
     @staticmethod
     def _guarded(page: Page) -> View:
         @wraps(page.view)
-        def view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if page.permission and not allowed(request, page.permission):
                 raise PermissionDenied(f"your role lacks the permission {page.permission!r}")
             return page.view(request, *args, **kwargs)

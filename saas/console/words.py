@@ -93,6 +93,7 @@ METERS: Mapping[str, Word] = {
     "tokens.cached": _("Cached tokens"),
     "tokens.trained": _("Trained tokens"),
     "tokens.embedded": _("Embedded tokens"),
+    "tokens.evaluated": _("Evaluated tokens"),
     "requests": _("Requests"),
     "storage.gb_hours": _("Storage (GB hours)"),
     "deployment.hours": _("Deployment hours"),

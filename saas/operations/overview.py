@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 from django.db.models import Count, Min, Sum
@@ -16,10 +15,13 @@ from django.utils.translation import gettext_lazy as _
 from saas.console.columns import as_duration
 from saas.console.pages.live import percent
 from saas.console.words import COST_PURPOSES, JOB_KINDS
-from tenants.costs.models import CostEntry
+from saas.operations.costs import shown
+from tenants.costs.defaults import CURRENCY
+from tenants.costs.selectors import CostTotal, Grouping, cost_totals
 from tenants.kernel.clock import now
 from tenants.kernel.models import OutboxEvent
-from workers.jobs.models import Attempt, Job, Worker
+from tenants.kernel.money import Money
+from workers.jobs.models import Job, Worker
 from workers.jobs.states import State
 
 SILENT_AFTER = dt.timedelta(seconds=60)  # a worker without a heartbeat for so long is away
@@ -64,12 +66,12 @@ def overview(request: HttpRequest) -> HttpResponse:
             (_("Busy slots"), f"{machines.busy} / {machines.slots}", "jobs_worker_changelist"),
             (_("Running jobs"), _running().count(), "jobs_job_changelist"),
             (_("Undelivered events"), _undelivered(), "kernel_outboxevent_changelist"),
-            (_("Cost today"), _money(cost_today()), "costs"),
+            (_("Cost today"), shown(cost_today()), "costs"),
         ],
         fleet=machines,
         queues=queues(),
         running=[_line(job) for job in _running().select_related("tenant").order_by("-id")[:20]],
-        costs=[(COST_PURPOSES.get(p, p), _money(sums)) for p, sums in cost_today_by_purpose()],
+        costs=[(COST_PURPOSES.get(p, p), shown(cost)) for p, cost in cost_today_by_purpose()],
     )
 
 
@@ -95,32 +97,22 @@ def _queue(name: str, rows: Iterable[dict[str, Any]]) -> Queue:
 
 def fleet() -> Fleet:
     heard = Worker.objects.filter(stopped_at__isnull=True, heartbeat_at__gt=now() - SILENT_AFTER)
-    sums = heard.aggregate(n=Count("id"), slots=Sum("slots"))
-    busy = Attempt.objects.filter(ended_at__isnull=True, worker__in=heard).count()
-    return Fleet(workers=sums["n"], slots=sums["slots"] or 0, busy=busy)
+    sums = heard.aggregate(n=Count("id"), slots=Sum("slots"), busy=Sum("busy"))
+    return Fleet(workers=sums["n"], slots=sums["slots"] or 0, busy=sums["busy"] or 0)
 
 
-def cost_today() -> dict[str, Decimal]:
-    """Sums by currency since midnight UTC."""
-    rows = _entries_today().values("currency").annotate(total=Sum("amount")).order_by("currency")
-    return {row["currency"]: row["total"] for row in rows}
+def cost_today() -> Money:
+    """What all slots have cost since midnight UTC."""
+    return sum((total.cost for total in _today()), Money.zero(CURRENCY))
 
 
-def cost_today_by_purpose() -> list[tuple[str, dict[str, Decimal]]]:
-    rows = _entries_today().values("purpose", "currency").annotate(total=Sum("amount"))
-    found: dict[str, dict[str, Decimal]] = {}
-    for row in rows.order_by("purpose", "currency"):
-        found.setdefault(row["purpose"], {})[row["currency"]] = row["total"]
-    return list(found.items())
+def cost_today_by_purpose() -> list[tuple[str, Money]]:
+    return [(total.group[0], total.cost) for total in _today(("purpose",))]
 
 
-def _entries_today() -> Any:
+def _today(group_by: tuple[Grouping, ...] = ()) -> list[CostTotal]:
     midnight = now().astimezone(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return CostEntry.objects.filter(started_at__gte=midnight)
-
-
-def _money(sums: dict[str, Decimal]) -> str:
-    return " + ".join(f"{total:.4f} {currency}" for currency, total in sums.items()) or "0"
+    return cost_totals(group_by=group_by, since=midnight)
 
 
 def _running() -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest
@@ -11,11 +12,12 @@ from saas.console import columns as show
 from saas.console.filters import choice_filter
 from saas.console.readonly import Act, ReadOnlyAdmin, actor_of
 from saas.console.words import DEPLOYMENT_STATES
-from workers.serving.services import deployment_delete
+from workers.serving.models import Deployment
+from workers.serving.services import deployment_delete, deployment_sleep, deployment_wake
 
 
-def _delete(request: HttpRequest, deployment_id: str) -> Any:
-    return deployment_delete(actor=actor_of(request), deployment_id=deployment_id)
+def _call(service: Callable[..., Deployment]) -> Callable[[HttpRequest, str], Deployment]:
+    return lambda request, row_id: service(actor=actor_of(request), deployment_id=row_id)
 
 
 _state = show.badge("state", _("State"), DEPLOYMENT_STATES)
@@ -49,10 +51,26 @@ class DeploymentAdmin(ReadOnlyAdmin):
     )
     acts = (
         Act(
+            name="wake",
+            label=_("Wake"),
+            permission="deployments.write",
+            run=_call(deployment_wake),
+            done=_("The model is waking up."),
+            offered=lambda row: row.state == Deployment.State.ASLEEP,
+        ),
+        Act(
+            name="sleep",
+            label=_("Put to sleep"),
+            permission="deployments.write",
+            run=_call(deployment_sleep),
+            done=_("The model sleeps until the next request."),
+            offered=lambda row: row.state != Deployment.State.ASLEEP,
+        ),
+        Act(
             name="delete",
             label=_("Take off offer"),
             permission="deployments.write",
-            run=_delete,
+            run=_call(deployment_delete),
             done=_("The deployment is gone; the model stays."),
             danger=True,
             confirm=_("Take this model off offer?"),

@@ -14,14 +14,20 @@ from saas.console import columns as show
 from saas.console.filters import choice_filter
 from saas.console.readonly import Act, ReadOnlyAdmin, Section, actor_of
 from saas.console.words import DATASET_STATES, FILE_STATES
-from workers.assets.models import Dataset, File
-from workers.assets.services import file_delete
+from workers.assets.models import BaseModel, Dataset, File
+from workers.assets.services import dataset_validate, file_delete
 
 _status = show.badge("status", _("State"), FILE_STATES)
 
 
 def _delete(request: HttpRequest, file_id: str) -> None:
     file_delete(actor=actor_of(request), file_id=file_id)
+
+
+def _check(request: HttpRequest, file_id: str) -> None:
+    """Read the file for each text model of the catalogue; what is wrong stands below, by line."""
+    for base in BaseModel.objects.filter(kind=BaseModel.Kind.TEXT_GENERATION):
+        dataset_validate(actor=actor_of(request), file_id=file_id, base_id=base.pk)
 
 
 class FileAdmin(ReadOnlyAdmin):
@@ -53,6 +59,14 @@ class FileAdmin(ReadOnlyAdmin):
     )
     detail_template = "console/file.html"
     acts = (
+        Act(
+            name="check",
+            label=_("Check"),
+            permission="files.write",
+            run=_check,
+            done=_("The file is read; see its datasets."),
+            offered=lambda file: file.purpose == "fine-tune",
+        ),
         Act(
             name="delete",
             label=_("Delete"),

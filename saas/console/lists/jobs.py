@@ -17,15 +17,15 @@ from saas.console.readonly import Act, ReadOnlyAdmin, Section, actor_of
 from saas.console.words import JOB_KINDS, JOB_STATES, OUTCOMES
 from workers.jobs.models import Attempt, Checkpoint, Job
 from workers.jobs.services import job_cancel, job_pause, job_resume
-from workers.jobs.states import MOVES, State
+from workers.jobs.states import State
 
 
 def _call(service: Callable[..., Job]) -> Callable[[HttpRequest, str], Job]:
     return lambda request, job_id: service(actor=actor_of(request), job_id=job_id)
 
 
-def _may_become(*states: State) -> Callable[[Any], bool]:
-    return lambda job: any(state in MOVES[State(job.state)] for state in states)
+PAUSABLE = frozenset({State.QUEUED, State.RUNNING})
+CANCELLABLE = PAUSABLE | {State.VALIDATING, State.PAUSING, State.PAUSED}
 
 
 def job_name(job: Job) -> str:
@@ -77,7 +77,7 @@ class JobAdmin(ReadOnlyAdmin):
             permission="jobs.write",
             run=_call(job_pause),
             done=_("The job pauses at its next step; its state is kept."),
-            offered=_may_become(State.PAUSED, State.PAUSING),
+            offered=lambda job: job.state in PAUSABLE,
         ),
         Act(
             name="resume",
@@ -93,7 +93,7 @@ class JobAdmin(ReadOnlyAdmin):
             permission="jobs.write",
             run=_call(job_cancel),
             done=_("The job is being cancelled."),
-            offered=_may_become(State.CANCELLED, State.CANCELLING),
+            offered=lambda job: job.state in CANCELLABLE,
             danger=True,
             confirm=_("Cancel this job? It cannot be taken up again."),
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.admin.utils import quote
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
@@ -72,4 +73,4 @@ class MemberAdmin(ReadOnlyAdmin):
 
     def more(self, request: HttpRequest, row: Member) -> dict[str, Any]:
         del request
-        return {"roles": ROLES.items(), "role_url": self._url("act", row.pk, "role")}
+        return {"roles": ROLES.items(), "role_url": self._url("act", quote(row.pk), "role")}

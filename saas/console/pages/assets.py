@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
+from saas.api.streams import streamed
 from saas.console.readonly import actor_of, perform
+from tenants.kernel.crypto import tenant_data_key
 from tenants.kernel.errors import InvalidInput
-from workers.assets.models import File, ModelVersion
+from workers.assets.models import File
+from workers.assets.selectors import model_version_get, version_archive_chunks
 from workers.assets.services import file_create
 
 
@@ -36,12 +39,12 @@ def upload(request: HttpRequest) -> HttpResponse:
     return redirect("console:assets_file_change", file.pk)
 
 
-def model_download(request: HttpRequest, version_id: str) -> HttpResponse:
-    """The model's files as one tar. Raises Http404."""
-    from workers.assets.selectors import version_archive
-
-    version = ModelVersion.objects.filter(pk=version_id, deleted_at__isnull=True).first()
-    if version is None:
-        raise Http404
-    del request
-    return version_archive(version)
+def model_download(request: HttpRequest, version_id: str) -> StreamingHttpResponse:
+    """The model's folder as one tar, as peft and transformers load it. Raises NotFound."""
+    version = model_version_get(version_id)
+    return streamed(
+        request,
+        version_archive_chunks(version, tenant_data_key(version.tenant_id)),
+        media_type="application/x-tar",
+        filename=f"{version.id}.tar",
+    )

@@ -37,8 +37,12 @@ class FineTuneForm(forms.Form):
     )
     method = forms.ChoiceField(
         label=_("Method"),
-        choices=[("lora", _("Adapter (LoRA)")), ("full", _("Every weight"))],
-        initial="lora",
+        choices=[
+            ("", _("As the model was made")),
+            ("lora", _("Adapter (LoRA)")),
+            ("full", _("Every weight")),
+        ],
+        required=False,
     )
     n_epochs = forms.IntegerField(
         label=_("Passes over the data"), min_value=1, max_value=1000, required=False, help_text=AUTO
@@ -57,9 +61,7 @@ class FineTuneForm(forms.Form):
         required=False,
         help_text=AUTO,
     )
-    seed = forms.IntegerField(
-        label=_("Seed"), min_value=0, max_value=2**31 - 1, required=False, initial=0
-    )
+    seed = forms.IntegerField(label=_("Seed"), min_value=0, max_value=2**31 - 1, required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -86,7 +88,8 @@ class FineTuneForm(forms.Form):
             "requested_hyperparameters": {
                 name: "auto" if given[name] is None else given[name] for name in asked
             },
-            "settings": {"method": given["method"], "seed": given["seed"] or 0},
+            "settings": {"method": given["method"]} if given["method"] else {},
+            "seed": given["seed"],
         }
 
 

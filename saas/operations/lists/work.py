@@ -12,9 +12,13 @@ from django.utils.translation import gettext_lazy as _
 
 from saas.console import columns as show
 from saas.console.filters import choice_filter
-from saas.console.readonly import ReadOnlyAdmin, Section
+from saas.console.readonly import Act, ReadOnlyAdmin, Section, actor_of
 from saas.console.words import JOB_KINDS, JOB_STATES, OUTCOMES, Word
+from saas.operations.costs import shown
+from tenants.costs.models import CostEntry
+from tenants.costs.selectors import job_cost, job_cost_per_million_tokens
 from workers.jobs.models import Attempt, Job, Worker
+from workers.jobs.services import job_cancel
 
 WORKER_STATES: dict[str, Word] = {
     "running": _("Running"),
@@ -65,6 +69,18 @@ class OperatorAdmin(ReadOnlyAdmin):
     reads = "operations"
 
 
+def _cancel(request: HttpRequest, job_id: str) -> Job:
+    return job_cancel(actor=actor_of(request), job_id=job_id)
+
+
+def _cost(job: Job) -> str:
+    return shown(job_cost(job.pk))
+
+
+def _cost_per_million(job: Job) -> str:
+    return shown(job_cost_per_million_tokens(job.pk).per_million)
+
+
 class JobAdmin(OperatorAdmin):
     title = _("Jobs")
     list_display = (
@@ -97,10 +113,25 @@ class JobAdmin(OperatorAdmin):
         show.number("attempts_made", _("Attempts")),
         show.derived("failures", _("Failures"), show.as_pairs),
         show.column(lambda job: (job.error or {}).get("code"), _("Error")),
+        show.column(_cost, _("Cost")),
+        show.column(_cost_per_million, _("Cost of a million trained tokens")),
         show.moment("created_at", _("Created")),
         show.moment("available_at", _("Not before")),
         show.moment("started_at", _("Started")),
         show.moment("finished_at", _("Finished")),
+    )
+
+    acts = (
+        Act(
+            name="cancel",
+            label=_("Cancel"),
+            permission="jobs.write",
+            run=_cancel,
+            done=_("The job is being cancelled."),
+            offered=lambda job: job.finished_at is None,
+            danger=True,
+            confirm=_("Cancel this job? It cannot be taken up again."),
+        ),
     )
 
     def heading(self, row: Job) -> str:
@@ -109,7 +140,6 @@ class JobAdmin(OperatorAdmin):
     def sections(self, request: HttpRequest, row: Job) -> Sequence[Section]:
         del request
         from saas.operations.lists.business import COST_COLUMNS
-        from tenants.costs.models import CostEntry
 
         attempts = Attempt.objects.filter(job=row).select_related("worker").order_by("number")
         entries = CostEntry.objects.filter(job_id=row.pk).order_by("started_at")[:200]
