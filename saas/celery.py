@@ -48,6 +48,7 @@ app.conf.beat_schedule = {
     for name, seconds in {
         "control.reap": settings.REAP_EVERY_S,
         "control.hint": settings.HINT_EVERY_S,
+        "control.reconcile": settings.RECONCILE_EVERY_S,
         "control.sweep": settings.SWEEP_EVERY_S,
     }.items()
 }
