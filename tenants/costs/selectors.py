@@ -168,6 +168,25 @@ def unit_cost_per_million_tokens(
     return _unit_cost(_money(amount), usage_total(meters, since=since, until=until, where=where))
 
 
+def unit_costs(
+    *, since: dt.datetime | None = None, until: dt.datetime | None = None
+) -> list[tuple[str, str, UnitCost]]:
+    """Return (kind, base, unit cost) for all that was trained and served in [since, until)."""
+    kinds = _entries(since=since, until=until).filter(labels__kind__in=["fine_tune", "serve"])
+    labelled: Any = kinds.order_by().annotate(kind=_GROUPINGS["kind"], base=_GROUPINGS["base"])
+    return [
+        (kind, base, unit_cost_per_million_tokens(kind=kind, base=base, since=since, until=until))
+        for kind, base in labelled.values_list("kind", "base").distinct().order_by("kind", "base")
+        if base
+    ]
+
+
+def job_cost_per_million_tokens(job_id: str) -> UnitCost:
+    """What a million trained tokens of one fine-tune cost."""
+    tokens = usage_total("tokens.trained", where={"job_id": [job_id]})
+    return _unit_cost(job_cost(job_id), tokens)
+
+
 def _unit_cost(cost: Money, tokens: Decimal) -> UnitCost:
     per_million = per_units(cost.amount, tokens, MILLION)
     return UnitCost(
