@@ -92,8 +92,9 @@ def job_rows(query: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def unit_rows(query: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Each model's trained and served tokens; those without any are left out."""
-    for kind, base, unit in unit_costs(since=query.get("start_time"), until=query.get("end_time")):
+    """Each catalogue model's trained and served tokens; those without any are left out."""
+    found = unit_costs(since=query.get("start_time"), until=query.get("end_time"))
+    for kind, base, unit in found:
         if unit.per_million is not None:
             yield {
                 "object": "cost.unit",
