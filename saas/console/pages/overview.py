@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from saas.console.columns import as_number
 from saas.console.figures import DAYS, daily_usage, stacked_days
-from saas.console.pages.live import live_state
+from saas.console.pages.live import standing
 from saas.console.readonly import allowed
 from workers.assets.models import BaseModel, File, ModelVersion
 from workers.jobs.models import Job
@@ -57,12 +57,8 @@ def _line(job: Job) -> dict[str, Any]:
     return {
         "name": job_name(job),
         "url": reverse("console:jobs_job_change", args=[job.pk]),
-        "job": job,
-        "live": live_state(job, after=_NEWEST),
+        "live": standing(job),
     }
-
-
-_NEWEST = "z"  # after every id: the state alone, no events
 
 
 def _models() -> int:

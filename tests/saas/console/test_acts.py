@@ -228,7 +228,8 @@ def test_a_model_is_downloaded_as_peft_deployed_slept_and_deleted(
     version = version_make(Caller(None, owner.tenant, owner.actor))
 
     archive = owner.get(f"/console/models/{version.pk}/download/")
-    names = tarfile.open(fileobj=io.BytesIO(archive.getvalue())).getnames()
+    with tarfile.open(fileobj=io.BytesIO(archive.getvalue())) as tar:
+        names = tar.getnames()
     act(owner, "assets/modelversion", version.pk, "deploy")
     with tenant_scope(owner.tenant.id):
         deployment = Deployment.objects.get()
