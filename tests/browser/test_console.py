@@ -235,7 +235,7 @@ def test_every_page_fits_its_window(
         "files": "/console/assets/file/",
         "models": "/console/assets/modelversion/",
         "base": "/console/assets/basemodel/",
-        "fine-tune": "/console/fine-tune/",
+        "fine-tune": "/console/jobs/job/start/",
         "playground": "/console/playground/",
         "usage": "/console/usage/",
         "keys": "/console/accounts/apikey/",

@@ -87,7 +87,7 @@ def remaining(job: Job) -> str:
 
 def elapsed(job: Job) -> str:
     if job.started_at is None:
-        return ""
+        return as_duration(None)
     until = job.finished_at or now()
     return as_duration((until - job.started_at).total_seconds())
 

@@ -48,7 +48,7 @@ LISTS = [
     "/console/", "/console/usage/", "/console/assets/file/", "/console/jobs/job/",
     "/console/assets/modelversion/", "/console/serving/deployment/", "/console/accounts/apikey/",
     "/console/accounts/member/", "/console/accounts/auditentry/", "/console/playground/",
-    "/console/fine-tune/",
+    "/console/jobs/job/start/",
 ]  # fmt: skip
 
 
