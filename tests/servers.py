@@ -1,5 +1,4 @@
-"""Real processes that tests talk to over HTTP: one web process, or the whole system and its demo.
-"""
+"""Real processes that tests talk to over HTTP: a web process, the whole system, its demo."""
 
 from __future__ import annotations
 

@@ -12,8 +12,6 @@ from typing import Any
 from django.db.models import QuerySet
 from rest_framework import serializers
 
-from tenants.kernel.errors import InvalidInput
-
 _ID = re.compile(r"^[a-z_]{2,12}[-_][0-9a-z]{26}$")
 
 
@@ -59,9 +57,7 @@ def listing(items: Iterable[Mapping[str, Any]], *, has_more: bool = False) -> di
 
 
 def checked_query(kind: type[serializers.Serializer[Any]], given: Mapping[str, Any]) -> Any:
-    """Read the query string by `kind`. Raises InvalidInput, naming the parameter."""
+    """Read the query string by `kind`. Raises ValidationError, naming the parameter."""
     query = kind(data=given)
-    if not query.is_valid():
-        param, problems = next(iter(query.errors.items()))
-        raise InvalidInput(f"{param}: {problems[0]}", param=str(param))
+    query.is_valid(raise_exception=True)
     return query.validated_data

@@ -70,5 +70,5 @@ class ApiView(APIView):
     def query(
         self, kind: type[serializers.Serializer[Any]], given: Mapping[str, Any] | None = None
     ) -> Any:
-        """The query string (or what was read from it), checked by `kind`. Raises InvalidInput."""
+        """The query string, or what was read from it, checked by `kind`. Raises ValidationError."""
         return checked_query(kind, self.request.query_params if given is None else given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,10 +51,11 @@ def children_of(pid: int) -> list[Identity]:
     return [identity for identity in found if identity is not None]
 
 
-def supervised(var: Path) -> list[Identity]:
-    """Return every living process that a supervisor of this data folder brought into the world.
+def marked(var: Path) -> list[Identity]:
+    """Return the living processes that a supervisor of this data folder brought into the world.
 
-    The caller and its ancestors are left out.
+    The caller and its ancestors are left out. Programs that write their title over their
+    environment (PostgreSQL's backends) hide from this: see `family`.
     """
     mark = f"{MARK}={var}".encode()
     spared = _self_and_ancestors()
@@ -62,15 +63,28 @@ def supervised(var: Path) -> list[Identity]:
     return [identity for identity in found if identity is not None]
 
 
-def end(processes: Iterable[Identity], *, polite_s: float) -> list[Identity]:
-    """Ask with SIGTERM, wait, then kill; return what is still alive even so."""
-    waiting = [process for process in processes if process.alive]
-    for number, limit in ((signal.SIGTERM, polite_s), (signal.SIGKILL, 5.0)):
-        for process in waiting:
-            process.signal(number)
-            process.signal(signal.SIGCONT)  # a stopped process hears nothing else
-        waiting = wait_gone(waiting, limit_s=limit)
-    return waiting
+def family(roots: Iterable[Identity]) -> list[Identity]:
+    """Return the living among `roots` and all their descendants."""
+    waiting = [root for root in roots if root.alive]
+    found: dict[int, Identity] = {}
+    while waiting:
+        each = waiting.pop()
+        if each.pid not in found:
+            found[each.pid] = each
+            waiting.extend(children_of(each.pid))
+    return list(found.values())
+
+
+def end(roots: Sequence[Identity], *, polite_s: float) -> list[Identity]:
+    """Ask with SIGTERM, wait, then kill, descendants too; return what is still alive even so."""
+    everyone = family(roots)
+    for root in roots:
+        root.signal(signal.SIGTERM)
+        root.signal(signal.SIGCONT)  # a stopped process hears nothing else
+    left = family(wait_gone(everyone, limit_s=polite_s))
+    for process in left:
+        process.signal(signal.SIGKILL)
+    return wait_gone(left, limit_s=5.0)
 
 
 def wait_gone(processes: Iterable[Identity], *, limit_s: float) -> list[Identity]:

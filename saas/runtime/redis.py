@@ -37,6 +37,7 @@ class Redis:
             "requirepass": self.password,
             "dir": f'"{self.folder}"',
             "daemonize": "no",
+            "set-proc-title": "no",  # it would overwrite the mark of whose process this is
             "appendonly": "yes",
             "appendfsync": "everysec",
             "maxmemory-policy": "noeviction",  # a broker must never drop what it was given

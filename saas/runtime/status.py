@@ -7,7 +7,8 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from saas.runtime.processes import Identity
+from saas.runtime.layout import Layout
+from saas.runtime.processes import Identity, marked
 
 STARTING, RUNNING, STOPPING, FAILED = "starting", "running", "stopping", "failed"
 
@@ -42,12 +43,24 @@ class Status:
     port: int = 0
     services: dict[str, ServiceStatus] = field(default_factory=dict)
 
+    @property
+    def identities(self) -> list[Identity]:
+        """Every process named here."""
+        return [each.identity for each in self.services.values() if each.identity is not None]
+
     def write(self, path: Path) -> None:
         draft = path.with_suffix(".tmp")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as stream:
             json.dump(asdict(self), stream, indent=2)
         draft.replace(path)
+
+
+def supervised(layout: Layout) -> list[Identity]:
+    """Return the living processes of this data folder's services: marked, or on record."""
+    status = status_read(layout.status_file)
+    recorded = [each for each in status.identities if each.alive] if status else []
+    return list({*marked(layout.var), *recorded})
 
 
 def status_read(path: Path) -> Status | None:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from saas.runtime.errors import RuntimeFailure
 from saas.runtime.layout import Layout
 from saas.runtime.lock import Lock, lock_holder
-from saas.runtime.processes import Identity, end, identify, supervised, wait_gone
+from saas.runtime.processes import Identity, end, identify, wait_gone
+from saas.runtime.status import supervised
 
 # what an orderly stop may take: workers drain, then relay, Redis and PostgreSQL one by one
 ORDERLY_LIMIT_S = 90.0
@@ -27,7 +28,7 @@ def stop(layout: Layout, say: Say) -> None:
     if supervisor is not None:
         say(f"stopping {layout.var}: running jobs are handed back")
         _stop_orderly(supervisor, say)
-    left = end(supervised(layout.var), polite_s=10.0)
+    left = end(supervised(layout), polite_s=10.0)
     if left:
         pids = ", ".join(str(process.pid) for process in left)
         raise RuntimeFailure(

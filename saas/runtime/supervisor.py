@@ -22,10 +22,10 @@ from saas.runtime.layout import ROOT, Layout
 from saas.runtime.lock import Lock, lock_holder
 from saas.runtime.logs import tail
 from saas.runtime.prepare import prepare
-from saas.runtime.processes import MARK, Identity, children_of, end, identify, supervised
+from saas.runtime.processes import MARK, Identity, children_of, end, identify
 from saas.runtime.running import BACKING_OFF, STARTING, WAITING, Running
 from saas.runtime.services import Service
-from saas.runtime.status import FAILED, RUNNING, STOPPING, Status
+from saas.runtime.status import FAILED, RUNNING, STOPPING, Status, supervised
 from saas.runtime.status import STARTING as STARTING_UP
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -170,17 +170,17 @@ def supervise(layout: Layout, *, port: int | None, only: Sequence[str]) -> int:
         return 1
     try:
         # what a supervisor killed earlier has left must be gone before its stores start again
-        end(supervised(layout.var), polite_s=10.0)
+        end(supervised(layout), polite_s=10.0)
         prepared = prepare(layout, port=port)
         chosen = [each for each in prepared.services if not only or each.name in only]
         Supervisor(layout, chosen, _environment(layout), prepared.port).run()
+        layout.status_file.unlink(missing_ok=True)
     except RuntimeFailure as failure:
         _say(str(failure))
         Status(_myself(), FAILED, reason=str(failure)).write(layout.status_file)
         return 1
     finally:
         lock.release()
-    layout.status_file.unlink(missing_ok=True)
     return 0
 
 

@@ -24,6 +24,7 @@ LOGGING = {
         }
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "loggers": {"httpx": {"level": "WARNING"}},  # else a line for each call of a replica
     "root": {"handlers": ["stderr"], "level": value("LOG_LEVEL", "INFO")},
 }
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
 from django.db import connections
 from django.db.models import QuerySet
 
@@ -40,7 +43,7 @@ def api_key_actor(row: ApiKey, *, ip: str | None) -> Actor:
             f"this API key expired at {row.expires_at:%Y-%m-%d %H:%M} UTC; {_WHERE_KEYS}",
             code="expired_api_key",
         )
-    if row.allowed_ips and ip not in row.allowed_ips:
+    if row.allowed_ips and not _is_among(ip, row.allowed_ips):
         raise PermissionDenied(f"this API key may not be used from {ip}", code="ip_not_allowed")
     if row.tenant.status == Tenant.Status.CLOSED:
         raise PermissionDenied("this organisation's account is closed", code="tenant_closed")
@@ -52,6 +55,17 @@ def api_key_actor(row: ApiKey, *, ip: str | None) -> Actor:
         may=permissions(role, row.scopes),
         role=role,
     )
+
+
+def _is_among(ip: str | None, allowed: Sequence[str]) -> bool:
+    """Compares addresses, not their spellings; an IPv4 address may arrive mapped into IPv6."""
+    try:
+        address: IPv4Address | IPv6Address = ip_address(ip or "")
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return address in {ip_address(value) for value in allowed}
 
 
 def memberships_of(user: User) -> list[Member]:

@@ -6,14 +6,16 @@ import datetime as dt
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.text import slugify
 
-from tenants.accounts.actors import Actor, ActorKind, system_actor
+from tenants.accounts.actors import Actor, ActorKind, permissions, system_actor
 from tenants.accounts.api_keys import fresh_key
 from tenants.accounts.audit import audit_record
 from tenants.accounts.events import ApiKeyCreated, ApiKeyRevoked, MemberChanged, TenantSignedUp
@@ -24,9 +26,11 @@ from tenants.kernel.clock import now
 from tenants.kernel.crypto import data_key_create
 from tenants.kernel.errors import Conflict, InvalidInput, NotFound, PermissionDenied
 from tenants.kernel.ids import new_id
+from tenants.kernel.locks import AdvisoryLock, advisory_lock
 from tenants.kernel.outbox import emit
 from tenants.kernel.scope import system_scope
 
+PLATFORM_SLUG = "platform"
 PASSING_KEY_LIFE = dt.timedelta(minutes=15)
 
 
@@ -56,6 +60,7 @@ def tenant_sign_up(
     if not 1 <= len(organisation) <= 120:
         raise InvalidInput("an organisation's name has 1 to 120 characters", param="organisation")
     with system_scope():
+        advisory_lock(AdvisoryLock.SIGN_UP, "")  # two of one name at once get two slugs
         user = user_create(email=email, password=password, name=name)
         tenant = Tenant.objects.create(
             id=new_id("ten_"),
@@ -81,7 +86,7 @@ def platform_tenant_ensure(*, name: str = "Breakwater") -> Tenant:
     """Return the tenant that is the platform itself, made on first call (system scope)."""
     with system_scope():
         tenant, created = Tenant.objects.get_or_create(
-            is_platform=True, defaults={"id": new_id("ten_"), "name": name, "slug": "platform"}
+            is_platform=True, defaults={"id": new_id("ten_"), "name": name, "slug": PLATFORM_SLUG}
         )
         if created:
             data_key_create(tenant_id=tenant.id)
@@ -101,11 +106,14 @@ def user_create(*, email: str, password: str, name: str = "", is_staff: bool = F
         validate_email(email)
     except ValidationError as error:
         raise InvalidInput(f"{email!r} is not an e-mail address", param="email") from error
+    if len(name.strip()) > 120:
+        raise InvalidInput("a person's name has at most 120 characters", param="name")
     try:
         validate_password(password, User(email=email, name=name))
     except ValidationError as error:
         raise InvalidInput(" ".join(error.messages), param="password") from error
     with system_scope():
+        advisory_lock(AdvisoryLock.SIGN_UP, "")
         if User.objects.filter(email=email).exists():
             raise Conflict(f"{email} already has an account; sign in instead", param="email")
         return User.objects.create_user(email, password, name=name.strip(), is_staff=is_staff)
@@ -115,6 +123,7 @@ def _free_slug(organisation: str) -> str:
     """A short name for model ids: letters, digits and dashes; numbered where it is taken."""
     stem = re.sub(r"[^a-z0-9-]", "", slugify(organisation))[:24].strip("-") or "org"
     taken = set(Tenant.objects.filter(slug__startswith=stem).values_list("slug", flat=True))
+    taken.add(PLATFORM_SLUG)
     candidates = (
         stem if number == 1 else f"{stem}-{number}" for number in range(1, len(taken) + 2)
     )
@@ -128,13 +137,18 @@ def member_add(*, actor: Actor, email: str, role: str) -> Member:
     """
     actor.require("members.write")
     granted = _role(role)
-    _refuse_above(actor, granted)
+    _refuse_above(actor, granted, permissions(granted))
     user_id = user_id_by_email(email)
     if user_id is None:
         raise NotFound(f"{email} has no account yet; ask them to sign up first", param="email")
-    if Member.objects.filter(user_id=user_id).exists():
+    member: Member
+    member, is_new = Member.objects.get_or_create(
+        tenant_id=actor.tenant_id,
+        user_id=user_id,
+        defaults={"id": new_id("mem_"), "role": granted},
+    )
+    if not is_new:
         raise Conflict(f"{email} is already a member", param="email")
-    member: Member = Member.objects.create(id=new_id("mem_"), user_id=user_id, role=granted)
     audit_record(actor=actor, action="member.add", target=member.id, data={"role": granted})
     emit(MemberChanged(tenant_id=actor.tenant_id, member_id=member.id, role=granted))
     return member
@@ -145,8 +159,8 @@ def member_set_role(*, actor: Actor, member_id: str, role: str) -> Member:
     actor.require("members.write")
     granted = _role(role)
     member = _member_locked(member_id)
-    _refuse_above(actor, granted)
-    _refuse_above(actor, Role(member.role))
+    _refuse_above(actor, granted, permissions(granted))
+    _refuse_above(actor, Role(member.role), permissions(Role(member.role)))
     if granted != Role.OWNER:
         _refuse_last_owner(member)
     member.role = granted
@@ -160,7 +174,7 @@ def member_remove(*, actor: Actor, member_id: str) -> None:
     """Take a member out of the tenant. Raises NotFound, Conflict for the last owner."""
     actor.require("members.write")
     member = _member_locked(member_id)
-    _refuse_above(actor, Role(member.role))
+    _refuse_above(actor, Role(member.role), permissions(Role(member.role)))
     _refuse_last_owner(member)
     member.delete()
     audit_record(actor=actor, action="member.remove", target=member_id)
@@ -182,7 +196,7 @@ def api_key_create(
     """
     actor.require("keys.write")
     granted = _role(role)
-    _refuse_above(actor, granted)
+    _refuse_above(actor, granted, permissions(granted, tuple(scopes)))
     unknown = sorted(set(scopes) - SCOPES)
     if unknown:
         raise InvalidInput(
@@ -241,7 +255,7 @@ def _issue(
         hash=fresh.hash,
         role=role,
         scopes=list(scopes),
-        allowed_ips=list(allowed_ips),
+        allowed_ips=[_address(ip) for ip in allowed_ips],
         created_by_id=actor.id if actor.kind is ActorKind.MEMBER else None,
         expires_at=expires_at,
     )
@@ -263,19 +277,23 @@ def api_key_revoke(*, actor: Actor, api_key_id: str) -> ApiKey:
 
 
 def api_key_rotate(*, actor: Actor, api_key_id: str, overlap: dt.timedelta) -> IssuedKey:
-    """Issue a successor with the same rights; the old key lives on for `overlap`.
+    """Issue a successor with the same rights and length of life; the old lives on for `overlap`.
 
-    Raises NotFound, Conflict.
+    Raises NotFound, Conflict, InvalidInput.
     """
     actor.require("keys.write")
     old = _api_key_locked(api_key_id)
-    if old.revoked_at is not None:
-        raise Conflict("a revoked key cannot be rotated; create a new one", param="api_key_id")
+    ended = old.revoked_at or (old.expires_at and old.expires_at <= now())
+    if ended:
+        raise Conflict("a key that has ended cannot be rotated; create one", param="api_key_id")
+    if overlap < dt.timedelta(0):
+        raise InvalidInput("the overlap is at least 0 seconds", param="overlap_s")
     issued = api_key_create(
         actor=actor,
         name=old.name,
         role=old.role,
         scopes=old.scopes,
+        expires_at=now() + (old.expires_at - old.created_at) if old.expires_at else None,
         allowed_ips=old.allowed_ips,
     )
     ends = now() + overlap
@@ -304,27 +322,35 @@ def _role(value: str) -> Role:
         ) from error
 
 
-def _refuse_above(actor: Actor, role: Role) -> None:
-    """Nobody hands out, changes or removes more than they hold themselves."""
+def _refuse_above(actor: Actor, role: Role, granted: frozenset[str]) -> None:
+    """Nobody hands out, changes or removes more than they may do; a key's scopes bind it too."""
     if actor.role is None:
         return
-    if not GRANTS[role] <= GRANTS[actor.role] or (
-        role is Role.OWNER and actor.role is not Role.OWNER
-    ):
+    if not granted <= actor.may or (role is Role.OWNER and actor.role is not Role.OWNER):
         raise PermissionDenied(
-            f"a member in the role {actor.role.value!r} cannot manage the role {role.value!r}",
+            f"you cannot manage the role {role.value!r}: it may do more than you may",
             code="missing_permission",
         )
 
 
+def _address(value: str) -> str:
+    try:
+        return str(ip_address(value.strip()))
+    except ValueError as error:
+        raise InvalidInput(f"{value!r} is not an IP address", param="allowed_ips") from error
+
+
 def _refuse_last_owner(member: Member) -> None:
+    """The owners are locked: see `_member_locked`."""
     owners = Member.objects.filter(role=Role.OWNER)
     if member.role == Role.OWNER and not owners.exclude(pk=member.pk).exists():
         raise Conflict("an organisation keeps at least one owner; name another first")
 
 
 def _member_locked(member_id: str) -> Member:
-    member: Member | None = Member.objects.select_for_update().filter(pk=member_id).first()
+    """Lock a member and, so that two owners cannot remove each other, all owners, ordered by pk."""
+    rows = Member.objects.select_for_update().filter(Q(pk=member_id) | Q(role=Role.OWNER))
+    member: Member | None = next((r for r in rows.order_by("pk") if r.pk == member_id), None)
     if member is None:
         raise NotFound(f"no member {member_id!r}", param="member_id")
     return member

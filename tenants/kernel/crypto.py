@@ -11,6 +11,7 @@ Layout: magic (4 bytes) | salt (32) | chunks of 64 KiB + 16-byte tag.
 from __future__ import annotations
 
 import base64
+import binascii
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import BinaryIO, Protocol
@@ -57,13 +58,19 @@ class LocalKeyRing:
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         if not keys:
             raise ValueError("KEY_ENCRYPTION_KEYS is empty: set id:base64 of 32 random bytes")
+        for name, key in keys.items():
+            if len(key) != 32:
+                raise ValueError(f"KEY_ENCRYPTION_KEYS: {name!r} has {len(key)} bytes, not 32")
         self._keys = dict(keys)
         self._current = next(iter(keys))
 
     @classmethod
     def from_setting(cls, value: str) -> LocalKeyRing:
-        pairs = (item.split(":", 1) for item in value.split(",") if item)
-        return cls({name: base64.b64decode(key) for name, key in pairs})
+        pairs = [item.strip().partition(":") for item in value.split(",") if item.strip()]
+        try:
+            return cls({name: base64.b64decode(key, validate=True) for name, _, key in pairs})
+        except binascii.Error as error:
+            raise ValueError("KEY_ENCRYPTION_KEYS: set id:base64 of 32 random bytes") from error
 
     @property
     def current(self) -> str:

@@ -18,6 +18,7 @@ class AdvisoryLock(IntEnum):
     SCHEDULER = 1002  # one reaper sweeps at a time
     RECONCILER = 1003  # one reconciler counts replicas at a time
     CONTENT = 1004  # one writer at a time decides who keeps the bytes of equal content (keyed)
+    SIGN_UP = 1005  # one sign-up at a time picks its slug and address (keyed)
 
 
 def try_advisory_lock(lock: AdvisoryLock) -> bool:

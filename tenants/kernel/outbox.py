@@ -110,20 +110,35 @@ def _deliver(rows: Sequence[OutboxEvent], handlers: HandlerTable) -> None:
     for row in rows:
         if row.aggregate_id in waiting:
             continue
-        failed = False
-        for subscription in handlers.get(EVENTS[row.name], ()) if row.name in EVENTS else ():
-            if (row.event_id, subscription.name) in done:
-                continue
-            if _handle(row, subscription):
-                entries.append(InboxEntry(event_id=row.event_id, handler=subscription.name))
-            else:
-                failed = True
-        if failed:
+        handled, errors = _deliver_one(row, handlers, done)
+        entries += [InboxEntry(event_id=row.event_id, handler=name) for name in handled]
+        if errors:
+            _put_off(row, "\n".join(errors))
             waiting.add(row.aggregate_id)
         else:
             delivered.append(row.pk)
     InboxEntry.objects.bulk_create(entries)
     OutboxEvent.objects.filter(pk__in=delivered).update(delivered_at=Now())
+
+
+def _deliver_one(
+    row: OutboxEvent, handlers: HandlerTable, done: set[tuple[str, str]]
+) -> tuple[list[str], list[str]]:
+    """Return the names of the handlers that went well, and the errors of the others."""
+    kind = EVENTS.get(row.name)
+    if kind is None:  # written by a newer version: kept until this one is replaced
+        return [], [f"no event {row.name!r} is registered here"]
+    handled: list[str] = []
+    errors: list[str] = []
+    for subscription in handlers.get(kind, ()):
+        if (row.event_id, subscription.name) in done:
+            continue
+        error = _handle(row, subscription)
+        if error is None:
+            handled.append(subscription.name)
+        else:
+            errors.append(error)
+    return handled, errors
 
 
 def _already_handled(rows: Sequence[OutboxEvent]) -> set[tuple[str, str]]:
@@ -134,21 +149,17 @@ def _already_handled(rows: Sequence[OutboxEvent]) -> set[tuple[str, str]]:
     return set(InboxEntry.objects.filter(event_id__in=retried).values_list("event_id", "handler"))
 
 
-def _handle(row: OutboxEvent, subscription: Subscription) -> bool:
-    """Run one handler in a savepoint; on an exception put the event off.
-
-    True where it went well.
-    """
+def _handle(row: OutboxEvent, subscription: Subscription) -> str | None:
+    """Run one handler in a savepoint. Returns what went wrong, if anything."""
     try:
         with transaction.atomic(using=SYSTEM):
             subscription.handle(event_from_payload(row.name, row.payload))
     except Exception:
-        _put_off(row, traceback.format_exc(limit=-3))
         log.exception(
             "handler failed", event=row.name, event_id=row.event_id, handler=subscription.name
         )
-        return False
-    return True
+        return traceback.format_exc(limit=-3)
+    return None
 
 
 def _put_off(row: OutboxEvent, error: str) -> None:

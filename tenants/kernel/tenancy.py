@@ -5,7 +5,7 @@ Lock two is row-level security in the database (`rls.py`). Each holds without th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, Self, TypeVar
 
 from django.db import models
@@ -23,6 +23,7 @@ class TenantQuerySet(models.QuerySet[M]):
     """
 
     _scope: Scope | None = None
+    _db: str | None
 
     def _guard(self) -> None:
         scope = required_scope()
@@ -31,6 +32,14 @@ class TenantQuerySet(models.QuerySet[M]):
                 f"a {self.model.__name__} queryset made for {self._scope or 'no scope'} "
                 f"was used for {scope}"
             )
+        if self._db not in (None, scope.alias):
+            raise ScopeError(f"{scope} works on the connection {scope.alias!r}, not {self._db!r}")
+
+    def _refuse_others(self, others: Iterable[Any]) -> None:
+        """Queries are combined within one scope only."""
+        for other in others:
+            if getattr(other, "_scope", self._scope) != self._scope:
+                raise ScopeError(f"{self.model.__name__} querysets of two scopes were combined")
 
     def _clone(self) -> Self:
         clone: Self = super()._clone()  # type: ignore[misc]
@@ -44,11 +53,30 @@ class TenantQuerySet(models.QuerySet[M]):
 
     def iterator(self, *args: Any, **kwargs: Any) -> Iterator[M]:
         self._guard()
-        return super().iterator(*args, **kwargs)
+        return self._guarded(super().iterator(*args, **kwargs))
 
-    def aiterator(self, *args: Any, **kwargs: Any) -> Any:
+    def _guarded(self, rows: Iterator[M]) -> Iterator[M]:
+        """The query runs at the first row, which may be asked for after the scope has ended."""
         self._guard()
-        return super().aiterator(*args, **kwargs)
+        yield from rows
+
+    async def aiterator(self, *args: Any, **kwargs: Any) -> AsyncIterator[M]:
+        self._guard()
+        async for row in super().aiterator(*args, **kwargs):
+            yield row
+
+    def resolve_expression(self, *args: Any, **kwargs: Any) -> Any:
+        """Used inside another query, as in `pk__in=queryset`."""
+        self._guard()
+        return super().resolve_expression(*args, **kwargs)
+
+    def _merge_sanity_check(self, other: Any) -> None:
+        self._refuse_others([other])
+        super()._merge_sanity_check(other)  # type: ignore[misc]
+
+    def _combinator_query(self, combinator: str, *others: Any, **kwargs: Any) -> Any:
+        self._refuse_others(others)
+        return super()._combinator_query(combinator, *others, **kwargs)  # type: ignore[misc]
 
     def count(self) -> int:
         self._guard()
@@ -156,5 +184,8 @@ class TenantModel(models.Model):
         super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Through the guarded queryset: Django's own would delete by primary key alone."""
+        del args, kwargs
         claim_for_scope(self)
-        return super().delete(*args, **kwargs)
+        rows: TenantQuerySet[Any] = type(self).objects.filter(pk=self.pk)
+        return rows.delete()

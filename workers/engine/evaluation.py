@@ -30,6 +30,7 @@ from workers.engine.profiles import FORWARD
 from workers.engine.protocol import Command, EvaluateWork, FailureKind, Outcome, Progress, Result
 
 GROUP = 64  # examples planned together
+STOPS = {Command.CANCEL: Outcome.CANCELLED, Command.PAUSE: Outcome.PAUSED}
 
 
 @dataclass(frozen=True)
@@ -110,22 +111,15 @@ def _evaluate(work: EvaluateWork, progress: Progress) -> Result:
     shards = reader.shards(
         work.data.path, work.scratch / "data", policy=spec.length_policy, max_length=spec.max_length
     )
-    total, begin = Score(), time.perf_counter()
+    flops = FORWARD * parameter_count(model)
+    total, begin, outcome = Score(), time.perf_counter(), Outcome.SUCCEEDED
     for score in scores(model, shards, spec.micro_batch_tokens, device):
         total += score
-        command = progress.beat(
-            work.key,
-            total.examples,
-            len(shards),
-            {"epoch": 0, "example": total.examples},
-            total.metrics(),
-        )
-        if command in (Command.CANCEL, Command.PAUSE):
-            outcome = Outcome.CANCELLED if command is Command.CANCEL else Outcome.PAUSED
-            return Result(work.key, outcome, metrics=total.metrics())
-    flops = FORWARD * parameter_count(model) * total.tokens
+        cursor = {"epoch": 0, "example": total.examples}
+        command = progress.beat(work.key, total.examples, len(shards), cursor, total.metrics())
+        if command in STOPS:
+            outcome = STOPS[command]
+            break
     seconds = time.perf_counter() - begin
-    progress.used(work.key, 0, 0, len(shards), total.tokens, seconds, flops)
-    return Result(
-        work.key, Outcome.SUCCEEDED, metrics={**total.metrics(), "tokens": float(total.tokens)}
-    )
+    progress.used(work.key, 0, 0, total.examples, total.tokens, seconds, flops * total.tokens)
+    return Result(work.key, outcome, metrics={**total.metrics(), "tokens": float(total.tokens)})

@@ -17,7 +17,8 @@ from workers.engine import attention
 from workers.engine.data.packing import Pack
 from workers.engine.errors import ModelError
 
-disable_progress_bar()  # type: ignore[no-untyped-call]  # whoever runs the engine hears of progress through the protocol
+# Whoever runs the engine hears of progress through the protocol.
+disable_progress_bar()  # type: ignore[no-untyped-call]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

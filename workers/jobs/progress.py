@@ -11,6 +11,7 @@ SMOOTHING = 0.1  # weight of the newest step in the running mean
 
 # The engine's names of figures, and those of OpenAI's metrics events.
 _NAMES = {
+    "train_loss": "epoch_mean_train_loss",
     "loss": "train_loss",
     "token_accuracy": "train_mean_token_accuracy",
     "validation_loss": "valid_loss",

@@ -37,7 +37,7 @@ class Watch:
         self.reason = ""  # why the child was ended, once it was
         self.pace = Pace()
         self._lease_until = lease_until
-        self._child: Child | None = None
+        self.child: Child | None = None
         self._phase, self._since = Phase.LOADING, time.monotonic()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
@@ -63,7 +63,7 @@ class Watch:
         return time.monotonic() > self._since + self._limit() + 3 * GRACE_S
 
     def guard(self, child: Child) -> None:
-        self._child = child
+        self.child = child
 
     def enter(self, phase: Phase) -> None:
         """The attempt is in `phase` from now on."""
@@ -99,12 +99,12 @@ class Watch:
                 )
 
     def _end(self, reason: str, *, grace_s: float) -> None:
-        if self._child is None:
+        if self.child is None:
             self.reason = self.reason or reason
             return
         if not self.reason:
             self.reason = reason
-        if grace_s and self._child.wait(0) is None:
-            self._child.terminate()
-            self._child.wait(grace_s)
-        self._child.kill()
+        if grace_s and self.child.wait(0) is None:
+            self.child.terminate()
+            self.child.wait(grace_s)
+        self.child.kill()

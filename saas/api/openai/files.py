@@ -72,9 +72,10 @@ def nested(form: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in form.items():
         outer, bracket, inner = name.partition("[")
         if bracket and inner.endswith("]"):
-            found.setdefault(outer, {})[inner[:-1]] = value
+            known = found.get(outer)
+            found[outer] = {**(known if isinstance(known, dict) else {}), inner[:-1]: value}
         else:
-            found[name] = value
+            found.setdefault(name, value)
     return found
 
 

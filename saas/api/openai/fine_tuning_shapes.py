@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from rest_framework import serializers
-from workers.jobs.progress import curve_point
 
 from saas.api.fields import AutoOr, Constant, Metadata, UnixTime
 from saas.api.openai.statuses import STATUSES, error_of, estimated_finish, progress_of, status_of
 from saas.api.pagination import PageQuery
 from tenants.kernel.clock import now
 from workers.jobs.models import Checkpoint, Job, JobEvent
+from workers.jobs.progress import curve_point
 from workers.jobs.states import State
 
 AUTO = {"n_epochs": "auto", "batch_size": "auto", "learning_rate_multiplier": "auto"}

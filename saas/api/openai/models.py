@@ -9,13 +9,6 @@ from drf_spectacular.types import OpenApiTypes
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from workers.assets.selectors import (
-    ResolvedModel,
-    model_resolve,
-    models_visible,
-    version_archive_chunks,
-)
-from workers.assets.services import model_version_delete
 
 from saas.api.fields import Constant, UnixTime
 from saas.api.pagination import listing
@@ -25,6 +18,13 @@ from saas.api.views import ApiView
 from tenants.kernel.crypto import tenant_data_key
 from tenants.kernel.errors import PermissionDenied
 from workers.assets.models import ModelVersion
+from workers.assets.selectors import (
+    ResolvedModel,
+    model_resolve,
+    models_visible,
+    version_archive_chunks,
+)
+from workers.assets.services import model_version_delete
 
 
 class ModelOut(serializers.Serializer[Any]):

@@ -9,18 +9,18 @@ from rest_framework import serializers
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from workers.assets.services import (
-    upload_cancel,
-    upload_complete,
-    upload_create,
-    upload_part_add,
-)
 
 from saas.api.fields import Constant, UnixTime
 from saas.api.openai.files import PURPOSES, FileOut
 from saas.api.schema import operation
 from saas.api.views import ApiView
 from workers.assets.models import Upload, UploadPart
+from workers.assets.services import (
+    upload_cancel,
+    upload_complete,
+    upload_create,
+    upload_part_add,
+)
 
 MOST_PARTS = 10_000
 

@@ -7,14 +7,14 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from workers.assets.selectors import dataset_get, datasets_visible, model_resolve
-from workers.assets.services import dataset_validate
 
 from saas.api.fields import Constant, UnixTime
 from saas.api.pagination import PageQuery, page
 from saas.api.schema import list_of, operation
 from saas.api.views import ApiView
 from workers.assets.models import Dataset
+from workers.assets.selectors import dataset_get, datasets_visible, model_resolve
+from workers.assets.services import dataset_validate
 
 
 class DatasetOut(serializers.Serializer[Dataset]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from argparse import ArgumentParser
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +34,8 @@ class Command(BaseCommand):
         verify = actions.add_parser("verify", help="compare folders with their registered hashes")
         verify.add_argument("id", nargs="*", help="all, if none is named")
         actions.add_parser("build", help="build and register the two local models, once")
+
+    _quiet_until = 0.0
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:  # noqa: ARG002
         try:
@@ -70,6 +73,11 @@ class Command(BaseCommand):
             self.stdout.write(_line(row))
 
     def _say(self, line: Mapping[str, Any]) -> None:
+        """Every line but training's, of which one in five seconds is enough."""
+        if line.get("event") == "training":
+            if time.monotonic() < self._quiet_until:
+                return
+            self._quiet_until = time.monotonic() + 5
         said = ", ".join(f"{key} {value}" for key, value in line.items() if key != "event")
         self.stdout.write(f"{line.get('event', '')}: {said}")
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from saas.runtime.errors import RuntimeFailure
-from saas.runtime.layout import Layout
+from saas.runtime.layout import ROOT, Layout
 from saas.runtime.start import start
 
 
@@ -25,3 +27,8 @@ class Command(BaseCommand):
             start(Layout.current(), self.stdout.write, port=options["port"])
         except RuntimeFailure as failure:
             raise CommandError(str(failure)) from failure
+        # a process of its own: this one read its settings before the first start had written them
+        build = [sys.executable, "manage.py", "base_model", "build"]
+        models = subprocess.run(build, cwd=ROOT, check=False)
+        if models.returncode:
+            raise CommandError("the base models could not be made ready; the reason stands above")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 from openai import OpenAI
 
 from tests.workers.engine.factories import base_folder
-from tests.workers.serving.factories import Customer, adapter_folder, text_base
+from tests.workers.serving.factories import Customer, adapter_folder, embedding_base, text_base
 from tests.workers.serving.replicas import Parent, ReplicaProcess, claimed
 from tests.workers.serving.web import web_server
+from workers.assets.local_bases import embedding_model_folder
 from workers.serving.replicas import Serving
 from workers.serving.runtime.host import ReplicaSettings
 
@@ -53,6 +55,26 @@ def replica(db: None, tiny: Path, text_process: ReplicaProcess, tmp_path: Path) 
         yield parent
 
 
+@pytest.fixture(scope="session")
+def embedding_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaProcess]:
+    """One process that serves the packaged MiniLM."""
+    process = started(embedding_model_folder(), tmp_path_factory.mktemp("embed"), "embedding")
+    yield process
+    process.kill()
+
+
+@pytest.fixture
+def embedding_replica(
+    db: None, embedding_process: ReplicaProcess, tmp_path: Path
+) -> Iterator[Parent]:
+    """`minilm` is on offer, with a replica that answers."""
+    embedding_base(embedding_model_folder())
+    embedding_process.wait()
+    parent = claimed(Serving("minilm", "minilm"), tmp_path / "scratch")
+    with embedding_process.entered(parent):
+        yield parent
+
+
 @pytest.fixture
 def fresh_replica(db: None, tiny: Path, tmp_path: Path) -> Iterator[Callable[..., ReplicaProcess]]:
     """Starts processes of one's own, which may be killed."""
@@ -89,3 +111,16 @@ def client(web: str) -> Iterator[Callable[[Customer], OpenAI]]:
             return open_clients.enter_context(made)
 
         yield client_of
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], bool]], None]:
+    """Waits for something to become true, with a limit far above what it takes."""
+
+    def wait(holds: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 20
+        while not holds():
+            assert time.monotonic() < deadline, "it did not become true"
+            time.sleep(0.02)
+
+    return wait

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ class Size:
     heads: int = 4
     kv_heads: int = 2
     context: int = 1024
-    epochs: int = 4
+    epochs: int = 3
+    sections: int | None = None  # of the text; None = all
 
 
 DEFAULT_SIZE = Size()
@@ -52,10 +54,10 @@ DEFAULT_SIZE = Size()
 PRETRAINING = FineTuneSpec(
     method="full",
     optimiser="adamw",
-    learning_rate=4e-3,
+    learning_rate=3e-3,
     weight_decay=0.1,
     betas=(0.9, 0.95),
-    batch_size=8,
+    batch_size=4,
     micro_batch_tokens=2048,
     max_length=256,
     length_policy="split",
@@ -117,7 +119,7 @@ def base_build(
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
         scratch = Path(temporary)
         data, start = scratch / "data.jsonl", scratch / "start"
-        _write_data(data)
+        _write_data(data, size.sections)
         _write_start(start, data, size, seed)
         say({"event": "prepared", "seconds": round(time.monotonic() - begin, 1)})
         model, metrics = _pretrain(
@@ -136,9 +138,9 @@ def base_build(
     )
 
 
-def _write_data(path: Path) -> None:
+def _write_data(path: Path, sections: int | None) -> None:
     with path.open("w", encoding="utf-8") as handle:
-        for row in rows():
+        for row in islice(rows(), sections and 2 * sections):
             handle.write(json.dumps(row) + "\n")
 
 

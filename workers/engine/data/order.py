@@ -34,5 +34,5 @@ def _scramble(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """splitmix64's finaliser; arithmetic wraps at 64 bits."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    x = x ^ (x >> np.uint64(31))
+    x ^= x >> np.uint64(31)
     return x

@@ -4,6 +4,7 @@ process's size."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,37 @@ Ints = npt.NDArray[Any]
 SHOWN_PROBLEMS = 5
 
 
-class Shards:
-    """`tokens.bin` (int32), `mask.bin` (uint8) and `offsets.bin` (int64, one more than examples)
-    in a folder."""
+@dataclass(frozen=True)
+class Sizes:
+    """What was stored, and how many tokens the length policy left off."""
 
-    def __init__(self, folder: Path) -> None:
+    examples: int = 0
+    tokens: int = 0
+    loss_tokens: int = 0
+    cut_tokens: int = 0
+
+    def plus(self, example: Example) -> Sizes:
+        return Sizes(
+            self.examples + 1,
+            self.tokens + len(example.ids),
+            self.loss_tokens + example.loss_tokens,
+            self.cut_tokens + example.cut,
+        )
+
+
+class Shards:
+    """`tokens.bin` (int32), `mask.bin` (uint8) and `offsets.bin` (int64, one more than examples) in
+    a folder."""
+
+    def __init__(self, folder: Path, sizes: Sizes) -> None:
+        self.sizes = sizes
         self._offsets = np.fromfile(folder / "offsets.bin", dtype=np.int64)
         self._ids: Ints = np.memmap(folder / "tokens.bin", dtype=np.int32, mode="r")
         self._mask: Ints = np.memmap(folder / "mask.bin", dtype=np.uint8, mode="r")
         self.lengths: Ints = np.diff(self._offsets)
-        self.tokens = int(self._offsets[-1])
-        self.loss_tokens = int(self._mask.sum(dtype=np.int64))
 
     def __len__(self) -> int:
-        return len(self._offsets) - 1
+        return self.sizes.examples
 
     def __getitem__(self, index: int) -> tuple[Ints, Ints]:
         """Token ids and mask of one example."""
@@ -50,7 +68,7 @@ class Shards:
         """
         folder.mkdir(parents=True, exist_ok=True)
         problems: list[Problem] = []
-        offsets = [0]
+        offsets, sizes = [0], Sizes()
         with (folder / "tokens.bin").open("wb") as ids, (folder / "mask.bin").open("wb") as mask:
             for example in examples:
                 if isinstance(example, Problem):
@@ -61,10 +79,11 @@ class Shards:
                 _check_vocabulary(example, vocabulary)
                 np.asarray(example.ids, dtype=np.int32).tofile(ids)
                 np.asarray(example.mask, dtype=np.uint8).tofile(mask)
-                offsets.append(offsets[-1] + len(example.ids))
+                sizes = sizes.plus(example)
+                offsets.append(sizes.tokens)
         _refuse(problems)
         np.asarray(offsets, dtype=np.int64).tofile(folder / "offsets.bin")
-        return cls(folder)
+        return cls(folder, sizes)
 
 
 def _check_vocabulary(example: Example, vocabulary: int) -> None:
@@ -78,4 +97,4 @@ def _check_vocabulary(example: Example, vocabulary: int) -> None:
 def _refuse(problems: Sequence[Problem]) -> None:
     if problems:
         more = " (and maybe more)" if len(problems) >= SHOWN_PROBLEMS else ""
-        raise DataError("the data cannot be trained on: " + " | ".join(map(str, problems)) + more)
+        raise DataError("the data cannot be used: " + " | ".join(map(str, problems)) + more)

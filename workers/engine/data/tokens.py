@@ -82,6 +82,10 @@ class Tokenizer:
         """The text of `ids`; bytes that form no character yet come out as U+FFFD."""
         return self._core.decode(list(ids), skip_special_tokens=skip_special)
 
+    def piece(self, token: int) -> str:
+        """The vocabulary's own spelling of a token id; empty for an id it does not have."""
+        return self._core.id_to_token(token) or ""
+
     def encode_segments(self, segments: Iterable[Segment]) -> Encoded:
         """A rendered chat's ids and loss mask; each segment is encoded alone, as serving will see
         it.

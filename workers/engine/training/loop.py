@@ -35,6 +35,7 @@ def train(work: Work, progress: Progress) -> Iterator[Result]:
 def _train_member(base: Base, member: Member, progress: Progress) -> Result:
     try:
         with session_open(base, member, progress) as session:
+            session.tell_sizes()
             if member.resume:
                 session.resume(member.resume)
             return _train_to_the_end(session)

@@ -128,8 +128,8 @@ class Run:
         self.state.epoch_loss_tokens += done.loss_tokens
 
     def _divergence(self, loss: float, norm: float) -> EngineError:
-        what = "loss" if not math.isfinite(loss) else "gradient"
-        where = f"the {what} of step {self.state.step + 1} is {loss if what == 'loss' else norm}"
+        what, value = ("gradient", norm) if math.isfinite(loss) else ("loss", loss)
+        where = f"the {what} of step {self.state.step + 1} is {value}"
         if self.state.step == 0:
             return ModelError(f"{where} before any update: the base model is broken; try another.")
         return DivergedError(
@@ -137,6 +137,19 @@ class Run:
             f"(now {self.spec.learning_rate:g}), add warmup_fraction, or set gradient_clip "
             f"(now {self.spec.gradient_clip:g})."
         )
+
+    def check_weights(self) -> None:
+        """Make sure that the last updates did not break the weights.
+
+        Raises:
+            DivergedError: a weight is no number.
+        """
+        norms = torch._foreach_norm(self.optimiser.parameters)  # noqa: SLF001
+        if not bool(torch.stack(list(norms)).isfinite().all()):
+            raise DivergedError(
+                f"step {self.state.step} broke the weights; lower learning_rate, or set "
+                "gradient_clip."
+            )
 
     def _gradient_that_fits(self) -> tuple[float, int, list[Pack]]:
         """The update's gradient, with smaller packs when memory runs out; the result is the

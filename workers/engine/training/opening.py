@@ -11,6 +11,7 @@ from torch import nn
 from workers.engine import devices
 from workers.engine.data.dataset import Reader
 from workers.engine.data.shards import Shards
+from workers.engine.errors import DataError
 from workers.engine.methods.method import method_open
 from workers.engine.models import config_of, context_length, model_load, parameter_count
 from workers.engine.profiles import Shape, flops_per_token
@@ -63,7 +64,7 @@ def session_open(base: Base, member: Member, progress: Progress) -> Iterator[Ses
     ):
         data = _shards(base, model, member, member.data, scratch / "data" / "train")
         validation = (
-            _shards(base, model, member, member.validation, scratch / "data" / "validation")
+            _validation_shards(base, model, member, member.validation, scratch)
             if member.validation
             else None
         )
@@ -84,6 +85,15 @@ def _shards(base: Base, model: nn.Module, member: Member, data: Handle, folder: 
         context=context_length(config),
     )
     return reader.shards(data.path, folder, policy=spec.length_policy, max_length=spec.max_length)
+
+
+def _validation_shards(
+    base: Base, model: nn.Module, member: Member, data: Handle, scratch: Path
+) -> Shards:
+    try:
+        return _shards(base, model, member, data, scratch / "data" / "validation")
+    except DataError as error:
+        raise DataError(f"in the validation file, {error}") from error
 
 
 def _origin(work: Work, member: Member) -> Origin:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from workers.engine.errors import EngineError
@@ -56,6 +56,18 @@ class Session:
             f"Resumed after step {step}, {how}.",
             {"step": step, "bit_equal": equal},
         )
+
+    def tell_sizes(self) -> None:
+        """Say what will be trained on; a warning if the length policy left something off."""
+        sizes = self.run.data.sizes
+        message = (
+            f"Training on {sizes.examples:,} examples of {sizes.tokens:,} tokens, "
+            f"{sizes.loss_tokens:,} of them learned, in {self.run.steps:,} steps."
+        )
+        if sizes.cut_tokens:
+            message += f" {sizes.cut_tokens:,} tokens past max_length were left off."
+        level = "warn" if sizes.cut_tokens else "info"
+        self.progress.event(self.key, level, message, asdict(sizes) | {"steps": self.run.steps})
 
     def report(self, done: Update) -> None:
         """Meter and tell one update, then do what the answer says.
@@ -149,6 +161,7 @@ class Session:
         return total.metrics("validation_")
 
     def _checkpoint(self, metrics: Mapping[str, float]) -> None:
+        self.run.check_weights()
         step = self.run.state.step
         folder = self.scratch / "checkpoints" / f"step-{step:08d}"
         self.run.method.save(folder)
@@ -156,7 +169,12 @@ class Session:
         shutil.rmtree(folder, ignore_errors=True)
 
     def finished(self) -> Result:
-        """The member's model and final figures."""
+        """The member's model and final figures.
+
+        Raises:
+            DivergedError: the last updates broke the weights.
+        """
+        self.run.check_weights()
         folder = self.scratch / "artifact"
         self.run.method.save(folder)
         artifact = Handle(folder, self.run.method.media_type, folder_digest(folder))

@@ -14,6 +14,7 @@ from workers.engine.data.tokens import Tokenizer
 from workers.serving.gateway.calls import RESTART, Counts, Generation
 from workers.serving.gateway.replicas import Token
 from workers.serving.gateway.requests import ChatRequest
+from workers.serving.gateway.spelling import token_bytes, token_text
 
 Json = dict[str, Any]
 
@@ -97,15 +98,13 @@ def token_logprobs(tokenizer: Tokenizer, token: Token) -> list[Json]:
     return [_spelled(tokenizer, token.id, token.logprob) | {"top_logprobs": top}]
 
 
-def spelling(tokenizer: Tokenizer, token_id: int) -> str:
-    return tokenizer.decode([token_id], skip_special=False)
-
-
 def _spelled(tokenizer: Tokenizer, token_id: int, logprob: float) -> Json:
-    """`bytes` is null for a token that is a part of a character only."""
-    text = spelling(tokenizer, token_id)
-    whole = "\ufffd" not in text
-    return {"token": text, "logprob": logprob, "bytes": list(text.encode()) if whole else None}
+    raw = token_bytes(tokenizer, token_id)
+    return {
+        "token": token_text(tokenizer, token_id),
+        "logprob": logprob,
+        "bytes": None if raw is None else list(raw),
+    }
 
 
 def _heading(heading: Heading, kind: str) -> Json:

@@ -12,9 +12,10 @@ from typing import Any
 
 from workers.engine.data.tokens import Tokenizer
 from workers.serving.gateway.calls import RESTART, Generation
-from workers.serving.gateway.chat import Heading, spelling, usage_block
+from workers.serving.gateway.chat import Heading, usage_block
 from workers.serving.gateway.replicas import Token
 from workers.serving.gateway.requests import CompletionRequest
+from workers.serving.gateway.spelling import token_name, token_text
 
 Json = dict[str, Any]
 
@@ -33,12 +34,11 @@ class Logprobs:
     def add(self, token: Token) -> None:
         if token.logprob is None or token.id in self.tokenizer.eos_ids:
             return
-        text = spelling(self.tokenizer, token.id)
-        self.tokens.append(text)
+        self.tokens.append(token_name(self.tokenizer, token.id))
         self.logprobs.append(token.logprob)
-        self.top.append({spelling(self.tokenizer, other): value for other, value in token.top})
+        self.top.append({token_name(self.tokenizer, other): value for other, value in token.top})
         self.offsets.append(self.offset)
-        self.offset += len(text)
+        self.offset += len(token_text(self.tokenizer, token.id))
 
     def taken(self) -> Json:
         """What has gathered, which is then forgotten."""

@@ -17,7 +17,7 @@ from workers.engine.data.chat import ChatTemplate
 from workers.engine.data.tokens import Tokenizer
 from workers.engine.errors import EngineError, TemplateError
 from workers.serving.gateway.admission import Model
-from workers.serving.gateway.requests import ChatRequest, EmbeddingRequest
+from workers.serving.gateway.requests import MOST_INPUTS, ChatRequest, EmbeddingRequest
 
 IN_THREAD = 16_384  # characters, from which on tokenising would hold up other requests
 
@@ -81,6 +81,8 @@ async def text_prompt(model: Model, given: str | Sequence[int], limit: int | Non
 async def embedding_texts(model: Model, asked: EmbeddingRequest) -> tuple[list[str], int]:
     """The texts to embed and their tokens in all. Raises InvalidInput."""
     tokenizer = (await language_of(model)).tokenizer
+    if not 1 <= len(asked.inputs) <= MOST_INPUTS:
+        raise InvalidInput(f"send 1 to {MOST_INPUTS} texts at once", param="input")
     texts: list[str] = []
     total = 0
     for index, given in enumerate(asked.inputs):

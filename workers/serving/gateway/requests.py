@@ -31,6 +31,13 @@ ModelName = Annotated[str, Field(min_length=1, max_length=160)]
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
 
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {name: value for name, value in given.items() if value is not None}
+
 
 class TextPart(_Strict):
     type: Literal["text"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import random
 import resource
 from collections.abc import Iterator
@@ -29,9 +30,11 @@ from workers.engine.data.chat import ChatTemplate
 from workers.engine.data.order import epoch_order
 from workers.engine.data.readers import Example, read_examples
 from workers.engine.data.tokens import Tokenizer
+from workers.engine.errors import DivergedError
 from workers.engine.protocol import Command, FailureKind, Member, Outcome, Result
 from workers.engine.training import member
 from workers.engine.training.loop import train
+from workers.engine.training.opening import Base, session_open
 
 
 @pytest.fixture
@@ -110,7 +113,7 @@ def test_a_paused_run_resumes_bit_for_bit(
     second = run(base, data, tmp_path, resumed, name="second", resume=snapshot, **settings)
     # then nothing differs from never having stopped
     assert (first.outcome, step) == (Outcome.PAUSED, stop)
-    assert resumed.events[0][3] == {"step": stop, "bit_equal": True}
+    assert resumed.events[1][3] == {"step": stop, "bit_equal": True}
     wanted, found = weights(whole), weights(second)
     assert wanted.keys() == found.keys()
     assert all(torch.equal(wanted[name], found[name]) for name in wanted)
@@ -347,7 +350,7 @@ def test_running_out_of_memory_halves_the_packs_and_says_so(base: Path, tmp_path
     # then the update is the same within rounding, and a person can read why it is slower
     found = weights(tight)
     assert all(torch.allclose(w, found[n], atol=1e-5) for n, w in weights(calm).items())
-    ((_, level, message, told),) = progress.events
+    _, (_, level, message, told) = progress.events
     assert (level, message[:14]) == ("warn", "Memory ran out")
     assert told["micro_batch_tokens"] < 20_000
 
@@ -430,3 +433,40 @@ def test_bad_data_fail_as_the_customers_and_name_the_line(base: Path, tmp_path: 
     result = run(base, data, tmp_path, Recorder(tmp_path))
     assert (result.outcome, result.failure) == (Outcome.FAILED, FailureKind.CUSTOMER)
     assert "line 4, completion" in str(result.error)
+
+
+def test_the_start_says_what_is_trained_on_and_what_was_left_off(
+    base: Path, data: Path, tmp_path: Path
+) -> None:
+    whole, cut = Recorder(tmp_path), Recorder(tmp_path)
+    run(base, data, tmp_path, whole, name="whole")
+    run(base, data, tmp_path, cut, name="cut", max_length=30, length_policy="truncate")
+    (_, level, message, told) = whole.events[0]
+    assert (level, told["examples"], told["cut_tokens"], told["steps"]) == ("info", 36, 0, 18)
+    assert told["tokens"] == size_of(base, data)
+    assert "36 examples" in message
+    (_, level, message, less) = cut.events[0]
+    assert (level, less["tokens"] + less["cut_tokens"]) == ("warn", told["tokens"])
+    assert "left off" in message
+
+
+def test_bad_validation_data_are_told_apart(base: Path, data: Path, tmp_path: Path) -> None:
+    bad = write_jsonl(tmp_path / "bad.jsonl", [{"text": ""}])
+    result = run(base, data, tmp_path, Recorder(tmp_path), validation=bad)
+    assert "in the validation file, " in str(result.error)
+
+
+def test_weights_that_broke_are_never_handed_over(base: Path, data: Path, tmp_path: Path) -> None:
+    # given a session whose last update made one weight infinite
+    progress, given = Recorder(tmp_path), Member("m", spec(), handle(data))
+    with session_open(Base(work(base, tmp_path / "run", given)), given, progress) as session:
+        done = session.run.update()
+        next(iter(session.run.parameters.values())).data.view(-1)[0] = torch.inf
+        assert math.isfinite(done.loss)
+        # then neither a checkpoint nor a result comes of it
+        with pytest.raises(DivergedError, match="lower learning_rate"):
+            session.finished()
+        session.run.state.closed = 1
+        with pytest.raises(DivergedError):
+            session.close_round()
+    assert progress.checkpoints == []

@@ -52,6 +52,7 @@ class _LoraProduct(torch.autograd.Function):
     ) -> Tensor:
         flat = x.reshape(-1, x.shape[-1])
         dropped = flat if keep is None else flat * keep
+        A, B = A.to(x.dtype), B.to(x.dtype)
         hidden = dropped @ A.t()
         out = linear(flat, W, bias).addmm_(hidden, B.t(), alpha=scale)
         ctx.save_for_backward(dropped, hidden, W, A, B, keep)
@@ -92,10 +93,12 @@ class LoraLinear(nn.Module):
     ) -> None:
         super().__init__()
         self.base = base
-        weight, self.bias = frozen_weight(base)
+        weight, _ = frozen_weight(base)
         self.scale, self.dropout, self.clock, self.number = scale, dropout, clock, number
-        self.A = nn.Parameter(weight.new_zeros(rank, weight.shape[1]))
-        self.B = nn.Parameter(weight.new_zeros(weight.shape[0], rank))
+        # The adapter learns in fp32 even on a bf16 base: small updates would round to nothing.
+        exact = torch.promote_types(weight.dtype, torch.float32)
+        self.A = nn.Parameter(weight.new_zeros(rank, weight.shape[1], dtype=exact))
+        self.B = nn.Parameter(weight.new_zeros(weight.shape[0], rank, dtype=exact))
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out)."""
