@@ -52,20 +52,31 @@ class Problem:
 def read_examples(
     path: Path, tokenizer: Tokenizer, template: ChatTemplate | None, policy: str, max_length: int
 ) -> Iterator[Example | Problem]:
-    """Read a JSONL file of chats, completions or texts, in the file's order.
+    """Read a JSONL file, as `read_stream` does."""
+    with path.open("rb") as handle:
+        yield from read_stream(handle, tokenizer, template, policy, max_length)
+
+
+def read_stream(
+    handle: BinaryIO,
+    tokenizer: Tokenizer,
+    template: ChatTemplate | None,
+    policy: str,
+    max_length: int,
+) -> Iterator[Example | Problem]:
+    """Read JSONL rows of chats, completions or texts, in their order.
 
     A row longer than `max_length` tokens is refused ("error"), cut ("truncate") or given out in
     pieces ("split"; pieces overlap by one token, so that each learned token keeps a predecessor).
     """
     seen = False
-    with path.open("rb") as handle:
-        for line, raw in _lines(handle):
-            seen = True
-            try:
-                encoded = _encode(_parse_line(raw), tokenizer, template)
-                yield from _fitted(line, encoded, policy, max_length)
-            except RowError as error:
-                yield Problem(line, error.field, error.code, error.reason, error.fix)
+    for line, raw in _lines(handle):
+        seen = True
+        try:
+            encoded = _encode(_parse_line(raw), tokenizer, template)
+            yield from _fitted(line, encoded, policy, max_length)
+        except RowError as error:
+            yield Problem(line, error.field, error.code, error.reason, error.fix)
     if not seen:
         yield Problem(0, "file", "empty", "the file has no lines", "add one JSON object per line.")
 

@@ -74,13 +74,17 @@ class Tokenizer:
             return ids
         return [self.bos_id, *ids]
 
-    def count(self, text: str) -> int:
-        """How many tokens `text` is."""
-        return len(self.encode(text))
+    def count(self, text: str, *, specials: bool = False) -> int:
+        """How many tokens `text` is; with `specials`, those included that an encoder puts around it."""
+        return len(self._core.encode(text, add_special_tokens=specials).ids)
 
     def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
         """The text of `ids`; bytes that form no character yet come out as U+FFFD."""
         return self._core.decode(list(ids), skip_special_tokens=skip_special)
+
+    def piece(self, token: int) -> str:
+        """The vocabulary's own spelling of a token id; empty for an id it does not have."""
+        return self._core.id_to_token(token) or ""
 
     def encode_segments(self, segments: Iterable[Segment]) -> Encoded:
         """A rendered chat's ids and loss mask; each segment is encoded alone, as serving will see

@@ -1,0 +1,54 @@
+"""What is checked of an API request before any transaction opens for it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.http import HttpRequest, HttpResponseBase
+from django.http.multipartparser import MultiPartParserError
+
+from saas.api.errors import API_AREAS, error_response
+from tenants.kernel.errors import BreakwaterError, InvalidInput, TooLarge
+
+UPLOADS = re.compile(r"^(/v1/(files|uploads/[^/]+/parts)|/console/files/upload/)$")
+
+
+class GuardMiddleware:
+    """Refuses addresses that PostgreSQL cannot look up; takes uploaded files off the wire.
+
+    A large upload is read to a temporary file here, so that no transaction is held meanwhile.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.path_info.startswith(API_AREAS):
+            try:
+                refuse_unusable_address(request)
+                take_upload(request)
+            except BreakwaterError as error:
+                return error_response(error)
+        return self.get_response(request)
+
+
+def refuse_unusable_address(request: HttpRequest) -> None:
+    values = (value for values in request.GET.lists() for value in (values[0], *values[1]))
+    if any("\x00" in text for text in (request.path_info, *values)):
+        raise InvalidInput("the address holds a NUL character (%00)")
+
+
+def take_upload(request: HttpRequest) -> None:
+    """Parse a multipart body on the routes that take one. Raises InvalidInput, TooLarge."""
+    if request.method != "POST" or request.content_type != "multipart/form-data":
+        return
+    if not UPLOADS.match(request.path_info):
+        return
+    try:
+        _ = request.FILES
+    except RequestDataTooBig as error:
+        raise TooLarge("the form's text fields are too large") from error
+    except (MultiPartParserError, SuspiciousOperation) as error:
+        raise InvalidInput(f"this is not a readable multipart form: {error}") from error

@@ -1,0 +1,95 @@
+"""The REST API's routes. The gateway's three (chat, completions, embeddings) lie before Django."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver, path
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
+
+from saas.api.health import healthz
+from saas.api.openai import files, fine_tuning, models, organization, uploads
+from saas.api.operator import capacity, costs, tenants
+from saas.api.platform import (
+    api_keys,
+    datasets,
+    deployments,
+    evaluations,
+    members,
+    sign_up,
+    usage,
+)
+
+_files = [
+    path("v1/files", files.FilesView.as_view()),
+    path("v1/files/<str:file_id>", files.FileView.as_view()),
+    path("v1/files/<str:file_id>/content", files.FileContentView.as_view()),
+    path("v1/uploads", uploads.UploadsView.as_view()),
+    path("v1/uploads/<str:upload_id>/parts", uploads.UploadPartsView.as_view()),
+    path("v1/uploads/<str:upload_id>/complete", uploads.UploadCompleteView.as_view()),
+    path("v1/uploads/<str:upload_id>/cancel", uploads.UploadCancelView.as_view()),
+]
+_models = [
+    path("v1/models", models.ModelsView.as_view()),
+    path("v1/models/<path:model>/download", models.ModelDownloadView.as_view()),
+    path("v1/models/<path:model>", models.ModelView.as_view()),
+    path("v1/datasets", datasets.DatasetsView.as_view()),
+    path("v1/datasets/<str:dataset_id>", datasets.DatasetView.as_view()),
+]
+_jobs = [
+    path("v1/fine_tuning/jobs", fine_tuning.JobsView.as_view()),
+    path("v1/fine_tuning/jobs/<str:job_id>", fine_tuning.JobView.as_view()),
+    path("v1/fine_tuning/jobs/<str:job_id>/cancel", fine_tuning.JobCancelView.as_view()),
+    path("v1/fine_tuning/jobs/<str:job_id>/pause", fine_tuning.JobPauseView.as_view()),
+    path("v1/fine_tuning/jobs/<str:job_id>/resume", fine_tuning.JobResumeView.as_view()),
+    path("v1/fine_tuning/jobs/<str:job_id>/events", fine_tuning.JobEventsView.as_view()),
+    path("v1/fine_tuning/jobs/<str:job_id>/checkpoints", fine_tuning.JobCheckpointsView.as_view()),
+    path("v1/evaluations", evaluations.EvaluationsView.as_view()),
+    path("v1/evaluations/<str:evaluation_id>", evaluations.EvaluationView.as_view()),
+    path("v1/evaluations/<str:evaluation_id>/cancel", evaluations.EvaluationCancelView.as_view()),
+]
+_serving = [
+    path("v1/deployments", deployments.DeploymentsView.as_view()),
+    path("v1/deployments/<str:deployment_id>", deployments.DeploymentView.as_view()),
+    path("v1/deployments/<str:deployment_id>/wake", deployments.DeploymentWakeView.as_view()),
+    path("v1/deployments/<str:deployment_id>/sleep", deployments.DeploymentSleepView.as_view()),
+]
+_usage = [
+    path("v1/usage", usage.UsageEventsView.as_view()),
+    path("v1/organization/costs", organization.CostsView.as_view()),
+    *(
+        path(f"v1/organization/usage/{kind}", view.as_view())
+        for kind, view in organization.USAGE_VIEWS.items()
+    ),
+]
+_operator = [
+    path("operator/v1/queues", capacity.QueuesView.as_view()),
+    path("operator/v1/workers", capacity.WorkersView.as_view()),
+    path("operator/v1/jobs", capacity.OperatorJobsView.as_view()),
+    path("operator/v1/tenants", tenants.TenantsView.as_view()),
+    path("operator/v1/costs/jobs", costs.CostsByJobView.as_view()),
+    path("operator/v1/costs/units", costs.CostsByUnitView.as_view()),
+    path("operator/v1/costs/slots", costs.CostsBySlotView.as_view()),
+]
+_accounts = [
+    path("v1/sign_up", sign_up.SignUpView.as_view()),
+    path("v1/api_keys", api_keys.ApiKeysView.as_view()),
+    path("v1/api_keys/<str:api_key_id>", api_keys.ApiKeyView.as_view()),
+    path("v1/api_keys/<str:api_key_id>/rotate", api_keys.ApiKeyRotateView.as_view()),
+    path("v1/members", members.MembersView.as_view()),
+    path("v1/members/<str:member_id>", members.MemberView.as_view()),
+]
+_documents = [
+    path("openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
+    path("docs", SpectacularSwaggerView.as_view(url_name="openapi"), name="docs"),
+    path("healthz", healthz),
+]
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    *_files,
+    *_models,
+    *_jobs,
+    *_serving,
+    *_usage,
+    *_operator,
+    *_accounts,
+    *_documents,
+]

@@ -1,0 +1,1 @@
+"""One file a kind of row: its list, its detail, its acts."""

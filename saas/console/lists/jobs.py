@@ -1,0 +1,150 @@
+"""Jobs: their list, and the live page that one waits before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from saas.console import columns as show
+from saas.console.filters import choice_filter
+from saas.console.pages.live import live_state
+from saas.console.readonly import Act, ReadOnlyAdmin, Section, actor_of
+from saas.console.words import JOB_KINDS, JOB_STATES, OUTCOMES
+from workers.jobs.models import Attempt, Checkpoint, Job
+from workers.jobs.services import job_cancel, job_pause, job_resume
+from workers.jobs.states import State
+
+
+def _call(service: Callable[..., Job]) -> Callable[[HttpRequest, str], Job]:
+    return lambda request, job_id: service(actor=actor_of(request), job_id=job_id)
+
+
+PAUSABLE = frozenset({State.QUEUED, State.RUNNING})
+CANCELLABLE = PAUSABLE | {State.VALIDATING, State.PAUSING, State.PAUSED}
+
+
+def job_name(job: Job) -> str:
+    """What a person knows a job by: its suffix or model, else its id."""
+    spec = job.spec if isinstance(job.spec, dict) else {}
+    return str(spec.get("suffix") or spec.get("model") or spec.get("target") or job.pk)
+
+
+def _progress(job: Job) -> str:
+    percent = round(100 * job.step / job.steps) if job.steps else 0
+    return render_to_string("console/bar.html", {"percent": percent, "small": True})
+
+
+class JobAdmin(ReadOnlyAdmin):
+    reads = "jobs.read"
+    title = _("Jobs")
+    empty = _("No jobs yet. Start a fine-tune to make your first model.")
+    list_tools = "console/start_tool.html"
+    list_display = (
+        show.column(job_name, _("Name")),
+        show.word("kind", _("Kind"), JOB_KINDS),
+        show.badge("state", _("State"), JOB_STATES),
+        show.column(_progress, _("Progress")),
+        show.moment("created_at", _("Created")),
+        show.moment("finished_at", _("Finished")),
+    )
+    list_filter = (
+        choice_filter("state", _("State"), JOB_STATES),
+        choice_filter("kind", _("Kind"), JOB_KINDS),
+    )
+    search_fields = ("id", "spec__suffix", "spec__model")
+    detail_template = "console/job.html"
+    details = (
+        show.code("id", _("Id")),
+        show.word("kind", _("Kind"), JOB_KINDS),
+        show.text("queue", _("Queue")),
+        show.moment("created_at", _("Created")),
+        show.moment("started_at", _("Started")),
+        show.moment("finished_at", _("Finished")),
+        show.number("attempts_made", _("Attempts")),
+        show.derived("spec", _("Settings"), lambda spec: show.as_pairs(flat_settings(spec))),
+        show.derived("metadata", _("Labels"), show.as_pairs),
+        show.derived("result", _("Result"), show.as_pairs),
+    )
+    acts = (
+        Act(
+            name="pause",
+            label=_("Pause"),
+            permission="jobs.write",
+            run=_call(job_pause),
+            done=_("The job pauses at its next step; its state is kept."),
+            offered=lambda job: job.state in PAUSABLE,
+        ),
+        Act(
+            name="resume",
+            label=_("Resume"),
+            permission="jobs.write",
+            run=_call(job_resume),
+            done=_("The job is queued again, from where it stopped."),
+            offered=lambda job: job.state == State.PAUSED,
+        ),
+        Act(
+            name="cancel",
+            label=_("Cancel"),
+            permission="jobs.write",
+            run=_call(job_cancel),
+            done=_("The job is being cancelled."),
+            offered=lambda job: job.state in CANCELLABLE,
+            danger=True,
+            confirm=_("Cancel this job? It cannot be taken up again."),
+        ),
+    )
+
+    def heading(self, row: Job) -> str:
+        return job_name(row)
+
+    def sections(self, request: HttpRequest, row: Job) -> Sequence[Section]:
+        del request
+        checkpoints = Checkpoint.objects.filter(job=row).order_by("step")
+        attempts = Attempt.objects.filter(job=row).order_by("number")
+        return [
+            Section(_("Checkpoints"), _CHECKPOINT_COLUMNS, list(checkpoints)),
+            Section(_("Attempts"), _ATTEMPT_COLUMNS, list(attempts)),
+        ]
+
+    def more(self, request: HttpRequest, row: Job) -> Mapping[str, Any]:
+        del request
+        return {
+            "live": live_state(row),
+            "live_url": reverse("console:job_live", args=[row.pk]),
+            "has_curve": row.kind in {"fine_tune", "compress"},
+        }
+
+
+def flat_settings(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A job's spec without its nesting: `settings.epochs` becomes `epochs`."""
+    flat: dict[str, Any] = {}
+    for key, value in spec.items():
+        if isinstance(value, dict):
+            flat.update(value)
+        elif value not in (None, ""):
+            flat[key] = value
+    return flat
+
+
+_OUTCOMES = {**OUTCOMES, "running": OUTCOMES[""]}
+_CHECKPOINT_COLUMNS = (
+    show.number("step", _("Step")),
+    show.code("model_name", _("Model")),
+    show.derived("metrics", _("Measures"), show.as_pairs),
+    show.moment("created_at", _("Created")),
+)
+_ATTEMPT_COLUMNS = (
+    show.number("number", _("Attempt")),
+    show.column(lambda a: show.as_badge(a.outcome or "running", _OUTCOMES), _("Outcome")),
+    show.number("from_step", _("From step")),
+    show.number("to_step", _("To step")),
+    show.text("failure_kind", _("Whose failure")),
+    show.text("error", _("Error")),
+    show.moment("started_at", _("Started")),
+    show.moment("ended_at", _("Ended")),
+)

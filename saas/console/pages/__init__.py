@@ -1,0 +1,1 @@
+"""Pages of our own: what a list of rows cannot show."""

@@ -1,0 +1,53 @@
+"""The console's table of contents: which rows it lists, which pages it adds."""
+
+from __future__ import annotations
+
+from saas.console.lists.audit import AuditEntryAdmin
+from saas.console.lists.deployments import DeploymentAdmin
+from saas.console.lists.files import FileAdmin
+from saas.console.lists.jobs import JobAdmin
+from saas.console.lists.keys import ApiKeyAdmin
+from saas.console.lists.members import MemberAdmin
+from saas.console.lists.models import BaseModelAdmin, ModelVersionAdmin
+from saas.console.pages.assets import model_download, upload
+from saas.console.pages.fine_tune import fine_tune
+from saas.console.pages.keys import key_create
+from saas.console.pages.live import job_live
+from saas.console.pages.members import member_create, switch
+from saas.console.pages.playground import playground, playground_key
+from saas.console.pages.usage import usage
+from saas.console.site import console
+from saas.console.sites import Page
+from tenants.accounts.models import ApiKey, AuditEntry, Member
+from workers.assets.models import BaseModel, File, ModelVersion
+from workers.jobs.models import Job
+from workers.serving.models import Deployment
+
+__all__ = ["console"]
+
+console.register(File, FileAdmin)
+console.register(Job, JobAdmin)
+console.register(ModelVersion, ModelVersionAdmin)
+console.register(BaseModel, BaseModelAdmin)
+console.register(Deployment, DeploymentAdmin)
+console.register(ApiKey, ApiKeyAdmin)
+console.register(Member, MemberAdmin)
+console.register(AuditEntry, AuditEntryAdmin)
+
+console.pages = (
+    Page("jobs/job/start/", "fine_tune", fine_tune, permission="jobs.write"),
+    Page("files/upload/", "upload", upload, permission="files.write"),
+    Page("jobs/<str:job_id>/live/", "job_live", job_live, permission="jobs.read"),
+    Page(
+        "models/<str:version_id>/download/",
+        "model_download",
+        model_download,
+        permission="models.read",
+    ),
+    Page("playground/", "playground", playground, permission="inference"),
+    Page("playground/key/", "playground_key", playground_key, permission="inference"),
+    Page("usage/", "usage", usage, permission="usage.read"),
+    Page("accounts/apikey/create/", "key_create", key_create, permission="keys.write"),
+    Page("accounts/member/join/", "member_add", member_create, permission="members.write"),
+    Page("switch/<str:tenant_id>/", "switch", switch),
+)

@@ -1,0 +1,1 @@
+"""`manage.py doctor`: what is configured, reachable and enforced, and what to do elsewhere."""

@@ -1,0 +1,73 @@
+"""The cost explorer: what was spent by day, split by purpose, tenant or resource; unit costs."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
+
+from saas.console.columns import as_number
+from saas.console.figures import DayOfUsage, first_day, stacked_days, totals
+from saas.console.words import COST_PURPOSES, JOB_KINDS
+from tenants.accounts.models import Tenant
+from tenants.costs.defaults import CURRENCY
+from tenants.costs.selectors import Grouping, cost_totals, unit_costs
+from tenants.kernel.money import Money
+
+RANGES = {7: _("7 days"), 30: _("30 days"), 90: _("90 days")}
+GROUPS: dict[Grouping, Any] = {
+    "purpose": _("By purpose"),
+    "tenant": _("By tenant"),
+    "resource": _("By resource"),
+    "base": _("By base model"),
+}
+
+
+def costs(request: HttpRequest) -> HttpResponse:
+    from saas.operations.site import operations
+
+    given = request.GET
+    days = int(given["days"]) if given.get("days") in {str(d) for d in RANGES} else 30
+    group: Grouping = next((name for name in GROUPS if name == given.get("group")), "purpose")
+    rows = daily_costs(group=group, days=days)
+    return operations.page(
+        request,
+        "operations/costs.html",
+        title=_("Costs"),
+        chart={**stacked_days(rows, days=days), "unit": CURRENCY},
+        totals=[(name, f"{total:.4f} {CURRENCY}") for name, total in totals(rows)],
+        units=[
+            (JOB_KINDS.get(kind, kind), base, as_number(unit.tokens), shown(unit.per_million))
+            for kind, base, unit in unit_costs(since=_since(days))
+        ],
+        choices=[
+            ("group", _("Split"), GROUPS.items(), group),
+            ("days", _("Range"), RANGES.items(), days),
+        ],
+    )
+
+
+def daily_costs(*, group: Grouping, days: int) -> list[DayOfUsage]:
+    """Sums by UTC day and group, the group by its name."""
+    names = _names(group)
+    return [
+        DayOfUsage(day.date(), str(names.get(value, value or _("Nobody's"))), total.cost.amount)
+        for total in cost_totals(group_by=("day", group), since=_since(days))
+        for day, value in [total.group]
+    ]
+
+
+def shown(money: Money | None) -> str:
+    return "–" if money is None else f"{money.amount:.4f} {money.currency}"
+
+
+def _since(days: int) -> dt.datetime:
+    return dt.datetime.combine(first_day(days), dt.time(), tzinfo=dt.UTC)
+
+
+def _names(group: Grouping) -> dict[Any, Any]:
+    if group == "purpose":
+        return dict(COST_PURPOSES)
+    return dict(Tenant.objects.values_list("id", "name")) if group == "tenant" else {}

@@ -1,0 +1,13 @@
+"""Broker and work: every value a duration in seconds unless it says otherwise."""
+
+from saas.settings.environment import value
+
+REDIS_URL = value("REDIS_URL", "redis://127.0.0.1:6379/0")
+BROKER_URL = value("BROKER_URL") or REDIS_URL
+LEASE_S = float(value("LEASE_S", "30"))  # a worker's right to act without a heartbeat
+WORKER_CLASS = value("BREAKWATER_WORKER_CLASS", "cpu")  # of this process
+WORKER_CLASSES = value("WORKER_CLASSES", "cpu").split(",")  # that the platform runs
+REAP_EVERY_S = float(value("REAP_EVERY_S", str(min(5.0, LEASE_S / 3))))
+HINT_EVERY_S = float(value("HINT_EVERY_S", "5"))  # for jobs whose hint was lost, or that waited
+SWEEP_EVERY_S = float(value("SWEEP_EVERY_S", "60"))
+RECONCILE_EVERY_S = float(value("RECONCILE_EVERY_S", "5"))

@@ -1,0 +1,30 @@
+"""Facts about accounts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tenants.kernel.events import Event
+
+
+@dataclass(frozen=True)
+class TenantSignedUp(Event, name="tenant.signed_up", aggregate="tenant_id"):
+    name: str
+
+
+@dataclass(frozen=True)
+class ApiKeyCreated(Event, name="api_key.created", aggregate="api_key_id"):
+    api_key_id: str
+
+
+@dataclass(frozen=True)
+class ApiKeyRevoked(Event, name="api_key.revoked", aggregate="api_key_id"):
+    """Gateways drop the key from their caches."""
+
+    api_key_id: str
+
+
+@dataclass(frozen=True)
+class MemberChanged(Event, name="member.changed", aggregate="member_id"):
+    member_id: str
+    role: str | None  # None: removed

@@ -1,0 +1,31 @@
+"""Roles of members and what each may do. One table; services ask `actor.require(...)`."""
+
+from __future__ import annotations
+
+from django.db.models import TextChoices
+
+
+class Role(TextChoices):
+    OWNER = "owner"
+    ADMIN = "admin"
+    DEVELOPER = "developer"
+    BILLING = "billing"
+    VIEWER = "viewer"
+
+
+READ = frozenset(
+    {"files.read", "models.read", "jobs.read", "deployments.read", "usage.read", "members.read"}
+)
+WORK = frozenset({"files.write", "models.write", "jobs.write", "deployments.write", "inference"})
+ADMINISTER = frozenset({"keys.read", "keys.write", "members.write", "audit.read", "tenant.write"})
+MONEY = frozenset({"billing.read", "billing.write", "costs.read"})
+
+GRANTS: dict[Role, frozenset[str]] = {
+    Role.OWNER: READ | WORK | ADMINISTER | MONEY,
+    Role.ADMIN: READ | WORK | ADMINISTER | MONEY,
+    Role.DEVELOPER: READ | WORK | {"keys.read", "costs.read"},
+    Role.BILLING: READ | MONEY,
+    Role.VIEWER: READ,
+}
+
+SCOPES: frozenset[str] = frozenset().union(*GRANTS.values())

@@ -1,0 +1,90 @@
+"""Every write says who acts, or for whom: services take keywords, among them actor or tenant."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from tests.architecture.sources import ROOT, module_name, source_files, tree_of
+
+WHO = {"actor", "tenant_id"}
+
+# function → why nobody acts, or for whom it is known otherwise
+EXEMPT = {
+    "tenants.accounts.services.tenant_sign_up": "there is no tenant yet; it makes the first actor",
+    "tenants.accounts.services.platform_tenant_ensure": "the platform makes itself",
+    "tenants.accounts.services.user_create": "a user belongs to no tenant yet",
+    "tenants.accounts.services.api_key_touch": "remembers a use; the key's row names its tenant",
+    "tenants.costs.services.slot_time_record": "workers' clocks speak; each entry names its tenant",
+    "tenants.costs.services.resources_ensure": "the platform's own price list, the same for all",
+    "workers.assets.services.base_models.base_model_register": "typed on the machine; audited",
+    "workers.assets.services.base_models.base_model_verify": "reads only; bases are nobody's",
+    "workers.serving.services.base_deployments_ensure": "for the platform's tenant, `platform_id`",
+}
+
+# pure checks beside the services that they serve: they write nothing
+PURE = {
+    "workers.assets.services.datasets.dataset_require_valid",
+    "workers.assets.services.files.refuse_purpose",
+    "workers.assets.services.files.clean_media_type",
+    "workers.assets.services.files.removed_on_error",
+    "workers.jobs.services.checked_metadata",
+    "workers.serving.services.target_of",
+}
+
+
+def service_files() -> list[Path]:
+    return [
+        path
+        for path in source_files()
+        if path.stem == "services" or (path.parent.name == "services" and path.stem != "__init__")
+        if path.relative_to(ROOT).parts[0] in {"tenants", "workers"}
+    ]
+
+
+def services() -> dict[str, ast.FunctionDef]:
+    """Public functions of the service modules, by dotted name."""
+    return {
+        f"{module_name(path)}.{node.name}": node
+        for path in service_files()
+        for node in tree_of(path).body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+    }
+
+
+def test_there_are_services_to_look_at() -> None:
+    assert "tenants.accounts.services.api_key_create" in services()
+
+
+def test_services_take_keywords_only() -> None:
+    positional = {name for name, node in services().items() if node.args.args}
+    assert positional - PURE == set()
+
+
+def test_every_service_says_who_acts_or_for_whom() -> None:
+    nameless = {
+        name
+        for name, node in services().items()
+        if not WHO & {argument.arg for argument in node.args.kwonlyargs}
+    }
+    assert nameless - EXEMPT.keys() - PURE == set()
+
+
+def test_no_exemption_outlives_its_reason() -> None:
+    known = services()
+    assert known.keys() >= PURE
+    stale = {
+        name
+        for name in EXEMPT
+        if name not in known or WHO & {a.arg for a in known[name].args.kwonlyargs}
+    }
+    assert stale == set()
+
+
+def test_every_service_has_a_docstring_or_a_name_that_needs_none() -> None:
+    silent = {
+        name
+        for name, node in services().items()
+        if not ast.get_docstring(node) and len(node.body) > 3
+    }
+    assert silent == set()

@@ -1,0 +1,98 @@
+"""Lock two stands on every table that belongs to a tenant; and no other table is left open."""
+
+from __future__ import annotations
+
+import pytest
+from django.apps import apps
+from django.core.management import call_command
+from django.db import connections
+
+from saas.doctor.isolation import protections, tenant_tables
+from tenants.kernel.tenancy import TenantModel
+
+pytestmark = pytest.mark.django_db
+
+# table with a tenant's id whose model is no TenantModel → what guards it instead
+OTHERWISE_GUARDED = {
+    "outbox_event": "has the same policy; tenant_id is null for the platform's own events",
+    "cost_entry": "hidden from the app's role altogether: what compute costs is the platform's own",
+}
+
+# table without a policy that the app's role may write → why that is harmless
+APP_MAY_WRITE = {"django_session": "sessions belong to browsers; their keys are the secret"}
+
+HIDDEN = {
+    "account_emailaddress", "account_emailconfirmation", "cost_entry", "cost_rate", "cost_resource",
+    "inbox_entry", "replica", "worker",
+}  # fmt: skip
+
+
+def app_rights(privilege: str) -> set[str]:
+    """The tables on which the app's role has a privilege."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+            " AND relkind IN ('r', 'p') AND has_table_privilege(current_user, oid, %s)",
+            [privilege],
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
+def test_every_tenants_table_is_under_a_forced_policy() -> None:
+    found = protections()
+    assert [table for table in tenant_tables() if not found[table].holds] == []
+
+
+def test_every_tenants_table_has_an_index_that_starts_with_the_tenant() -> None:
+    found = protections()
+    lacking = {table for table in tenant_tables() if not found[table].leading}
+    assert lacking == set()
+
+
+def test_every_table_that_names_a_tenant_is_a_tenants_table() -> None:
+    with connections["system"].cursor() as cursor:
+        cursor.execute(
+            "SELECT table_name FROM information_schema.columns"
+            " WHERE table_schema = 'public' AND column_name = 'tenant_id'"
+        )
+        named = {row[0] for row in cursor.fetchall()}
+    assert named - set(tenant_tables()) == OTHERWISE_GUARDED.keys()
+
+
+def test_what_is_hidden_from_tenants_is_not_even_readable() -> None:
+    assert protections().keys() >= HIDDEN
+    assert app_rights("SELECT") & HIDDEN == set()
+
+
+def test_the_app_writes_only_what_policies_guard() -> None:
+    found = protections()
+    guarded = {table for table, protection in found.items() if protection.enabled}
+    writable = app_rights("INSERT") | app_rights("UPDATE") | app_rights("DELETE")
+    assert writable - guarded == APP_MAY_WRITE.keys()
+
+
+def test_no_tenants_request_can_make_an_operator() -> None:
+    assert "account_user" not in app_rights("UPDATE") | app_rights("INSERT")
+
+
+def test_no_role_but_the_owner_may_truncate() -> None:
+    """TRUNCATE knows no policy and fires no row trigger."""
+    assert app_rights("TRUNCATE") == set()
+
+
+def test_unique_constraints_of_tenants_tables_begin_with_the_tenant() -> None:
+    """Else one tenant could find out what another has, by what is already taken."""
+    leaking = {
+        f"{model._meta.db_table}.{constraint.name}"
+        for model in apps.get_models()
+        if issubclass(model, TenantModel)
+        for constraint in model._meta.constraints
+        if getattr(constraint, "fields", ()) and "tenant" not in constraint.fields
+    }
+    assert leaking == {
+        "attempt.attempt_one_open",  # by job id, which nobody chooses
+    }
+
+
+def test_models_and_migrations_say_the_same() -> None:
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)

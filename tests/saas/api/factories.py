@@ -1,0 +1,236 @@
+"""Callers of the API, and one of everything that a tenant can own."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from safetensors.numpy import save_file
+
+from tenants.accounts.actors import Actor, system_actor
+from tenants.accounts.models import Tenant
+from tenants.accounts.roles import Role
+from tenants.accounts.selectors import actor_by_member
+from tenants.accounts.services import (
+    api_key_create,
+    platform_tenant_ensure,
+    tenant_sign_up,
+    user_create,
+)
+from tenants.kernel.clock import now
+from tenants.kernel.crypto import tenant_data_key
+from tenants.kernel.ids import new_id
+from tenants.kernel.scope import tenant_scope
+from tenants.usage.ingestion import NewUsage
+from tenants.usage.services import usage_record
+from workers.assets.models import BaseModel, ModelVersion
+from workers.assets.services import base_model_register, model_version_create
+from workers.assets.storage import folder_write, object_key
+
+PASSWORD = "correct horse 9"
+BASE = "tiny-1"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer: its status, headers and JSON."""
+
+    status: int
+    headers: dict[str, str]
+    content: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.json["error"]
+        assert set(found) == {"message", "type", "param", "code"}
+        assert found["message"]
+        return found
+
+
+@dataclass
+class Caller:
+    """Someone with an API key (or none), speaking HTTP to the whole stack of middleware."""
+
+    secret: str | None
+    tenant: Tenant | None = None
+    actor: Actor | None = None
+    client: Client = field(default_factory=lambda: Client(raise_request_exception=False))
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        raw: bytes | str | None = None,
+        content_type: str = "application/json",
+        **headers: str,
+    ) -> Reply:
+        if self.secret:
+            headers.setdefault("Authorization", f"Bearer {self.secret}")
+        sent = raw if raw is not None else b"" if body is None else json.dumps(body)
+        answer = self.client.generic(
+            method,
+            path,
+            sent,
+            content_type=content_type,
+            headers={name.replace("_", "-"): value for name, value in headers.items()},
+        )
+        return reply_of(answer)
+
+    def get(self, path: str, **headers: str) -> Reply:
+        return self.send("GET", path, **headers)
+
+    def post(self, path: str, body: Any = None, **headers: str) -> Reply:
+        return self.send("POST", path, body, **headers)
+
+    def delete(self, path: str, **headers: str) -> Reply:
+        return self.send("DELETE", path, **headers)
+
+    def form(self, path: str, fields: dict[str, Any], **headers: str) -> Reply:
+        headers.setdefault("Authorization", f"Bearer {self.secret}")
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return reply_of(self.client.post(path, fields, headers=named))
+
+    def upload(
+        self, content: bytes, name: str = "train.jsonl", purpose: str = "fine-tune"
+    ) -> Reply:
+        file = SimpleUploadedFile(name, content, content_type="application/jsonl")
+        return self.form("/v1/files", {"purpose": purpose, "file": file})
+
+
+def reply_of(answer: Any) -> Reply:
+    content = b"".join(answer.streaming_content) if answer.streaming else answer.content
+    return Reply(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, content)
+
+
+def tenant_caller(
+    organisation: str = "Acme", *, role: Role = Role.OWNER, scopes: tuple[str, ...] = ()
+) -> Caller:
+    """Sign a tenant up and give it a key."""
+    signed_up = tenant_sign_up(
+        organisation=organisation, email=f"{new_id('x')}@example.com", password=PASSWORD
+    )
+    owner = actor_by_member(signed_up.member)
+    with tenant_scope(signed_up.tenant.id):
+        issued = api_key_create(actor=owner, name="test", role=role, scopes=scopes)
+    return Caller(issued.secret, signed_up.tenant, owner)
+
+
+def operator_caller() -> Caller:
+    platform = platform_tenant_ensure()
+    with tenant_scope(platform.id):
+        actor = system_actor(platform.id)
+        issued = api_key_create(actor=actor, name="staff", role=Role.ADMIN)
+    return Caller(issued.secret, platform)
+
+
+def base_register(folder: Path, model_id: str = BASE) -> BaseModel:
+    platform_tenant_ensure()
+    return base_model_register(
+        path=folder,
+        model_id=model_id,
+        kind=BaseModel.Kind.TEXT_GENERATION,
+        licence="apache-2.0",
+    )
+
+
+def jsonl(*rows: Any) -> bytes:
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def chats(count: int = 12) -> bytes:
+    """A small, valid training file."""
+    return jsonl(
+        *(
+            {
+                "messages": [
+                    {"role": "user", "content": f"What follows {n}?"},
+                    {"role": "assistant", "content": f"{n + 1}."},
+                ]
+            }
+            for n in range(count)
+        )
+    )
+
+
+def version_make(caller: Caller, base_id: str = BASE, suffix: str = "made") -> ModelVersion:
+    """A sealed adapter of the caller's tenant, with a weight of four numbers."""
+    assert caller.tenant is not None
+    with tempfile.TemporaryDirectory() as name, tenant_scope(caller.tenant.id):
+        folder = Path(name)
+        save_file({"w": np.zeros((2, 2), np.float32)}, folder / "adapter_model.safetensors")
+        (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+        stored = folder_write(
+            tenant_id=caller.tenant.id,
+            key=object_key(caller.tenant.id, "versions"),
+            folder=folder,
+            data_key=tenant_data_key(caller.tenant.id),
+        )
+        return model_version_create(
+            tenant_id=caller.tenant.id,
+            base_id=base_id,
+            kind=ModelVersion.Kind.ADAPTER,
+            folder=folder,
+            suffix=suffix,
+            job_id="",
+            parent_id=None,
+            dataset_id=None,
+            spec={},
+            metrics={"loss": 1.5},
+            stored=stored,
+        )
+
+
+def usage_make(
+    caller: Caller, quantity: int = 7, *, meter: str = "tokens.input", **dimensions: str
+) -> None:
+    assert caller.tenant is not None
+    event = NewUsage(
+        meter=meter,
+        quantity=Decimal(quantity),
+        event_time=now(),
+        source="gateway",
+        key=new_id("key"),
+        dimensions={
+            "model": BASE,
+            "base": BASE,
+            **(dimensions or {"endpoint": "chat.completions"}),
+        },
+    )
+    with tenant_scope(caller.tenant.id):
+        usage_record(tenant_id=caller.tenant.id, events=[event])
+
+
+def one_of_everything(caller: Caller) -> dict[str, str]:
+    """Make one of each thing with an address of its own; the address's parameter → its id."""
+    file_id = caller.upload(chats()).json["id"]
+    upload = {"filename": "a.jsonl", "purpose": "fine-tune", "bytes": 3, "mime_type": "text/plain"}
+    job = {"model": BASE, "training_file": file_id}
+    email = f"{new_id('x')}@example.com"
+    user_create(email=email, password=PASSWORD)
+    version = version_make(caller)
+    replies = {
+        "upload_id": caller.post("/v1/uploads", upload),
+        "dataset_id": caller.post("/v1/datasets", {"file": file_id, "model": BASE}),
+        "job_id": caller.post("/v1/fine_tuning/jobs", job),
+        "evaluation_id": caller.post("/v1/evaluations", {"model": BASE, "file": file_id}),
+        "deployment_id": caller.post("/v1/deployments", {"model": version.name}),
+        "api_key_id": caller.post("/v1/api_keys", {"name": "another"}),
+        "member_id": caller.post("/v1/members", {"email": email, "role": "viewer"}),
+    }
+    for name, reply in replies.items():
+        assert reply.status in {200, 201}, f"{name}: {reply.content!r}"
+    made = {name: str(reply.json["id"]) for name, reply in replies.items()}
+    return {**made, "file_id": file_id, "model": version.name}

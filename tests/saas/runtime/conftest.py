@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from saas.runtime.layout import Layout
+from saas.runtime.stop import stop
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder that every account can enter, unlike pytest's own."""
+    path = Path(tempfile.mkdtemp(prefix="breakwater-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with open_folder() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def shared_folder() -> Iterator[Path]:
+    with open_folder() as path:
+        yield path
+
+
+@pytest.fixture
+def new_layout(folder: Path) -> Iterator[Layout]:
+    """A data folder nobody has used, stopped at the end whatever the test did."""
+    layout = Layout(folder / "var")
+    yield layout
+    stop(layout, print)
+
+
+@pytest.fixture
+def used_layout(shared_folder: Path) -> Iterator[Layout]:
+    """A data folder that earlier tests of the module may have used, with nothing running on it."""
+    layout = Layout(shared_folder / "var")
+    yield layout
+    stop(layout, print)

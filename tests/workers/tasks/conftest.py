@@ -1,0 +1,33 @@
+"""Scratch, storage and a tiny base model of the test's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.workers.tasks.factories import register_base
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path: Path, settings: Any) -> None:
+    settings.SCRATCH_DIR = tmp_path / "scratch"
+    settings.STORAGE_DIR = tmp_path / "storage"
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "default": {
+            **settings.STORAGES["default"],
+            "OPTIONS": {"location": str(tmp_path / "storage")},
+        },
+    }
+
+
+@pytest.fixture(scope="session")
+def base_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bases") / "tiny"
+
+
+@pytest.fixture
+def base(transactional_db: None, tmp_path: Path) -> Any:
+    return register_base(tmp_path / "base")

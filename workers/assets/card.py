@@ -1,0 +1,77 @@
+"""Model cards in Hugging Face's form (https://huggingface.co/docs/hub/model-cards). Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a model's README tells of it."""
+
+    name: str
+    kind: str  # adapter, full, …
+    base_id: str
+    licence: str
+    code_version: str
+    job_id: str = ""
+    dataset_id: str = ""
+    parent: str = ""
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+def card_text(card: Card) -> str:
+    """The README.md of a model's folder."""
+    library = "peft" if card.kind == "adapter" else "transformers"
+    lineage = {
+        "Base": card.base_id,
+        "Continues": card.parent,
+        "Job": card.job_id,
+        "Dataset": card.dataset_id,
+        "Made by": f"Breakwater {card.code_version}",
+    }
+    return f"""\
+---
+base_model: {json.dumps(card.base_id)}
+license: {json.dumps(card.licence)}
+library_name: {library}
+pipeline_tag: text-generation
+---
+# {card.name}
+
+{_lines(lineage)}
+
+## Figures
+
+{_lines({name: f"{value:.6g}" for name, value in sorted(card.metrics.items())})}
+
+## Settings
+
+```json
+{json.dumps(card.spec, indent=2, sort_keys=True)}
+```
+
+## Use
+
+{_use(library)}
+"""
+
+
+def _lines(pairs: Mapping[str, str]) -> str:
+    return "\n".join(f"- {name}: {value}" for name, value in pairs.items() if value) or "- none"
+
+
+def _use(library: str) -> str:
+    load = (
+        "model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(BASE), FOLDER)"
+        if library == "peft"
+        else "model = AutoModelForCausalLM.from_pretrained(FOLDER)"
+    )
+    imports = "from transformers import AutoModelForCausalLM"
+    if library == "peft":
+        imports += "\nfrom peft import PeftModel"
+    return f"```python\n{imports}\n\n{load}\n```"

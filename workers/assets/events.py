@@ -1,0 +1,46 @@
+"""Facts about files, datasets and models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tenants.kernel.events import Event
+
+
+@dataclass(frozen=True)
+class FileCreated(Event, name="file.created", aggregate="file_id"):
+    file_id: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class FileDeleted(Event, name="file.deleted", aggregate="file_id"):
+    file_id: str
+
+
+@dataclass(frozen=True)
+class DatasetValidated(Event, name="dataset.validated", aggregate="dataset_id"):
+    dataset_id: str
+    file_id: str
+    valid: bool
+
+
+@dataclass(frozen=True)
+class ModelVersionCreated(Event, name="model_version.created", aggregate="version_id"):
+    version_id: str
+    name: str
+    job_id: str
+
+
+@dataclass(frozen=True)
+class ModelVersionDeleted(Event, name="model_version.deleted", aggregate="version_id"):
+    """Deployments of it stop; until its bytes are purged it may be restored."""
+
+    version_id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class ModelVersionRestored(Event, name="model_version.restored", aggregate="version_id"):
+    version_id: str
+    name: str

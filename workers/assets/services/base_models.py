@@ -1,0 +1,93 @@
+"""The catalogue of base models: registered by operators, the same bytes for ever under one name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tenants.accounts.actors import system_actor
+from tenants.accounts.audit import audit_record
+from tenants.accounts.services import platform_tenant_ensure
+from tenants.kernel.errors import BreakwaterError, Conflict, InvalidInput, NotFound
+from tenants.kernel.scope import system_scope
+from workers.assets.models import BaseModel, ModelVersion
+from workers.assets.weights import (
+    context_length,
+    folder_bytes,
+    model_config,
+    parameter_count,
+    refuse_unsafe,
+)
+from workers.engine.folders import folder_digest
+
+
+class BaseModelDamaged(BreakwaterError):
+    """A base's folder is missing or differs from what was registered."""
+
+    code = "base_model_damaged"
+
+
+def base_model_register(
+    *, path: Path, model_id: str, kind: str, licence: str, description: str = ""
+) -> BaseModel:
+    """Enter the Hugging Face folder at `path` into the catalogue; it stays where it lies.
+
+    Registering the same bytes again changes nothing but their place. Raises InvalidInput for an
+    unsafe or unreadable folder, Conflict for other bytes under a name that models were made from.
+    """
+    folder = path.resolve()
+    refuse_unsafe(folder)
+    config = model_config(folder)
+    if kind not in BaseModel.Kind.values:
+        raise InvalidInput(f"kind is one of {', '.join(BaseModel.Kind.values)}, not {kind!r}")
+    if not 1 <= len(model_id) <= 48 or ":" in model_id or not licence.strip():
+        raise InvalidInput("give a name of 1 to 48 characters without ':', and a licence")
+    fields = {
+        "kind": kind,
+        "family": config["model_type"],
+        "licence": licence.strip(),
+        "description": description,
+        "parameters": parameter_count(folder),
+        "bytes": folder_bytes(folder),
+        "context_length": context_length(config),
+        "path": str(folder),
+        "sha256": folder_digest(folder),
+    }
+    with system_scope():
+        return _enter(model_id, fields)
+
+
+def _enter(model_id: str, fields: dict[str, Any]) -> BaseModel:
+    known = BaseModel.objects.select_for_update().filter(pk=model_id).first()
+    if known is not None and known.sha256 != fields["sha256"]:
+        made = ModelVersion.objects.filter(base=known).count()
+        if made:
+            raise Conflict(
+                f"{made} models were made from {model_id!r} with other bytes (sha256 "
+                f"{known.sha256[:12]}…); register this folder under a new name"
+            )
+    if known is not None and all(getattr(known, name) == fields[name] for name in fields):
+        return known
+    row, _ = BaseModel.objects.update_or_create(pk=model_id, defaults=fields)
+    platform = platform_tenant_ensure()
+    audit_record(
+        actor=system_actor(platform.id),
+        action="base_model.register",
+        target=model_id,
+        data={"sha256": row.sha256, "licence": row.licence},
+    )
+    return row
+
+
+def base_model_verify(*, model_id: str) -> BaseModel:
+    """Compare a base's folder with its registered hash. Raises NotFound, BaseModelDamaged."""
+    with system_scope():
+        row = BaseModel.objects.filter(pk=model_id).first()
+    if row is None:
+        raise NotFound(f"no base model {model_id!r}")
+    folder = Path(row.path)
+    if not folder.is_dir():
+        raise BaseModelDamaged(f"the folder {folder} of {model_id!r} is gone; put it back")
+    if folder_digest(folder) != row.sha256:
+        raise BaseModelDamaged(f"the folder {folder} of {model_id!r} was altered; restore it")
+    return row

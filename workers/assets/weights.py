@@ -1,0 +1,76 @@
+"""Model folders as they may enter the catalogue: safetensors and plain text only."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+
+from tenants.kernel.errors import InvalidInput
+
+REFUSED = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz",
+                     ".h5", ".msgpack", ".py", ".so", ".exe"})  # fmt: skip
+
+
+def refuse_unsafe(folder: Path) -> None:
+    """Raises InvalidInput for a folder with pickles, programs, links, or without safetensors."""
+    if not folder.is_dir():
+        raise InvalidInput(f"{folder} is no folder; give a model folder in Hugging Face layout")
+    refuse_unsafe_weights(folder)
+    if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
+        raise InvalidInput(f"{folder.name} lacks config.json or *.safetensors")
+
+
+def refuse_unsafe_weights(folder: Path) -> None:
+    """Raises InvalidInput for links, pickles and programs in `folder`."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            raise InvalidInput(f"{path.name} is a link; copy the file into the folder")
+        if path.is_file() and path.suffix in REFUSED:
+            raise InvalidInput(
+                f"{path.name} may hold code; only safetensors, JSON and text are taken. Convert "
+                "the weights to safetensors and remove it",
+                code="unsafe_model_file",
+            )
+
+
+def parameter_count(folder: Path) -> int:
+    """How many numbers the folder's safetensors hold, from their headers alone.
+
+    Raises InvalidInput for a file that is none.
+    """
+    try:
+        return sum(map(_numbers, sorted(folder.glob("*.safetensors"))))
+    except Exception as error:
+        raise InvalidInput(f"a safetensors file in {folder.name} is damaged: {error}") from error
+
+
+def _numbers(path: Path) -> int:
+    with safe_open(path, framework="np") as tensors:
+        return sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
+
+
+def model_config(folder: Path) -> dict[str, Any]:
+    """The folder's `config.json`. Raises InvalidInput."""
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"config.json of {folder.name} cannot be read: {error}") from error
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+        raise InvalidInput(f"config.json of {folder.name} names no model_type")
+    return config
+
+
+def context_length(config: dict[str, Any]) -> int:
+    """How many tokens the model takes. Raises InvalidInput where config.json does not say."""
+    for name in ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length"):
+        if isinstance(config.get(name), int):
+            return int(config[name])
+    raise InvalidInput("config.json names no max_position_embeddings")
+
+
+def folder_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,62 @@
+"""What each kind of work is: where it queues, how its ids begin, how often a failure is tried
+again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from workers.jobs.states import Kind
+
+
+class FailureKind(StrEnum):
+    """Whose failure it was."""
+
+    CUSTOMER = "customer"  # bad data or settings: never tried again
+    PLATFORM = "platform"  # crash, lost worker, out of memory: tried again from the last snapshot
+    PLUGIN = "plugin"  # a partner's code
+
+
+@dataclass(frozen=True)
+class KindRules:
+    """`family` is the queue's first half. `tries` caps failures in a row that brought no new
+    snapshot.
+
+    `within_cap` says whether a running job counts towards its tenant's `max_running_jobs`.
+    """
+
+    family: str
+    id_prefix: str
+    tries: Mapping[FailureKind, int] = field(
+        default_factory=lambda: {
+            FailureKind.CUSTOMER: 1,
+            FailureKind.PLATFORM: 5,
+            FailureKind.PLUGIN: 2,
+        }
+    )
+    within_cap: bool = True
+
+
+KINDS: Mapping[Kind, KindRules] = {
+    Kind.FINE_TUNE: KindRules("train", "ftjob-"),
+    Kind.EVALUATE: KindRules("infer", "evaljob_"),
+    Kind.SERVE: KindRules("serve", "servejob_", within_cap=False),
+    Kind.COMPRESS: KindRules("compress", "job_"),
+    Kind.BATCH: KindRules("infer", "job_"),
+    Kind.PIPELINE: KindRules("pipeline", "job_"),
+    Kind.CAMPAIGN: KindRules("pipeline", "job_"),
+}
+
+FAMILIES = ("train", "compress", "infer", "pipeline", "serve")
+WORKER_CLASSES = ("cpu", "gpu", "tpu")
+QUEUES = tuple(f"{family}.{device}" for family in FAMILIES for device in WORKER_CLASSES)
+CONTROL = "control"  # short periodic work; never a job
+
+MAX_BACK_OFF_S = 60.0
+
+
+def retry_delay_s(failures: int) -> float:
+    """Seconds until the next try after `failures` in a row: 1, 2, 4 … at most a minute."""
+    return min(MAX_BACK_OFF_S, 2.0 ** max(failures - 1, 0))

@@ -1,0 +1,62 @@
+"""Leases that ran out: the attempt is lost, the job goes on elsewhere. Short and repeatable."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.db.models.functions import Now
+
+from tenants.kernel.scope import system_scope
+from workers.jobs.kinds import FailureKind
+from workers.jobs.models import Attempt, Job, Worker
+from workers.jobs.moves import attempt_end, job_pause_now, job_try_again
+from workers.jobs.states import HELD_BY_WORKER, State
+
+LOST = {
+    "code": "worker_lost",
+    "message": "the worker stopped answering; this was tried as often as is sensible",
+    "param": None,
+}
+BATCH = 100
+
+
+def leases_reap() -> int:
+    """End the attempts whose lease has run out by the database's clock; return how many.
+
+    One transaction each, and a row that somebody holds is left for the next sweep: a stopped worker
+    that sits on its lock keeps nobody else waiting.
+    """
+    with system_scope():
+        expired = Attempt.objects.filter(ended_at__isnull=True, lease_expires_at__lt=Now())
+        due = list(expired.order_by("lease_expires_at").values_list("id", "job_id")[:BATCH])
+    return sum(_reap(attempt_id, job_id) for attempt_id, job_id in due)
+
+
+def _reap(attempt_id: str, job_id: str) -> bool:
+    with system_scope():
+        rows = Job.objects.select_for_update(of=("self",), skip_locked=True)
+        job = rows.filter(pk=job_id, state__in=HELD_BY_WORKER).first()
+        attempt = Attempt.objects.filter(
+            pk=attempt_id, ended_at__isnull=True, lease_expires_at__lt=Now()
+        ).first()
+        if job is None or attempt is None:
+            return False
+        job.token += 1  # from here on the lost worker's writes bounce
+        job.save(update_fields=["token"])
+        attempt_end(
+            attempt, Attempt.Outcome.LOST, failure=FailureKind.PLATFORM, error="the lease ran out"
+        )
+        if job.state == State.PAUSING:
+            job_pause_now(job)
+        else:
+            job_try_again(job, FailureKind.PLATFORM, LOST)
+        return True
+
+
+def workers_bury(*, silent_s: float) -> int:
+    """Mark workers that have not been heard of for `silent_s` as stopped; return how many."""
+    with system_scope():
+        silent = Worker.objects.filter(
+            stopped_at__isnull=True, heartbeat_at__lt=Now() - dt.timedelta(seconds=silent_s)
+        )
+        return silent.update(stopped_at=Now())

@@ -1,0 +1,138 @@
+"""Changes to jobs that people and programs ask for.
+
+What workers write stands in leases and outcomes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tenants.accounts.actors import Actor
+from tenants.accounts.audit import audit_record
+from tenants.accounts.models import Tenant
+from tenants.kernel.errors import InvalidInput, PermissionDenied
+from tenants.kernel.ids import new_id
+from workers.jobs.kinds import KINDS
+from workers.jobs.models import Job
+from workers.jobs.moves import (
+    job_cancel_now,
+    job_locked,
+    job_move,
+    job_pause_now,
+    job_queue,
+    job_say,
+)
+from workers.jobs.offers import offers_now
+from workers.jobs.placement import place
+from workers.jobs.states import HELD_BY_WORKER, Kind, State
+from workers.jobs.submissions import checked
+
+PRIORITIES = range(-10, 11)
+
+
+def job_submit(
+    *,
+    actor: Actor,
+    kind: Kind,
+    spec: Mapping[str, Any],
+    metadata: Mapping[str, str] | None = None,
+    priority: int = 0,
+) -> Job:
+    """Check a job, find its queue and queue it.
+
+    Raises InvalidInput (bad settings or data, with the field in `param`), NotFound (file, model),
+    PermissionDenied (suspended tenant), Unavailable where no worker class can do it.
+    """
+    actor.require("jobs.write")
+    _refuse_suspended(actor)
+    if priority not in PRIORITIES:
+        raise InvalidInput("priority is -10 to 10", param="priority")
+    labels = checked_metadata(metadata or {})
+    complete = checked(kind, actor=actor, spec=spec)
+    rules = KINDS[kind]
+    job: Job = Job.objects.create(
+        id=new_id(rules.id_prefix),
+        tenant_id=actor.tenant_id,
+        kind=kind,
+        state=State.VALIDATING,
+        queue=f"{rules.family}.{place(complete.needs, offers_now())}",
+        priority=priority,
+        spec=complete.spec,
+        metadata=labels,
+        created_by_kind=actor.kind,
+        created_by_id=actor.id,
+    )
+    job_say(job, f"Created job {job.id}; data and settings are valid.")
+    audit_record(actor=actor, action="job.submit", target=job.id, data={"kind": kind.value})
+    job_queue(job)
+    return job
+
+
+def job_cancel(*, actor: Actor, job_id: str) -> Job:
+    """Stop a job for good; one that runs is told by its worker's next heartbeat.
+
+    Cancelling again changes nothing. Raises NotFound, Conflict for a job that has ended otherwise.
+    """
+    job = _job_for(actor, job_id)
+    if job.state in {State.CANCELLING, State.CANCELLED}:
+        return job
+    if job.state in HELD_BY_WORKER:
+        job_move(job, State.CANCELLING)
+    else:
+        job_cancel_now(job)
+    audit_record(actor=actor, action="job.cancel", target=job.id)
+    return job
+
+
+def job_pause(*, actor: Actor, job_id: str) -> Job:
+    """Let a job wait; one that runs takes a snapshot first. Raises NotFound, Conflict."""
+    job = _job_for(actor, job_id)
+    if job.state in {State.PAUSING, State.PAUSED}:
+        return job
+    if job.state in HELD_BY_WORKER:
+        job_move(job, State.PAUSING)
+    else:
+        job_pause_now(job)
+    audit_record(actor=actor, action="job.pause", target=job.id)
+    return job
+
+
+def job_resume(*, actor: Actor, job_id: str) -> Job:
+    """Let a paused job go on from its snapshot. Raises NotFound, Conflict."""
+    job = _job_for(actor, job_id)
+    if job.state in {State.QUEUED, State.RUNNING}:
+        return job
+    job_say(job, "The job was resumed.")
+    job_queue(job)
+    audit_record(actor=actor, action="job.resume", target=job.id)
+    return job
+
+
+def checked_metadata(given: Mapping[str, Any]) -> dict[str, str]:
+    """OpenAI's bounds: 16 pairs, keys to 64 and values to 512 characters. Raises InvalidInput."""
+    fits = len(given) <= 16 and all(
+        isinstance(key, str) and isinstance(value, str) and len(key) <= 64 and len(value) <= 512
+        for key, value in given.items()
+    )
+    if not fits or "\\u0000" in json.dumps(dict(given)):
+        raise InvalidInput(
+            "metadata holds at most 16 texts, keys to 64 and values to 512 characters",
+            param="metadata",
+        )
+    return dict(given)
+
+
+def _job_for(actor: Actor, job_id: str) -> Job:
+    actor.require("jobs.write")
+    return job_locked(job_id)
+
+
+def _refuse_suspended(actor: Actor) -> None:
+    status = Tenant.objects.values_list("status", flat=True).get(pk=actor.tenant_id)
+    if status != Tenant.Status.ACTIVE:
+        raise PermissionDenied(
+            f"your organisation is {status}; it may read and pay, but start no work",
+            code="tenant_suspended",
+        )

@@ -1,0 +1,212 @@
+"""What is checked of a job before it is queued, kind by kind; each returns the complete spec and
+its needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tenants.accounts.actors import Actor
+from tenants.kernel.errors import BreakwaterError, InvalidInput
+from workers.assets.models import BaseModel, Dataset, ModelVersion
+from workers.assets.selectors import ResolvedModel, model_resolve
+from workers.assets.services import dataset_require_valid, dataset_validate
+from workers.engine.errors import EngineError
+from workers.engine.hyperparameters import resolve_auto
+from workers.engine.profiles import DataSize, Profile, Shape, estimate
+from workers.engine.specs import EvaluateSpec, FineTuneSpec, SpecError
+from workers.jobs.placement import Needs
+from workers.jobs.states import Kind
+
+_SUFFIX = 64  # characters; OpenAI's limit
+_HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A complete spec, and what the job needs of a worker."""
+
+    spec: dict[str, Any]
+    needs: Needs
+
+
+def checked(kind: Kind, *, actor: Actor, spec: Mapping[str, Any]) -> Checked:
+    """Return the complete spec. Raises InvalidInput with the field in `param`, NotFound."""
+    check = _CHECKS.get(kind)
+    if check is None:
+        raise InvalidInput(f"jobs of kind {kind.value!r} cannot be submitted yet", param="kind")
+    try:
+        return check(actor, spec)
+    except SpecError as error:
+        raise InvalidInput(str(error), param=error.field, code="invalid_hyperparameters") from error
+
+
+def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
+    """Given: model, training_file_id, and optionally validation_file_id, suffix, settings, seed,
+
+    device, deadline_s and requested_hyperparameters ("auto" or numbers).
+    """
+    model = _text_model(str(given["model"]))
+    training = _valid_dataset(actor, given["training_file_id"], model.base, "training_file")
+    validation = _optional_dataset(actor, given.get("validation_file_id"), model.base)
+    requested = dict(given.get("requested_hyperparameters") or {})
+    settings = _fine_tune_settings(given, requested, model, training)
+    for dataset, param in ((training, "training_file"), (validation, "validation_file")):
+        if dataset is not None:
+            _refuse_long_examples(dataset, settings, model.base, param)
+    spec = {
+        "base_id": model.base.id,
+        "model": model.name,
+        "parent_id": model.version.id if model.version else None,
+        "training_file_id": training.file_id,
+        "validation_file_id": validation.file_id if validation else None,
+        "dataset_id": training.id,
+        "validation_dataset_id": validation.id if validation else None,
+        "suffix": _suffix(given.get("suffix")),
+        "settings": settings.to_dict(),
+        "method": str(given.get("method") or "supervised"),
+        "requested_hyperparameters": requested,
+    }
+    return Checked(spec, _fine_tune_needs(given, settings, model.base, training, validation))
+
+
+def _fine_tune_settings(
+    given: Mapping[str, Any],
+    requested: Mapping[str, Any],
+    model: ResolvedModel,
+    training: Dataset,
+) -> FineTuneSpec:
+    """What was asked for; what was left to us comes from the data's and the base's size."""
+    if given.get("method") not in {None, "supervised"}:
+        raise InvalidInput(
+            f"the method {given['method']!r} is not offered; choose 'supervised'", param="method"
+        )
+    settings = dict(given.get("settings") or {})
+    if "seed" in given and given["seed"] is not None:
+        settings["seed"] = given["seed"]
+    if model.version is not None:
+        settings.setdefault("method", _method_of(model.version))
+        settings.setdefault("lora", model.version.spec.get("lora", {}))
+    unknown = set(requested) - set(_HYPERPARAMETERS)
+    if unknown:
+        raise InvalidInput(
+            f"unknown hyperparameter {min(unknown)!r}; known are {', '.join(_HYPERPARAMETERS)}",
+            param="hyperparameters",
+        )
+    chosen = resolve_auto(
+        examples=training.examples,
+        parameters=model.base.parameters,
+        method=settings.get("method", "lora"),
+        **requested,
+    )
+    settings.setdefault("epochs", chosen.n_epochs)
+    settings.setdefault("batch_size", chosen.batch_size)
+    settings.setdefault("learning_rate", chosen.learning_rate)
+    settings.setdefault("max_length", model.base.context_length)
+    return FineTuneSpec.from_dict(settings)
+
+
+def _method_of(version: ModelVersion) -> str:
+    return "lora" if version.kind == ModelVersion.Kind.ADAPTER else "full"
+
+
+def _refuse_long_examples(
+    dataset: Dataset, settings: FineTuneSpec, base: BaseModel, param: str
+) -> None:
+    limit = min(settings.max_length, base.context_length)
+    if settings.length_policy == "error" and dataset.longest > limit:
+        raise InvalidInput(
+            f"{dataset.file_id} has an example of {dataset.longest:,} tokens; {base.id} takes "
+            f"{limit:,}. Shorten it, or set length_policy to truncate or split",
+            param=param,
+            code="example_too_long",
+        )
+
+
+def _fine_tune_needs(
+    given: Mapping[str, Any],
+    settings: FineTuneSpec,
+    base: BaseModel,
+    training: Dataset,
+    validation: Dataset | None,
+) -> Needs:
+    """Memory from the model's shape; time where this base's throughput has been measured."""
+    device, deadline = str(given.get("device") or "any"), given.get("deadline_s")
+    if not base.profile:
+        return Needs(device=device, deadline_s=deadline)
+    try:
+        expected = estimate(
+            settings,
+            Shape.of_folder(Path(base.path)),
+            DataSize(
+                examples=training.examples,
+                tokens=training.tokens,
+                loss_tokens=training.loss_tokens,
+                validation_tokens=validation.tokens if validation else 0,
+            ),
+            Profile(**base.profile),
+        )
+    except (EngineError, TypeError) as error:
+        raise BreakwaterError(f"the profile of {base.id} cannot be read: {error}") from error
+    return Needs(device, expected.memory_bytes_high, expected.seconds, deadline)
+
+
+def _evaluate(actor: Actor, given: Mapping[str, Any]) -> Checked:
+    """Given: model, file_id, and optionally settings."""
+    model = _text_model(str(given["model"]))
+    dataset = _valid_dataset(actor, given["file_id"], model.base, "file")
+    settings = {"max_length": model.base.context_length, **dict(given.get("settings") or {})}
+    spec = {
+        "base_id": model.base.id,
+        "model": model.name,
+        "version_id": model.version.id if model.version else None,
+        "file_id": dataset.file_id,
+        "dataset_id": dataset.id,
+        "settings": EvaluateSpec.from_dict(settings).to_dict(),
+    }
+    return Checked(spec, Needs(device=str(given.get("device") or "any")))
+
+
+def _serve(actor: Actor, given: Mapping[str, Any]) -> Checked:
+    """Given: target, base_id, version_id. The reconciler's own, and no one else's."""
+    actor.require("deployments.write")
+    spec = {name: given.get(name) for name in ("target", "base_id", "version_id")}
+    return Checked(spec, Needs(device=str(given.get("device") or "any")))
+
+
+def _text_model(name: str) -> ResolvedModel:
+    model = model_resolve(name)
+    if model.base.kind != BaseModel.Kind.TEXT_GENERATION:
+        raise InvalidInput(
+            f"{name} is an {model.base.kind} model; choose one that writes text",
+            param="model",
+            code="model_not_supported",
+        )
+    return model
+
+
+def _valid_dataset(actor: Actor, file_id: Any, base: BaseModel, param: str) -> Dataset:
+    dataset = dataset_validate(actor=actor, file_id=str(file_id), base_id=base.id, param=param)
+    dataset_require_valid(dataset, param=param)
+    return dataset
+
+
+def _optional_dataset(actor: Actor, file_id: Any, base: BaseModel) -> Dataset | None:
+    return _valid_dataset(actor, file_id, base, "validation_file") if file_id else None
+
+
+def _suffix(given: Any) -> str:
+    suffix = str(given or "")
+    if len(suffix) > _SUFFIX:
+        raise InvalidInput(f"a suffix has at most {_SUFFIX} characters", param="suffix")
+    return suffix
+
+
+_CHECKS: Mapping[Kind, Callable[[Actor, Mapping[str, Any]], Checked]] = {
+    Kind.FINE_TUNE: _fine_tune,
+    Kind.EVALUATE: _evaluate,
+    Kind.SERVE: _serve,
+}

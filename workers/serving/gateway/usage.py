@@ -1,0 +1,109 @@
+"""Usage, committed in groups: while one transaction runs, the next one's rows gather.
+
+A caller waits until its rows are durable; the answer's last chunk leaves only then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from tenants.kernel.errors import BreakwaterError, Unavailable
+from tenants.usage.ingestion import DIFFERING, INSERT, NewUsage, key_conflict, usage_parameters
+from workers.serving.gateway.database import Database
+
+log = structlog.get_logger(__name__)
+
+PATIENCE_S = 10.0  # with a database that restarts
+PAUSE_S = 0.2
+
+Rows = Sequence[tuple[str, NewUsage]]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    rows: Rows
+    done: asyncio.Future[None]
+
+
+class UsageBook:
+    """Writes usage events for many requests at once. Keys make a repeated write harmless."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: list[_Entry] = []
+        self._writer: asyncio.Task[None] | None = None
+
+    async def commit(self, rows: Rows) -> None:
+        """Return once `rows`, (tenant id, event) pairs, are durable.
+
+        Raises Unavailable where the database does not answer in time, Conflict for a reused key.
+        """
+        entry = _Entry(rows, asyncio.get_running_loop().create_future())
+        self._waiting.append(entry)
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write())
+        await asyncio.shield(entry.done)
+
+    async def flush(self) -> None:
+        """Wait for what is under way, before the process ends."""
+        if self._writer is not None:
+            await self._writer
+
+    async def _write(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            try:
+                await self._write_patiently([row for entry in group for row in entry.rows])
+            except BreakwaterError as error:
+                await self._write_apart(group, error)
+            else:
+                for entry in group:
+                    _settle(entry, None)
+
+    async def _write_apart(self, group: Sequence[_Entry], error: BreakwaterError) -> None:
+        """One bad entry must not take its neighbours along."""
+        for entry in group:
+            failed: BreakwaterError | None = error
+            if len(group) > 1 and not isinstance(error, Unavailable):
+                try:
+                    await self._write_patiently(entry.rows)
+                    failed = None
+                except BreakwaterError as own:
+                    failed = own
+            _settle(entry, failed)
+
+    async def _write_patiently(self, rows: Rows) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                await self._write_once(rows)
+            except Unavailable:
+                if time.monotonic() >= deadline:
+                    log.exception("usage could not be written", events=len(rows))
+                    raise
+                await asyncio.sleep(PAUSE_S)
+            else:
+                return
+
+    async def _write_once(self, rows: Rows) -> None:
+        parameters = usage_parameters(rows)
+        async with self._database.transaction() as connection:
+            inserted = (await connection.execute(INSERT, parameters)).rowcount
+            if inserted < len(parameters["key"]):
+                differing = await (await connection.execute(DIFFERING, parameters)).fetchall()
+                if differing:
+                    raise key_conflict([row["key"] for row in differing])
+
+
+def _settle(entry: _Entry, error: BreakwaterError | None) -> None:
+    if entry.done.done():
+        return
+    if error is None:
+        entry.done.set_result(None)
+    else:
+        entry.done.set_exception(error)

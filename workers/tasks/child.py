@@ -1,0 +1,69 @@
+"""The child process of an attempt: `python -P -m workers.tasks.child ENTRY FD PARENT`.
+
+It owns tensors and scratch; it has no database, no keys and nothing of the parent's environment.
+ENTRY is a module with `run(channel, request)`. Django is never loaded here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import resource
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+
+from workers.tasks.channel import Channel, ChannelClosed
+
+_PR_SET_PDEATHSIG = 1
+_OPEN_FILES = 4096
+_OUT_OF_MEMORY_FIRST = "900"  # of 1000: the kernel kills the child before anything else
+
+
+def main() -> int:
+    entry, descriptor, parent = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    die_with(parent)
+    _limit()
+    channel = Channel(socket.socket(fileno=descriptor))
+    try:
+        request = channel.receive()
+        importlib.import_module(entry).run(channel, request)
+    except ChannelClosed:
+        return 1  # the parent is gone, and with it everybody who wanted this
+    except BaseException as error:  # noqa: BLE001 -- told to the parent, who decides
+        traceback.print_exc()
+        channel.send({"type": "crashed", "error": repr(error)[:2000]})
+        return 1
+    return 0
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when the thread that started it ends; leave if it already
+    has.
+
+    https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _limit() -> None:
+    """No core dumps (they hold the customer's data), bounded files, first to go when memory runs
+    out.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    Path("/proc/self/oom_score_adj").write_text(_OUT_OF_MEMORY_FIRST)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

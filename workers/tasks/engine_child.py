@@ -1,0 +1,157 @@
+"""What runs inside the child for engine work: frames in, `Progress` out. The only module here that
+loads torch.
+
+Never imported by the parent: it is the child's ENTRY.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from workers.engine.evaluation import evaluate
+from workers.engine.protocol import (
+    Command,
+    EvaluateWork,
+    Handle,
+    Member,
+    Numerics,
+    Result,
+    Work,
+)
+from workers.engine.specs import EvaluateSpec, FineTuneSpec
+from workers.engine.training.loop import train
+from workers.tasks.channel import Channel, ChannelClosed, Frame
+
+
+def run(channel: Channel, request: Frame) -> None:
+    """Do the work that `request` describes and send its result."""
+    progress = ChannelProgress(channel)
+    if request["work"] == "evaluate":
+        result = evaluate(_evaluate_work(request), progress)
+    else:
+        (result,) = train(_train_work(request), progress)
+    channel.send({"type": "result", **_result(result)})
+
+
+class ChannelProgress:
+    """The engine's `Progress`, spoken over the channel."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def beat(
+        self, key: str, step: int, of: int, cursor: Mapping[str, int], metrics: Mapping[str, float]
+    ) -> Command:
+        self._channel.send(
+            {
+                "type": "beat",
+                "key": key,
+                "step": step,
+                "of": of,
+                "cursor": dict(cursor),
+                "metrics": _finite(metrics),
+            }
+        )
+        return Command(self._answer()["command"])
+
+    def used(
+        self, key: str, seq: int, start: int, stop: int, tokens: int, device_s: float, flops: float
+    ) -> None:
+        self._channel.send(
+            {
+                "type": "used",
+                "key": key,
+                "seq": seq,
+                "start": start,
+                "stop": stop,
+                "tokens": tokens,
+                "device_s": device_s,
+                "flops": flops,
+            }
+        )
+
+    def event(self, key: str, level: str, message: str, data: Mapping[str, Any]) -> None:
+        self._channel.send(
+            {"type": "event", "key": key, "level": level, "message": message, "data": dict(data)}
+        )
+
+    def snapshot(self, key: str, step: int, folder: Path) -> Handle:
+        self._channel.send({"type": "snapshot", "key": key, "step": step, "folder": str(folder)})
+        return Handle(folder, "application/vnd.breakwater.snapshot", str(self._answer()["sha256"]))
+
+    def checkpoint(self, key: str, step: int, folder: Path, metrics: Mapping[str, float]) -> Handle:
+        self._channel.send(
+            {
+                "type": "checkpoint",
+                "key": key,
+                "step": step,
+                "folder": str(folder),
+                "metrics": _finite(metrics),
+            }
+        )
+        return Handle(folder, "application/vnd.breakwater.model", str(self._answer()["sha256"]))
+
+    def joining(self) -> Sequence[Member]:
+        return ()
+
+    def _answer(self) -> Frame:
+        frame = self._channel.receive()
+        if frame is None:
+            raise ChannelClosed("no answer")
+        return frame
+
+
+def _train_work(request: Frame) -> Work:
+    member = Member(
+        key=request["key"],
+        spec=FineTuneSpec.from_dict(request["spec"]),
+        data=_given(request["data"]),
+        validation=_handle(request["validation"]),
+        resume=_handle(request["resume"]),
+        adapter=_handle(request["adapter"]),
+    )
+    return Work(
+        base=_given(request["base"]),
+        members=(member,),
+        scratch=Path(request["scratch"]),
+        numerics=Numerics(**request["numerics"]),
+    )
+
+
+def _evaluate_work(request: Frame) -> EvaluateWork:
+    return EvaluateWork(
+        base=_given(request["base"]),
+        key=request["key"],
+        spec=EvaluateSpec.from_dict(request["spec"]),
+        data=_given(request["data"]),
+        scratch=Path(request["scratch"]),
+        adapter=_handle(request["adapter"]),
+        numerics=Numerics(**request["numerics"]),
+    )
+
+
+def _handle(given: Mapping[str, str] | None) -> Handle | None:
+    return None if given is None else _given(given)
+
+
+def _given(given: Mapping[str, str]) -> Handle:
+    return Handle(Path(given["path"]), given["media_type"], given["sha256"])
+
+
+def _result(result: Result) -> Frame:
+    artifact = result.artifact
+    return {
+        "outcome": result.outcome.value,
+        "artifact": None if artifact is None else str(artifact.path),
+        "metrics": _finite(result.metrics),
+        "failure": None if result.failure is None else result.failure.value,
+        "error": result.error,
+    }
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    """JSON has no infinities; a figure that is none is left out."""
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}

@@ -1,0 +1,118 @@
+"""The heart of an attempt: a thread that renews the lease, fetches orders and stores progress.
+
+Short transactions only. The lease counts, by this machine's monotonic clock, from before the
+renewal was asked for, so that it never outlasts the database's view of it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from tenants.kernel.errors import FencedOut
+from workers.jobs.fencing import Lease
+from workers.jobs.leases import Line, Orders, Standing, job_beat, renew
+from workers.tasks.database import OUTAGES, brief_connections
+
+log = structlog.get_logger(__name__)
+
+FLUSH_S = 1.0  # progress reaches the database about this often
+MAX_LINES = 500  # kept while the database is away
+
+
+class Heart:
+    """Beats until it is stopped, fenced out, or too late."""
+
+    def __init__(
+        self,
+        *,
+        lease: Lease,
+        lease_s: float,
+        claimed_at: float,
+        deserves_lease: Callable[[], bool],
+    ) -> None:
+        """`claimed_at` is when the claim was asked for, by the monotonic clock."""
+        self.orders = Orders.GO
+        self.fenced_out = False
+        self._lease, self._lease_s = lease, lease_s
+        self._until = claimed_at + lease_s
+        self._deserves_lease = deserves_lease
+        self._standing: Standing | None = None
+        self._lines: list[Line] = []
+        self._storing, self._flushing = threading.Lock(), threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def lease_until(self) -> float:
+        """When the right to act ends, by the monotonic clock; past already once fenced out."""
+        return float("-inf") if self.fenced_out else self._until
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the right to act has gone."""
+        return time.monotonic() > self.lease_until()
+
+    def stands(self, standing: Standing) -> None:
+        """Remember the newest standing for the next flush."""
+        with self._storing:
+            self._standing = standing
+
+    def says(self, line: Line) -> None:
+        """Remember a line for the next flush."""
+        with self._storing:
+            self._lines = [*self._lines[-MAX_LINES:], line]
+
+    def flush(self) -> None:
+        """Store what is remembered. Raises FencedOut, or an outage: then it stays remembered."""
+        with self._flushing:
+            with self._storing:
+                standing, lines = self._standing, self._lines
+                self._standing, self._lines = None, []
+            if standing is None and not lines:
+                return
+            try:
+                job_beat(lease=self._lease, standing=standing, lines=lines)
+            except OUTAGES:
+                with self._storing:
+                    self._standing = self._standing or standing
+                    self._lines = [*lines, *self._lines]
+                raise
+
+    def _run(self) -> None:
+        pause = min(self._lease_s / 3, FLUSH_S)
+        renew_at = self._until - self._lease_s * 2 / 3
+        while not self._stopping.wait(pause):
+            try:
+                with brief_connections():
+                    if time.monotonic() >= renew_at and self._deserves_lease():
+                        self._renew()
+                        renew_at = self._until - self._lease_s * 2 / 3
+                    self.flush()
+            except FencedOut:
+                self.fenced_out = True
+                return
+            except OUTAGES as error:
+                log.warning("heartbeat missed", job_id=self._lease.job_id, error=str(error))
+
+    def _renew(self) -> None:
+        asked_at = time.monotonic()
+        self.orders = renew(lease=self._lease, lease_s=self._lease_s)
+        self._until = asked_at + self._lease_s

@@ -1,0 +1,37 @@
+"""Hints: "queue X has work", as Celery messages. Never which job: the claim decides that."""
+
+from __future__ import annotations
+
+from celery import current_app
+
+from workers.jobs.hints import queues_waiting
+
+WORK_AVAILABLE = "jobs.work_available"
+RECONCILE = "control.reconcile"
+EXPIRES_S = 30.0  # unread hints lapse; the periodic ones come anyway
+
+
+def hint_send(queue: str) -> None:
+    """Tell the queue's workers to look. Raises where the broker is away; the relay tries again."""
+    current_app.send_task(
+        WORK_AVAILABLE,
+        args=[queue],
+        queue=queue,
+        expires=EXPIRES_S,
+        retry=False,
+        ignore_result=True,
+    )
+
+
+def reconcile_send() -> None:
+    """Have the reconciler look now instead of at its next round."""
+    current_app.send_task(RECONCILE, expires=EXPIRES_S, retry=False, ignore_result=True)
+
+
+def hints_repeat() -> int:
+    """Hint again at every queue with jobs that may start; return how many hints were sent."""
+    waiting = queues_waiting()
+    for queue, count in waiting.items():
+        for _ in range(count):
+            hint_send(queue)
+    return sum(waiting.values())

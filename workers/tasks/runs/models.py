@@ -1,0 +1,55 @@
+"""Models and data in an attempt's scratch folder, as handles for the child."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tenants.kernel.errors import NotFound
+from workers.assets.materialise import file_to_path, version_to_folder
+from workers.assets.models import BaseModel, ModelVersion
+from workers.assets.selectors import file_get, model_version_get
+from workers.tasks.runs.run import CannotRun, Context, handle
+
+BASE_MEDIA_TYPE = "application/vnd.huggingface.model"
+ADAPTER_MEDIA_TYPE = "application/vnd.peft.adapter"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A base (or a full version in its place), and the adapter to start from, if any."""
+
+    base: dict[str, str]
+    adapter: dict[str, str] | None
+
+
+def model_open(context: Context, *, base_id: str, version_id: str | None) -> Opened:
+    """Open a model for the child. Catalogue bases are read where they lie. Raises CannotRun."""
+    base, version = context.in_scope(lambda: _rows(base_id, version_id))
+    plain = handle(base.path, BASE_MEDIA_TYPE, base.sha256)
+    if version is None:
+        return Opened(plain, None)
+    folder = context.scratch / "model"
+    version_to_folder(version=version, data_key=context.data_key, into=folder)
+    if version.kind == ModelVersion.Kind.ADAPTER:
+        return Opened(plain, handle(folder, ADAPTER_MEDIA_TYPE, version.sha256))
+    return Opened(handle(folder, BASE_MEDIA_TYPE, version.sha256), None)
+
+
+def file_open(context: Context, file_id: str, name: str) -> dict[str, str]:
+    """Open a data file for the child. Raises CannotRun where it was deleted."""
+    try:
+        file = context.in_scope(lambda: file_get(file_id))
+    except NotFound as error:
+        raise CannotRun(error.message, code="file_deleted", param=name) from error
+    path: Path = context.scratch / f"{name}.jsonl"
+    file_to_path(file=file, data_key=context.data_key, path=path)
+    return handle(path, "application/jsonl", file.sha256)
+
+
+def _rows(base_id: str, version_id: str | None) -> tuple[BaseModel, ModelVersion | None]:
+    try:
+        version = model_version_get(version_id) if version_id else None
+    except NotFound as error:
+        raise CannotRun(error.message, code="model_deleted", param="model") from error
+    return BaseModel.objects.get(pk=base_id), version

@@ -1,0 +1,54 @@
+"""Celery's entry points: a few lines each.
+
+Work is claimed from the database, never named in a message.
+"""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from workers.assets.retention import (
+    files_expire,
+    files_purge,
+    parts_purge,
+    uploads_expire,
+    versions_purge,
+)
+from workers.jobs.reaper import leases_reap, workers_bury
+from workers.jobs.retention import snapshots_purge
+from workers.serving.reconcile import deployments_reconcile
+from workers.tasks import process_wide
+from workers.tasks.hints import RECONCILE, WORK_AVAILABLE, hints_repeat
+
+WORKER_SILENT_S = 60.0
+
+
+@shared_task(name=WORK_AVAILABLE)  # acknowledged early: leases protect the work
+def work_available(queue: str) -> None:
+    process_wide.worker().work(queue)
+
+
+@shared_task(name="control.reap", acks_late=True)
+def reap() -> None:
+    leases_reap()
+
+
+@shared_task(name="control.hint", acks_late=True)
+def hint() -> None:
+    hints_repeat()
+
+
+@shared_task(name=RECONCILE, acks_late=True)
+def reconcile() -> None:
+    deployments_reconcile()
+
+
+@shared_task(name="control.sweep", acks_late=True)
+def sweep() -> None:
+    workers_bury(silent_s=WORKER_SILENT_S)
+    snapshots_purge()
+    uploads_expire()
+    parts_purge()
+    files_expire()
+    files_purge()
+    versions_purge()
