@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import psycopg
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 
@@ -32,6 +33,27 @@ class Rights:
     bypasses: bool
     owns: bool
     inherits: bool
+
+
+def reachable_check() -> Iterator[Finding]:
+    """Say which of the three connections cannot be opened; nothing where all can."""
+    for alias, role in {APP: "app", SYSTEM: "system", OWNER: "owner"}.items():
+        settings = connections[alias].settings_dict
+        try:
+            psycopg.connect(
+                host=settings["HOST"],
+                port=settings["PORT"],
+                user=settings["USER"],
+                password=settings["PASSWORD"],
+                dbname=settings["NAME"],
+                connect_timeout=3,
+            ).close()
+        except psycopg.OperationalError as error:
+            yield failed(
+                "database",
+                f"the role {role} cannot connect: {str(error).splitlines()[0]}",
+                "run: make up; or check DATABASE_URL, DATABASE_SYSTEM_URL, DATABASE_OWNER_URL",
+            )
 
 
 def roles_check() -> Iterator[Finding]:

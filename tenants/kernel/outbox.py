@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from django.db import connections, models, transaction
@@ -28,7 +29,7 @@ log = structlog.get_logger(__name__)
 CHANNEL = "outbox"
 MAX_BACK_OFF = timedelta(minutes=5)
 
-Handler = Callable[[Event], None]
+Handler = Callable[[Any], None]  # takes the event class that the table lists it under
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def _handle(row: OutboxEvent, subscription: Subscription) -> str | None:
             subscription.handle(event_from_payload(row.name, row.payload))
     except Exception:
         log.exception(
-            "handler failed", event=row.name, event_id=row.event_id, handler=subscription.name
+            "handler failed", event_name=row.name, event_id=row.event_id, handler=subscription.name
         )
         return traceback.format_exc(limit=-3)
     return None

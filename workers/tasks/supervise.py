@@ -149,6 +149,7 @@ class Supervision:
 
     def _answer(self, frame: Frame, run: Run, context: Context) -> Mapping[str, Any] | None:
         if frame["type"] == "beat":
+            run.on_beat(frame)
             return self._beat(frame)
         if frame["type"] == "event":
             self.heart.says(Line(frame["message"], frame["level"], data=frame["data"]))

@@ -16,8 +16,9 @@ from workers.assets.retention import (
 )
 from workers.jobs.reaper import leases_reap, workers_bury
 from workers.jobs.retention import snapshots_purge
+from workers.serving.reconcile import deployments_reconcile
 from workers.tasks import process_wide
-from workers.tasks.hints import WORK_AVAILABLE, hints_repeat
+from workers.tasks.hints import RECONCILE, WORK_AVAILABLE, hints_repeat
 
 WORKER_SILENT_S = 60.0
 
@@ -35,6 +36,11 @@ def reap() -> None:
 @shared_task(name="control.hint", acks_late=True)
 def hint() -> None:
     hints_repeat()
+
+
+@shared_task(name=RECONCILE, acks_late=True)
+def reconcile() -> None:
+    deployments_reconcile()
 
 
 @shared_task(name="control.sweep", acks_late=True)
