@@ -14,8 +14,10 @@ from tenants.costs.selectors import (
     cost_totals,
     job_cost,
     job_cost_breakdown,
+    job_cost_per_million_tokens,
     slots_balance,
     unit_cost_per_million_tokens,
+    unit_costs,
 )
 from tenants.costs.services import slot_time_record
 from tenants.costs.slot_time import SlotTime
@@ -149,7 +151,7 @@ def test_the_cost_of_a_million_trained_tokens() -> None:
             tenant_id=tenant_id,
             events=[trained(jobs[0], 500_000, base), trained(jobs[1], 1_500_000, base)],
         )
-        one = unit_cost_per_million_tokens(kind="fine_tune", base=base, job_ids=jobs[:1])
+        one = job_cost_per_million_tokens(jobs[0])
         every = unit_cost_per_million_tokens(kind="fine_tune", base=base)
         chosen = unit_cost_per_million_tokens(kind="fine_tune", base=base, job_ids=jobs[1:])
     assert (one.cost, one.tokens, one.per_million) == (dollars(1), 500_000, dollars(2))
@@ -176,7 +178,9 @@ def test_the_cost_of_a_million_served_tokens_includes_the_replicas_waiting() -> 
             ],
         )
         found = unit_cost_per_million_tokens(kind="serve", base=base)
+        every = unit_costs()
     assert (found.cost, found.tokens, found.per_million) == (dollars(6), 2_000_000, dollars(3))
+    assert [row for row in every if row[1] == base] == [("serve", base, found)]
 
 
 def test_no_tokens_have_no_unit_cost() -> None:
