@@ -75,7 +75,7 @@ class Story:
         for role, corpus in corpora.items():
             rows = corpus.training.count(b"\n")
             self.narration.say(f"{role:9s} {corpus.name}: {rows} examples")
-            job = work.start_fine_tune(clients[role], corpus, self.file.base_model, epochs=3)
+            job = work.start_fine_tune(clients[role], corpus, self.file.base_model)
             jobs.append((clients[role], job.id))
         ended = work.wait_for_all(jobs, self.narration.say, limit_s=JOBS_LIMIT_S)
         together = work.ran_together(ended)

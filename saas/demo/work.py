@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from openai import OpenAI
 from openai.types.fine_tuning import FineTuningJob
@@ -14,6 +15,8 @@ from openai.types.fine_tuning import FineTuningJob
 from saas.demo.data import Corpus
 from saas.demo.identities import DemoFailed, Identity
 
+# three passes in small batches: many small steps suit a model and data this small
+SETTINGS: dict[str, Any] = {"n_epochs": 3, "batch_size": 8}
 _FINAL = {"succeeded", "failed", "cancelled"}
 
 
@@ -33,7 +36,7 @@ def client_for(openai_base_url: str, identity: Identity) -> OpenAI:
     return OpenAI(base_url=openai_base_url, api_key=identity.api_key, timeout=120, max_retries=3)
 
 
-def start_fine_tune(client: OpenAI, corpus: Corpus, base_model: str, epochs: int) -> FineTuningJob:
+def start_fine_tune(client: OpenAI, corpus: Corpus, base_model: str) -> FineTuningJob:
     """Upload both parts of the corpus and create the job."""
     training = client.files.create(
         file=(f"{corpus.name}.jsonl", io.BytesIO(corpus.training)), purpose="fine-tune"
@@ -47,7 +50,7 @@ def start_fine_tune(client: OpenAI, corpus: Corpus, base_model: str, epochs: int
         validation_file=held_out.id,
         suffix=corpus.name,
         seed=1,
-        method={"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": epochs}}},
+        method={"type": "supervised", "supervised": {"hyperparameters": SETTINGS}},
     )
 
 

@@ -186,7 +186,7 @@ async def take_from_async(
     client = redis.asyncio.Redis.from_url(settings.REDIS_URL, **_OPTIONS)
     try:
         keys, args = _keys(owner, limits), _args(limits, costs, forced=forced)
-        answer = await client.eval(TAKE, len(keys), *keys, *args)  # type: ignore[misc]
+        answer = await client.eval(TAKE, len(keys), *keys, *args)
     except redis.RedisError as error:
         return _open(error, limits, costs)
     finally:

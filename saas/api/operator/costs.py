@@ -12,8 +12,7 @@ from rest_framework.response import Response
 from saas.api.fields import Constant, UnixTime
 from saas.api.schema import operation
 from saas.api.views import ApiView
-from tenants.costs.selectors import cost_totals, unit_cost_per_million_tokens
-from workers.assets.models import BaseModel
+from tenants.costs.selectors import cost_totals, unit_costs
 
 TAG = "operator"
 NEEDS = "costs.read"
@@ -94,21 +93,18 @@ def job_rows(query: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def unit_rows(query: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Each catalogue model's trained and served tokens; those without any are left out."""
-    for base in BaseModel.objects.order_by("id").values_list("id", flat=True):
-        for kind, meter in _SOLD.items():
-            unit = unit_cost_per_million_tokens(
-                kind=kind, base=base, since=query.get("start_time"), until=query.get("end_time")
-            )
-            if unit.per_million is not None:
-                yield {
-                    "object": "cost.unit",
-                    "model": base,
-                    "meter": meter,
-                    "tokens": f"{unit.tokens:.0f}",
-                    "per_million": f"{unit.per_million.amount:.9f}",
-                    "amount": f"{unit.cost.amount:f}",
-                    "currency": unit.per_million.currency,
-                }
+    found = unit_costs(since=query.get("start_time"), until=query.get("end_time"))
+    for kind, base, unit in found:
+        if unit.per_million is not None:
+            yield {
+                "object": "cost.unit",
+                "model": base,
+                "meter": _SOLD[kind],
+                "tokens": f"{unit.tokens:.0f}",
+                "per_million": f"{unit.per_million.amount:.9f}",
+                "amount": f"{unit.cost.amount:f}",
+                "currency": unit.per_million.currency,
+            }
 
 
 def slot_rows(query: dict[str, Any]) -> Iterator[dict[str, Any]]:

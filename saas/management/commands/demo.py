@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import httpx
@@ -21,6 +22,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         del args, options
+        for chatty in ("httpx", "httpx2"):  # the narration says what matters
+            logging.getLogger(chatty).setLevel(logging.WARNING)
         narration = Narration()
         story = Story(settings.BASE_URL, VAR, narration)
         try:

@@ -28,6 +28,7 @@ class Command(BaseCommand):
         except RuntimeFailure as failure:
             raise CommandError(str(failure)) from failure
         # a process of its own: this one read its settings before the first start had written them
-        models = subprocess.run([sys.executable, "manage.py", "base_model", "build"], cwd=ROOT)
+        build = [sys.executable, "manage.py", "base_model", "build"]
+        models = subprocess.run(build, cwd=ROOT, check=False)
         if models.returncode:
             raise CommandError("the base models could not be made ready; the reason stands above")

@@ -193,7 +193,9 @@ def version_make(caller: Caller, base_id: str = BASE, suffix: str = "made") -> M
         )
 
 
-def usage_make(caller: Caller, quantity: int = 7, *, meter: str = "tokens.input") -> None:
+def usage_make(
+    caller: Caller, quantity: int = 7, *, meter: str = "tokens.input", **dimensions: str
+) -> None:
     assert caller.tenant is not None
     event = NewUsage(
         meter=meter,
@@ -201,7 +203,11 @@ def usage_make(caller: Caller, quantity: int = 7, *, meter: str = "tokens.input"
         event_time=now(),
         source="gateway",
         key=new_id("key"),
-        dimensions={"model": BASE, "base": BASE, "endpoint": "chat.completions"},
+        dimensions={
+            "model": BASE,
+            "base": BASE,
+            **(dimensions or {"endpoint": "chat.completions"}),
+        },
     )
     with tenant_scope(caller.tenant.id):
         usage_record(tenant_id=caller.tenant.id, events=[event])
