@@ -78,6 +78,7 @@ def running_system(layout: Layout) -> Iterator[System]:
 
 def told_demo(system: System) -> dict[str, Any]:
     """Run the demo to its end; return what it left for scripts in `demo.json`."""
+    system.manage("base_model", "build")
     system.manage("demo")
     found: dict[str, Any] = json.loads((system.layout.var / "demo.json").read_text())
     return found
