@@ -17,6 +17,7 @@ from saas.demo.identities import DemoFailed, Identity
 
 # three passes in small batches: many small steps suit a model and data this small
 SETTINGS: dict[str, Any] = {"n_epochs": 3, "batch_size": 8}
+SAY_EVERY_S = 5.0
 _FINAL = {"succeeded", "failed", "cancelled"}
 
 
@@ -61,14 +62,15 @@ def wait_for_all(
 
     Raises DemoFailed past `limit_s` or on failure.
     """
-    deadline, told = time.monotonic() + limit_s, ""
+    deadline, next_word = time.monotonic() + limit_s, 0.0
     while True:
         now = [client.fine_tuning.jobs.retrieve(job_id) for client, job_id in jobs]
         line = "   ".join(_progress(job) for job in now)
-        if line != told:
+        ended = all(job.status in _FINAL for job in now)
+        if ended or time.monotonic() > next_word:
             say(line)
-            told = line
-        if all(job.status in _FINAL for job in now):
+            next_word = time.monotonic() + SAY_EVERY_S
+        if ended:
             break
         if time.monotonic() > deadline:
             raise DemoFailed(f"the jobs did not end within {limit_s:.0f} s: {line}")

@@ -103,7 +103,11 @@ def test_the_documentation_lists_every_event_with_its_fields_and_no_other() -> N
     expected = {
         name: (
             kind.aggregate_field,
-            [f"{f.name}: {f.type}" for f in dataclasses.fields(kind) if f.name != "tenant_id"],
+            [
+                f"{f.name}: {f.type}".replace(" | None", "?")
+                for f in dataclasses.fields(kind)
+                if f.name != "tenant_id"
+            ],
         )
         for name, kind in OURS.items()
     }
