@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from workers.engine.protocol import Command
-from workers.serving.runtime.host import AdapterMissing, ReplicaSettings
+from workers.serving.runtime.host import AdapterMissing, settings_of
 from workers.serving.runtime.replica import replica_run
 from workers.tasks.channel import Channel, ChannelClosed, Frame
 
@@ -20,11 +20,9 @@ OUTCOMES = {Command.PAUSE: "paused", Command.CANCEL: "cancelled"}
 
 def run(channel: Channel, request: Frame) -> None:
     """Serve until told to leave, and say how it ended."""
-    settings = ReplicaSettings(
-        kind=request["kind"], folder=Path(request["folder"]), secret=request["secret"]
-    )
-    host = ChannelHost(channel, request["key"])
-    command = replica_run(settings, host)
+    given = settings_of(request["settings"])
+    host = ChannelHost(channel, request["key"], beats=given.beats_from)
+    command = replica_run(given, host)
     if host.told is Command.GO:
         raise RuntimeError("the replica's server ended by itself")
     channel.send({"type": "result", "outcome": OUTCOMES[command]})
@@ -33,11 +31,11 @@ def run(channel: Channel, request: Frame) -> None:
 class ChannelHost:
     """The replica's `Host`, spoken over the channel: one question at a time, from any thread."""
 
-    def __init__(self, channel: Channel, key: str) -> None:
+    def __init__(self, channel: Channel, key: str, *, beats: int) -> None:
         self.told = Command.GO
         self._channel, self._key = channel, key
         self._asking = threading.Lock()
-        self._beats = 0
+        self._beats = beats
 
     def ready(self, address: str) -> None:
         self._ask({"type": "ready", "address": address})

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from django.conf import settings
+
 from tenants.kernel.errors import FencedOut, NotFound
 from workers.jobs.models import Job
 from workers.jobs.outcomes import Made
@@ -18,9 +20,10 @@ from workers.serving.replicas import (
     replica_ready,
     replica_stopped,
 )
+from workers.serving.runtime.host import ReplicaSettings, request_of
 from workers.tasks.channel import Frame
 from workers.tasks.database import OUTAGES
-from workers.tasks.runs.run import CannotRun, Context
+from workers.tasks.runs.run import CannotRun, Context, numerics
 
 
 class ServeRun:
@@ -41,12 +44,16 @@ class ServeRun:
             )
         except NotFound as error:
             raise CannotRun(error.message, code="model_deleted", param="model") from error
-        return {
-            "key": self.context.job_id,
-            "kind": opened.kind,
-            "folder": str(opened.folder),
-            "secret": opened.secret,
-        }
+        given = ReplicaSettings(
+            kind=opened.kind,
+            folder=opened.folder,
+            secret=opened.secret,
+            max_sequences=settings.SERVING_MAX_SEQUENCES,
+            adapter_bytes=settings.SERVING_ADAPTER_BYTES,
+            beats_from=self.context.claim.high_step,
+            **numerics(),
+        )
+        return {"key": self.context.job_id, "settings": request_of(given)}
 
     def on_beat(self, frame: Frame) -> None:
         adapters, active = list(frame["adapters"]), int(frame["active"])
