@@ -17,7 +17,7 @@ from tenants.kernel.errors import InvalidInput, NotFound, PermissionDenied, Unau
 from workers.serving.gateway.database import Connection, Row
 
 KEY = """
-    SELECT k.id, k.tenant_id, k.hash, k.role, k.scopes, k.allowed_ips::text[] AS allowed_ips,
+    SELECT k.id, k.tenant_id, k.hash, k.role, k.scopes, ARRAY(SELECT host(ip) FROM unnest(k.allowed_ips) AS ip) AS allowed_ips,
            k.expires_at, k.revoked_at, t.status,
            k.last_used_at IS NULL OR k.last_used_at < now() - interval '1 minute' AS is_stale
     FROM api_key k JOIN tenant t ON t.id = k.tenant_id
