@@ -14,7 +14,9 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, ClassVar
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
 
 EVENTS: dict[str, type[Event]] = {}
 
@@ -23,7 +25,7 @@ EVENTS: dict[str, type[Event]] = {}
 class Event:
     """A fact about one tenant (None: about the platform).
 
-    Fields hold JSON's types, Decimal or datetime.
+    Fields hold JSON's types, Decimal, datetime, or tuples of one of these.
     """
 
     event_type: ClassVar[str]
@@ -50,14 +52,16 @@ class Event:
 def event_from_payload(name: str, payload: Mapping[str, Any]) -> Event:
     """Rebuild an event from its outbox row. Raises KeyError for a name no longer registered."""
     kind = EVENTS[name]
-    known = {f.name: f.type for f in dataclasses.fields(kind)}
+    hints = _hints(name)
+    known = {f.name for f in dataclasses.fields(kind)}
     return kind(
-        **{
-            key: _from_json(value, str(known[key]))
-            for key, value in payload.items()
-            if key in known
-        }
+        **{key: _from_json(value, hints[key]) for key, value in payload.items() if key in known}
     )
+
+
+@cache
+def _hints(name: str) -> dict[str, Any]:
+    return get_type_hints(EVENTS[name])
 
 
 def _to_json(value: Any) -> Any:
@@ -70,13 +74,15 @@ def _to_json(value: Any) -> Any:
     return value
 
 
-def _from_json(value: Any, annotation: str) -> Any:
+def _from_json(value: Any, hint: Any) -> Any:
     if value is None:
         return None
-    if "Decimal" in annotation:
+    if get_origin(hint) in {Union, UnionType}:
+        hint = next(arg for arg in get_args(hint) if arg is not NoneType)
+    if hint is Decimal:
         return Decimal(value)
-    if "datetime" in annotation:
+    if hint is dt.datetime:
         return dt.datetime.fromisoformat(value)
-    if annotation.startswith("tuple"):
-        return tuple(value)
+    if get_origin(hint) is tuple:
+        return tuple(_from_json(item, get_args(hint)[0]) for item in value)
     return value

@@ -21,6 +21,10 @@ def minor_units(currency: str) -> int:
     return _MINOR_UNITS.get(currency, 2)
 
 
+def _is_code(currency: str) -> bool:
+    return currency.isascii() and currency.isalpha() and currency.isupper()
+
+
 @dataclass(frozen=True, order=False)
 class Money:
     """An exact amount in one currency.
@@ -37,7 +41,7 @@ class Money:
             raise TypeError(f"money takes a Decimal, not {type(self.amount).__name__}")
         if not self.amount.is_finite():
             raise ValueError(f"money must be finite, not {self.amount}")
-        if not (len(self.currency) == 3 and self.currency.isascii() and self.currency.isupper()):
+        if not (len(self.currency) == 3 and _is_code(self.currency)):
             raise ValueError(
                 f"currency must be three capital letters (ISO 4217): {self.currency!r}"
             )

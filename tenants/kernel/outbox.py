@@ -157,7 +157,7 @@ def _handle(row: OutboxEvent, subscription: Subscription) -> str | None:
             subscription.handle(event_from_payload(row.name, row.payload))
     except Exception:
         log.exception(
-            "handler failed", event=row.name, event_id=row.event_id, handler=subscription.name
+            "handler failed", event_name=row.name, event_id=row.event_id, handler=subscription.name
         )
         return traceback.format_exc(limit=-3)
     return None

@@ -121,7 +121,16 @@ class TenantQuerySet(models.QuerySet[M]):
         rows = list(objs)
         for row in rows:
             claim_for_scope(row)
+        if kwargs.get("update_conflicts") or args[2:3] == (True,):
+            self._refuse_upsert(kwargs.get("unique_fields") or args[4:5])
         return super().bulk_create(rows, *args, **kwargs)
+
+    def _refuse_upsert(self, unique_fields: Iterable[str]) -> None:
+        """A conflict on the primary key alone may be with another tenant's row."""
+        if not {"tenant", "tenant_id"} & set(unique_fields):
+            raise ScopeError(
+                f"an upsert of {self.model.__name__} needs the tenant in unique_fields"
+            )
 
     def _insert(self, objs: Any, *args: Any, **kwargs: Any) -> Any:
         self._guard()

@@ -48,7 +48,7 @@ class JobsView(ApiView):
     def get(self, request: Request) -> Response:
         labels = {
             found[1]: value
-            for name, value in request.query_params.items()
+            for name, value in request.query_params.dict().items()
             if (found := _LABEL.match(name))
         }
         rows = jobs_visible(Kind.FINE_TUNE, metadata=labels)
