@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,11 +70,25 @@ def running_web(layout: Layout) -> Iterator[str]:
 def running_system(layout: Layout) -> Iterator[System]:
     """Start everything in a data folder of its own, and leave no process of it behind."""
     quiet: list[str] = []
+    stop(layout, quiet.append)
+    _empty(layout)
     try:
         status = start(layout, quiet.append, port=free_port())
         yield System(layout, f"http://{HOST}:{status.port}")
     finally:
         stop(layout, quiet.append)
+
+
+def _empty(layout: Layout) -> None:
+    """Forget an earlier run's rows and secrets; keep its base models, which take minutes."""
+    pointer = layout.var / "postgres.home"
+    if pointer.is_file():
+        shutil.rmtree(pointer.read_text().strip())
+    for path in layout.var.iterdir() if layout.var.is_dir() else ():
+        if path.is_dir() and path.name != "models":
+            shutil.rmtree(path)
+        elif path.is_file():
+            path.unlink()
 
 
 def told_demo(system: System) -> dict[str, Any]:
