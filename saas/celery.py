@@ -11,12 +11,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "saas.settings")
 from celery import Celery
 from celery.signals import setup_logging
 from django.conf import settings
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 
 from workers.jobs.kinds import CONTROL, QUEUES
 
 _ON_RABBITMQ = settings.BROKER_URL.startswith(("amqp:", "amqps:", "pyamqp:"))
 _QUORUM = {"x-queue-type": "quorum"} if _ON_RABBITMQ else None
+_EXCHANGE = Exchange("breakwater", type="direct")
 
 app = Celery("breakwater")
 app.conf.update(
@@ -27,7 +28,10 @@ app.conf.update(
     if _ON_RABBITMQ
     else {"socket_timeout": 10, "socket_connect_timeout": 3},
     imports=["workers.tasks.tasks"],
-    task_queues=[Queue(name, queue_arguments=_QUORUM) for name in (*QUEUES, CONTROL)],
+    task_queues=[
+        Queue(name, _EXCHANGE, routing_key=name, queue_arguments=_QUORUM)
+        for name in (*QUEUES, CONTROL)
+    ],
     task_default_queue=CONTROL,
     task_create_missing_queues=False,
     task_ignore_result=True,
@@ -48,6 +52,7 @@ app.conf.beat_schedule = {
     for name, seconds in {
         "control.reap": settings.REAP_EVERY_S,
         "control.hint": settings.HINT_EVERY_S,
+        "control.reconcile": settings.RECONCILE_EVERY_S,
         "control.sweep": settings.SWEEP_EVERY_S,
     }.items()
 }

@@ -1,14 +1,35 @@
 """Who hears what: the one table from events to handlers.
 
-Each name is permanent: the inbox knows it by it.
+Each name is permanent: the inbox knows it by it. Handlers run in the relay's transaction, as the
+system.
 """
 
 from __future__ import annotations
 
+from tenants.kernel.events import Event
 from tenants.kernel.outbox import HandlerTable, Subscription
-from workers.jobs.events import JobQueued
-from workers.tasks.hints import on_job_queued
+from workers.jobs.events import JobQueued, JobSucceeded
+from workers.serving.events import DeploymentSlept, DeploymentWoken
+from workers.serving.services import deployments_ensure_for_job
+from workers.tasks.hints import hint_send, reconcile_send
+
+
+def _hint(event: JobQueued) -> None:
+    hint_send(event.queue)
+
+
+def _offer_models(event: JobSucceeded) -> None:
+    if event.tenant_id is not None:
+        deployments_ensure_for_job(tenant_id=event.tenant_id, job_id=event.job_id)
+
+
+def _reconcile(_: Event) -> None:
+    reconcile_send()
+
 
 HANDLERS: HandlerTable = {
-    JobQueued: (Subscription("jobs.hint", on_job_queued),),
+    JobQueued: (Subscription("jobs.hint", _hint),),
+    JobSucceeded: (Subscription("serving.offer_models", _offer_models),),
+    DeploymentWoken: (Subscription("serving.reconcile_woken", _reconcile),),
+    DeploymentSlept: (Subscription("serving.reconcile_slept", _reconcile),),
 }

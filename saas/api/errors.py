@@ -13,6 +13,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
+from psycopg.errors import UniqueViolation
 from psycopg_pool import PoolTimeout
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
@@ -71,6 +72,12 @@ def as_breakwater_error(raised: Exception) -> BreakwaterError | None:
         return NotFound("there is nothing here; see /docs for the API's routes")
     if isinstance(raised, DjangoPermissionDenied):
         return PermissionDenied(str(raised) or "not allowed")
+    if isinstance(raised.__cause__, UniqueViolation):
+        return Conflict(
+            "the same thing was being made at the same moment; send the request again",
+            code="made_at_the_same_moment",
+            retry_after=0.5,
+        )
     return None
 
 

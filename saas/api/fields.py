@@ -82,7 +82,7 @@ class AutoOr(serializers.Field[Any, Any, Any, Any]):
         return data
 
 
-class AutoOrExtension(OpenApiSerializerFieldExtension):  # type: ignore[misc]
+class AutoOrExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
     target_class = AutoOr
 
     def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:  # noqa: ARG002

@@ -54,12 +54,8 @@ class IdempotencyMiddleware:
 
 def begin(request: HttpRequest) -> tuple[str, Answer | None]:
     """Claim this request's key ("" where it has none). Raises InvalidInput, TooLarge, Conflict."""
-    given = request.headers.get("Idempotency-Key")
+    given = given_key(request)
     retries = request.headers.get("X-Stainless-Retry-Count", "")
-    if given is not None and not _KEY.match(given):
-        raise InvalidInput(
-            "an Idempotency-Key has 1 to 200 visible ASCII characters", param="Idempotency-Key"
-        )
     fingerprint = fingerprint_of(request)
     if given is not None:
         key = f"key:{given}"
@@ -71,6 +67,16 @@ def begin(request: HttpRequest) -> tuple[str, Answer | None]:
         request_begin_anew(key=key, fingerprint=fingerprint)
         return key, None
     return key, request_begin_retry(key=key, fingerprint=fingerprint)
+
+
+def given_key(request: HttpRequest) -> str | None:
+    """The header `Idempotency-Key`. Raises InvalidInput for an unusable one."""
+    given = request.headers.get("Idempotency-Key")
+    if given is not None and not _KEY.match(given):
+        raise InvalidInput(
+            "an Idempotency-Key has 1 to 200 visible ASCII characters", param="Idempotency-Key"
+        )
+    return given
 
 
 def replay(answer: Answer) -> HttpResponse:

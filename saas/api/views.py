@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rest_framework import serializers
@@ -22,7 +22,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 class IgnoreAccept(BaseContentNegotiation):
     """The API answers in JSON, whatever `Accept` says; it never answers 406."""
 
-    def select_parser(self, request: Request, parsers: Sequence[BaseParser]) -> BaseParser | None:
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         from rest_framework.negotiation import DefaultContentNegotiation
 
         return DefaultContentNegotiation().select_parser(request, parsers)
@@ -30,10 +30,11 @@ class IgnoreAccept(BaseContentNegotiation):
     def select_renderer(
         self,
         request: Request,  # noqa: ARG002
-        renderers: Sequence[BaseRenderer],
+        renderers: Iterable[BaseRenderer],
         format_suffix: str | None = None,  # noqa: ARG002
     ) -> tuple[BaseRenderer, str]:
-        return renderers[0], renderers[0].media_type or "application/json"
+        only = next(iter(renderers))
+        return only, only.media_type or "application/json"
 
 
 class ApiView(APIView):
@@ -49,7 +50,7 @@ class ApiView(APIView):
 
     @property
     def actor(self) -> Actor:
-        principal = self.request.user
+        principal: Any = self.request.user  # DRF thinks of Django's users
         assert isinstance(principal, Principal)  # noqa: S101 -- `initial` has refused anyone else
         return principal.actor
 

@@ -128,7 +128,6 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
             "title": self.title,
             "crumbs": [{"title": self.title}],
             "list_intro": self.intro,
-            "list_empty": self.empty,
             "list_tools": self.list_tools,
             **(extra_context or {}),
         }

@@ -35,7 +35,7 @@ console.register(Member, MemberAdmin)
 console.register(AuditEntry, AuditEntryAdmin)
 
 console.pages = (
-    Page("fine-tune/", "fine_tune", fine_tune, permission="jobs.write"),
+    Page("jobs/job/start/", "fine_tune", fine_tune, permission="jobs.write"),
     Page("files/upload/", "upload", upload, permission="files.write"),
     Page("jobs/<str:job_id>/live/", "job_live", job_live, permission="jobs.read"),
     Page(
@@ -47,7 +47,7 @@ console.pages = (
     Page("playground/", "playground", playground, permission="inference"),
     Page("playground/key/", "playground_key", playground_key, permission="inference"),
     Page("usage/", "usage", usage, permission="usage.read"),
-    Page("keys/create/", "key_create", key_create, permission="keys.write"),
-    Page("members/add/", "member_add", member_create, permission="members.write"),
+    Page("accounts/apikey/create/", "key_create", key_create, permission="keys.write"),
+    Page("accounts/member/join/", "member_add", member_create, permission="members.write"),
     Page("switch/<str:tenant_id>/", "switch", switch),
 )

@@ -7,27 +7,41 @@ from collections.abc import Iterator, Mapping, Sequence
 from saas.doctor import database, engine, files, isolation, optional, queues, secrets, work
 from saas.doctor.findings import Check, Finding, failed
 
-CHECKS: Mapping[str, Check] = {
+BEFORE: Mapping[str, Check] = {
     "settings": secrets.settings_check,
-    "keys": secrets.data_keys_check,
+    "folders": files.folders_check,
+    "storage": files.storage_check,
+    "redis": queues.redis_check,
+    "broker": queues.broker_check,
+}
+DATABASE: Mapping[str, Check] = {
     "database roles": database.roles_check,
     "database": database.server_check,
     "migrations": database.migrations_check,
     "row-level security": isolation.isolation_check,
-    "folders": files.folders_check,
-    "storage": files.storage_check,
+    "data keys": secrets.data_keys_check,
     "base models": files.base_models_check,
-    "redis": queues.redis_check,
-    "broker": queues.broker_check,
     "outbox": work.outbox_check,
     "workers": work.workers_check,
+}
+AFTER: Mapping[str, Check] = {
     "web": work.web_check,
     "engine": engine.engine_check,
     "optional": optional.optional_check,
 }
 
 
-def examine(checks: Mapping[str, Check] = CHECKS) -> Iterator[Finding]:
+def examine_all() -> Iterator[Finding]:
+    """Examine everything; what stands on the database is left out where it cannot be reached."""
+    yield from examine(BEFORE)
+    unreachable = list(database.reachable_check())
+    yield from unreachable
+    if not unreachable:
+        yield from examine(DATABASE)
+    yield from examine(AFTER)
+
+
+def examine(checks: Mapping[str, Check]) -> Iterator[Finding]:
     """Run every check; one that breaks down is itself a finding, and the others go on."""
     for about, check in checks.items():
         try:

@@ -125,10 +125,16 @@ def _reachable_programs(install: Path, home: Path, account: Account) -> Path:
 def _copied(install: Path, home: Path) -> Path:
     version = program_version(install / "bin" / "postgres").split()[-1]
     copy = home / f"install-{version}"
+    inside = Path(install.parent.name) / install.name
     if not copy.is_dir():
         draft = Path(tempfile.mkdtemp(prefix="install-", dir=home))
         for part in ("bin", "lib", "share"):
-            shutil.copytree(install / part, draft / part, symlinks=True)
+            shutil.copytree(install / part, draft / inside / part, symlinks=True)
+        bundled = (
+            f"{install.parent.name}.libs"  # libraries that the wheel carries beside the package
+        )
+        if (install.parents[1] / bundled).is_dir():
+            shutil.copytree(install.parents[1] / bundled, draft / bundled)
         draft.chmod(0o755)
         draft.rename(copy)
-    return copy
+    return copy / inside

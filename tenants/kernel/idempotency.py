@@ -22,7 +22,7 @@ from tenants.kernel.clock import now
 from tenants.kernel.crypto import decrypt, encrypt, tenant_data_key
 from tenants.kernel.errors import Conflict
 from tenants.kernel.models import IdempotentRequest
-from tenants.kernel.scope import current_alias, current_tenant_id
+from tenants.kernel.scope import current_alias, current_tenant_id, system_scope
 
 KEPT_FOR = dt.timedelta(hours=24)
 RETRY_WINDOW = dt.timedelta(minutes=10)  # within which an SDK's automatic retry may come
@@ -76,17 +76,34 @@ def request_begin_retry(*, key: str, fingerprint: str) -> Answer | None:
 
 def request_end(*, key: str, status: int, body: Mapping[str, Any] | None) -> None:
     """Keep the answer under `key`, in the transaction that did the work."""
-    plain = json.dumps(body).encode()
-    sealed = b"".join(encrypt([plain], tenant_data_key(current_tenant_id())))
     IdempotentRequest.objects.filter(key=key).update(
-        response_status=status, response_body={"sealed": base64.b64encode(sealed).decode()}
+        response_status=status, response_body=_sealed(body, current_tenant_id())
+    )
+
+
+def founding_answer(*, key: str) -> Answer | None:
+    """The answer to a request that made its own tenant, if it came before (system scope)."""
+    row = IdempotentRequest.objects.filter(key=key, created_at__gte=now() - KEPT_FOR).first()
+    return None if row is None else _answer(row)
+
+
+def founding_end(*, tenant_id: str, key: str, status: int, body: Mapping[str, Any]) -> None:
+    """Keep the answer to a request that made `tenant_id` (system scope)."""
+    IdempotentRequest.objects.create(
+        tenant_id=tenant_id,
+        key=key,
+        fingerprint="",
+        response_status=status,
+        response_body=_sealed(body, tenant_id),
     )
 
 
 def idempotent_requests_purge() -> int:
-    """Forget answers after `KEPT_FOR` (system scope). Returns how many."""
-    deleted: int = IdempotentRequest.objects.filter(created_at__lt=now() - KEPT_FOR).delete()[0]
-    return deleted
+    """Forget answers after `KEPT_FOR`, of all tenants. Returns how many."""
+    with system_scope():
+        old = IdempotentRequest.objects.filter(created_at__lt=now() - KEPT_FOR)
+        deleted: int = old.delete()[0]
+        return deleted
 
 
 def _claim(key: str, fingerprint: str) -> tuple[IdempotentRequest, bool]:
@@ -112,9 +129,15 @@ def _renew(row: IdempotentRequest, fingerprint: str) -> None:
     )
 
 
+def _sealed(body: Mapping[str, Any] | None, tenant_id: str) -> dict[str, str]:
+    sealed = b"".join(encrypt([json.dumps(body).encode()], tenant_data_key(tenant_id)))
+    return {"sealed": base64.b64encode(sealed).decode()}
+
+
 def _answer(row: IdempotentRequest) -> Answer:
+    assert row.response_body is not None  # noqa: S101 -- written with the status
     sealed = base64.b64decode(row.response_body["sealed"])
-    plain = b"".join(decrypt(io.BytesIO(sealed), tenant_data_key(current_tenant_id())))
+    plain = b"".join(decrypt(io.BytesIO(sealed), tenant_data_key(row.tenant_id)))
     return Answer(row.response_status or 200, json.loads(plain))
 
 

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from django.db import connections, models, transaction
@@ -28,7 +29,7 @@ log = structlog.get_logger(__name__)
 CHANNEL = "outbox"
 MAX_BACK_OFF = timedelta(minutes=5)
 
-Handler = Callable[[Event], None]
+Handler = Callable[[Any], None]  # takes the event class that the table lists it under
 
 
 @dataclass(frozen=True)

@@ -29,17 +29,19 @@ class Meter:
 
 MODEL = frozenset({"model", "base"})  # the name called or made, and the base model beneath it
 CALLER = frozenset({"api_key_id", "user_id"})
-REQUEST = CALLER | {"endpoint", "request_id", "deployment_id", "batch"}
-JOB = CALLER | {"job_id", "method"}
+OF_CALL = CALLER | {"request_id", "deployment_id", "batch"}
+OF_JOB = CALLER | {"method"}
+REQUEST = OF_CALL | {"endpoint"}
+JOB = OF_JOB | {"job_id"}
 
 _ALL = (
     Meter("tokens.input", "token", "prompt tokens computed afresh", MODEL, REQUEST | JOB),
     Meter("tokens.cached", "token", "prompt tokens read from a prefix cache", MODEL, REQUEST),
     Meter("tokens.output", "token", "tokens generated", MODEL, REQUEST | JOB),
     Meter("tokens.embedded", "token", "tokens of embedded texts", MODEL, REQUEST | JOB),
-    Meter("tokens.trained", "token", "tokens trained on", MODEL | {"job_id"}, JOB),
-    Meter("tokens.evaluated", "token", "tokens evaluated", MODEL | {"job_id"}, JOB),
-    Meter("requests", "request", "calls of a model", MODEL | {"endpoint"}, REQUEST),
+    Meter("tokens.trained", "token", "tokens trained on", MODEL | {"job_id"}, OF_JOB),
+    Meter("tokens.evaluated", "token", "tokens evaluated", MODEL | {"job_id"}, OF_JOB),
+    Meter("requests", "request", "calls of a model", MODEL | {"endpoint"}, OF_CALL),
     Meter("storage.gb_hours", "GB-hour", "stored bytes / 10^9 x hours", whole=False),
     Meter(
         "deployment.hours",

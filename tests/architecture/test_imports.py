@@ -17,7 +17,8 @@ HEAVY = ("torch", "transformers", "peft", "sentence_transformers", "accelerate")
 CHILD_SIDE = {
     "workers.engine": "the engine itself; its torch-free parts are listed below",
     "workers.tasks.child": "the entry of a job's child process",
-    "workers.tasks.engine_child": "what that child runs",
+    "workers.tasks.engine_child": "what that child runs for a fine-tune or an evaluation",
+    "workers.tasks.serve_child": "what that child runs for a replica",
     "workers.serving.runtime": "the replica's own process",
 }
 TORCH_FREE_ENGINE = ("workers.engine.protocol", "workers.engine.specs", "workers.engine.profiles")

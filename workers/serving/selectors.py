@@ -8,8 +8,10 @@ from workers.serving.models import Deployment
 
 
 def deployments_visible() -> TenantQuerySet[Deployment]:
-    """The tenant's deployments that are not deleted, newest first."""
-    rows: TenantQuerySet[Deployment] = Deployment.objects.filter(deleted_at__isnull=True)
+    """The tenant's deployments, newest first; without deleted ones and those of deleted models."""
+    rows: TenantQuerySet[Deployment] = Deployment.objects.filter(
+        deleted_at__isnull=True, version__deleted_at__isnull=True
+    )
     return rows.select_related("base", "version").order_by("-id")
 
 

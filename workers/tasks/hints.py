@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from celery import current_app
 
-from tenants.kernel.events import Event
-from workers.jobs.events import JobQueued
 from workers.jobs.hints import queues_waiting
 
 WORK_AVAILABLE = "jobs.work_available"
+RECONCILE = "control.reconcile"
 EXPIRES_S = 30.0  # unread hints lapse; the periodic ones come anyway
 
 
@@ -24,10 +23,9 @@ def hint_send(queue: str) -> None:
     )
 
 
-def on_job_queued(event: Event) -> None:
-    """Handler of JobQueued."""
-    assert isinstance(event, JobQueued)  # noqa: S101 -- the table's own promise, for the type checker
-    hint_send(event.queue)
+def reconcile_send() -> None:
+    """Have the reconciler look now instead of at its next round."""
+    current_app.send_task(RECONCILE, expires=EXPIRES_S, retry=False, ignore_result=True)
 
 
 def hints_repeat() -> int:

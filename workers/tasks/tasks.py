@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from tenants.kernel.idempotency import idempotent_requests_purge
 from workers.assets.retention import (
     files_expire,
     files_purge,
@@ -16,8 +17,9 @@ from workers.assets.retention import (
 )
 from workers.jobs.reaper import leases_reap, workers_bury
 from workers.jobs.retention import snapshots_purge
+from workers.serving.reconcile import deployments_reconcile
 from workers.tasks import process_wide
-from workers.tasks.hints import WORK_AVAILABLE, hints_repeat
+from workers.tasks.hints import RECONCILE, WORK_AVAILABLE, hints_repeat
 
 WORKER_SILENT_S = 60.0
 
@@ -37,6 +39,11 @@ def hint() -> None:
     hints_repeat()
 
 
+@shared_task(name=RECONCILE, acks_late=True)
+def reconcile() -> None:
+    deployments_reconcile()
+
+
 @shared_task(name="control.sweep", acks_late=True)
 def sweep() -> None:
     workers_bury(silent_s=WORKER_SILENT_S)
@@ -46,3 +53,4 @@ def sweep() -> None:
     files_expire()
     files_purge()
     versions_purge()
+    idempotent_requests_purge()

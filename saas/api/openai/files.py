@@ -109,7 +109,7 @@ class FilesView(ApiView):
         multipart=True,
     )
     def post(self, request: Request) -> Response:
-        sent = self.body(FileIn, nested(request.data))
+        sent = self.body(FileIn, nested(request.POST.dict() | request.FILES.dict()))
         upload = sent["file"]
         file = file_create(
             actor=self.actor,

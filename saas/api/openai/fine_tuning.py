@@ -7,8 +7,6 @@ import re
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
-from workers.jobs.selectors import job_checkpoints, job_events, job_get, jobs_visible
-from workers.jobs.services import job_cancel, job_pause, job_resume, job_submit
 
 from saas.api.openai.fine_tuning_shapes import (
     CheckpointsQuery,
@@ -23,6 +21,8 @@ from saas.api.openai.fine_tuning_shapes import (
 from saas.api.pagination import PageQuery, page
 from saas.api.schema import list_of, operation
 from saas.api.views import ApiView
+from workers.jobs.selectors import job_checkpoints, job_events, job_get, jobs_visible
+from workers.jobs.services import job_cancel, job_pause, job_resume, job_submit
 from workers.jobs.states import Kind
 
 TAG = "fine-tuning"
@@ -48,7 +48,7 @@ class JobsView(ApiView):
     def get(self, request: Request) -> Response:
         labels = {
             found[1]: value
-            for name, value in request.query_params.items()
+            for name, value in request.query_params.dict().items()
             if (found := _LABEL.match(name))
         }
         rows = jobs_visible(Kind.FINE_TUNE, metadata=labels)

@@ -165,11 +165,12 @@ class FineTuningJobEventOut(serializers.Serializer[JobEvent]):
     level = serializers.ChoiceField(["info", "warn", "error"])
     type = serializers.ChoiceField(["message", "metrics"])
     message = serializers.CharField()
-    data = serializers.DictField()
+    data = serializers.DictField()  # type: ignore[assignment]
 
 
 def render_event(event: JobEvent) -> dict[str, Any]:
-    return FineTuningJobEventOut(event).data
+    answer: dict[str, Any] = FineTuningJobEventOut(event).data  # type: ignore[assignment]
+    return answer
 
 
 class CheckpointMetricsOut(serializers.Serializer[Any]):

@@ -34,7 +34,9 @@ class ModelOut(serializers.Serializer[Any]):
     owned_by = serializers.CharField(help_text="`breakwater`, or your organisation's id.")
     kind = serializers.ChoiceField(["base", *ModelVersion.Kind.values])
     base = serializers.CharField(help_text="The catalogue model beneath.")
-    parent = serializers.CharField(allow_null=True, help_text="The model it was made from.")
+    parent = serializers.CharField(  # type: ignore[assignment]
+        allow_null=True, help_text="The model it was made from."
+    )
     job_id = serializers.CharField(allow_null=True)
     is_checkpoint = serializers.BooleanField()
     licence = serializers.CharField()

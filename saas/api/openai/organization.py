@@ -61,7 +61,7 @@ class BucketOut(serializers.Serializer[Any]):
 
 class BucketPageOut(serializers.Serializer[Any]):
     object = Constant("page")
-    data = BucketOut(many=True)
+    data = BucketOut(many=True)  # type: ignore[assignment]
     has_more = serializers.BooleanField()
     next_page = serializers.CharField(allow_null=True)
 

@@ -52,7 +52,7 @@ class UploadIn(serializers.Serializer[Any]):
 
 
 class UploadPartIn(serializers.Serializer[Any]):
-    data = serializers.FileField(max_length=1024)
+    data = serializers.FileField(max_length=1024)  # type: ignore[assignment]
 
 
 class UploadCompleteIn(serializers.Serializer[Any]):

@@ -7,8 +7,6 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from workers.jobs.selectors import job_get, jobs_visible
-from workers.jobs.services import job_cancel, job_submit
 
 from saas.api.fields import Constant, Metadata, UnixTime
 from saas.api.openai.fine_tuning_shapes import JobErrorOut, ProgressOut
@@ -17,6 +15,8 @@ from saas.api.pagination import PageQuery, page
 from saas.api.schema import list_of, operation
 from saas.api.views import ApiView
 from workers.jobs.models import Job
+from workers.jobs.selectors import job_get, jobs_visible
+from workers.jobs.services import job_cancel, job_submit
 from workers.jobs.states import Kind, State
 
 TAG = "evaluations"

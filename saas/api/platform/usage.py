@@ -24,7 +24,7 @@ class UsageEventOut(serializers.Serializer[UsageEvent]):
     quantity = serializers.CharField(help_text="An exact decimal number.")
     unit = serializers.SerializerMethodField()
     event_time = UnixTime()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     dimensions = serializers.DictField()
 
     def get_unit(self, event: UsageEvent) -> str:

@@ -41,21 +41,27 @@ def live_state(job: Job, *, after: str = "") -> dict[str, Any]:
     Events come oldest first; `curve` holds the points of the events that are in this answer.
     """
     events = _events(job, after)
-    final = State(job.state) in FINAL
     messages = [event for event in events if event.type == "message"]
+    return {
+        **standing(job),
+        "curve": curve(events),
+        "events": [event_line(event) for event in messages[-EVENTS_SHOWN:]],
+        "after": events[-1].pk if events else after,
+    }
+
+
+def standing(job: Job) -> dict[str, Any]:
+    """What the job's own row tells, in words and percents."""
     return {
         "state": job.state,
         "badge": as_badge(job.state, JOB_STATES),
-        "final": final,
+        "final": State(job.state) in FINAL,
         "percent": percent(job.step, job.steps, succeeded=job.state == State.SUCCEEDED),
         "steps": gettext("step %(step)d of %(steps)d") % {"step": job.step, "steps": job.steps},
         "remaining": remaining(job),
         "elapsed": elapsed(job),
         "metrics": {key: shown(value) for key, value in job.metrics.items()},
         "error": (job.error or {}).get("message", ""),
-        "curve": curve(events),
-        "events": [event_line(event) for event in messages[-EVENTS_SHOWN:]],
-        "after": events[-1].pk if events else after,
     }
 
 
@@ -81,7 +87,7 @@ def remaining(job: Job) -> str:
 
 def elapsed(job: Job) -> str:
     if job.started_at is None:
-        return ""
+        return as_duration(None)
     until = job.finished_at or now()
     return as_duration((until - job.started_at).total_seconds())
 

@@ -10,9 +10,9 @@ from django.utils.translation import gettext_lazy as _
 
 from saas.console.columns import as_number
 from saas.console.figures import DAYS, daily_usage, stacked_days
-from saas.console.pages.live import live_state
+from saas.console.pages.live import standing
 from saas.console.readonly import allowed
-from workers.assets.models import BaseModel, File, ModelVersion
+from workers.assets.models import File, ModelVersion
 from workers.jobs.models import Job
 from workers.jobs.states import Kind
 from workers.serving.models import Deployment
@@ -39,7 +39,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         recent_jobs=[_line(job) for job in Job.objects.filter(**_OWN).order_by("-id")[:RECENT]],
         usage_chart=stacked_days(rows, days=DAYS),
         has_usage=bool(rows),
-        first_steps=_first_steps() if allowed(request, "jobs.write") else [],
+        first_steps=_first_steps(talked=bool(rows)) if allowed(request, "jobs.write") else [],
     )
 
 
@@ -57,12 +57,8 @@ def _line(job: Job) -> dict[str, Any]:
     return {
         "name": job_name(job),
         "url": reverse("console:jobs_job_change", args=[job.pk]),
-        "job": job,
-        "live": live_state(job, after=_NEWEST),
+        "live": standing(job),
     }
-
-
-_NEWEST = "z"  # after every id: the state alone, no events
 
 
 def _models() -> int:
@@ -74,16 +70,12 @@ def _deployments() -> int:
     return int(Deployment.objects.filter(deleted_at__isnull=True).count())
 
 
-def _first_steps() -> list[tuple[Any, str, bool]]:
+def _first_steps(*, talked: bool) -> list[tuple[Any, str, bool]]:
     """What a new organisation does first; empty once it has a model."""
     if ModelVersion.objects.exists():
         return []
     return [
         (_("Upload examples"), reverse("console:assets_file_changelist"), File.objects.exists()),
         (_("Start a fine-tune"), reverse("console:fine_tune"), Job.objects.exists()),
-        (
-            _("Talk to a model"),
-            reverse("console:playground"),
-            not BaseModel.objects.exists(),
-        ),
+        (_("Talk to a model"), reverse("console:playground"), talked),
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from saas.doctor.examination import examine, healthy
+from saas.doctor.examination import examine_all, healthy
 from saas.doctor.findings import Finding, Health
 
 _SIGNS = {Health.GOOD: "ok  ", Health.WARNING: "warn", Health.FAILED: "FAIL", Health.OFF: "off "}
@@ -25,7 +25,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         del args
         findings: list[Finding] = []
-        for finding in examine():
+        for finding in examine_all():
             findings.append(finding)
             if not options["json"]:
                 self.stdout.write(_line(finding))

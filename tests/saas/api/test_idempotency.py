@@ -13,8 +13,8 @@ from tenants.accounts.models import ApiKey
 from tenants.kernel.idempotency import idempotent_requests_purge
 from tenants.kernel.models import IdempotentRequest
 from tenants.kernel.scope import system_scope
-from tests.saas.api.factories import Caller, Reply, chats
-from workers.assets.models import File
+from tests.saas.api.factories import PASSWORD, Caller, Reply, chats, version_make
+from workers.assets.models import BaseModel, File
 
 pytestmark = pytest.mark.django_db
 
@@ -161,7 +161,50 @@ def test_old_answers_are_forgotten(api: Caller) -> None:
     api.post(KEYS, {"name": "ci"}, Idempotency_Key="one")
     with system_scope():
         IdempotentRequest.objects.update(created_at="2020-01-01T00:00:00Z")
-        forgotten = idempotent_requests_purge()
 
-    assert forgotten == 1
+    assert idempotent_requests_purge() == 1
     assert api.post(KEYS, {"name": "other"}, Idempotency_Key="one").status == 201
+
+
+def sign_up_body(**changes: str) -> dict[str, str]:
+    return {"organisation": "Acme", "email": "a@example.com", "password": PASSWORD} | changes
+
+
+def test_a_repeated_sign_up_gets_its_first_key_again(nobody: Caller) -> None:
+    first = nobody.post("/v1/sign_up", sign_up_body(), Idempotency_Key="one")
+    again = nobody.post("/v1/sign_up", sign_up_body(), Idempotency_Key="one")
+
+    assert (first.status, again.status) == (201, 201)
+    assert again.json == first.json
+    assert again.headers["idempotent-replayed"] == "true"
+
+
+def test_a_sign_up_is_not_told_to_one_who_lacks_the_password(nobody: Caller) -> None:
+    nobody.post("/v1/sign_up", sign_up_body(), Idempotency_Key="one")
+
+    reply = nobody.post(
+        "/v1/sign_up", sign_up_body(password="another horse 9"), Idempotency_Key="one"
+    )
+
+    assert reply.status == 409
+    assert "bw-" not in reply.content.decode()
+
+
+def test_what_is_made_twice_at_the_same_moment_is_a_conflict_to_retry(
+    api: Caller, base: BaseModel
+) -> None:
+    """A lost race on a unique constraint is no error of ours; the SDKs send the request again."""
+    ready = threading.Barrier(4)
+    version = version_make(api)
+
+    def deploy(_: int) -> Reply:
+        ready.wait()
+        try:
+            return Caller(api.secret).post("/v1/deployments", {"model": version.name})
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as threads:
+        replies = list(threads.map(deploy, range(4)))
+
+    assert sorted(reply.status for reply in replies) == [201, 409, 409, 409]

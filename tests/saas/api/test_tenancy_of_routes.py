@@ -11,6 +11,7 @@ import time
 from typing import Any
 from urllib.parse import quote
 
+import httpx
 import pytest
 
 from tests.saas.api.factories import (
@@ -23,6 +24,7 @@ from tests.saas.api.factories import (
 )
 from tests.saas.api.routes import Route, api_routes
 from workers.assets.models import BaseModel
+from workers.serving.gateway.app import PATHS
 
 pytestmark = pytest.mark.django_db
 
@@ -137,3 +139,25 @@ def test_nobody_reaches_anything_without_a_key(nobody: Caller, theirs: dict[str,
         if route.template not in public:
             path = route.template.format(**theirs)
             assert nobody.send(route.method, path).status == 401, str(route)
+
+
+def test_the_gateway_does_not_find_another_tenants_model(
+    api: Caller, theirs: dict[str, str], web_url: str
+) -> None:
+    said = [{"role": "user", "content": "hello"}]
+    bodies = {
+        "/v1/chat/completions": {"messages": said},
+        "/v1/completions": {"prompt": "hello"},
+        "/v1/embeddings": {"input": "hello"},
+    }
+    assert set(bodies) == PATHS, "a gateway path without a body here"
+    for path, body in bodies.items():
+        reply = httpx.post(
+            f"{web_url}{path}",
+            json={**body, "model": theirs["model"]},
+            headers={"Authorization": f"Bearer {api.secret}"},
+            timeout=30,
+        )
+        assert reply.status_code == 404, f"{path}: {reply.text}"
+        assert reply.json()["error"]["code"] == "model_not_found"
+        assert httpx.post(f"{web_url}{path}", json=body, timeout=30).status_code == 401

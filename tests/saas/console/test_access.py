@@ -116,7 +116,13 @@ def test_a_viewer_can_do_nothing(owner: Person, base: BaseModel) -> None:
 
     for url in act_urls(rows):
         assert viewer.post(url).status_code == 403, url
-    for page in ("files/upload/", "keys/create/", "members/add/", "playground/key/", "fine-tune/"):
+    for page in (
+        "files/upload/",
+        "accounts/apikey/create/",
+        "accounts/member/join/",
+        "playground/key/",
+        "jobs/job/start/",
+    ):
         assert viewer.post(f"/console/{page}").status_code == 403, page
     job_page = viewer.get(f"/console/jobs/job/{rows['jobs/job']}/change/").content.decode()
     assert "data-act" not in job_page

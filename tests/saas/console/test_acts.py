@@ -102,7 +102,7 @@ def test_an_act_that_comes_too_late_explains_itself(owner: Person) -> None:
 
 
 def test_a_new_keys_secret_is_shown_once_and_works(owner: Person) -> None:
-    answer = owner.post("/console/keys/create/", name="ci", role="developer")
+    answer = owner.post("/console/accounts/apikey/create/", name="ci", role="developer")
     secret = answer.context["secret"]
 
     assert secret in answer.content.decode()
@@ -140,7 +140,7 @@ def test_a_keys_successor_works_beside_it(owner: Person) -> None:
 def test_a_faulty_key_is_refused_in_words(owner: Person, sent: dict[str, str], reason: str) -> None:
     given = {"name": "ci", "role": "viewer", **sent}
 
-    answer = owner.client.post("/console/keys/create/", given, follow=True)
+    answer = owner.client.post("/console/accounts/apikey/create/", given, follow=True)
 
     assert any(reason in str(message) for message in get_messages(answer.wsgi_request))
     assert reason in answer.content.decode()
@@ -164,7 +164,7 @@ def test_the_playgrounds_key_can_infer_and_nothing_else_and_passes(owner: Person
 def test_members_are_added_given_roles_and_removed(owner: Person) -> None:
     user_create(email="new@example.com", password=PASSWORD)
 
-    owner.post("/console/members/add/", email="new@example.com", role="viewer")
+    owner.post("/console/accounts/member/join/", email="new@example.com", role="viewer")
     newcomer = next(m for m in members_of(owner.tenant) if m.user.email == "new@example.com")
     act(owner, "accounts/member", newcomer.pk, "role", role="developer")
     changed = next(m for m in members_of(owner.tenant) if m.pk == newcomer.pk)
@@ -228,7 +228,8 @@ def test_a_model_is_downloaded_as_peft_deployed_slept_and_deleted(
     version = version_make(Caller(None, owner.tenant, owner.actor))
 
     archive = owner.get(f"/console/models/{version.pk}/download/")
-    names = tarfile.open(fileobj=io.BytesIO(archive.getvalue())).getnames()
+    with tarfile.open(fileobj=io.BytesIO(archive.getvalue())) as tar:
+        names = tar.getnames()
     act(owner, "assets/modelversion", version.pk, "deploy")
     with tenant_scope(owner.tenant.id):
         deployment = Deployment.objects.get()
@@ -255,7 +256,7 @@ def test_a_fine_tune_starts_from_the_form(owner: Person, base: BaseModel) -> Non
     assert validation is not None
 
     answer = owner.post(
-        "/console/fine-tune/",
+        "/console/jobs/job/start/",
         model=base.pk,
         training_file=training.pk,
         validation_file=validation.pk,
@@ -287,7 +288,7 @@ def test_a_faulty_fine_tune_starts_nothing(
     assert file is not None
     sent = {"model": base.pk, "training_file": file.pk, "n_epochs": "1", **change}
 
-    answer = owner.client.post("/console/fine-tune/", sent)
+    answer = owner.client.post("/console/jobs/job/start/", sent)
 
     assert field in answer.context["form"].errors
     with tenant_scope(owner.tenant.id):
@@ -298,7 +299,9 @@ def test_data_with_problems_starts_nothing_and_says_why(owner: Person, base: Bas
     file = upload(owner, jsonl({"messages": [{"role": "king", "content": "x"}]}))
     assert file is not None
 
-    answer = owner.client.post("/console/fine-tune/", {"model": base.pk, "training_file": file.pk})
+    answer = owner.client.post(
+        "/console/jobs/job/start/", {"model": base.pk, "training_file": file.pk}
+    )
 
     assert file.pk in answer.content.decode()
     assert any("cannot be used" in str(m) for m in get_messages(answer.wsgi_request))

@@ -26,3 +26,8 @@ def test_no_meter_tells_attempts_apart() -> None:
     """Work repeated after a crash must be the same event, so nothing in it may name the attempt."""
     for meter in METERS.values():
         assert not {"attempt", "token", "worker"} & meter.dimensions, meter.name
+
+
+def test_a_dimension_is_either_required_or_optional() -> None:
+    for meter in METERS.values():
+        assert not meter.required & meter.optional, meter.name

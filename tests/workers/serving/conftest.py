@@ -33,8 +33,8 @@ def adapters(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]
     return [adapter_folder(tiny, root / str(seed), seed=seed) for seed in (1, 2)]
 
 
-def started(folder: Path, scratch: Path, kind: str, **changes: Any) -> ReplicaProcess:
-    return ReplicaProcess(ReplicaSettings(kind, folder, secret="s" * 32, **changes), scratch)
+def started(folder: Path, scratch: Path, kind: str) -> ReplicaProcess:
+    return ReplicaProcess(ReplicaSettings(kind, folder, secret="s" * 32), scratch)
 
 
 @pytest.fixture(scope="session")
@@ -76,18 +76,21 @@ def embedding_replica(
 
 
 @pytest.fixture
-def fresh_replica(db: None, tiny: Path, tmp_path: Path) -> Iterator[Callable[..., ReplicaProcess]]:
+def fresh_replicas(
+    db: None, tiny: Path, tmp_path: Path
+) -> Iterator[Callable[[int], list[ReplicaProcess]]]:
     """Starts processes of one's own, which may be killed."""
     running: list[ReplicaProcess] = []
     with ExitStack() as entered:
 
-        def start(**changes: Any) -> ReplicaProcess:
-            scratch = tmp_path / f"own-{len(running)}"
-            process = started(tiny, scratch, "text_generation", **changes)
-            running.append(process)
-            process.wait()
-            entered.enter_context(process.entered(claimed(Serving("tiny", "tiny"), scratch)))
-            return process
+        def start(count: int) -> list[ReplicaProcess]:
+            folders = [tmp_path / f"own-{number}" for number in range(count)]
+            running.extend(started(tiny, folder, "text_generation") for folder in folders)
+            for process in running:
+                process.wait()
+                parent = claimed(Serving("tiny", "tiny"), process.scratch)
+                entered.enter_context(process.entered(parent))
+            return running
 
         yield start
     for process in running:

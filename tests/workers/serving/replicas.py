@@ -36,12 +36,11 @@ from workers.serving.replicas import (
     replica_ready,
     replica_stopped,
 )
-from workers.serving.runtime.child import request_of
-from workers.serving.runtime.host import ReplicaSettings
+from workers.serving.runtime.host import ReplicaSettings, request_of
 from workers.tasks.channel import ChannelClosed
 from workers.tasks.process import Child
 
-ENTRY = "workers.serving.runtime.child"
+ENTRY = "workers.tasks.serve_child"
 WITHIN_S = 60.0
 
 
@@ -57,7 +56,8 @@ class Parent:
     def answer(self, frame: dict[str, Any]) -> dict[str, Any]:
         if frame["type"] == "adapter":
             return self._adapter(frame["tenant_id"], frame["version_id"])
-        replica_beat(lease=self.lease, adapters=frame["adapters"], active=frame["active"])
+        if frame["type"] == "beat":
+            replica_beat(lease=self.lease, adapters=frame["adapters"], active=frame["active"])
         return {}
 
     def _adapter(self, tenant_id: str, version_id: str) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class Parent:
                 base_id=self.serving.base_id, tenant_id=tenant_id, version_id=version_id, into=into
             )
         except NotFound as error:
-            return {"error": error.message}
+            return {"missing": error.message}
         self.opened.append((tenant_id, version_id))
         return {"folder": str(folder)}
 
@@ -123,7 +123,7 @@ class ReplicaProcess:
     def _run(self) -> None:
         self.child = Child(ENTRY, self.scratch)
         try:
-            self.child.channel.send(request_of(self.given))
+            self.child.channel.send({"key": "replica", "settings": request_of(self.given)})
             while self.result is None:
                 self._deal(self.child.channel.receive() or {})
         except ChannelClosed:
@@ -135,18 +135,15 @@ class ReplicaProcess:
 
     def _deal(self, frame: dict[str, Any]) -> None:
         assert self.child is not None
+        if frame["type"] in {"result", "crashed"}:
+            self.result = frame
+            return
+        with self._turn:
+            answer = self._parent.answer(frame) if self._parent else {}
         if frame["type"] == "ready":
             self.address = frame["address"]
             self._ready.set()
-        elif frame["type"] == "beat":
-            self.child.channel.send({"command": self.command.value})
-        elif frame["type"] in {"adapter", "loaded"}:
-            with self._turn:
-                answer = self._parent.answer(frame) if self._parent else {"error": "no parent"}
-            if frame["type"] == "adapter":
-                self.child.channel.send(answer)
-        else:
-            self.result = frame
+        self.child.channel.send({"command": self.command.value, **answer})
 
 
 def serve_job(serving: Serving) -> str:

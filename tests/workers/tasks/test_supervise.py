@@ -85,7 +85,7 @@ def test_a_fine_tune_runs_to_a_model(base: BaseModel, tmp_path: Path) -> None:
     tenant = make_tenant()
     job = submit_fine_tune(tenant)
     start(make_worker()).join()
-    weights, tokens = outcome_of(job.id, tmp_path / "made")
+    _, tokens = outcome_of(job.id, tmp_path / "made")
     row = job_row(job.id)
     assert tokens == row.result["trained_tokens"] > 0
     assert (row.step, row.steps, row.remaining_s) == (12, 12, None)
@@ -93,7 +93,8 @@ def test_a_fine_tune_runs_to_a_model(base: BaseModel, tmp_path: Path) -> None:
         points = list(JobEvent.objects.filter(job_id=job.id, type="metrics").order_by("id"))
         checkpoints = list(Checkpoint.objects.filter(job_id=job.id).order_by("step"))
         versions = ModelVersion.objects.filter(job_id=job.id).count()
-    # then its curve, held-out points included, its checkpoints and its plaintext are where they belong
+    # then its curve, held-out points included, its checkpoints and its plaintext are where they
+    # belong
     assert [p.data["step"] for p in points if "train_loss" in p.data] == list(range(1, 13))
     assert [p.data["step"] for p in points if "valid_loss" in p.data] == [0, 6, 12]
     assert [c.step for c in checkpoints] == [6, 12]
@@ -126,7 +127,8 @@ def test_a_killed_child_resumes_bit_for_bit_and_is_sold_once(
     run_again(job.id)
     assert_same(outcome_of(job.id, tmp_path / "resumed"), wanted)
     first, second = attempts_of(job.id)
-    assert (first.outcome, first.failure_kind, second.outcome) == ("failed", "platform", "succeeded")
+    assert (first.outcome, first.failure_kind) == ("failed", "platform")
+    assert second.outcome == "succeeded"
     assert second.from_step > 0
     assert any("bit for bit" in message for message in messages_of(job.id))
 

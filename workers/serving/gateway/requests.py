@@ -6,7 +6,7 @@ https://platform.openai.com/docs/api-reference/chat/create, …/completions/crea
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -211,9 +211,9 @@ def listed(given: Prompt) -> list[str | list[int]]:
     """One text, one token array, or several of either: always as a list of prompts."""
     if isinstance(given, str):
         return [given]
-    if given and isinstance(given[0], int):
-        return [list(given)]  # type: ignore[arg-type]
-    return list(given)
+    if given and all(isinstance(item, int) for item in given):
+        return [cast("list[int]", given)]
+    return cast("list[str | list[int]]", given)
 
 
 R = TypeVar("R", bound=_Strict)

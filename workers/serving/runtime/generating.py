@@ -78,18 +78,22 @@ class Generator(threading.Thread):
     def run(self) -> None:
         while not self._stopping:
             self.last_turn = time.monotonic()
-            with self._changed:
-                taken = self._turns.take()
-                if taken is None:
-                    self._changed.wait(IDLE_S)
-                    continue
-            group, sequence = taken
-            goes_on = self._step(sequence)
-            with self._changed:
-                if goes_on:
-                    self._turns.add(group, sequence)
-                else:
-                    self._active -= 1
+            self._turn()
+
+    def _turn(self) -> None:
+        """One sequence's turn. Nothing of an ended one, not its cache, is held beyond it."""
+        with self._changed:
+            taken = self._turns.take()
+            if taken is None:
+                self._changed.wait(IDLE_S)
+                return
+        group, sequence = taken
+        goes_on = self._step(sequence)
+        with self._changed:
+            if goes_on:
+                self._turns.add(group, sequence)
+            else:
+                self._active -= 1
 
     def _step(self, sequence: _Sequence) -> bool:
         """One token. False where the sequence has ended."""

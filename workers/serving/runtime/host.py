@@ -6,10 +6,10 @@ needs of a tenant's it asks of its parent, which checks whose it is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from workers.engine.protocol import Command
 
@@ -27,7 +27,20 @@ class ReplicaSettings:
     secret: str  # callers must show it
     max_sequences: int = 64
     adapter_bytes: int = 512 * 1024 * 1024  # of adapters kept loaded
+    dtype: str = "float32"
     threads: int = 1
+    device: str = "cpu"
+    beats_from: int = 0  # an earlier attempt's last beat: what follows is no repetition
+
+
+def request_of(settings: ReplicaSettings) -> dict[str, Any]:
+    """The settings as the first frame to the child."""
+    return {**vars(settings), "folder": str(settings.folder)}
+
+
+def settings_of(request: Mapping[str, Any]) -> ReplicaSettings:
+    """What `request_of` wrote."""
+    return ReplicaSettings(**{**request, "folder": Path(request["folder"])})
 
 
 class Host(Protocol):

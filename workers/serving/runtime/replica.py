@@ -34,7 +34,7 @@ def replica_run(settings: ReplicaSettings, host: Host) -> Command:
 
 
 def _loaded(settings: ReplicaSettings, host: Host) -> Replica:
-    numerics = Numerics(threads=settings.threads)
+    numerics = Numerics(settings.dtype, settings.threads, settings.device)
     if settings.kind == "embedding":
         model = EmbeddingModel.load(settings.folder, numerics)
         return Replica(secret=settings.secret, embedding=model)

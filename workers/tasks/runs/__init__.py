@@ -8,8 +8,10 @@ from workers.jobs.states import Kind
 from workers.tasks.runs.evaluate import EvaluateRun
 from workers.tasks.runs.fine_tune import FineTuneRun
 from workers.tasks.runs.run import Context, Run
+from workers.tasks.runs.serve import ServeRun
 
 RUNS: Mapping[Kind, Callable[[Context], Run]] = {
     Kind.FINE_TUNE: FineTuneRun,
     Kind.EVALUATE: EvaluateRun,
+    Kind.SERVE: ServeRun,
 }

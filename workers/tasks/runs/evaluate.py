@@ -35,6 +35,9 @@ class EvaluateRun:
             "numerics": numerics(),
         }
 
+    def on_beat(self, frame: Frame) -> None:
+        pass
+
     def on_frame(self, frame: Frame) -> Mapping[str, Any] | None:
         if frame["type"] != "used":
             raise ValueError(f"an evaluation's child sent {frame['type']!r}")

@@ -61,6 +61,9 @@ class FineTuneRun:
         )
         return handle(folder, SNAPSHOT_MEDIA_TYPE, snapshot.sha256)
 
+    def on_beat(self, frame: Frame) -> None:
+        pass
+
     def on_frame(self, frame: Frame) -> Mapping[str, Any] | None:
         if frame["type"] == "used":
             self.context.usage.append(

@@ -80,10 +80,13 @@ class Run(Protocol):
     def prepare(self) -> Mapping[str, Any]:
         """Put files into scratch and return the child's request. Raises CannotRun."""
 
+    def on_beat(self, frame: Frame) -> None:
+        """See a beat pass by; its orders are answered elsewhere."""
+
     def on_frame(self, frame: Frame) -> Mapping[str, Any] | None:
         """Deal with a frame of this kind's own; return the answer, None where none is owed."""
 
-    def finish(self, frame: Frame) -> Callable[[Job], Made]:
+    def finish(self, frame: Frame, /) -> Callable[[Job], Made]:
         """Store what the child made; return what writes its rows in the closing transaction."""
 
     def close(self) -> None:

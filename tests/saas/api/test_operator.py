@@ -1,0 +1,117 @@
+"""The operator's routes: across tenants, read-only, never into what a tenant's work contains."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from decimal import Decimal
+
+import pytest
+
+from tenants.costs.services import slot_time_record
+from tenants.costs.slot_time import SlotTime
+from tenants.kernel.clock import now
+from tenants.kernel.scope import system_scope
+from tests.saas.api.factories import BASE, Caller, chats, usage_make
+from workers.assets.models import BaseModel
+from workers.jobs.models import Worker
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def job_id(api: Caller, base: BaseModel) -> str:
+    file_id = api.upload(chats(), "very-secret-name.jsonl").json["id"]
+    body = {"model": BASE, "training_file": file_id, "metadata": {"plan": "hush"}}
+    return str(api.post("/v1/fine_tuning/jobs", body).json["id"])
+
+
+def spend(api: Caller, job_id: str, seconds: int, purpose: str = "job") -> None:
+    """Let a slot have worked for the job."""
+    assert api.tenant is not None
+    started = now() - dt.timedelta(hours=1)
+    mine = {"tenant_id": api.tenant.id, "job_id": job_id, "attempt": 1}
+    entry = SlotTime(
+        worker="w1",
+        slot=0,
+        resource="worker.cpu",
+        purpose=purpose,
+        started_at=started,
+        ended_at=started + dt.timedelta(seconds=seconds),
+        key=f"{job_id}/{purpose}/{seconds}",
+        labels={"kind": "fine_tune", "base": BASE} if purpose == "job" else {},
+        **(mine if purpose == "job" else {}),
+    )
+    with system_scope():
+        slot_time_record(entries=[entry])
+
+
+def test_queues_tell_how_many_wait(operator: Caller, job_id: str) -> None:
+    (queue,) = operator.get("/operator/v1/queues").json["data"]
+
+    assert (queue["id"], queue["waiting"], queue["running"]) == ("train.cpu", 1, 0)
+    assert queue["oldest_wait_s"] >= 0
+
+
+def test_jobs_of_all_tenants_without_their_contents(
+    operator: Caller, api: Caller, job_id: str
+) -> None:
+    reply = operator.get("/operator/v1/jobs?kind=fine_tune&state=queued")
+
+    (job,) = reply.json["data"]
+    assert (job["id"], job["base"]) == (job_id, BASE)
+    assert job["tenant_id"] == (api.tenant.id if api.tenant else "")
+    for secret in ("very-secret-name", "hush", "file-"):
+        assert secret not in reply.content.decode()
+    assert operator.get("/operator/v1/jobs?tenant=ten_none").json["data"] == []
+    assert operator.get("/operator/v1/jobs?state=dreaming").status == 400
+
+
+def test_workers_are_listed_until_they_stop(operator: Caller) -> None:
+    with system_scope():
+        for name, stopped in (("alive", None), ("gone", now())):
+            Worker.objects.create(
+                id=f"wrk_{name}",
+                name=name,
+                worker_class="cpu",
+                queues=["train.cpu"],
+                slots=2,
+                host="h",
+                pid=1,
+                stopped_at=stopped,
+            )
+
+    assert [w["name"] for w in operator.get("/operator/v1/workers").json["data"]] == ["alive"]
+    both = operator.get("/operator/v1/workers?stopped=true").json["data"]
+    assert {worker["name"] for worker in both} == {"alive", "gone"}
+
+
+def test_costs_by_job_by_token_and_by_purpose(operator: Caller, api: Caller, job_id: str) -> None:
+    spend(api, job_id, 100)
+    spend(api, job_id, 50, purpose="idle")
+
+    (job,) = operator.get("/operator/v1/costs/jobs").json["data"]
+    slots = {s["purpose"]: s for s in operator.get("/operator/v1/costs/slots").json["data"]}
+
+    assert (job["job_id"], Decimal(job["slot_seconds"])) == (job_id, 100)
+    assert Decimal(job["amount"]) > 0
+    assert Decimal(slots["idle"]["amount"]) * 2 == Decimal(slots["job"]["amount"])
+    assert operator.get("/operator/v1/costs/jobs?start_time=4000000000").json["data"] == []
+
+
+def test_the_cost_of_a_million_tokens(operator: Caller, api: Caller, job_id: str) -> None:
+    spend(api, job_id, 100)
+    assert operator.get("/operator/v1/costs/units").json["data"] == []
+
+    usage_make(api, 50_000, meter="tokens.trained", job_id=job_id)
+
+    (unit,) = operator.get("/operator/v1/costs/units").json["data"]
+    assert (unit["model"], unit["meter"], unit["tokens"]) == (BASE, "tokens.trained", "50000")
+    assert Decimal(unit["per_million"]) == pytest.approx(Decimal(unit["amount"]) * 20)
+
+
+def test_a_customer_s_role_does_not_open_the_operators_routes(api: Caller) -> None:
+    reply = api.get("/operator/v1/jobs")
+
+    assert reply.status == 403
+    assert json.loads(reply.content)["error"]["type"] == "permission_error"
