@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from tenants.kernel.idempotency import idempotent_requests_purge
 from workers.assets.retention import (
     files_expire,
     files_purge,
@@ -52,3 +53,4 @@ def sweep() -> None:
     files_expire()
     files_purge()
     versions_purge()
+    idempotent_requests_purge()
