@@ -12,6 +12,7 @@ from tenants.kernel.idempotency import idempotent_requests_purge
 from workers.assets.retention import (
     files_expire,
     files_purge,
+    orphans_purge,
     parts_purge,
     uploads_expire,
     versions_purge,
@@ -56,3 +57,8 @@ def sweep() -> None:
     files_purge()
     versions_purge()
     idempotent_requests_purge()
+
+
+@shared_task(name="control.orphans", acks_late=True)
+def orphans() -> None:
+    orphans_purge()

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.test import override_settings
 
 from saas.runtime.layout import ROOT
 from tenants.accounts.models import AuditEntry
@@ -33,7 +32,6 @@ from workers.assets.retention import (
     files_expire,
     files_purge,
     orphans_purge,
-    scratch_sweep,
 )
 from workers.assets.storage import object_key, object_write
 
@@ -70,19 +68,19 @@ class TestObjects:
     def test_only_old_objects_that_no_row_names_are_orphans(self, tmp_path: Path) -> None:
         tenant, other = tenant_make(), tenant_make("Other")
         kept = file_make(tenant)
-        version_make(tenant, base_make(tmp_path / "b"), adapter_folder(tmp_path / "a"))
-        theirs = lose_object(other.tenant.id, data_key_of(other), "files")
+        version = version_make(tenant, base_make(tmp_path / "b"), adapter_folder(tmp_path / "a"))
         old = [lose_object(tenant.tenant.id, data_key_of(tenant), a) for a in ("files", "parts")]
+        old.append(lose_object(other.tenant.id, data_key_of(other), "versions"))
         make_old(*stored_objects())
         fresh = lose_object(tenant.tenant.id, data_key_of(tenant), "versions")
 
-        assert (orphans_purge(tenant_id=tenant.tenant.id), read(kept)) == (2, GOOD)
+        assert (orphans_purge(), read(kept)) == (3, GOOD)
         left = {str(path.relative_to(settings.STORAGE_DIR)) for path in stored_objects()}
-        assert {theirs, fresh} <= left
+        assert {kept.storage_key, version.storage_key, fresh} == left
         assert not set(old) & left
 
-    def test_a_tenant_without_objects_has_no_orphans(self) -> None:
-        assert orphans_purge(tenant_id="ten_nobody") == 0
+    def test_an_empty_storage_has_no_orphans(self) -> None:
+        assert orphans_purge() == 0
 
 
 def lose_object(tenant_id: str, data_key: bytes, area: str) -> str:
@@ -95,31 +93,6 @@ def make_old(*paths: Path) -> None:
     past = time.time() - ORPHAN_AGE.total_seconds() - 60
     for path in paths:
         os.utime(path, (past, past))
-
-
-class TestScratch:
-    def test_only_what_is_old_and_nobodys_is_swept(self, tmp_path: Path) -> None:
-        for name in ("old", "held", "young"):
-            (tmp_path / name / "deep").mkdir(parents=True)
-            (tmp_path / name / "deep" / "plaintext.jsonl").write_text("secret")
-        (tmp_path / "stray.tmp").write_text("x")
-        outside = tmp_path.with_name("outside")
-        outside.mkdir()
-        (outside / "precious").write_text("x")
-        (tmp_path / "door").symlink_to(outside)
-        make_old(*(tmp_path / name for name in ("old", "held", "stray.tmp")))
-        os.utime(tmp_path / "door", (1, 1), follow_symlinks=False)
-
-        with override_settings(SCRATCH_DIR=tmp_path):
-            swept = scratch_sweep(older_than=HOUR, keep=frozenset({"held"}))
-
-        assert swept == 3
-        assert {path.name for path in tmp_path.iterdir()} == {"held", "young"}
-        assert (outside / "precious").exists()
-
-    def test_no_scratch_folder_is_no_error(self, tmp_path: Path) -> None:
-        with override_settings(SCRATCH_DIR=tmp_path / "none"):
-            assert scratch_sweep(older_than=HOUR) == 0
 
 
 def test_assets_never_load_torch() -> None:
