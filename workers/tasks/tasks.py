@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from tenants.accounts.services import platform_tenant_ensure
 from tenants.kernel.idempotency import idempotent_requests_purge
 from workers.assets.retention import (
     files_expire,
@@ -42,6 +43,7 @@ def hint() -> None:
 
 @shared_task(name=RECONCILE, acks_late=True)
 def reconcile() -> None:
+    platform_tenant_ensure()  # replicas are its jobs; on a fresh system it is not there yet
     deployments_reconcile()
 
 

@@ -25,7 +25,6 @@ from workers.tasks.channel import Frame
 from workers.tasks.database import OUTAGES
 from workers.tasks.runs.run import CannotRun, Context, numerics
 
-
 STEADY_BEATS = 15  # about half a minute of serving
 
 
