@@ -60,7 +60,7 @@ class Rounds:
         told = []
         for name in rng.sample(faults, len(faults)):
             self.spare.revive()
-            if _ended(jobs):
+            if sat_out(lambda: _ended(jobs)):
                 jobs.append(self._submit(len(jobs)))
             wait(_somebody_steps, "a step", limit_s=60)
             time.sleep(rng.uniform(0, MOMENT_S))

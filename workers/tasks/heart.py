@@ -89,7 +89,7 @@ class Heart:
             if standing is None and not lines:
                 return
             try:
-                job_beat(lease=self._lease, standing=standing, lines=lines)
+                self.orders = job_beat(lease=self._lease, standing=standing, lines=lines)
             except OUTAGES:
                 with self._storing:
                     self._standing = self._standing or standing
