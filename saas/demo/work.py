@@ -7,16 +7,20 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from openai import OpenAI
 from openai.types.fine_tuning import FineTuningJob
+from openai.types.fine_tuning.job_create_params import Method
 
 from saas.demo.data import Corpus
 from saas.demo.identities import DemoFailed, Identity
 
 # three passes in small batches: many small steps suit a model and data this small
-SETTINGS: dict[str, Any] = {"n_epochs": 3, "batch_size": 8}
+METHOD: Method = {
+    "type": "supervised",
+    "supervised": {"hyperparameters": {"n_epochs": 3, "batch_size": 8}},
+}
+SAY_EVERY_S = 5.0
 _FINAL = {"succeeded", "failed", "cancelled"}
 
 
@@ -50,7 +54,7 @@ def start_fine_tune(client: OpenAI, corpus: Corpus, base_model: str) -> FineTuni
         validation_file=held_out.id,
         suffix=corpus.name,
         seed=1,
-        method={"type": "supervised", "supervised": {"hyperparameters": SETTINGS}},
+        method=METHOD,
     )
 
 
@@ -61,14 +65,15 @@ def wait_for_all(
 
     Raises DemoFailed past `limit_s` or on failure.
     """
-    deadline, told = time.monotonic() + limit_s, ""
+    deadline, next_word = time.monotonic() + limit_s, 0.0
     while True:
         now = [client.fine_tuning.jobs.retrieve(job_id) for client, job_id in jobs]
         line = "   ".join(_progress(job) for job in now)
-        if line != told:
+        ended = all(job.status in _FINAL for job in now)
+        if ended or time.monotonic() > next_word:
             say(line)
-            told = line
-        if all(job.status in _FINAL for job in now):
+            next_word = time.monotonic() + SAY_EVERY_S
+        if ended:
             break
         if time.monotonic() > deadline:
             raise DemoFailed(f"the jobs did not end within {limit_s:.0f} s: {line}")

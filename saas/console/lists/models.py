@@ -55,6 +55,8 @@ def version_link(row: ModelVersion) -> Any:
     return format_html('<a href="{}">{}</a>', url, row.name)
 
 
+STAGES = {"False": _("Result"), "True": _("Checkpoint")}
+_STAGE = show.column(lambda row: STAGES[str(row.is_checkpoint)], _("Stage"))
 _MEASURES = show.derived("metrics", _("Measures"), show.as_pairs)
 
 
@@ -66,17 +68,22 @@ class ModelVersionAdmin(ReadOnlyAdmin):
     list_display = (
         show.text("name", _("Name"), sort=True),
         show.word("kind", _("Kind"), VERSION_KINDS),
+        _STAGE,
         show.text("base_id", _("Base model")),
         show.size("bytes", _("Size")),
         show.moment("created_at", _("Created")),
     )
-    list_filter = (choice_filter("kind", _("Kind"), VERSION_KINDS),)
+    list_filter = (
+        choice_filter("kind", _("Kind"), VERSION_KINDS),
+        choice_filter("is_checkpoint", _("Stage"), STAGES),
+    )
     search_fields = ("id", "name", "job_id")
     detail_template = "console/model.html"
     details = (
         show.code("name", _("Name")),
         show.word("kind", _("Kind"), VERSION_KINDS),
         show.text("base_id", _("Base model")),
+        _STAGE,
         show.column(_parent, _("Made from")),
         show.column(_data, _("Trained on")),
         show.column(_job, _("Job")),
