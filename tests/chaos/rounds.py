@@ -29,6 +29,7 @@ SETTINGS: dict[str, Any] = {"epochs": 4, "batch_size": 2, "snapshot_every_steps"
 ROWS = 240
 JOBS = 3
 LIMIT_S = 300.0
+UNFENCED_S = 90.0  # without the fence a job may well never end
 MOMENT_S = 2.0  # a fault strikes at a random point within
 
 
@@ -60,7 +61,7 @@ class Rounds:
         told = []
         for name in rng.sample(faults, len(faults)):
             self.spare.revive()
-            if _ended(jobs):
+            if sat_out(lambda: _ended(jobs)):
                 jobs.append(self._submit(len(jobs)))
             wait(_somebody_steps, "a step", limit_s=60)
             time.sleep(rng.uniform(0, MOMENT_S))
@@ -83,7 +84,10 @@ class Rounds:
             wait(_somebody_steps, "a step")
             heir.revive()
             told = FAULTS["stopped"](rng)
-            wait(lambda: _ended([job_id]) and _nobody_runs(), "both ends")
+            try:
+                wait(lambda: _ended([job_id]) and _nobody_runs(), "both ends", limit_s=UNFENCED_S)
+            except TimeoutError as error:
+                return {"faults": [told], "violations": [str(error)]}
             return {"faults": [told], "violations": sat_out(lambda: self._check(job_id))}
         finally:
             zombie.end()

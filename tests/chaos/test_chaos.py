@@ -1,4 +1,4 @@
-"""kill -9, SIGSTOP past the lease, cut connections at random points of real work: nothing goes wrong.
+"""kill -9, SIGSTOP past the lease, cut connections at random points of real work: all stays well.
 
 CHAOS_ROUNDS (5) rounds on each broker. A round's seed is in its id and decides the faults' order.
 """

@@ -45,7 +45,7 @@ from workers.jobs.outcomes import (
 from workers.jobs.reaper import leases_reap
 from workers.jobs.states import State
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "system", "owner"])
+pytestmark = pytest.mark.django_db
 
 
 class Object:
@@ -241,6 +241,7 @@ def test_a_heartbeat_extends_the_lease_and_brings_the_orders() -> None:
     with system_scope():
         Job.objects.update(state=State.CANCELLING)
     assert renew(lease=lease, lease_s=60) is Orders.CANCEL
+    assert job_beat(lease=lease, standing=None) is Orders.CANCEL
 
 
 def test_the_reaper_leaves_living_leases_alone() -> None:

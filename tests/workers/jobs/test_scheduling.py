@@ -78,7 +78,7 @@ def test_slots_are_shared_by_weight(a: int, b: int) -> None:
     assert abs(used["a"] / (used["a"] + used["b"]) - a / (a + b)) < 0.02
 
 
-pytest_db = pytest.mark.django_db(transaction=True, databases=["default", "system", "owner"])
+pytest_db = pytest.mark.django_db
 
 
 @pytest_db
@@ -95,8 +95,7 @@ def test_a_tenant_with_many_queued_jobs_delays_anothers_first_by_one_slot() -> N
 @pytest_db
 @pytest.mark.parametrize("seed", range(6))
 def test_claims_come_in_the_fair_order(seed: int) -> None:
-    """Random tenants, weights, histories and queues: each claim equals the pure function's choice.
-    """
+    """Random tenants, weights, histories: each claim equals the pure function's choice."""
     rng = random.Random(seed)
     worker = make_worker()
     tenants = [

@@ -69,7 +69,7 @@ def test_stretches_leave_no_gap_and_never_overlap(
     assert len({e.key for e in entries}) == len(entries)
 
 
-@pytest.mark.django_db(transaction=True, databases=["default", "system", "owner"])
+@pytest.mark.django_db
 def test_a_flush_stores_what_the_clock_says_once() -> None:
     with system_scope():
         resources_ensure()
