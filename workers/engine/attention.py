@@ -48,10 +48,10 @@ def attention(
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     if bounds is None or len(bounds) == 2:
         return _one(query, key, value, scaling, sliding_window).transpose(1, 2), None
-    spans = [slice(start, stop) for start, stop in pairwise(bounds)]
-    parts = [
-        _one(query[:, :, s], key[:, :, s], value[:, :, s], scaling, sliding_window) for s in spans
-    ]
+    # split, not slices: a slice's backward pass fills a whole zero tensor for each sequence
+    sizes = [stop - start for start, stop in pairwise(bounds)]
+    each = zip(*(torch.split(t, sizes, dim=2) for t in (query, key, value)), strict=True)
+    parts = [_one(q, k, v, scaling, sliding_window) for q, k, v in each]
     return torch.cat(parts, dim=2).transpose(1, 2), None
 
 

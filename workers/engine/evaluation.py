@@ -16,13 +16,13 @@ from workers.engine.data.packing import pack, plan
 from workers.engine.data.shards import Shards
 from workers.engine.errors import EngineError
 from workers.engine.export.merged import merge_into
+from workers.engine.losses import loss_sum
 from workers.engine.methods.lora.adapter import adapter_load
 from workers.engine.models import (
     Batch,
     config_of,
     context_length,
     logits_of,
-    loss_sum,
     model_load,
     parameter_count,
 )

@@ -16,8 +16,9 @@ from torch import nn
 
 from workers.engine import devices
 from workers.engine.data.packing import Pack, pack
+from workers.engine.losses import loss_sum
 from workers.engine.methods.method import Method, method_open
-from workers.engine.models import Batch, config_of, logits_of, loss_sum, model_load
+from workers.engine.models import Batch, config_of, logits_of, model_load
 from workers.engine.profiles import Profile, Shape, flops_per_token
 from workers.engine.protocol import Numerics
 from workers.engine.specs import FineTuneSpec

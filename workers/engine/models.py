@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 from transformers.pytorch_utils import Conv1D
 from transformers.utils.logging import disable_progress_bar
@@ -84,13 +83,8 @@ def logits_of(model: nn.Module, batch: Batch) -> Tensor:
         logits_to_keep=batch.places,
         bounds=batch.bounds,
     )
-    logits: Tensor = out.logits[0]
+    logits: Tensor = out.logits.squeeze(0)
     return logits
-
-
-def loss_sum(logits: Tensor, labels: Tensor) -> Tensor:
-    """Summed cross-entropy in nats, accumulated in fp32."""
-    return cross_entropy(logits.float(), labels, reduction="sum")
 
 
 def linear_names(model: nn.Module) -> list[str]:

@@ -11,7 +11,8 @@ import torch
 from tests.workers.engine.factories import FAMILIES, VOCABULARY, reference_model
 from workers.engine.data.packing import Pack, pack
 from workers.engine.errors import ModelError
-from workers.engine.models import Batch, logits_of, loss_sum, model_load, parameter_count
+from workers.engine.losses import loss_sum
+from workers.engine.models import Batch, logits_of, model_load, parameter_count
 from workers.engine.profiles import Shape
 from workers.engine.training.activation import checkpointing
 
@@ -120,3 +121,19 @@ def test_sizes_read_from_the_files_equal_the_models(bases: dict[str, Path], fami
     model, shape = model_load(bases[family]), Shape.of_folder(bases[family])
     assert shape.parameters == parameter_count(model)
     assert (shape.layers, shape.hidden, shape.vocabulary) == (2, 32, VOCABULARY)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_cross_entropy_and_its_gradient_equal_torchs(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    ours = (torch.randn(9, 40) * 6).to(dtype).requires_grad_(True)
+    theirs = ours.detach().clone().requires_grad_(True)
+    labels = torch.randint(40, (9,))
+    loss = loss_sum(ours, labels)
+    wanted = torch.nn.functional.cross_entropy(theirs.float(), labels, reduction="sum")
+    (loss / 7).backward()
+    (wanted / 7).backward()
+    assert loss.item() == pytest.approx(wanted.item(), rel=1e-6)
+    assert ours.grad is not None
+    assert ours.grad.dtype == dtype
+    assert torch.allclose(ours.grad, theirs.grad, atol=1e-6)

@@ -39,6 +39,7 @@ from workers.jobs.outcomes import (
     job_finish,
     job_hand_back,
     job_paused,
+    job_steady,
     snapshot_commit,
 )
 from workers.jobs.reaper import leases_reap
@@ -89,6 +90,7 @@ WRITES: dict[str, Callable[[Lease], Any]] = {
     "checkpoint_commit": lambda lease: checkpoint_commit(
         lease=lease, step=7, metrics={}, make=lambda _: ("mv_1", "ft:x")
     ),
+    "job_steady": lambda lease: job_steady(lease=lease),
     "job_finish": succeed,
     "job_fail": lambda lease: job_fail(lease=lease, failure=FailureKind.CUSTOMER, error=ERROR),
     "job_fail_platform": lambda lease: job_fail(

@@ -104,11 +104,12 @@ class _Narrator:
 
 
 def base_build(
-    out: Path, say: Say, *, size: Size = DEFAULT_SIZE, seed: int = 0, threads: int = 2
+    out: Path, say: Say, *, size: Size = DEFAULT_SIZE, seed: int = 0, threads: int = 1
 ) -> None:
     """Build the model into `out`, which appears whole or not at all.
 
-    The same seed, Python, torch and threads give the same weights on the same kind of machine.
+    The same seed, Python, torch and threads give the same weights on the same kind of machine. One
+    thread by default: two that wait for each other take many times as long on a busy machine.
 
     Raises:
         EngineError: the training failed.
@@ -196,7 +197,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Build the small local language model.")
     parser.add_argument("out", type=Path)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
 
     def say(line: dict[str, Any]) -> None:

@@ -17,8 +17,9 @@ from workers.engine.data.order import epoch_order
 from workers.engine.data.packing import Pack, pack, plan
 from workers.engine.data.shards import Ints, Shards
 from workers.engine.errors import DivergedError, EngineError, ModelError, OutOfMemoryError
+from workers.engine.losses import loss_sum
 from workers.engine.methods.method import Method
-from workers.engine.models import Batch, logits_of, loss_sum
+from workers.engine.models import Batch, logits_of
 from workers.engine.protocol import Member
 from workers.engine.training.optim import OPTIMISERS, clip_gradients, gradient_norm
 from workers.engine.training.schedule import learning_rate

@@ -16,10 +16,11 @@ from workers.engine.checks import SpecError
 from workers.engine.data.packing import pack
 from workers.engine.errors import AdapterError
 from workers.engine.export.merged import merge_into, merged_save
+from workers.engine.losses import loss_sum
 from workers.engine.methods.lora.adapter import adapter_load
 from workers.engine.methods.lora.layer import DropoutClock, LoraLinear
 from workers.engine.methods.lora.method import LoraMethod
-from workers.engine.models import Batch, logits_of, loss_sum, model_load
+from workers.engine.models import Batch, logits_of, model_load
 from workers.engine.specs import FineTuneSpec, LoraSpec
 
 IDS = torch.arange(3, 43)
