@@ -33,17 +33,25 @@ class System:
     layout: Layout
     base_url: str
 
-    def manage(self, *arguments: str, limit_s: float = 600.0) -> str:
+    def manage(self, *arguments: str) -> str:
         """Run `manage.py` against it; return what it prints. Fails the test where it fails."""
+        return self._run(sys.executable, str(ROOT / "manage.py"), *arguments)
+
+    def make(self, *arguments: str) -> str:
+        """Run a target of the Makefile against it, in this Python's environment as it is."""
+        where = (f"VAR={self.layout.var}", f"VENV={sys.prefix}")
+        return self._run("make", "-C", str(ROOT), "-o", "install", *where, *arguments)
+
+    def _run(self, *command: str, limit_s: float = 600.0) -> str:
         done = subprocess.run(
-            [sys.executable, str(ROOT / "manage.py"), *arguments],
+            command,
             env={**os.environ, "BREAKWATER_VAR": str(self.layout.var)},
             capture_output=True,
             text=True,
             timeout=limit_s,
             check=False,
         )
-        assert done.returncode == 0, f"manage.py {' '.join(arguments)}:\n{done.stdout}{done.stderr}"
+        assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}{done.stderr}"
         return done.stdout
 
 
@@ -93,7 +101,6 @@ def _empty(layout: Layout) -> None:
 
 def told_demo(system: System) -> dict[str, Any]:
     """Run the demo to its end; return what it left for scripts in `demo.json`."""
-    system.manage("base_model", "build")
-    system.manage("demo")
+    system.make("demo")
     found: dict[str, Any] = json.loads((system.layout.var / "demo.json").read_text())
     return found

@@ -59,7 +59,9 @@ def upload(tenant: Tenant, rows: Sequence[Any]) -> str:
     return str(file.id)
 
 
-def submit_fine_tune(tenant: Tenant, *, rows: int = 24, validation: bool = True, **changes: Any) -> Job:
+def submit_fine_tune(
+    tenant: Tenant, *, rows: int = 24, validation: bool = True, **changes: Any
+) -> Job:
     """A fine-tune of `rows` real examples; `changes` go into its settings."""
     training = upload(tenant, completions(rows))
     held_out = upload(tenant, completions(40)[32:]) if validation else None
