@@ -13,7 +13,6 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 PY := $(VENV)/bin/python
 MANAGE := $(PY) manage.py
-UP = $(MANAGE) up $(if $(PORT),--port $(PORT)) && $(MANAGE) base_model build
 PIP := $(PY) -m pip install --quiet --root-user-action=ignore
 STAMP := $(VENV)/installed-$(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)
 NOT_HERE := not browser and not rabbitmq and not chaos and not slow
@@ -42,11 +41,11 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: install  ## the main job on real input, told step by step; CHECK=1 stops the system at the end
-	@$(UP) && $(MANAGE) demo; code=$$?; \
+	@$(MANAGE) up $(if $(PORT),--port $(PORT)) && $(MANAGE) demo; code=$$?; \
 	$(if $(filter-out 0,$(CHECK)),$(MANAGE) down || code=1;) exit $$code
 
 up: install  ## start everything in the background
-	@$(UP)
+	@$(MANAGE) up $(if $(PORT),--port $(PORT))
 
 down: install  ## stop everything, and whatever a killed supervisor has left behind
 	@$(MANAGE) down

@@ -54,6 +54,7 @@ app.conf.beat_schedule = {
         "control.hint": settings.HINT_EVERY_S,
         "control.reconcile": settings.RECONCILE_EVERY_S,
         "control.sweep": settings.SWEEP_EVERY_S,
+        "control.orphans": settings.ORPHANS_EVERY_S,
     }.items()
 }
 

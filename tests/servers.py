@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,17 +33,25 @@ class System:
     layout: Layout
     base_url: str
 
-    def manage(self, *arguments: str, limit_s: float = 600.0) -> str:
+    def manage(self, *arguments: str) -> str:
         """Run `manage.py` against it; return what it prints. Fails the test where it fails."""
+        return self._run(sys.executable, str(ROOT / "manage.py"), *arguments)
+
+    def make(self, *arguments: str) -> str:
+        """Run a target of the Makefile against it, in this Python's environment as it is."""
+        where = (f"VAR={self.layout.var}", f"VENV={sys.prefix}")
+        return self._run("make", "-C", str(ROOT), "-o", "install", *where, *arguments)
+
+    def _run(self, *command: str, limit_s: float = 600.0) -> str:
         done = subprocess.run(
-            [sys.executable, str(ROOT / "manage.py"), *arguments],
+            command,
             env={**os.environ, "BREAKWATER_VAR": str(self.layout.var)},
             capture_output=True,
             text=True,
             timeout=limit_s,
             check=False,
         )
-        assert done.returncode == 0, f"manage.py {' '.join(arguments)}:\n{done.stdout}{done.stderr}"
+        assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}{done.stderr}"
         return done.stdout
 
 
@@ -69,6 +78,8 @@ def running_web(layout: Layout) -> Iterator[str]:
 def running_system(layout: Layout) -> Iterator[System]:
     """Start everything in a data folder of its own, and leave no process of it behind."""
     quiet: list[str] = []
+    stop(layout, quiet.append)
+    _empty(layout)
     try:
         status = start(layout, quiet.append, port=free_port())
         yield System(layout, f"http://{HOST}:{status.port}")
@@ -76,9 +87,20 @@ def running_system(layout: Layout) -> Iterator[System]:
         stop(layout, quiet.append)
 
 
+def _empty(layout: Layout) -> None:
+    """Forget an earlier run's rows and secrets; keep its base models, which take minutes."""
+    pointer = layout.var / "postgres.home"
+    if pointer.is_file():
+        shutil.rmtree(pointer.read_text().strip())
+    for path in layout.var.iterdir() if layout.var.is_dir() else ():
+        if path.is_dir() and path.name != "models":
+            shutil.rmtree(path)
+        elif path.is_file():
+            path.unlink()
+
+
 def told_demo(system: System) -> dict[str, Any]:
     """Run the demo to its end; return what it left for scripts in `demo.json`."""
-    system.manage("base_model", "build")
-    system.manage("demo")
+    system.make("demo")
     found: dict[str, Any] = json.loads((system.layout.var / "demo.json").read_text())
     return found

@@ -10,6 +10,7 @@ from django.conf import settings
 
 from saas.api.guards import UPLOADS
 from tenants.kernel.errors import TooLarge
+from tenants.kernel.ids import new_id
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -91,6 +92,7 @@ async def _refuse(send: Send, limit: int) -> None:
         (b"content-type", b"application/json"),
         (b"connection", b"close"),
         (b"x-should-retry", b"false"),
+        (b"x-request-id", new_id("req_").encode()),
     ]
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send(

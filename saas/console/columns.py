@@ -116,15 +116,13 @@ def as_duration(seconds: float | None) -> str:
     whole = max(0, round(seconds))
     if whole < 60:
         return gettext("%(seconds)d s") % {"seconds": whole}
+    large, small = divmod(whole, 60)
     if whole < 3600:
-        return gettext("%(minutes)d min %(seconds)d s") % {
-            "minutes": whole // 60,
-            "seconds": whole % 60,
-        }
-    return gettext("%(hours)d h %(minutes)d min") % {
-        "hours": whole // 3600,
-        "minutes": whole % 3600 // 60,
-    }
+        form = gettext("%(large)d min %(small)d s") if small else gettext("%(large)d min")
+    else:
+        large, small = divmod(large, 60)
+        form = gettext("%(large)d h %(small)d min") if small else gettext("%(large)d h")
+    return form % {"large": large, "small": small}
 
 
 def as_pairs(value: Mapping[str, Any]) -> SafeString | str:

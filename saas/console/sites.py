@@ -85,6 +85,13 @@ class BreakwaterSite(UnfoldAdminSite):  # type: ignore[misc]
         del request, extra_context
         return HttpResponseRedirect(reverse("account_change_password"))
 
+    def search(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Unfold's search over apps is not on offer: each list has its own."""
+        del request, extra_context
+        raise Http404
+
     def extra_urls(self) -> list[URLPattern]:
         return [path(p.route, self.admin_view(self._guarded(p)), name=p.name) for p in self.pages]
 

@@ -7,16 +7,19 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from openai import OpenAI
 from openai.types.fine_tuning import FineTuningJob
+from openai.types.fine_tuning.job_create_params import Method
 
 from saas.demo.data import Corpus
 from saas.demo.identities import DemoFailed, Identity
 
 # three passes in small batches: many small steps suit a model and data this small
-SETTINGS: dict[str, Any] = {"n_epochs": 3, "batch_size": 8}
+METHOD: Method = {
+    "type": "supervised",
+    "supervised": {"hyperparameters": {"n_epochs": 3, "batch_size": 8}},
+}
 SAY_EVERY_S = 5.0
 _FINAL = {"succeeded", "failed", "cancelled"}
 
@@ -51,7 +54,7 @@ def start_fine_tune(client: OpenAI, corpus: Corpus, base_model: str) -> FineTuni
         validation_file=held_out.id,
         suffix=corpus.name,
         seed=1,
-        method={"type": "supervised", "supervised": {"hyperparameters": SETTINGS}},
+        method=METHOD,
     )
 
 

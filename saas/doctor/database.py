@@ -3,36 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import psycopg
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 
-from saas.doctor.findings import Finding, failed, good, warning
+from saas.doctor.findings import Finding, failed, good
+from tenants.kernel.roles_check import role_problems
 from tenants.kernel.scope import APP, OWNER, SYSTEM
-
-_RIGHTS = """
-    SELECT current_user, rolsuper, rolbypassrls,
-        EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-                WHERE n.nspname = 'public' AND c.relowner = r.oid),
-        EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-                WHERE n.nspname = 'public' AND relkind = 'r' AND c.relowner <> r.oid
-                AND pg_has_role(r.oid, c.relowner, 'MEMBER'))
-    FROM pg_roles r WHERE rolname = current_user
-"""
-_REPAIR = "repair the roles: manage.py bootstrap (docs/decisions/0001)"
-
-
-@dataclass(frozen=True)
-class Rights:
-    """`owns`: tables of ours; `inherits`: membership in the role that owns them."""
-
-    role: str
-    superuser: bool
-    bypasses: bool
-    owns: bool
-    inherits: bool
 
 
 def reachable_check() -> Iterator[Finding]:
@@ -58,51 +36,15 @@ def reachable_check() -> Iterator[Finding]:
 
 def roles_check() -> Iterator[Finding]:
     """Each connection has the rights that its part needs, and no more."""
-    yield from _app(rights_of(APP))
-    yield from _system(rights_of(SYSTEM))
-    yield from _owner(rights_of(OWNER))
-
-
-def rights_of(alias: str) -> Rights:
-    """Return what the role behind a connection may do. Raises OperationalError."""
-    with connections[alias].cursor() as cursor:
-        cursor.execute(_RIGHTS)
-        return Rights(*cursor.fetchone())
-
-
-def _app(rights: Rights) -> Iterator[Finding]:
-    wrong = [
-        reason
-        for reason, so in {
-            "is a superuser": rights.superuser,
-            "bypasses row-level security": rights.bypasses,
-            "owns tables": rights.owns,
-            "is a member of the tables' owner": rights.inherits,
-        }.items()
-        if so
-    ]
-    if wrong:
-        yield failed(
-            "role app", f"{rights.role} {', '.join(wrong)}: tenants are not apart", _REPAIR
+    problems = role_problems()
+    for problem in problems:
+        what, _, remedy = problem.partition("; ")
+        yield failed("database roles", what, f"{remedy} (or repair all: manage.py bootstrap)")
+    if not problems:
+        app, system = (connections[alias].settings_dict["USER"] for alias in (APP, SYSTEM))
+        yield good(
+            "database roles", f"{app} is bound by row-level security, {system} sees across tenants"
         )
-    else:
-        yield good("role app", f"{rights.role} is bound by row-level security")
-
-
-def _system(rights: Rights) -> Iterator[Finding]:
-    if not rights.bypasses:
-        yield failed("role system", f"{rights.role} cannot see across tenants", _REPAIR)
-    elif rights.superuser or rights.owns:
-        yield warning("role system", f"{rights.role} may do more than it needs", _REPAIR)
-    else:
-        yield good("role system", f"{rights.role} sees across tenants, and owns nothing")
-
-
-def _owner(rights: Rights) -> Iterator[Finding]:
-    if rights.superuser or rights.bypasses:
-        yield warning("role owner", f"{rights.role} may do more than migrate", _REPAIR)
-    else:
-        yield good("role owner", f"{rights.role} migrates, under the policies like everyone")
 
 
 def server_check() -> Iterator[Finding]:

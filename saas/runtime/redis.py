@@ -40,6 +40,7 @@ class Redis:
             "set-proc-title": "no",  # it would overwrite the mark of whose process this is
             "appendonly": "yes",
             "appendfsync": "everysec",
+            "save": '""',  # the append-only file says it all
             "maxmemory-policy": "noeviction",  # a broker must never drop what it was given
         }
         secret_write(self.config, "".join(f"{key} {value}\n" for key, value in settings.items()))

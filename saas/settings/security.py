@@ -1,6 +1,7 @@
 """Secrets, hosts, sign-in."""
 
 from saas.settings.environment import flag, value
+from saas.settings.queues import REDIS_URL
 
 SECRET_KEY = value("SECRET_KEY") or "unconfigured-run-make-up-first"
 KEY_ENCRYPTION_KEYS = value("KEY_ENCRYPTION_KEYS")
@@ -31,6 +32,14 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_ADAPTER = "saas.scoping.AccountAdapter"
+CACHES = {  # counts tries at the door for all web processes together
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "cache",
+        "OPTIONS": {"serializer": "saas.cache.JsonSerializer"},
+    }
+}
 ACCOUNT_FORMS = {"signup": "saas.console.sign_up.SignUpForm"}
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_REDIRECT_URL = LOGIN_URL

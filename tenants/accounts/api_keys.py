@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from dataclasses import dataclass
 
 _LOOKUP = 12
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+_FORM = re.compile(r"bw-([0-9a-z]{12})-(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,8 @@ def key_hash(secret: str) -> str:
 
 def key_prefix(secret: str) -> str | None:
     """Return the look-up part, or None for what is not one of our keys."""
-    head, _, rest = secret.partition("-")
-    prefix, dash, tail = rest.partition("-")
-    if head != "bw" or len(prefix) != _LOOKUP or not dash or not tail:
-        return None
-    return prefix
+    form = _FORM.fullmatch(secret)
+    return form[1] if form else None
 
 
 def key_matches(secret: str, expected_hash: str) -> bool:

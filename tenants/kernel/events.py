@@ -52,7 +52,7 @@ class Event:
 def event_from_payload(name: str, payload: Mapping[str, Any]) -> Event:
     """Rebuild an event from its outbox row. Raises KeyError for a name no longer registered."""
     kind = EVENTS[name]
-    hints = _hints(kind)
+    hints = _hints(name)
     known = {f.name for f in dataclasses.fields(kind)}
     return kind(
         **{key: _from_json(value, hints[key]) for key, value in payload.items() if key in known}
@@ -60,8 +60,8 @@ def event_from_payload(name: str, payload: Mapping[str, Any]) -> Event:
 
 
 @cache
-def _hints(kind: type[Event]) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _hints(name: str) -> dict[str, Any]:
+    return get_type_hints(EVENTS[name])
 
 
 def _to_json(value: Any) -> Any:

@@ -22,7 +22,7 @@ from tenants.kernel.clock import now
 from tenants.kernel.crypto import decrypt, encrypt, tenant_data_key
 from tenants.kernel.errors import Conflict
 from tenants.kernel.models import IdempotentRequest
-from tenants.kernel.scope import current_alias, current_tenant_id
+from tenants.kernel.scope import current_alias, current_tenant_id, system_scope
 
 KEPT_FOR = dt.timedelta(hours=24)
 RETRY_WINDOW = dt.timedelta(minutes=10)  # within which an SDK's automatic retry may come
@@ -99,9 +99,11 @@ def founding_end(*, tenant_id: str, key: str, status: int, body: Mapping[str, An
 
 
 def idempotent_requests_purge() -> int:
-    """Forget answers after `KEPT_FOR` (system scope). Returns how many."""
-    deleted: int = IdempotentRequest.objects.filter(created_at__lt=now() - KEPT_FOR).delete()[0]
-    return deleted
+    """Forget answers after `KEPT_FOR`, of all tenants. Returns how many."""
+    with system_scope():
+        old = IdempotentRequest.objects.filter(created_at__lt=now() - KEPT_FOR)
+        deleted: int = old.delete()[0]
+        return deleted
 
 
 def _claim(key: str, fingerprint: str) -> tuple[IdempotentRequest, bool]:

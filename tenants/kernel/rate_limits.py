@@ -9,11 +9,13 @@ https://en.wikipedia.org/wiki/Token_bucket
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import redis
 import redis.asyncio
@@ -183,14 +185,11 @@ async def take_from_async(
     owner: str, limits: Sequence[Limit], costs: Sequence[float], *, forced: bool = False
 ) -> Verdict:
     """As `take_from`, for the gateway. `forced` books what was used in fact, even below zero."""
-    client = redis.asyncio.Redis.from_url(settings.REDIS_URL, **_OPTIONS)
+    args = _args(limits, costs, forced=forced)
     try:
-        keys, args = _keys(owner, limits), _args(limits, costs, forced=forced)
-        answer = await client.eval(TAKE, len(keys), *keys, *args)
+        answer = await _async_script()(keys=_keys(owner, limits), args=args)
     except redis.RedisError as error:
         return _open(error, limits, costs)
-    finally:
-        await client.aclose()
     return _read(answer, limits, costs)
 
 
@@ -201,6 +200,18 @@ _OPTIONS: Mapping[str, Any] = {"socket_timeout": 1.0, "socket_connect_timeout": 
 def _sync_script() -> Any:
     client = redis.Redis.from_url(settings.REDIS_URL, **_OPTIONS)
     return client.register_script(TAKE)
+
+
+def _async_script() -> Any:
+    """The script on a client of the running event loop: connections belong to one loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _async_scripts:
+        client = redis.asyncio.Redis.from_url(settings.REDIS_URL, **_OPTIONS)
+        _async_scripts[loop] = client.register_script(TAKE)
+    return _async_scripts[loop]
+
+
+_async_scripts: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
 
 
 def _keys(owner: str, limits: Sequence[Limit]) -> list[str]:

@@ -131,3 +131,21 @@ def test_a_body_over_the_limit_is_refused_by_a_real_server(client: OpenAI) -> No
         client.post("/api_keys", body={"name": "x" * 9_000_000}, cast_to=object)
 
     assert raised.value.status_code == 413
+
+
+def test_the_clients_own_chunked_upload_works(client: OpenAI) -> None:
+    content = chats(200)
+
+    done = checked(
+        client.uploads.upload_file_chunked(
+            file=content,
+            filename="chunked.jsonl",
+            bytes=len(content),
+            mime_type="application/jsonl",
+            purpose="fine-tune",
+            part_size=5000,
+        )
+    )
+
+    assert done.file is not None
+    assert client.files.content(done.file.id).read() == content

@@ -1,4 +1,4 @@
-"""What is over goes: expired uploads and files, bytes of deleted rows, forgotten scratch.
+"""What is over goes: expired uploads and files, bytes of deleted rows, forgotten objects.
 
 Each function is one short sweep for a `control` task (system scope inside); sweeping twice, or two
 at once, does no harm. Bytes go first, then the row says so: a crash between repeats the deletion.
@@ -7,9 +7,6 @@ at once, does no harm. Bytes go first, then the row says so: a crash between rep
 from __future__ import annotations
 
 import datetime as dt
-import shutil
-import time
-from pathlib import Path
 
 from django.conf import settings
 from django.core.files.storage import default_storage
@@ -19,6 +16,7 @@ from django.db.models.functions import Now
 from tenants.accounts.actors import system_actor
 from tenants.kernel.clock import database_now, now
 from tenants.kernel.scope import system_scope
+from tenants.kernel.tenancy import TenantModel
 from workers.assets.models import File, ModelVersion, Upload, UploadPart
 from workers.assets.services.files import file_delete
 from workers.assets.storage import object_delete
@@ -87,48 +85,41 @@ def versions_purge() -> int:
         return len(rows)
 
 
-def scratch_sweep(*, older_than: dt.timedelta, keep: frozenset[str] = frozenset()) -> int:
-    """Remove what nothing has touched in SCRATCH_DIR for `older_than`, all in `keep` apart.
+def orphans_purge() -> int:
+    """Remove objects of more than a day that no row names: a crash left them behind.
 
-    `keep` names the folders of attempts that still hold a lease. Returns how many.
-    """
-    bound = time.time() - older_than.total_seconds()
-    scratch = Path(settings.SCRATCH_DIR)
-    stale = [
-        entry
-        for entry in (scratch.iterdir() if scratch.is_dir() else ())
-        if entry.name not in keep and entry.lstat().st_mtime < bound
-    ]
-    for entry in stale:
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry, ignore_errors=True)
-        else:
-            entry.unlink(missing_ok=True)
-    return len(stale)
-
-
-def orphans_purge(*, tenant_id: str) -> int:
-    """Remove a tenant's objects of more than a day that no row names: a crash left them behind.
-
-    Returns how many.
+    Walks the whole storage, tenant by tenant: once a day is often enough. Returns how many.
     """
     bound = now() - ORPHAN_AGE
-    orphans: list[str] = []
-    for area, rows in (("files", File), ("parts", UploadPart), ("versions", ModelVersion)):
-        held = _keys(f"{tenant_id}/{area}")
-        with system_scope():
-            named = set(
-                rows.objects.filter(storage_key__in=held).values_list("storage_key", flat=True)
-            )
-        orphans += [key for key in held - named if default_storage.get_modified_time(key) < bound]
+    orphans = [
+        key
+        for tenant_id in _listing("")[0]
+        for area, rows in _AREAS.items()
+        for key in _unnamed(f"{tenant_id}/{area}", rows)
+        if default_storage.get_modified_time(key) < bound
+    ]
     for key in orphans:
         object_delete(key=key)
     return len(orphans)
 
 
-def _keys(folder: str) -> set[str]:
+_AREAS: dict[str, type[TenantModel]] = {
+    "files": File,
+    "parts": UploadPart,
+    "versions": ModelVersion,
+}
+
+
+def _unnamed(folder: str, rows: type[TenantModel]) -> set[str]:
+    held = {f"{folder}/{name}" for name in _listing(folder)[1]}
+    with system_scope():
+        named = rows.objects.filter(storage_key__in=held).values_list("storage_key", flat=True)
+        return held - set(named)
+
+
+def _listing(folder: str) -> tuple[list[str], list[str]]:
+    """Folders and objects in `folder`; none where it does not exist."""
     try:
-        _, names = default_storage.listdir(folder)
+        return default_storage.listdir(folder)
     except FileNotFoundError:
-        return set()
-    return {f"{folder}/{name}" for name in names}
+        return [], []

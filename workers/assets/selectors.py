@@ -137,5 +137,5 @@ def _text_reader(path: str, sha256: str) -> TextReader:
 
 
 def _versions() -> QuerySet[ModelVersion]:
-    rows: QuerySet[ModelVersion] = ModelVersion.objects.select_related("base")
+    rows: QuerySet[ModelVersion] = ModelVersion.objects.select_related("base", "parent")
     return rows.filter(deleted_at__isnull=True)

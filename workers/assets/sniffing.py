@@ -45,12 +45,11 @@ def checked(chunks: Iterable[bytes], *, purpose: str, max_bytes: int) -> Iterato
 
     Raises InvalidInput (empty, a kind that is refused, not UTF-8 in line n), TooLarge.
     """
-    head, size = b"", 0
+    size = 0
     text = _Utf8Lines() if purpose in TEXT_PURPOSES else None
-    for chunk in chunks:
-        if len(head) < _HEAD:
-            head += chunk[: _HEAD - len(head)]
-            _refuse_kind(head, purpose)
+    for chunk in _headed(chunks):
+        if size == 0:
+            _refuse_kind(chunk, purpose)
         size += len(chunk)
         if size > max_bytes:
             raise TooLarge(f"the file is larger than {max_bytes:,} bytes; split it", param="file")
@@ -63,6 +62,18 @@ def checked(chunks: Iterable[bytes], *, purpose: str, max_bytes: int) -> Iterato
         )
     if text is not None:
         text.close()
+
+
+def _headed(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same stream, its first piece long enough to tell the kind."""
+    head, rest = b"", iter(chunks)
+    for chunk in rest:
+        head += chunk
+        if len(head) >= _HEAD:
+            break
+    if head:
+        yield head
+    yield from rest
 
 
 def kind_of(head: bytes) -> str | None:

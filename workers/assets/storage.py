@@ -48,7 +48,7 @@ def object_key(tenant_id: str, area: str) -> str:
 def object_write(
     *, tenant_id: str, key: str, chunks: Iterable[bytes], data_key: bytes
 ) -> StoredObject:
-    """Seal and store `chunks` under `key`; on any exception nothing is stored.
+    """Seal and store `chunks` under `key`; after an exception nothing readable lies there.
 
     Raises ValueError for another tenant's key, Unavailable where the storage is full.
     """

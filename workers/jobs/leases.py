@@ -62,14 +62,18 @@ class Standing:
     remaining_s: float | None = None
 
 
-def job_beat(*, lease: Lease, standing: Standing | None, lines: Sequence[Line] = ()) -> None:
-    """Store how far the child is, and what it said. The standing only ever grows."""
+def job_beat(*, lease: Lease, standing: Standing | None, lines: Sequence[Line] = ()) -> Orders:
+    """Store how far the child is, and what it said. The standing only ever grows.
+
+    Returns what is wanted, as `renew` does, so that orders need not wait for the next renewal.
+    """
     with tenant_scope(lease.tenant_id):
         job, attempt = job_held(lease)
         for line in lines:
             job_say(job, line.message, level=line.level, event_type=line.event_type, data=line.data)
         if standing is not None:
             _store_standing(job, attempt, standing)
+        return _ORDERS.get(State(job.state), Orders.GO)
 
 
 def _store_standing(job: Job, attempt: Attempt, standing: Standing) -> None:

@@ -89,6 +89,14 @@ def snapshot_commit(
         return snapshot
 
 
+def job_steady(*, lease: Lease) -> None:
+    """The attempt has proved itself without a snapshot (a replica that serves): forgive as well."""
+    with tenant_scope(lease.tenant_id):
+        job, _ = job_held(lease)
+        job.failures = {k: n for k, n in job.failures.items() if k != FailureKind.PLATFORM}
+        job.save(update_fields=["failures"])
+
+
 def checkpoint_commit(
     *,
     lease: Lease,

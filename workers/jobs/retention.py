@@ -27,7 +27,8 @@ def snapshots_purge() -> int:
         ranked = alive.exclude(job__state__in=FINAL).annotate(
             age=Window(RowNumber(), partition_by=F("job_id"), order_by=F("pk").desc())
         )
-        stale = list(ranked.filter(age__gt=KEPT).exclude(pk=F("job__resume_from"))[:BATCH])
+        older = ranked.filter(age__gt=KEPT).select_related("job")[:BATCH]
+        stale = [snapshot for snapshot in older if snapshot.pk != snapshot.job.resume_from]
     for snapshot in [*ended, *stale]:
         object_delete(key=snapshot.storage_key)
     with system_scope():

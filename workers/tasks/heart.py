@@ -39,7 +39,7 @@ class Heart:
         """`claimed_at` is when the claim was asked for, by the monotonic clock."""
         self.orders = Orders.GO
         self.fenced_out = False
-        self._lease, self._lease_s = lease, lease_s
+        self.lease, self._lease_s = lease, lease_s
         self._until = claimed_at + lease_s
         self._deserves_lease = deserves_lease
         self._standing: Standing | None = None
@@ -89,7 +89,7 @@ class Heart:
             if standing is None and not lines:
                 return
             try:
-                job_beat(lease=self._lease, standing=standing, lines=lines)
+                self.orders = job_beat(lease=self.lease, standing=standing, lines=lines)
             except OUTAGES:
                 with self._storing:
                     self._standing = self._standing or standing
@@ -110,9 +110,9 @@ class Heart:
                 self.fenced_out = True
                 return
             except OUTAGES as error:
-                log.warning("heartbeat missed", job_id=self._lease.job_id, error=str(error))
+                log.warning("heartbeat missed", job_id=self.lease.job_id, error=str(error))
 
     def _renew(self) -> None:
         asked_at = time.monotonic()
-        self.orders = renew(lease=self._lease, lease_s=self._lease_s)
+        self.orders = renew(lease=self.lease, lease_s=self._lease_s)
         self._until = asked_at + self._lease_s

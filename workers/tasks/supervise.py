@@ -42,6 +42,7 @@ from workers.tasks.watch import Watch
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
+EXIT_S = 2.0  # for a child that has closed its channel to be gone, and its status to be known
 TICK_S = 0.2  # how soon orders reach a child that has not begun to step
 
 
@@ -145,6 +146,7 @@ class Supervision:
                     child.channel.send(answer)
         except (ChannelClosed, FrameRefused) as error:
             self.watch.reason = self.watch.reason or str(error)
+            child.wait(EXIT_S)
             return None
 
     def _answer(self, frame: Frame, run: Run, context: Context) -> Mapping[str, Any] | None:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from tenants.accounts.services import platform_tenant_ensure
+from tenants.kernel.idempotency import idempotent_requests_purge
 from workers.assets.retention import (
     files_expire,
     files_purge,
+    orphans_purge,
     parts_purge,
     uploads_expire,
     versions_purge,
@@ -40,6 +43,7 @@ def hint() -> None:
 
 @shared_task(name=RECONCILE, acks_late=True)
 def reconcile() -> None:
+    platform_tenant_ensure()  # replicas are its jobs; on a fresh system it is not there yet
     deployments_reconcile()
 
 
@@ -52,3 +56,9 @@ def sweep() -> None:
     files_expire()
     files_purge()
     versions_purge()
+    idempotent_requests_purge()
+
+
+@shared_task(name="control.orphans", acks_late=True)
+def orphans() -> None:
+    orphans_purge()

@@ -60,8 +60,7 @@ class WorkerProcess:
         self._pulse.start()
 
     def work(self, queue: str) -> int:
-        """Claim and supervise until the queue has nothing for us or we drain; return how many ran.
-        """
+        """Claim and supervise until the queue is empty or we drain; return how many ran."""
         with suppress(queues.Empty):
             slot = self._free.get_nowait()
             try:

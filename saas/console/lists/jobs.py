@@ -8,10 +8,12 @@ from typing import Any
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from saas.console import columns as show
 from saas.console.filters import choice_filter
+from saas.console.lists.files import file_link
 from saas.console.pages.live import live_state
 from saas.console.readonly import Act, ReadOnlyAdmin, Section, actor_of
 from saas.console.words import JOB_KINDS, JOB_STATES, OUTCOMES
@@ -32,6 +34,23 @@ def job_name(job: Job) -> str:
     """What a person knows a job by: its suffix or model, else its id."""
     spec = job.spec if isinstance(job.spec, dict) else {}
     return str(spec.get("suffix") or spec.get("model") or spec.get("target") or job.pk)
+
+
+def _made(job: Job) -> Any:
+    """The finished job's model, by the name that callers use."""
+    version_id, name = job.result.get("model_version_id"), job.result.get("model_name")
+    if not version_id:
+        return name
+    url = reverse("console:assets_modelversion_change", args=[version_id])
+    return format_html('<a href="{}">{}</a>', url, name)
+
+
+def _data(field: str) -> Callable[[Any], Any]:
+    def link(job: Job) -> Any:
+        file_id = job.spec.get(field)
+        return file_link(file_id, file_id) if file_id else None
+
+    return link
 
 
 def _progress(job: Job) -> str:
@@ -66,9 +85,11 @@ class JobAdmin(ReadOnlyAdmin):
         show.moment("started_at", _("Started")),
         show.moment("finished_at", _("Finished")),
         show.number("attempts_made", _("Attempts")),
-        show.derived("spec", _("Settings"), lambda spec: show.as_pairs(flat_settings(spec))),
+        show.column(_made, _("Model made")),
+        show.column(lambda job: job.spec.get("model"), _("Start from")),
+        show.column(_data("training_file_id"), _("Training data")),
+        show.column(_data("validation_file_id"), _("Validation data")),
         show.derived("metadata", _("Labels"), show.as_pairs),
-        show.derived("result", _("Result"), show.as_pairs),
     )
     acts = (
         Act(
@@ -117,18 +138,22 @@ class JobAdmin(ReadOnlyAdmin):
             "live": live_state(row),
             "live_url": reverse("console:job_live", args=[row.pk]),
             "has_curve": row.kind in {"fine_tune", "compress"},
+            "pairs": [
+                (_("Result"), show.as_pairs(flat(row.result))),
+                (_("Settings"), show.as_pairs(flat(row.spec))),
+            ],
         }
 
 
-def flat_settings(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """A job's spec without its nesting: `settings.epochs` becomes `epochs`."""
-    flat: dict[str, Any] = {}
-    for key, value in spec.items():
+def flat(nested: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON without its nesting or its gaps: `settings.epochs` becomes `epochs`."""
+    found: dict[str, Any] = {}
+    for key, value in nested.items():
         if isinstance(value, dict):
-            flat.update(value)
+            found |= flat(value)
         elif value not in (None, ""):
-            flat[key] = value
-    return flat
+            found[key] = value
+    return found
 
 
 _OUTCOMES = {**OUTCOMES, "running": OUTCOMES[""]}

@@ -17,6 +17,7 @@ from saas.console.readonly import Act, ReadOnlyAdmin, Section, actor_of
 from saas.console.words import BASE_KINDS, VERSION_KINDS
 from workers.assets.models import ModelVersion
 from workers.assets.services import model_version_delete
+from workers.serving.selectors import deployment_of
 from workers.serving.services import deployment_create
 
 
@@ -55,6 +56,8 @@ def version_link(row: ModelVersion) -> Any:
     return format_html('<a href="{}">{}</a>', url, row.name)
 
 
+STAGES = {"False": _("Result"), "True": _("Checkpoint")}
+_STAGE = show.column(lambda row: STAGES[str(row.is_checkpoint)], _("Stage"))
 _MEASURES = show.derived("metrics", _("Measures"), show.as_pairs)
 
 
@@ -66,17 +69,22 @@ class ModelVersionAdmin(ReadOnlyAdmin):
     list_display = (
         show.text("name", _("Name"), sort=True),
         show.word("kind", _("Kind"), VERSION_KINDS),
+        _STAGE,
         show.text("base_id", _("Base model")),
         show.size("bytes", _("Size")),
         show.moment("created_at", _("Created")),
     )
-    list_filter = (choice_filter("kind", _("Kind"), VERSION_KINDS),)
+    list_filter = (
+        choice_filter("kind", _("Kind"), VERSION_KINDS),
+        choice_filter("is_checkpoint", _("Stage"), STAGES),
+    )
     search_fields = ("id", "name", "job_id")
     detail_template = "console/model.html"
     details = (
         show.code("name", _("Name")),
         show.word("kind", _("Kind"), VERSION_KINDS),
         show.text("base_id", _("Base model")),
+        _STAGE,
         show.column(_parent, _("Made from")),
         show.column(_data, _("Trained on")),
         show.column(_job, _("Job")),
@@ -95,6 +103,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
             permission="deployments.write",
             run=_deploy,
             done=_("The model is on offer; its first request wakes it."),
+            offered=lambda version: deployment_of(version.name) is None,
         ),
         Act(
             name="delete",

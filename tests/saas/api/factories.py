@@ -31,6 +31,7 @@ from tenants.kernel.scope import tenant_scope
 from tenants.usage.ingestion import NewUsage
 from tenants.usage.services import usage_record
 from workers.assets.models import BaseModel, ModelVersion
+from workers.assets.selectors import model_resolve
 from workers.assets.services import base_model_register, model_version_create
 from workers.assets.storage import folder_write, object_key
 
@@ -165,7 +166,9 @@ def chats(count: int = 12) -> bytes:
     )
 
 
-def version_make(caller: Caller, base_id: str = BASE, suffix: str = "made") -> ModelVersion:
+def version_make(
+    caller: Caller, base_id: str = BASE, suffix: str = "made", parent: str = ""
+) -> ModelVersion:
     """A sealed adapter of the caller's tenant, with a weight of four numbers."""
     assert caller.tenant is not None
     with tempfile.TemporaryDirectory() as name, tenant_scope(caller.tenant.id):
@@ -185,7 +188,7 @@ def version_make(caller: Caller, base_id: str = BASE, suffix: str = "made") -> M
             folder=folder,
             suffix=suffix,
             job_id="",
-            parent_id=None,
+            parent_id=model_resolve(parent).version.id if parent else None,  # type: ignore[union-attr]
             dataset_id=None,
             spec={},
             metrics={"loss": 1.5},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from django.core.cache import cache
 from django.test import Client
@@ -19,11 +21,6 @@ SIGN_UP = {
     "email": "Ann@Example.com",
     "password1": PASSWORD,
 }
-
-
-@pytest.fixture(autouse=True)
-def _fresh_limits() -> None:
-    cache.clear()  # allauth counts tries there
 
 
 def test_signing_up_makes_an_organisation_with_its_owner_and_enters_it() -> None:
@@ -176,3 +173,19 @@ def test_nobody_switches_to_an_organisation_that_is_not_theirs(
 
     assert answer.status_code == 404
     assert "Rival" not in owner.get("/console/").content.decode()
+
+
+@pytest.mark.parametrize("value", [0, 7, "x", [1.5, 2.5], {"a": None}, True])
+def test_the_cache_gives_back_what_it_was_given_and_holds_no_pickle(value: object) -> None:
+    cache.set("key", value)
+
+    stored = cache._cache.get_client("key").get(cache.make_and_validate_key("key"))  # type: ignore[attr-defined]
+
+    assert cache.get("key") == value
+    assert json.loads(stored) == value
+
+
+def test_the_cache_counts() -> None:
+    cache.set("number", 1)
+
+    assert [cache.incr("number"), cache.get("number")] == [2, 2]

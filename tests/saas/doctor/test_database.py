@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from django.db import connections
 
-from saas.doctor.database import Rights, migrations_check, rights_of, roles_check, server_check
+from saas.doctor.database import migrations_check, roles_check, server_check
 from saas.doctor.findings import Health
 from saas.doctor.isolation import isolation_check
 from tenants.accounts.services import platform_tenant_ensure
@@ -32,40 +32,8 @@ def undone(*statements: str) -> Iterator[None]:
         as_owner(*statements)
 
 
-def test_the_three_roles_of_this_project_are_sound() -> None:
-    assert set(healths(roles_check()).values()) == {Health.GOOD}
-
-
-@pytest.mark.parametrize(
-    ("alias", "expected"),
-    [
-        ("default", Rights("breakwater_app", False, False, False, False)),
-        ("system", Rights("breakwater_system", False, True, False, False)),
-        ("owner", Rights("breakwater_owner", False, False, True, False)),
-    ],
-)
-def test_rights_are_read_from_the_database(alias: str, expected: Rights) -> None:
-    assert rights_of(alias) == expected
-
-
-@pytest.mark.parametrize(
-    ("rights", "said"),
-    [
-        (Rights("r", True, False, False, False), "superuser"),
-        (Rights("r", False, True, False, False), "bypasses"),
-        (Rights("r", False, False, True, False), "owns"),
-        (Rights("r", False, False, False, True), "member"),
-    ],
-)
-def test_an_app_role_with_too_many_rights_fails(
-    rights: Rights, said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = {"default": rights, "system": rights_of("system"), "owner": rights_of("owner")}
-    monkeypatch.setattr("saas.doctor.database.rights_of", found.__getitem__)
-    app = next(iter(roles_check()))
-    assert app.health is Health.FAILED
-    assert said in app.message
-    assert app.todo
+def test_the_roles_of_this_project_are_sound() -> None:
+    assert healths(roles_check()) == {"database roles": Health.GOOD}
 
 
 def test_a_server_that_may_lose_what_it_confirmed_fails() -> None:
@@ -93,6 +61,9 @@ def test_a_table_whose_policy_is_not_forced_is_named() -> None:
     with undone("ALTER TABLE snapshot FORCE ROW LEVEL SECURITY"):
         as_owner("ALTER TABLE snapshot NO FORCE ROW LEVEL SECURITY")
         forced = next(iter(isolation_check()))
+        roles = the_only(roles_check())
+    assert roles.health is Health.FAILED
+    assert roles.todo
     assert forced.health is Health.FAILED
     assert "snapshot" in forced.message
 

@@ -39,12 +39,13 @@ from workers.jobs.outcomes import (
     job_finish,
     job_hand_back,
     job_paused,
+    job_steady,
     snapshot_commit,
 )
 from workers.jobs.reaper import leases_reap
 from workers.jobs.states import State
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "system", "owner"])
+pytestmark = pytest.mark.django_db
 
 
 class Object:
@@ -89,6 +90,7 @@ WRITES: dict[str, Callable[[Lease], Any]] = {
     "checkpoint_commit": lambda lease: checkpoint_commit(
         lease=lease, step=7, metrics={}, make=lambda _: ("mv_1", "ft:x")
     ),
+    "job_steady": lambda lease: job_steady(lease=lease),
     "job_finish": succeed,
     "job_fail": lambda lease: job_fail(lease=lease, failure=FailureKind.CUSTOMER, error=ERROR),
     "job_fail_platform": lambda lease: job_fail(
@@ -239,6 +241,7 @@ def test_a_heartbeat_extends_the_lease_and_brings_the_orders() -> None:
     with system_scope():
         Job.objects.update(state=State.CANCELLING)
     assert renew(lease=lease, lease_s=60) is Orders.CANCEL
+    assert job_beat(lease=lease, standing=None) is Orders.CANCEL
 
 
 def test_the_reaper_leaves_living_leases_alone() -> None:

@@ -77,7 +77,7 @@ def test_woken_served_killed_replaced_and_put_to_sleep(
     assert chat.create(**asked).choices[0].message.content == expected
     eventually(lambda: _deployment(version.name).state == Deployment.State.READY)
     # when that replica is killed, then the next attempt answers
-    os.kill(_child(), signal.SIGKILL)
+    os.kill(_child(tmp_path / "scratch"), signal.SIGKILL)
     assert chat.create(**asked).choices[0].message.content == expected
     with system_scope():
         attempts = list(Attempt.objects.order_by("number"))
@@ -108,11 +108,12 @@ def _serve_job() -> Job:
         return Job.objects.get(kind="serve")
 
 
-def _child() -> int:
-    """The pid of this process's only replica."""
+def _child(scratch: Path) -> int:
+    """The pid of the replica that works in `scratch`."""
     (child,) = [
         process.pid
         for process in psutil.Process().children(recursive=True)
         if "workers.tasks.serve_child" in process.cmdline()
+        and Path(process.cwd()).is_relative_to(scratch)
     ]
     return int(child)

@@ -39,9 +39,11 @@ from workers.jobs.states import Kind, State
 from workers.tasks import watch
 from workers.tasks.process import Child
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "system", "owner"])
+pytestmark = pytest.mark.django_db
 
-LONG = {"epochs": 30, "snapshot_every_steps": 2}
+LONG = {"rows": 240, "batch_size": 2, "epochs": 4, "snapshot_every_steps": 20}
+
+_references: dict[str, tuple[dict[str, Any], int]] = {}  # by settings; the base is always the same
 
 
 def child_of(running: Running) -> Child:
@@ -63,9 +65,12 @@ def run_again(job_id: str) -> None:
 
 def reference(tmp_path: Path, **settings: Any) -> tuple[dict[str, Any], int]:
     """Weights and sold tokens of the same fine-tune, never interrupted."""
-    job = submit_fine_tune(make_tenant(), **settings)
-    start(make_worker()).join()
-    return outcome_of(job.id, tmp_path / "reference")
+    key = repr(sorted(settings.items()))
+    if key not in _references:
+        job = submit_fine_tune(make_tenant(), **settings)
+        start(make_worker()).join()
+        _references[key] = outcome_of(job.id, tmp_path / "reference")
+    return _references[key]
 
 
 def outcome_of(job_id: str, into: Path) -> tuple[dict[str, Any], int]:
@@ -171,7 +176,7 @@ def test_a_draining_worker_hands_the_job_back_and_another_goes_on(
 
 def test_a_cancelled_job_stops_and_what_it_used_is_sold(base: BaseModel) -> None:
     tenant = make_tenant()
-    job = submit_fine_tune(tenant, epochs=1000)
+    job = submit_fine_tune(tenant, epochs=1000, rows=240)
     running = start(make_worker())
     reach(running, 3)
     with tenant_scope(tenant.id):
@@ -185,7 +190,7 @@ def test_a_cancelled_job_stops_and_what_it_used_is_sold(base: BaseModel) -> None
 
 def test_orders_that_come_before_the_first_step_are_obeyed_at_once(base: BaseModel) -> None:
     tenant = make_tenant()
-    job = submit_fine_tune(tenant, epochs=1000)
+    job = submit_fine_tune(tenant, epochs=1000, rows=240)
     running = start(make_worker())
     with tenant_scope(tenant.id):
         job_pause(actor=actor_of(tenant), job_id=job.id)
@@ -198,7 +203,7 @@ def test_a_child_that_hangs_is_ended_and_the_job_goes_on(
 ) -> None:
     monkeypatch.setattr(watch, "STEP_S", 1.0)
     monkeypatch.setattr(watch, "GRACE_S", 0.5)
-    job = submit_fine_tune(make_tenant(), epochs=1000)
+    job = submit_fine_tune(make_tenant(), epochs=1000, rows=240)
     running = start(make_worker())
     reach(running, 3)
     os.kill(child_of(running).pid, signal.SIGSTOP)  # alive, but it moves no more

@@ -4,30 +4,33 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0002_security'),
-        ('assets', '0002_security'),
+        ("accounts", "0002_security"),
+        ("assets", "0002_security"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='dataset',
-            name='longest_line',
+            model_name="dataset",
+            name="longest_line",
             field=models.PositiveIntegerField(default=0),
         ),
         migrations.AddField(
-            model_name='file',
-            name='purged_at',
+            model_name="file",
+            name="purged_at",
             field=models.DateTimeField(null=True),
         ),
         migrations.AddField(
-            model_name='modelversion',
-            name='purged_at',
+            model_name="modelversion",
+            name="purged_at",
             field=models.DateTimeField(null=True),
         ),
         migrations.AddIndex(
-            model_name='file',
-            index=models.Index(condition=models.Q(('deleted_at__isnull', False), ('purged_at__isnull', True)), fields=['deleted_at'], name='file_to_purge'),
+            model_name="file",
+            index=models.Index(
+                condition=models.Q(("deleted_at__isnull", False), ("purged_at__isnull", True)),
+                fields=["deleted_at"],
+                name="file_to_purge",
+            ),
         ),
     ]

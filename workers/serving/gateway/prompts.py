@@ -19,6 +19,7 @@ from workers.engine.errors import EngineError, TemplateError
 from workers.serving.gateway.admission import Model
 from workers.serving.gateway.requests import MOST_INPUTS, ChatRequest, EmbeddingRequest
 
+MOST_EMBEDDED = 300_000  # tokens in one request, as OpenAI has it
 IN_THREAD = 16_384  # characters, from which on tokenising would hold up other requests
 
 
@@ -94,6 +95,10 @@ async def embedding_texts(model: Model, asked: EmbeddingRequest) -> tuple[list[s
             raise _too_long(model, f"input {index} has {tokens} tokens", param=f"input.{index}")
         texts.append(text)
         total += tokens
+    if total > MOST_EMBEDDED:
+        raise InvalidInput(
+            f"{total} tokens in one request; at most {MOST_EMBEDDED}. Split it.", param="input"
+        )
     return texts, total
 
 

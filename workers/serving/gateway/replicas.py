@@ -15,6 +15,7 @@ from workers.serving.gateway.waking import ReplicaAddress
 
 SECRET_HEADER = "x-replica-secret"  # noqa: S105 -- a header's name
 SILENCE_S = 120.0  # between two tokens
+EMBED_S = 600.0  # for a whole request, behind others'
 
 
 class ReplicaGone(Exception):
@@ -92,7 +93,7 @@ class ReplicaClient:
         asked = {"texts": list(texts), "dimensions": dimensions}
         url, headers = _call(replica, "embed")
         try:
-            answer = await self._http.post(url, json=asked, headers=headers)
+            answer = await self._http.post(url, json=asked, headers=headers, timeout=EMBED_S)
         except httpx.HTTPError as error:
             raise ReplicaGone(f"{replica.id}: {error!r}") from error
         if answer.status_code != httpx.codes.OK:

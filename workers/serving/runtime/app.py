@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -21,6 +21,7 @@ from workers.serving.runtime.adapters import Adapters
 from workers.serving.runtime.generating import Full, Generator, Request
 from workers.serving.runtime.host import AdapterMissing
 
+EMBEDDED_AT_ONCE = 32  # texts; between them another request gets its turn
 SECRET_HEADER = "x-replica-secret"  # noqa: S105 -- a header's name
 
 
@@ -112,8 +113,11 @@ class Replica:
         self.embedding_now += 1
         try:
             spec = EmbedSpec(dimensions=asked["dimensions"])
-            async with self._embedding_turn:
-                vectors, _ = await asyncio.to_thread(self.embedding.embed, asked["texts"], spec)
+            vectors: list[list[float]] = []
+            for part in batched(asked["texts"], EMBEDDED_AT_ONCE):
+                async with self._embedding_turn:  # first come, first served, a part at a time
+                    found, _ = await asyncio.to_thread(self.embedding.embed, part, spec)
+                vectors += found
         except (EngineError, SpecError) as error:
             return _error(400, getattr(error, "code", "invalid_value"), str(error))
         finally:
@@ -144,6 +148,11 @@ async def _lines(
             yield _line(_plain(index, step))
     finally:
         work.cancel()
+
+
+def batched(texts: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(texts), size):
+        yield texts[start : start + size]
 
 
 def _plain(index: int, step: TokenStep) -> dict[str, Any]:

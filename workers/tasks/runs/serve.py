@@ -10,7 +10,7 @@ from django.conf import settings
 
 from tenants.kernel.errors import FencedOut, NotFound
 from workers.jobs.models import Job
-from workers.jobs.outcomes import Made
+from workers.jobs.outcomes import Made, job_steady
 from workers.serving.replicas import (
     Serving,
     adapter_open,
@@ -25,6 +25,8 @@ from workers.tasks.channel import Frame
 from workers.tasks.database import OUTAGES
 from workers.tasks.runs.run import CannotRun, Context, numerics
 
+STEADY_BEATS = 15  # about half a minute of serving
+
 
 class ServeRun:
     entry = "workers.tasks.serve_child"
@@ -34,6 +36,7 @@ class ServeRun:
         spec = context.claim.spec
         self.serving = Serving(spec["target"], spec["base_id"], spec.get("version_id"))
         self._adapters_opened = 0
+        self._beats = 0
 
     def prepare(self) -> Mapping[str, Any]:
         try:
@@ -60,6 +63,9 @@ class ServeRun:
         self.context.persist(
             lambda: replica_beat(lease=self.lease, adapters=adapters, active=active)
         )
+        self._beats += 1
+        if self._beats == STEADY_BEATS:
+            self.context.persist(lambda: job_steady(lease=self.lease))
 
     def on_frame(self, frame: Frame) -> Mapping[str, Any] | None:
         if frame["type"] == "ready":

@@ -147,7 +147,7 @@ def test_keys_that_ended_or_may_not(web: str, replica: Parent) -> None:
     cases = [
         (changed_key(acme, revoked_at=Now()), 401, "revoked_api_key"),
         (changed_key(acme, expires_at=past), 401, "expired_api_key"),
-        (changed_key(acme, allowed_ips=["10.9.8.7"]), 403, "ip_not_allowed"),
+        (changed_key(acme, allowed_ips=["10.9.8.7", "::1"]), 403, "ip_not_allowed"),
         (changed_key(acme, create={"scopes": ["models.read"]}), 403, "missing_permission"),
         (changed_key(acme, create={"role": "viewer"}), 403, "missing_permission"),
         (acme.key[:-1] + ("a" if acme.key[-1] != "a" else "b"), 401, "invalid_api_key"),
@@ -155,6 +155,8 @@ def test_keys_that_ended_or_may_not(web: str, replica: Parent) -> None:
     for key, status, code in cases:
         answer = post(web, CHAT, key, GOOD)
         assert (answer.status_code, error_of(answer)["code"]) == (status, code)
+    here = changed_key(acme, allowed_ips=["127.0.0.1"])
+    assert post(web, CHAT, here, GOOD | {"max_tokens": 1}).status_code == 200
     for status, code in (("suspended", "tenant_suspended"), ("closed", "tenant_closed")):
         with system_scope():
             Tenant.objects.filter(pk=acme.tenant_id).update(status=status)

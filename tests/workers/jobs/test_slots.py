@@ -1,0 +1,95 @@
+"""Slot clocks: every second of a slot, once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tenants.costs.models import CostEntry
+from tenants.costs.services import resources_ensure
+from tenants.kernel.scope import system_scope
+from workers.jobs.slots import IDLE, Purpose, SlotClock, slots_flush
+
+START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+JOB = Purpose("job", tenant_id="t", job_id="j", attempt=1)
+RETRY = Purpose("retry", tenant_id="t", job_id="j", attempt=2)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def slot_clock(clock: Clock, elapsed_s: float = 3.0) -> SlotClock:
+    return SlotClock(
+        worker_id="w",
+        slot=0,
+        resource="worker.cpu",
+        now=START,
+        monotonic=clock,
+        elapsed_s=elapsed_s,
+    )
+
+
+MOVES = st.lists(
+    st.tuples(st.floats(0, 1000), st.sampled_from([IDLE, JOB, RETRY, None])), max_size=20
+)
+
+
+@given(MOVES)
+def test_stretches_leave_no_gap_and_never_overlap(
+    moves: list[tuple[float, Purpose | None]],
+) -> None:
+    """None stands for a flush."""
+    clock = Clock()
+    slot = slot_clock(clock)
+    entries = []
+    for seconds, purpose in moves:
+        clock.now += seconds
+        if purpose is None:
+            entries += slot.take()
+        else:
+            slot.switch(purpose)
+    clock.now += 1
+    entries += slot.take()
+    assert entries[0].started_at == START - dt.timedelta(seconds=3)
+    assert entries[0].purpose == "startup"
+    for one, next_one in itertools.pairwise(entries):
+        assert one.ended_at == next_one.started_at
+    total = sum((e.ended_at - e.started_at).total_seconds() for e in entries)
+    assert total == pytest.approx(3 + sum(seconds for seconds, _ in moves) + 1, abs=1e-3)
+    assert len({e.key for e in entries}) == len(entries)
+
+
+@pytest.mark.django_db
+def test_a_flush_stores_what_the_clock_says_once() -> None:
+    with system_scope():
+        resources_ensure()
+    clock = Clock()
+    slot = slot_clock(clock)
+    clock.now += 7
+    slot.switch(JOB)
+    clock.now += 5
+    assert slots_flush([slot]) == 2
+    assert slots_flush([slot]) == 0
+    with system_scope():
+        rows = dict(CostEntry.objects.values_list("purpose", "quantity"))
+    assert rows == {"startup": Decimal(10), "job": Decimal(5)}
+
+
+def test_what_could_not_be_stored_is_kept() -> None:
+    clock = Clock()
+    slot = slot_clock(clock)
+    clock.now += 7
+    taken = slot.take()
+    slot.put_back(taken)
+    clock.now += 1
+    assert slot.take()[0] == taken[0]
