@@ -12,7 +12,10 @@ from django.core.asgi import get_asgi_application
 django = get_asgi_application()
 
 # The gateway knows models, which need the app registry that the lines above have set up.
+from django.db import connections  # noqa: E402
+
 from saas.api.body_limit import BodyLimit  # noqa: E402
+from tenants.kernel.roles_check import UnsafeRoles, require_safe_roles  # noqa: E402
 from workers.serving.gateway.app import PATHS, Gateway  # noqa: E402
 from workers.serving.gateway.http import Receive, Scope, Send  # noqa: E402
 
@@ -35,6 +38,11 @@ class Web:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while (await receive())["type"] != "lifespan.shutdown":
+            try:
+                await asyncio.to_thread(_safe_roles_required)
+            except UnsafeRoles as error:
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
             await self._opened()
             await send({"type": "lifespan.startup.complete"})
         if self._gateway is not None:
@@ -49,6 +57,14 @@ class Web:
                 await gateway.open()
                 self._gateway = gateway
             return self._gateway
+
+
+def _safe_roles_required() -> None:
+    """Nothing is served by roles that would not keep tenants apart."""
+    try:
+        require_safe_roles()
+    finally:
+        connections.close_all()
 
 
 application = BodyLimit(Web())

@@ -76,6 +76,12 @@ class Layout:
             ) from error
 
 
+def code_changed() -> float:
+    """Return when the newest of our source files was written, in seconds since the epoch."""
+    folders = (ROOT / name for name in ("saas", "workers", "tenants", "plugins"))
+    return max(path.stat().st_mtime for folder in folders for path in folder.rglob("*.py"))
+
+
 def check_free_space(folder: Path) -> None:
     """Raise RuntimeFailure where less than a gigabyte is left."""
     free = shutil.disk_usage(folder).free

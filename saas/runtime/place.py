@@ -127,7 +127,7 @@ def _copied(install: Path, home: Path) -> Path:
     copy = home / f"install-{version}"
     inside = Path(install.parent.name) / install.name
     if not copy.is_dir():
-        draft = Path(tempfile.mkdtemp(prefix="install-", dir=home))
+        draft = Path(tempfile.mkdtemp(prefix="draft-", dir=home))
         for part in ("bin", "lib", "share"):
             shutil.copytree(install / part, draft / inside / part, symlinks=True)
         bundled = (

@@ -78,6 +78,7 @@ class Postgres:
             _check_version(self.data)
             _clear_stale_pid(self.data)
         else:
+            _clear_drafts(self.place.home)
             self._initialise()
         self._configure()
 
@@ -92,8 +93,8 @@ class Postgres:
 
     def _initialise(self) -> None:
         """Run initdb beside the final folder: a kill in between leaves nothing half made."""
-        draft = Path(tempfile.mkdtemp(prefix="initdb-", dir=self.place.home))
-        with tempfile.NamedTemporaryFile("w", prefix="pw-", dir=self.place.home) as password:
+        draft = Path(tempfile.mkdtemp(prefix="draft-", dir=self.place.home))
+        with tempfile.NamedTemporaryFile("w", prefix="draft-", dir=self.place.home) as password:
             password.write(self.password)
             password.flush()
             for path in (draft, Path(password.name)):
@@ -136,6 +137,15 @@ class Postgres:
 def postgres_for(layout: Layout, *, port: int, password: str, durable: bool = True) -> Postgres:
     """Return the data folder's PostgreSQL. Raises RuntimeFailure."""
     return Postgres(place_ensure(layout), port, password, durable)
+
+
+def _clear_drafts(home: Path) -> None:
+    """Remove what an initdb that was killed has left."""
+    for draft in home.glob("draft-*"):
+        if draft.is_dir():
+            shutil.rmtree(draft)
+        else:
+            draft.unlink()
 
 
 def _check_version(data: Path) -> None:

@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable
 
 from saas.runtime.errors import RuntimeFailure
-from saas.runtime.layout import ROOT, Layout
+from saas.runtime.layout import ROOT, Layout, code_changed
 from saas.runtime.lock import lock_holder
 from saas.runtime.logs import tail
 from saas.runtime.ports import HOST
 from saas.runtime.processes import MARK
 from saas.runtime.services import web_answers
 from saas.runtime.status import FAILED, RUNNING, Status, status_read
+from saas.runtime.stop import stop
 
 LIMIT_S = 300.0
 MAX_CRASHES = 4
@@ -31,12 +32,12 @@ def start(layout: Layout, say: Say, *, port: int | None = None) -> Status:
     """
     layout.create()
     began = time.monotonic()
+    stop_older_code(layout, say, port)
     if lock_holder(layout.lock_file) is None:
         say(f"starting in {layout.var}")
         supervisor = _spawn(layout, port)
     else:
         supervisor = None
-        _check_same_port(layout, port)
         say(f"{layout.var} is already supervised: checking that all of it is healthy")
     status = _wait(layout, supervisor, say, began)
     say(f"running at http://{HOST}:{status.port} after {time.monotonic() - began:.1f} s")
@@ -59,13 +60,19 @@ def _spawn(layout: Layout, port: int | None) -> subprocess.Popen[bytes]:
         )
 
 
-def _check_same_port(layout: Layout, port: int | None) -> None:
+def stop_older_code(layout: Layout, say: Say, port: int | None) -> None:
+    """Stop what runs where the code has changed since; refuse to move it to another port."""
     status = status_read(layout.status_file)
-    if status is not None and port not in {None, status.port}:
+    if status is None or lock_holder(layout.lock_file) is None:
+        return
+    if port not in {None, status.port}:
         raise RuntimeFailure(
             f"{layout.var} already runs on port {status.port}: stop it with `make down` first, or "
             "leave PORT out"
         )
+    if status.code < code_changed():
+        say("the code has changed since the start: restarting")
+        stop(layout, say)
 
 
 def _wait(

@@ -35,12 +35,16 @@ class ServiceStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """`state` as a whole: starting, running, stopping, or failed with the reason."""
+    """`state` as a whole: starting, running, stopping, or failed with the reason.
+
+    `code` is when the code that runs was last changed (see `layout.code_changed`).
+    """
 
     supervisor: Identity
     state: str
     reason: str = ""
     port: int = 0
+    code: float = 0.0
     services: dict[str, ServiceStatus] = field(default_factory=dict)
 
     @property
@@ -64,15 +68,16 @@ def supervised(layout: Layout) -> list[Identity]:
 
 
 def status_read(path: Path) -> Status | None:
-    """Return what the supervisor last wrote, None where it wrote nothing."""
+    """Return what the supervisor last wrote, None where it wrote nothing readable."""
     try:
         data = json.loads(path.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # ValueError: a power cut left it empty
         return None
     return Status(
         supervisor=Identity(**data["supervisor"]),
         state=data["state"],
         reason=data["reason"],
         port=data["port"],
+        code=data.get("code", 0.0),
         services={name: ServiceStatus(**each) for name, each in data["services"].items()},
     )

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from saas.runtime.errors import RuntimeFailure
-from saas.runtime.layout import ROOT, Layout
+from saas.runtime.layout import ROOT, Layout, code_changed
 from saas.runtime.lock import Lock, lock_holder
 from saas.runtime.logs import tail
 from saas.runtime.prepare import prepare
@@ -41,6 +41,7 @@ class Supervisor:
     services: Sequence[Service]
     env: Mapping[str, str]
     port: int = 0
+    code: float = field(default_factory=code_changed)
     running: dict[str, Running] = field(init=False)
     _written: Status | None = None
 
@@ -79,7 +80,14 @@ class Supervisor:
             waits = each.state == WAITING and self._stage_open(each.service.stage)
             again = each.state == BACKING_OFF and time.monotonic() >= each.due
             if waits or again:
-                each.spawn(env=self.env, log=self.layout.log(each.service.name))
+                self._spawn(each)
+
+    def _spawn(self, each: Running) -> None:
+        try:
+            each.spawn(env=self.env, log=self.layout.log(each.service.name))
+        except OSError as error:  # no process or no file to be had just now
+            _say(f"{each.service.name} cannot start: {error}")
+            each.ended(os.EX_OSERR)
 
     def _stage_open(self, stage: int) -> bool:
         return all(e.was_ready for e in self.running.values() if e.service.stage < stage)
@@ -153,10 +161,15 @@ class Supervisor:
             supervisor=_myself(),
             state=state or (RUNNING if started else STARTING_UP),
             port=self.port,
+            code=self.code,
             services={name: each.status for name, each in self.running.items()},
         )
         if now != self._written:
-            now.write(self.layout.status_file)
+            try:
+                now.write(self.layout.status_file)
+            except OSError as error:  # a full disk must not stop what still runs
+                _say(f"the status cannot be written: {error}")
+                return
             self._written = now
 
 

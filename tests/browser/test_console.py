@@ -13,7 +13,7 @@ from tenants.accounts.models import ApiKey, Tenant
 from tenants.accounts.selectors import actor_by_api_key
 from tenants.kernel.scope import system_scope, tenant_scope
 from tests.browser.conftest import Visit, overflow, sign_in
-from tests.saas.api.factories import Caller, chats, usage_make
+from tests.saas.api.factories import Caller, chats, usage_make, version_make
 from tests.saas.console.factories import PASSWORD, Person, event_add, job_make, owner_of
 from tests.workers.engine.factories import base_folder
 from tests.workers.serving.factories import text_base
@@ -224,7 +224,9 @@ def test_every_page_fits_its_window(
     job = job_make(owner, remaining_s=100.0)
     for step in range(1, 11):
         event_add(job, **curve_point(step, 40, {"loss": 3 / step}))
-    usage_make(Caller(None, owner.tenant, owner.actor), 1200)
+    caller = Caller(None, owner.tenant, owner.actor)
+    usage_make(caller, 1200)
+    version = version_make(caller, base.pk)
     page = visit(language=language, dark=dark, phone=phone)
     sign_in(page, owner.user.email)
 
@@ -234,6 +236,7 @@ def test_every_page_fits_its_window(
         "job": f"/console/jobs/job/{job.pk}/change/",
         "files": "/console/assets/file/",
         "models": "/console/assets/modelversion/",
+        "model": f"/console/assets/modelversion/{version.pk}/change/",
         "base": "/console/assets/basemodel/",
         "fine-tune": "/console/jobs/job/start/",
         "playground": "/console/playground/",
@@ -246,7 +249,22 @@ def test_every_page_fits_its_window(
         page.goto(url)
         expect(page.locator("h1")).to_be_visible()
         assert overflow(page) == 0, url
+        assert buttons_outside_the_header(page) == 0, url
         screenshots(page, f"{language}-{'phone' if phone else 'desktop'}-{name}")
+
+
+def buttons_outside_the_header(page: Page) -> int:
+    """How many of the header's buttons are cut off by it."""
+    count: int = page.evaluate(
+        """() => {
+            const inner = document.getElementById("header-inner");
+            const box = inner.parentElement.parentElement.getBoundingClientRect();
+            const fits = (b) => b.top >= box.top && b.bottom <= box.bottom && b.right <= box.right;
+            return [...inner.querySelectorAll(".bw-button")]
+                .filter((button) => !fits(button.getBoundingClientRect())).length;
+        }"""
+    )
+    return count
 
 
 def points_drawn(page: Page) -> list[list[list[float]]]:

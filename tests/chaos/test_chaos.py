@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from saas.runtime.layout import Layout
 from tests.chaos.rabbitmq import is_installed, running_rabbitmq
 from tests.chaos.system import Driver, broken_system
+from tests.folders import open_folder
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "5"))
 EVERYWHERE = "parent child replica relay scheduler control postgres stopped connections".split()
@@ -22,20 +22,24 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
-def on_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
-    layout = Layout(tmp_path_factory.mktemp("redis") / "var")
-    with broken_system(layout, broker_url=None) as driver:
+def on_redis() -> Iterator[Driver]:
+    with (
+        open_folder() as folder,
+        broken_system(Layout(folder / "var"), broker_url=None) as driver,
+    ):
         driver.ask(do="prepare")
         yield driver
 
 
 @pytest.fixture(scope="module")
-def on_rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
-    folder: Path = tmp_path_factory.mktemp("rabbitmq")
-    with running_rabbitmq(folder / "broker") as url:
-        with broken_system(Layout(folder / "var"), broker_url=url) as driver:
-            driver.ask(do="prepare")
-            yield driver
+def on_rabbitmq() -> Iterator[Driver]:
+    with (
+        open_folder() as folder,
+        running_rabbitmq(folder / "broker") as url,
+        broken_system(Layout(folder / "var"), broker_url=url) as driver,
+    ):
+        driver.ask(do="prepare")
+        yield driver
 
 
 @pytest.mark.parametrize("seed", range(ROUNDS))

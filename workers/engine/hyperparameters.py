@@ -47,7 +47,7 @@ def resolve_auto(
         SpecError: a given value is not allowed; its field is OpenAI's name of it.
     """
     epochs = auto_epochs(examples) if n_epochs == "auto" else n_epochs
-    batch = max(1, min(64, examples // 25)) if batch_size == "auto" else batch_size
+    batch = max(1, min(64, examples // 50)) if batch_size == "auto" else batch_size
     multiplier = 1.0 if learning_rate_multiplier == "auto" else learning_rate_multiplier
     whole("n_epochs", epochs, 1, 1000, "passes over the data, or 'auto'")
     whole("batch_size", batch, 1, 65_536, "examples per update, or 'auto'")

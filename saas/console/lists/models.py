@@ -17,6 +17,7 @@ from saas.console.readonly import Act, ReadOnlyAdmin, Section, actor_of
 from saas.console.words import BASE_KINDS, VERSION_KINDS
 from workers.assets.models import ModelVersion
 from workers.assets.services import model_version_delete
+from workers.serving.selectors import deployment_of
 from workers.serving.services import deployment_create
 
 
@@ -102,6 +103,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
             permission="deployments.write",
             run=_deploy,
             done=_("The model is on offer; its first request wakes it."),
+            offered=lambda version: deployment_of(version.name) is None,
         ),
         Act(
             name="delete",

@@ -1,24 +1,13 @@
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from saas.runtime.layout import Layout
 from saas.runtime.stop import stop
-
-
-@contextmanager
-def open_folder() -> Iterator[Path]:
-    """A folder that every account can enter, unlike pytest's own."""
-    path = Path(tempfile.mkdtemp(prefix="breakwater-"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
+from tests.folders import open_folder
 
 
 @pytest.fixture

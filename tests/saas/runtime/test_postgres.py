@@ -60,12 +60,13 @@ def test_a_failed_initdb_leaves_nothing_half_made(folder: Path) -> None:
     with pytest.raises(RuntimeFailure, match="initdb failed"):
         postgres_for(layout, port=1, password="", durable=False).prepare()
 
-    # then the next try, with one, goes through
+    # then the next try, with one, goes through, and clears what a killed one has left
+    (layout.postgres / "draft-of-a-killed-one").mkdir()
+    (layout.postgres / "draft-password").write_text("secret")
     postgres = postgres_for(layout, port=1, password="secret", durable=False)
     postgres.prepare()
     assert (postgres.data / "PG_VERSION").read_text() == "18\n"
-    assert not list(postgres.place.home.glob("initdb-*"))
-    assert not list(postgres.place.home.glob("pw-*"))
+    assert [path.name for path in postgres.place.home.iterdir()] == ["data"]
 
 
 def test_a_stale_pid_file_that_names_somebody_else_is_removed(cluster: Postgres) -> None:

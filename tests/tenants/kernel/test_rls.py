@@ -158,25 +158,3 @@ def test_every_tenants_table_has_the_one_policy_in_force_for_its_owner_too(table
     assert using == check
     assert "tenant_id" in using
     assert "NULLIF(current_setting('app.tenant'::text, true), ''::text)" in using
-
-
-# Indexes by which the system works across tenants: index → why.
-SYSTEM_INDEXES: dict[str, str] = {
-    "attempt_ended": "fair order sums what every tenant has lately used",
-    "attempt_lease": "the reaper looks for leases that ran out, whoever's",
-    "attempt_one_open": "a job has one open attempt; jobs' ids are nobody else's",
-    "file_to_purge": "the sweep looks for deleted files, whoever's",
-    "job_claimable": "a worker claims the next job in fair order, whoever's",
-}
-
-
-@pytest.mark.parametrize("model", TENANT_MODELS, ids=lambda m: m.__name__)
-def test_every_index_leads_with_the_tenant_or_says_why_not(model: type[TenantModel]) -> None:
-    """So that a tenant's reads never walk others' entries, and sharding by tenant stays open."""
-    unique = [c for c in model._meta.constraints if isinstance(c, models.UniqueConstraint)]
-    others = {
-        index.name
-        for index in [*model._meta.indexes, *unique]
-        if index.fields[0] not in {"tenant", "tenant_id"}
-    }
-    assert others <= SYSTEM_INDEXES.keys()

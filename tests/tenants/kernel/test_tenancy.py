@@ -358,20 +358,3 @@ def test_every_tenants_model_is_guarded_whichever_manager_is_taken(
     assert isinstance(model._base_manager, TenantManager)
     assert all(isinstance(manager, TenantManager) for manager in model._meta.managers)
     assert not model._meta.get_field("tenant").null
-
-
-# Tables that carry a tenant's id without belonging to the tenant alone.
-NOT_TENANT_MODELS = {
-    "OutboxEvent": "events of the platform have no tenant; appended by emit, read by the system",
-    "CostEntry": "the platform's books: idle time belongs to nobody",
-}
-
-
-def test_every_model_with_a_tenant_is_a_tenant_model_or_says_why_not() -> None:
-    carriers = {
-        model.__name__
-        for model in apps.get_models()
-        if any(field.attname == "tenant_id" for field in model._meta.concrete_fields)
-        and not issubclass(model, TenantModel)
-    }
-    assert carriers == set(NOT_TENANT_MODELS)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 
-from saas.runtime.layout import ROOT
 from tenants.accounts.models import AuditEntry
 from tenants.kernel.clock import now
 from tenants.kernel.scope import system_scope
@@ -93,16 +90,3 @@ def make_old(*paths: Path) -> None:
     past = time.time() - ORPHAN_AGE.total_seconds() - 60
     for path in paths:
         os.utime(path, (past, past))
-
-
-def test_assets_never_load_torch() -> None:
-    """Web processes and workers' parents import them."""
-    program = """
-import django; django.setup()
-import sys
-import workers.assets.services, workers.assets.retention, workers.assets.materialise
-import workers.assets.local_bases
-heavy = {"torch", "transformers", "peft"} & set(sys.modules)
-sys.exit(f"loaded: {heavy}" if heavy else 0)
-"""
-    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=120)

@@ -45,6 +45,7 @@ class Size:
     heads: int = 4
     kv_heads: int = 2
     context: int = 1024
+    spread: float = 0.09  # standard deviation of the random weights: 1 / √hidden
     epochs: int = 3
     sections: int | None = None  # of the text; None = all
 
@@ -162,6 +163,7 @@ def _write_start(folder: Path, data: Path, size: Size, seed: int) -> None:
         num_key_value_heads=size.kv_heads,
         max_position_embeddings=size.context,
         tie_word_embeddings=True,
+        initializer_range=size.spread,
         bos_token_id=None,
         eos_token_id=end,
         pad_token_id=pad,

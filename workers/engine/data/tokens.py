@@ -60,8 +60,11 @@ class Tokenizer:
         Raises:
             DataError: the text is no Unicode (JSON can smuggle in half a surrogate pair).
         """
+        return self._ids(text, specials=False)
+
+    def _ids(self, text: str, *, specials: bool) -> list[int]:
         try:
-            ids: list[int] = self._core.encode(text, add_special_tokens=False).ids
+            ids: list[int] = self._core.encode(text, add_special_tokens=specials).ids
         except TypeError as error:
             raise DataError("the text holds half a surrogate pair; remove it") from error
         return ids
@@ -75,8 +78,8 @@ class Tokenizer:
         return [self.bos_id, *ids]
 
     def count(self, text: str, *, specials: bool = False) -> int:
-        """How many tokens `text` is; with `specials`, those included that an encoder puts around it."""
-        return len(self._core.encode(text, add_special_tokens=specials).ids)
+        """How many tokens `text` is; with `specials`, those too that encoders put around it."""
+        return len(self._ids(text, specials=specials))
 
     def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
         """The text of `ids`; bytes that form no character yet come out as U+FFFD."""

@@ -56,6 +56,7 @@ def session_open(base: Base, member: Member, progress: Progress) -> Iterator[Ses
     """
     work, spec = base.work, member.spec
     model = base.model(spec.method)
+    flops = flops_per_token(spec, _shape(model))
     scratch = work.scratch / member.key
     start = member.adapter.path if member.adapter else None
     with (
@@ -73,7 +74,7 @@ def session_open(base: Base, member: Member, progress: Progress) -> Iterator[Ses
             progress=progress,
             scratch=scratch,
             origin=_origin(work, member),
-            flops=flops_per_token(spec, _shape(model)),
+            flops=flops,
         )
 
 

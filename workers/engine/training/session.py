@@ -18,7 +18,7 @@ from workers.engine.training.snapshots import Origin
 USED_EVERY_STEPS = 10
 
 
-class Stopped(Exception):  # noqa: N818  (an answer to a beat, not an error)
+class Stopped(Exception):
     """The outside asked to stop."""
 
     def __init__(self, outcome: Outcome) -> None:

@@ -23,7 +23,7 @@ from workers.engine.data.readers import Example, read_examples
 from workers.engine.data.tokens import Tokenizer
 from workers.engine.folders import folder_digest
 
-SECTIONS = 40
+SECTIONS = 25
 SMALL = Size(
     vocabulary=600,
     hidden=32,

@@ -13,7 +13,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer
 
 from workers.engine.data.tokens import Tokenizer
-from workers.engine.errors import ModelError
+from workers.engine.errors import DataError, ModelError
 
 
 def with_begin_token(base: Path, folder: Path) -> Path:
@@ -79,3 +79,10 @@ def test_masks_are_as_long_as_ids_and_cover_the_completion(
     assert len(ids) == len(mask)
     assert set(mask) <= {0, 1}
     assert mask[-1] == 1
+
+
+def test_half_a_surrogate_pair_is_refused_by_name(base: Path) -> None:
+    tokenizer = Tokenizer.load(base)
+    for use in (tokenizer.encode, tokenizer.count, tokenizer.encode_prompt):
+        with pytest.raises(DataError, match="half a surrogate pair"):
+            use("\ud800")
