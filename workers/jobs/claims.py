@@ -1,5 +1,4 @@
-"""Claiming: a worker takes the next job of a queue, in fair order, and with it a lease and a token.
-"""
+"""Claiming: a worker takes a queue's next job in fair order, and with it a lease and a token."""
 
 from __future__ import annotations
 
@@ -130,8 +129,7 @@ def _next(
 
 
 def _cap_leaves_room(tenant_id: str) -> bool:
-    """Count again with the tenant's row locked: claims of one tenant's jobs pass here one by one.
-    """
+    """Count again with the tenant's row locked: claims of its jobs pass here one by one."""
     with connections[SYSTEM].cursor() as cursor:
         cursor.execute("SELECT 1 FROM tenant WHERE id = %s FOR NO KEY UPDATE", [tenant_id])
         cursor.execute(_RUNNING, {"tenant": tenant_id, "uncapped": _UNCAPPED})

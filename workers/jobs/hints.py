@@ -6,15 +6,29 @@ from django.db.models import Count
 from django.db.models.functions import Now
 
 from tenants.kernel.scope import system_scope
-from workers.jobs.models import Job
+from workers.jobs.models import Job, Worker
 from workers.jobs.states import State
-
-MAX_HINTS = 16  # per queue and round
 
 
 def queues_waiting() -> dict[str, int]:
-    """Return how many hints each queue deserves: one per job that may start now, up to a bound."""
+    """Return how many hints each queue deserves: one per due job, but no more than slots are free.
+
+    A busy worker needs none, since it claims on when a job ends: so hints never pile up in the
+    broker, however long the queue and the work.
+    """
     with system_scope():
-        rows = Job.objects.filter(state=State.QUEUED, available_at__lte=Now())
-        counts = rows.values("queue").annotate(jobs=Count("id")).order_by("queue")
-        return {row["queue"]: min(row["jobs"], MAX_HINTS) for row in counts}
+        due = Job.objects.filter(state=State.QUEUED, available_at__lte=Now())
+        counts = due.values("queue").annotate(jobs=Count("id")).order_by("queue")
+        jobs = {row["queue"]: row["jobs"] for row in counts}
+        free = _free_slots() if jobs else {}
+    hints = {queue: min(count, free.get(queue, 0)) for queue, count in jobs.items()}
+    return {queue: count for queue, count in hints.items() if count}
+
+
+def _free_slots() -> dict[str, int]:
+    """Free slots of the workers that serve each queue, as of their last heartbeats."""
+    free: dict[str, int] = {}
+    for worker in Worker.objects.filter(stopped_at__isnull=True, draining_at__isnull=True):
+        for queue in worker.queues:
+            free[queue] = free.get(queue, 0) + max(worker.slots - worker.busy, 0)
+    return free

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db.models.functions import Now
 
+from tenants.kernel.ids import new_id
 from tenants.kernel.scope import system_scope, tenant_scope
 from workers.jobs.fencing import Lease, job_held
 from workers.jobs.models import Attempt, Job
@@ -48,12 +49,12 @@ class Line:
     level: str = "info"
     event_type: str = "message"
     data: Mapping[str, Any] = field(default_factory=dict)
+    id: str = field(default_factory=lambda: new_id("ftevent-"))  # so that it is stored once
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How far an attempt is: `step` of `steps`, the engine's cursor, newest metrics, seconds left.
-    """
+    """How far an attempt is: step of steps, the engine's cursor, newest metrics, seconds left."""
 
     step: int
     steps: int
@@ -70,7 +71,14 @@ def job_beat(*, lease: Lease, standing: Standing | None, lines: Sequence[Line] =
     with tenant_scope(lease.tenant_id):
         job, attempt = job_held(lease)
         for line in lines:
-            job_say(job, line.message, level=line.level, event_type=line.event_type, data=line.data)
+            job_say(
+                job,
+                line.message,
+                level=line.level,
+                event_type=line.event_type,
+                data=line.data,
+                event_id=line.id,
+            )
         if standing is not None:
             _store_standing(job, attempt, standing)
         return _ORDERS.get(State(job.state), Orders.GO)

@@ -49,10 +49,11 @@ def job_say(
     level: str = "info",
     event_type: str = "message",
     data: Mapping[str, Any] | None = None,
+    event_id: str = "",
 ) -> None:
-    """Add a line to the job's own story."""
-    JobEvent.objects.create(
-        id=new_id("ftevent-"),
+    """Add a line to the job's own story, unless one with this `event_id` is there already."""
+    line = JobEvent(
+        id=event_id or new_id("ftevent-"),
         tenant_id=job.tenant_id,
         job_id=job.pk,
         level=level,
@@ -60,6 +61,7 @@ def job_say(
         message=message[:2000],
         data=dict(data or {}),
     )
+    JobEvent.objects.bulk_create([line], ignore_conflicts=True)
 
 
 def lease_end(lease_s: float) -> CombinedExpression:

@@ -77,8 +77,7 @@ def _meets_deadline(needs: Needs, offer: Offer) -> bool:
 
 
 def _duration(needs: Needs, offer: Offer) -> float:
-    """Seconds of work on this class; a class without a free slot is taken to wait one job's length.
-    """
+    """Seconds on this class; one without a free slot is taken to wait for one job's length."""
     run = needs.work_s / offer.speed
     return run if offer.free_slots else 2 * run
 

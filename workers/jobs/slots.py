@@ -34,8 +34,7 @@ IDLE = Purpose(CostEntry.Purpose.IDLE)
 
 
 class SlotClock:
-    """The time of one slot. `switch` closes the stretch under way; `take` hands out what is closed.
-    """
+    """One slot's time. `switch` closes the stretch under way; `take` hands out what is closed."""
 
     def __init__(
         self,
@@ -63,8 +62,7 @@ class SlotClock:
                 self._purpose = purpose
 
     def take(self) -> list[SlotTime]:
-        """Close the stretch under way, go on with the same purpose, and return all that is closed.
-        """
+        """Close the stretch under way, go on for the same purpose, and return all closed ones."""
         with self._lock:
             self._close()
             taken, self._closed = self._closed, []

@@ -88,8 +88,7 @@ def _fine_tune_settings(
     if "seed" in given and given["seed"] is not None:
         settings["seed"] = given["seed"]
     if model.version is not None:
-        settings.setdefault("method", _method_of(model.version))
-        settings.setdefault("lora", model.version.spec.get("lora", {}))
+        settings |= _continued(model.version, settings)
     unknown = set(requested) - set(_HYPERPARAMETERS)
     if unknown:
         raise InvalidInput(
@@ -109,8 +108,20 @@ def _fine_tune_settings(
     return FineTuneSpec.from_dict(settings)
 
 
-def _method_of(version: ModelVersion) -> str:
-    return "lora" if version.kind == ModelVersion.Kind.ADAPTER else "full"
+def _continued(version: ModelVersion, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A version goes on as what it is: an adapter on a full version would belong to no base."""
+    kept = {
+        "method": "lora" if version.kind == ModelVersion.Kind.ADAPTER else "full",
+        "lora": version.spec.get("lora", {}),
+    }
+    for name, value in kept.items():
+        if settings.get(name, value) != value:
+            raise InvalidInput(
+                f"{version.name} was made with {name} = {value!r}, and goes on with it; leave "
+                f"{name} out, or start from {version.base_id}",
+                param=name,
+            )
+    return kept
 
 
 def _refuse_long_examples(

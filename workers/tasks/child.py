@@ -1,4 +1,4 @@
-"""The child process of an attempt: `python -P -m workers.tasks.child ENTRY FD PARENT`.
+"""The child process of an attempt: `python -P -m workers.tasks.child ENTRY FD PARENT NETWORK`.
 
 It owns tensors and scratch; it has no database, no keys and nothing of the parent's environment.
 ENTRY is a module with `run(channel, request)`. Django is never loaded here.
@@ -18,16 +18,22 @@ from pathlib import Path
 
 from workers.tasks.channel import Channel, ChannelClosed
 
+NO_NETWORK, LOOPBACK = "none", "loopback"
+
 _PR_SET_PDEATHSIG = 1
+_CLONE_NEWUSER = 0x10000000
+_CLONE_NEWNET = 0x40000000
 _OPEN_FILES = 4096
 _OUT_OF_MEMORY_FIRST = "900"  # of 1000: the kernel kills the child before anything else
 
 
 def main() -> int:
-    entry, descriptor, parent = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    die_with(parent)
+    entry, descriptor, parent, network = sys.argv[1:5]
+    die_with(int(parent))
     _limit()
-    channel = Channel(socket.socket(fileno=descriptor))
+    if network == NO_NETWORK:
+        leave_network()
+    channel = Channel(socket.socket(fileno=int(descriptor)))
     try:
         request = channel.receive()
         importlib.import_module(entry).run(channel, request)
@@ -51,6 +57,17 @@ def die_with(parent: int) -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent:
         os._exit(1)
+
+
+def leave_network() -> bool:
+    """Go where there is no network, not even the loopback; False where the kernel forbids that.
+
+    https://man7.org/linux/man-pages/man7/network_namespaces.7.html; who is not root needs a user
+    namespace to be allowed to.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    flags = _CLONE_NEWNET if os.geteuid() == 0 else _CLONE_NEWNET | _CLONE_NEWUSER
+    return bool(libc.unshare(flags) == 0)
 
 
 def _limit() -> None:

@@ -14,6 +14,7 @@ from typing import IO
 
 import workers
 from workers.tasks.channel import channel_pair
+from workers.tasks.child import NO_NETWORK
 
 ROOT = Path(workers.__file__).resolve().parents[1]
 LOG_TAIL = 64  # chunks of at most 1 KiB that are kept of what the child prints
@@ -23,14 +24,12 @@ GRACE_S = 10.0  # between TERM and KILL
 class Child:
     """A running child with the channel to it. It dies with the thread that made it."""
 
-    def __init__(self, entry: str, scratch: Path) -> None:
-        """Start `python -P -m workers.tasks.child entry` in `scratch`: own session, clean
-        environment.
-        """
+    def __init__(self, entry: str, scratch: Path, *, network: str = NO_NETWORK) -> None:
+        """Start `entry` in `scratch`: own session, clean environment, no network but to serve."""
         self.channel, theirs = channel_pair()
         self._tail: deque[bytes] = deque(maxlen=LOG_TAIL)
         with theirs:
-            arguments = [entry, str(theirs.fileno()), str(os.getpid())]
+            arguments = [entry, str(theirs.fileno()), str(os.getpid()), network]
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "workers.tasks.child", *arguments],
                 pass_fds=[theirs.fileno()],

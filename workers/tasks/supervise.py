@@ -120,7 +120,7 @@ class Supervision:
         self, run: Run, context: Context, request: Mapping[str, Any]
     ) -> tuple[Frame | None, Child]:
         """The child's last frame (None: it ended without one) and the child, which has ended."""
-        child = Child(run.entry, context.scratch)
+        child = Child(run.entry, context.scratch, network=run.network)
         self.watch.guard(child)
         try:
             return self._converse(child, run, context, request), child

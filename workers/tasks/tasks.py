@@ -18,7 +18,7 @@ from workers.assets.retention import (
     versions_purge,
 )
 from workers.jobs.reaper import leases_reap, workers_bury
-from workers.jobs.retention import snapshots_purge
+from workers.jobs.retention import snapshot_orphans_purge, snapshots_purge
 from workers.serving.reconcile import deployments_reconcile
 from workers.tasks import process_wide
 from workers.tasks.hints import RECONCILE, WORK_AVAILABLE, hints_repeat
@@ -62,3 +62,4 @@ def sweep() -> None:
 @shared_task(name="control.orphans", acks_late=True)
 def orphans() -> None:
     orphans_purge()
+    snapshot_orphans_purge()

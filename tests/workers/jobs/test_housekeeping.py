@@ -12,14 +12,15 @@ from tenants.costs.services import resources_ensure
 from tenants.kernel.clock import database_now
 from tenants.kernel.scope import system_scope, tenant_scope
 from tests.workers.jobs.factories import claimed, job_row, make_tenant, make_worker, queued_job
+from workers.jobs import retention
 from workers.jobs.fencing import Lease
-from workers.jobs.hints import MAX_HINTS, queues_waiting
+from workers.jobs.hints import queues_waiting
 from workers.jobs.models import Job, Snapshot, Worker
 from workers.jobs.offers import offers_now
 from workers.jobs.outcomes import Made, job_finish, snapshot_commit
 from workers.jobs.reaper import workers_bury
-from workers.jobs.retention import snapshots_purge
-from workers.jobs.workers import worker_heartbeat
+from workers.jobs.retention import snapshot_orphans_purge, snapshots_purge
+from workers.jobs.workers import worker_drain, worker_heartbeat
 
 pytestmark = pytest.mark.django_db
 
@@ -40,16 +41,23 @@ def snapshot(lease: Lease, step: int) -> str:
     return key
 
 
-def test_queues_with_due_jobs_are_hinted_at_up_to_a_bound() -> None:
+def test_queues_with_due_jobs_are_hinted_at_once_per_free_slot() -> None:
     tenant = make_tenant()
-    for _ in range(MAX_HINTS + 3):
+    for _ in range(7):
         queued_job(tenant)
-    queued_job(tenant, queue="infer.cpu")
+    queued_job(tenant, queue="infer.cpu")  # served by nobody
+    assert queues_waiting() == {}
+    one, two = make_worker(slots=2), make_worker(slots=3)
     later = queued_job(tenant, queue="train.gpu")
     with system_scope():
         due = database_now() + dt.timedelta(minutes=1)
         Job.objects.filter(pk=later.id).update(available_at=due)
-    assert queues_waiting() == {"train.cpu": MAX_HINTS, "infer.cpu": 1}
+    assert queues_waiting() == {"train.cpu": 5}
+    worker_heartbeat(worker_id=one.id, busy=2)
+    worker_heartbeat(worker_id=two.id, busy=1)
+    assert queues_waiting() == {"train.cpu": 2}
+    worker_drain(worker_id=two.id)
+    assert queues_waiting() == {}
 
 
 def test_of_a_running_job_the_newest_two_snapshots_stay() -> None:
@@ -93,3 +101,18 @@ def test_a_silent_worker_is_buried_and_comes_back_with_a_heartbeat() -> None:
     worker_heartbeat(worker_id=worker.id, busy=0)
     with system_scope():
         assert Worker.objects.get(pk=worker.id).stopped_at is None
+
+
+def test_a_sealed_snapshot_that_was_never_committed_goes_after_a_day(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    queued_job(make_tenant())
+    lease = claimed(make_worker()).lease
+    committed = snapshot(lease, 1)
+    folder = committed.rsplit("/", 1)[0]
+    orphan = default_storage.save(f"{folder}/2", ContentFile(b"x"))
+    assert snapshot_orphans_purge() == 0  # it may still be on its way into its transaction
+    monkeypatch.setattr(retention, "ORPHAN_AGE", dt.timedelta(0))
+    assert snapshot_orphans_purge() == 1
+    assert default_storage.exists(committed)
+    assert not default_storage.exists(orphan)

@@ -32,7 +32,7 @@ def test_periodic_work_exists_lapses_and_goes_to_control() -> None:
 
 def test_long_work_is_acknowledged_early_and_short_work_late() -> None:
     assert not tasks.work_available.acks_late
-    assert all(task.acks_late for task in (tasks.reap, tasks.hint, tasks.sweep, tasks.reconcile))
+    assert all(task.acks_late for task in (tasks.reap, tasks.hint, tasks.sweep, tasks.orphans))
 
 
 def test_outside_of_a_worker_nothing_is_supervised() -> None:

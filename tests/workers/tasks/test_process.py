@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -14,6 +15,7 @@ import pytest
 
 from tests.workers.tasks.factories import until
 from workers.tasks.channel import ChannelClosed
+from workers.tasks.child import LOOPBACK, NO_NETWORK
 from workers.tasks.process import ROOT, Child
 
 ENTRY = "probe"
@@ -25,12 +27,18 @@ def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "probe.py").write_text(
         textwrap.dedent(
             """
-            import os, resource, sys, time
+            import os, resource, socket, sys, time
             def run(channel, request):
                 if request.get("print"):
                     print("x" * request["print"])
                 if request.get("raise"):
                     raise ValueError("no good")
+                if request.get("connect"):
+                    try:
+                        socket.create_connection(("127.0.0.1", request["connect"]), 2).close()
+                        channel.send({"connected": True})
+                    except OSError:
+                        channel.send({"connected": False})
                 if request.get("allocate"):
                     os.kill(os.getpid(), 9)
                 channel.send({
@@ -77,6 +85,27 @@ def test_a_child_sees_no_secret_and_stands_alone(
     assert (seen["umask"], seen["core"], seen["oom"]) == (0o077, 0, "900")
     assert (seen["cwd"], seen["django"]) == (str(probe), False)
     assert seen["descriptors"] <= 5  # standard three, the channel, and the listing itself
+
+
+@pytest.mark.parametrize("network", [NO_NETWORK, LOOPBACK])
+def test_a_child_that_trains_reaches_nothing_and_a_replica_the_loopback(
+    probe: Path, network: str
+) -> None:
+    if network == NO_NETWORK and not _kernel_allows_leaving():
+        pytest.skip("this kernel lets nobody leave the network")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        child = Child(ENTRY, probe, network=network)
+        child.channel.send({"connect": server.getsockname()[1]})
+        assert child.channel.receive(30) == {"connected": network == LOOPBACK}
+        child.end()
+
+
+def _kernel_allows_leaving() -> bool:
+    program = (
+        "import sys; from workers.tasks.child import leave_network as leave; sys.exit(not leave())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False)
+    return done.returncode == 0
 
 
 def test_a_crash_is_told_and_its_last_words_kept(probe: Path) -> None:
@@ -140,7 +169,7 @@ def test_a_child_dies_with_its_parent(probe: Path) -> None:
 
 def test_a_child_whose_parent_is_another_leaves_at_once() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "workers.tasks.child", "probe", "0", "1"],
+        [sys.executable, "-m", "workers.tasks.child", "probe", "0", "1", NO_NETWORK],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         check=False,

@@ -8,12 +8,14 @@ from typing import Any
 from workers.jobs.models import Job
 from workers.jobs.outcomes import Made
 from workers.tasks.channel import Frame
+from workers.tasks.child import NO_NETWORK
 from workers.tasks.runs.models import file_open, model_open
 from workers.tasks.runs.run import Context, numerics, used_tokens
 
 
 class EvaluateRun:
     entry = "workers.tasks.engine_child"
+    network = NO_NETWORK
 
     def __init__(self, context: Context) -> None:
         self.context = context

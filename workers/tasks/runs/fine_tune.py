@@ -15,6 +15,7 @@ from workers.jobs.models import Job
 from workers.jobs.outcomes import Made, checkpoint_commit
 from workers.jobs.selectors import snapshot_get
 from workers.tasks.channel import Frame
+from workers.tasks.child import NO_NETWORK
 from workers.tasks.runs.models import file_open, model_open
 from workers.tasks.runs.run import Context, handle, numerics, used_tokens
 
@@ -23,6 +24,7 @@ SNAPSHOT_MEDIA_TYPE = "application/vnd.breakwater.snapshot"
 
 class FineTuneRun:
     entry = "workers.tasks.engine_child"
+    network = NO_NETWORK
 
     def __init__(self, context: Context) -> None:
         self.context = context

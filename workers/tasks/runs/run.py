@@ -73,9 +73,13 @@ class Context:
 
 
 class Run(Protocol):
-    """`entry` names the child's module, which has `run(channel, request)`."""
+    """`entry` names the child's module, which has `run(channel, request)`.
+
+    `network` is what the child may reach: nothing, or the loopback to be reached on.
+    """
 
     entry: str
+    network: str
 
     def prepare(self) -> Mapping[str, Any]:
         """Put files into scratch and return the child's request. Raises CannotRun."""

@@ -22,6 +22,7 @@ from workers.serving.replicas import (
 )
 from workers.serving.runtime.host import ReplicaSettings, request_of
 from workers.tasks.channel import Frame
+from workers.tasks.child import LOOPBACK
 from workers.tasks.database import OUTAGES
 from workers.tasks.runs.run import CannotRun, Context, numerics
 
@@ -30,6 +31,7 @@ STEADY_BEATS = 15  # about half a minute of serving
 
 class ServeRun:
     entry = "workers.tasks.serve_child"
+    network = LOOPBACK
 
     def __init__(self, context: Context) -> None:
         self.context, self.lease = context, context.claim.lease
