@@ -19,7 +19,7 @@ BACKWARD_ACTIVATIONS = 2.0
 BACKWARD_WEIGHTS = 2.0
 
 # Saved activations per token and layer, in multiples of the hidden size (fp32): norms, q, k, v, the
-# attention's output, gate, up and their product; measured on Llama-type blocks within ±30 %.
+# attention's output, gate, up and their product.
 ACTIVATIONS_PER_LAYER = 30
 BYTES = 4
 HEADER_LIMIT = 100 * 2**20  # bytes; the format's own

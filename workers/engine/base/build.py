@@ -46,7 +46,7 @@ class Size:
     kv_heads: int = 2
     context: int = 1024
     spread: float = 0.09  # standard deviation of the random weights: 1 / √hidden
-    epochs: int = 3
+    epochs: int = 2
     sections: int | None = None  # of the text; None = all
 
 
