@@ -24,6 +24,7 @@ from tests.workers.jobs.factories import (
 )
 from tests.workers.tasks.factories import BASE_ID, upload
 from workers.assets.models import BaseModel
+from workers.engine.hyperparameters import resolve_auto
 from workers.jobs.models import Job
 from workers.jobs.selectors import job_get, jobs_page
 from workers.jobs.services import job_cancel, job_pause, job_resume, job_submit
@@ -50,7 +51,11 @@ def test_auto_settings_come_from_the_data_and_the_base(base: BaseModel) -> None:
         suffix="mine",
     )
     settings = job.spec["settings"]
-    assert (settings["epochs"], settings["batch_size"], settings["seed"]) == (3, 2, 7)
+    ours = resolve_auto(
+        examples=50, parameters=base.parameters, method="lora", learning_rate_multiplier=2.0
+    )
+    assert (settings["epochs"], settings["batch_size"]) == (ours.n_epochs, ours.batch_size)
+    assert (settings["learning_rate"], settings["seed"]) == (ours.learning_rate, 7)
     assert settings["max_length"] == base.context_length
     assert (job.state, job.queue, job.spec["suffix"]) == ("queued", "train.cpu", "mine")
 
