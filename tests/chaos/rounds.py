@@ -29,6 +29,7 @@ SETTINGS: dict[str, Any] = {"epochs": 4, "batch_size": 2, "snapshot_every_steps"
 ROWS = 240
 JOBS = 3
 LIMIT_S = 300.0
+ZOMBIES = {True: "saas.settings", False: "tests.chaos.unfenced"}
 UNFENCED_S = 90.0  # without the fence a job may well never end
 MOMENT_S = 2.0  # a fault strikes at a random point within
 
@@ -72,11 +73,11 @@ class Rounds:
         broken += self._replica_violations()
         return {"faults": told, "attempts": sat_out(lambda: _attempts(jobs)), "violations": broken}
 
-    def unfenced(self, seed: int) -> dict[str, Any]:
-        """A worker without the fence is stopped past its lease, in the middle of a job."""
+    def zombie(self, seed: int, *, fenced: bool) -> dict[str, Any]:
+        """A worker is stopped past its lease in the middle of a job, which another takes over."""
         assert self.reference is not None
         rng = random.Random(seed)
-        zombie = SpareWorker("zombie", "train.gpu", settings_module="tests.chaos.unfenced")
+        zombie = SpareWorker("zombie", "train.gpu", settings_module=ZOMBIES[fenced])
         heir = SpareWorker("heir", "train.gpu")
         try:
             zombie.revive()

@@ -48,8 +48,13 @@ def test_on_redis_every_job_ends_once_with_the_same_weights(on_redis: Driver, se
     assert answer["violations"] == [], answer
 
 
-def test_without_the_fence_the_same_rules_are_broken(on_redis: Driver) -> None:
-    answer = on_redis.ask(do="unfenced", seed=0)
+def test_a_worker_that_wakes_after_its_lease_changes_nothing(on_redis: Driver) -> None:
+    answer = on_redis.ask(do="zombie", seed=0, fenced=True)
+    assert answer["violations"] == [], answer
+
+
+def test_the_same_test_fails_with_the_fence_switched_off(on_redis: Driver) -> None:
+    answer = on_redis.ask(do="zombie", seed=0, fenced=False)
     assert answer["violations"] != [], answer
 
 
