@@ -42,8 +42,10 @@ def submit(tenant: Any, **spec: Any) -> Job:
 
 
 def test_auto_settings_come_from_the_data_and_the_base(base: BaseModel) -> None:
+    tenant = make_tenant()
     job = submit(
-        make_tenant(),
+        tenant,
+        training_file_id=upload(tenant, completions(100)),  # a batch for each fifty examples
         requested_hyperparameters={"n_epochs": "auto", "learning_rate_multiplier": 2.0},
         seed=7,
         suffix="mine",
