@@ -86,7 +86,11 @@ class Rounds:
             heir.revive()
             told = FAULTS["stopped"](rng)
             try:
-                wait(lambda: _ended([job_id]) and _nobody_runs(), "both ends", limit_s=UNFENCED_S)
+                wait(
+                    lambda: _ended([job_id]) and _nobody_runs(),
+                    "both ends",
+                    limit_s=LIMIT_S if fenced else UNFENCED_S,
+                )
             except TimeoutError as error:
                 return {"faults": [told], "violations": [str(error)]}
             return {"faults": [told], "violations": sat_out(lambda: self._check(job_id))}
