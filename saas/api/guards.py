@@ -1,12 +1,13 @@
-"""What is checked of an API request before any transaction opens for it."""
+"""What is checked of a request before any transaction opens for it."""
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.http.multipartparser import MultiPartParserError
 
 from saas.api.errors import API_AREAS, error_response
@@ -15,8 +16,16 @@ from tenants.kernel.errors import BreakwaterError, InvalidInput, TooLarge
 UPLOADS = re.compile(r"^(/v1/(files|uploads/[^/]+/parts)|/console/files/upload/)$")
 
 
+READ = frozenset({"utf-8", "ascii"})
+
+
+class UnsupportedCharset(InvalidInput):
+    code = "unsupported_media_type"
+    status = 415
+
+
 class GuardMiddleware:
-    """Refuses addresses that PostgreSQL cannot look up; takes uploaded files off the wire.
+    """Refuses what is not UTF-8 and addresses that PostgreSQL cannot look up; takes uploads in.
 
     A large upload is read to a temporary file here, so that no transaction is held meanwhile.
     """
@@ -25,13 +34,23 @@ class GuardMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.path_info.startswith(API_AREAS):
-            try:
+        is_api = request.path_info.startswith(API_AREAS)
+        try:
+            refuse_other_charsets(request)
+            if is_api:
                 refuse_unusable_address(request)
                 take_upload(request)
-            except BreakwaterError as error:
+        except BreakwaterError as error:
+            if is_api:
                 return error_response(error)
+            return HttpResponse(error.message, status=error.status, content_type="text/plain")
         return self.get_response(request)
+
+
+def refuse_other_charsets(request: HttpRequest) -> None:
+    """Raises UnsupportedCharset. Python's codecs hold more than text: zlib, hex, and slow ones."""
+    if request.encoding and codecs.lookup(request.encoding).name not in READ:
+        raise UnsupportedCharset(f"send the request in UTF-8, not in {request.encoding[:40]}")
 
 
 def refuse_unusable_address(request: HttpRequest) -> None:

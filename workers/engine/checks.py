@@ -3,7 +3,6 @@ the remedy."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from typing import Any
 
@@ -38,9 +37,7 @@ def real(
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if (
         not number
-        or not math.isfinite(value)
-        or value > high
-        or value < low
+        or not low <= value <= high  # false for NaN; exact for whole numbers beyond a float
         or (open_low and value == low)
     ):
         bound = f"above {low:g} and at most {high:g}" if open_low else f"from {low:g} to {high:g}"

@@ -132,6 +132,12 @@ def test_bad_hyperparameters_are_named(
     assert field in f"{error['param']} {error['message']}"
 
 
+def test_a_whole_number_beyond_every_float_is_refused(api: Caller, base: BaseModel) -> None:
+    error = refused_job(api, chats(), settings={"learning_rate": 10**400})
+
+    assert error["param"] == "learning_rate"
+
+
 def test_unknown_engine_settings_are_named(api: Caller, base: BaseModel) -> None:
     error = refused_job(api, chats(), settings={"learning_rat": 1})
 
@@ -345,6 +351,28 @@ def test_another_content_type_is_refused(api: Caller, content_type: str) -> None
     reply = api.send("POST", "/v1/api_keys", raw=b'{"name": "x"}', content_type=content_type)
 
     assert reply.status == 415
+
+
+@pytest.mark.parametrize("charset", ["zlib", "undefined", "idna", "punycode", "utf-7", "utf-16"])
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/v1/api_keys", "application/json"), ("/v1/files", "multipart/form-data")]
+)
+def test_a_body_in_another_character_set_is_refused(
+    api: Caller, path: str, kind: str, charset: str
+) -> None:
+    reply = api.send(
+        "POST", path, raw=b'{"name": "x"}', content_type=f"{kind}; boundary=x; charset={charset}"
+    )
+
+    assert reply.status == 415
+    assert charset in reply.error["message"]
+    assert file_count() == 0
+
+
+def test_an_address_is_read_as_utf8_whatever_the_content_type_says(api: Caller) -> None:
+    reply = api.send("GET", "/v1/files?after=%zz", content_type="text/plain; charset=hex")
+
+    assert reply.status in {400, 415}
 
 
 def test_an_unknown_route_and_method_say_so_in_json(api: Caller) -> None:

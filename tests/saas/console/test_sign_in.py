@@ -37,6 +37,26 @@ def test_signing_up_makes_an_organisation_with_its_owner_and_enters_it() -> None
     assert (member.role, member.user.email, member.user.name) == ("owner", "ann@example.com", "Ann")
 
 
+@pytest.mark.parametrize("path", ["/console/", "/accounts/login/"])
+def test_a_forged_session_cookie_is_as_good_as_none(path: str) -> None:
+    forged = '"\\000abcdefghijk"'  # a quoted cookie may spell any byte in octal
+
+    answer = Client(raise_request_exception=False).get(
+        path, headers={"cookie": f"sessionid={forged}"}
+    )
+
+    assert answer.status_code == Client().get(path).status_code
+
+
+@pytest.mark.parametrize("path", ["/console/", "/accounts/login/"])
+def test_a_form_in_another_character_set_is_refused(path: str) -> None:
+    answer = Client(raise_request_exception=False).generic(
+        "POST", path, b"email=a", content_type="application/x-www-form-urlencoded; charset=zlib"
+    )
+
+    assert answer.status_code == 415
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [

@@ -42,6 +42,7 @@ BAD_FINE_TUNE: list[tuple[str, Any]] = [
     ("activation_checkpointing", "some"),
     ("seed", -1),
     ("seed", 2**64),
+    ("learning_rate", 10**400),
     ("snapshot_every_steps", -5),
     ("evaluate_each_epoch", "yes"),
     ("lora", 3),
