@@ -52,7 +52,7 @@ def test_auto_settings_come_from_the_data_and_the_base(base: BaseModel) -> None:
     )
     settings = job.spec["settings"]
     ours = resolve_auto(
-        examples=50, parameters=base.parameters, method="lora", learning_rate_multiplier=2.0
+        examples=100, parameters=base.parameters, method="lora", learning_rate_multiplier=2.0
     )
     assert (settings["epochs"], settings["batch_size"]) == (ours.n_epochs, ours.batch_size)
     assert (settings["learning_rate"], settings["seed"]) == (ours.learning_rate, 7)
