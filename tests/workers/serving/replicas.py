@@ -38,6 +38,7 @@ from workers.serving.replicas import (
 )
 from workers.serving.runtime.host import ReplicaSettings, request_of
 from workers.tasks.channel import ChannelClosed
+from workers.tasks.child import LOOPBACK
 from workers.tasks.process import Child
 
 ENTRY = "workers.tasks.serve_child"
@@ -121,7 +122,7 @@ class ReplicaProcess:
             replica_stopped(lease=parent.lease)
 
     def _run(self) -> None:
-        self.child = Child(ENTRY, self.scratch)
+        self.child = Child(ENTRY, self.scratch, network=LOOPBACK)
         try:
             self.child.channel.send({"key": "replica", "settings": request_of(self.given)})
             while self.result is None:
