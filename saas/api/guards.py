@@ -37,8 +37,8 @@ class GuardMiddleware:
         is_api = request.path_info.startswith(API_AREAS)
         try:
             refuse_other_charsets(request)
+            refuse_unusable_address(request)
             if is_api:
-                refuse_unusable_address(request)
                 take_upload(request)
         except BreakwaterError as error:
             if is_api:

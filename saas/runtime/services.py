@@ -50,7 +50,7 @@ def services(
         *_preparations(postgres),
         web_service(int(settings["BREAKWATER_PORT"])),
         Service("relay", _manage("relay"), APPLICATION, stop_order=1),
-        Service("scheduler", _celery("beat", "-s", str(layout.run / "beat")), APPLICATION),
+        Service("scheduler", _celery("beat", "-S", "celery.beat:Scheduler"), APPLICATION),
         _worker("control", "control", 2),
         _worker("cpu", "train.cpu,compress.cpu,pipeline.cpu", 2),
         _worker("infer", "infer.cpu", 1),

@@ -100,12 +100,19 @@ def job_pause(*, actor: Actor, job_id: str) -> Job:
 
 
 def job_resume(*, actor: Actor, job_id: str) -> Job:
-    """Let a paused job go on from its snapshot. Raises NotFound, Conflict."""
+    """Let a paused job go on from its snapshot; of one still pausing, take the order back.
+
+    Its worker holds that one's attempt: it goes on, or, where it has already stopped, hands it to
+    the queue itself. Raises NotFound, Conflict.
+    """
     job = _job_for(actor, job_id)
     if job.state in {State.QUEUED, State.RUNNING}:
         return job
+    if job.state == State.PAUSING:
+        job_move(job, State.RUNNING)
+    else:
+        job_queue(job)
     job_say(job, "The job was resumed.")
-    job_queue(job)
     audit_record(actor=actor, action="job.resume", target=job.id)
     return job
 

@@ -39,7 +39,7 @@ MOVES: dict[State, frozenset[State]] = {
         {State.SUCCEEDED, State.FAILED, State.QUEUED, State.PAUSING, State.CANCELLING}
     ),
     State.PAUSING: frozenset(
-        {State.PAUSED, State.CANCELLING, State.SUCCEEDED, State.FAILED, State.QUEUED}
+        {State.PAUSED, State.CANCELLING, State.SUCCEEDED, State.FAILED, State.RUNNING}
     ),
     State.PAUSED: frozenset({State.QUEUED, State.CANCELLED}),
     State.CANCELLING: frozenset({State.CANCELLED, State.SUCCEEDED, State.FAILED}),

@@ -70,6 +70,15 @@ def test_every_row_of_every_list_opens_for_its_owner(owner: Person, base: BaseMo
     assert {f"{m._meta.app_label}/{m._meta.model_name}" for m in tenant_owned} == set(rows)
 
 
+@pytest.mark.parametrize(
+    "path", ["jobs/job/%00/change/", "jobs/%00/live/", "jobs/job/?state__exact=x%00"]
+)
+def test_nul_in_an_address_is_refused(owner: Person, path: str) -> None:
+    owner.client.raise_request_exception = False
+
+    assert owner.client.get(f"/console/{path}").status_code == 400
+
+
 def test_another_tenants_rows_do_not_exist(owner: Person, rival: Person, base: BaseModel) -> None:
     rows = rows_of(rival)
     job_id, version_id = rows["jobs/job"], rows["assets/modelversion"]

@@ -46,6 +46,11 @@ def test_only_a_worker_leads_out_of_the_states_that_it_holds() -> None:
         assert State.SUCCEEDED not in MOVES[state]
 
 
+def test_what_a_worker_holds_waits_again_only_once_it_runs() -> None:
+    """Only the worker's own ending may queue a job: a queued one has no open attempt."""
+    assert [s for s in HELD_BY_WORKER if State.QUEUED in MOVES[s]] == [State.RUNNING]
+
+
 def _closure(state: State) -> set[State]:
     found, todo = set(), [state]
     while todo:

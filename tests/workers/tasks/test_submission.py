@@ -16,6 +16,7 @@ from tenants.kernel.scope import system_scope, tenant_scope
 from tests.workers.engine.factories import completions
 from tests.workers.jobs.factories import (
     actor_of,
+    attempts_of,
     claimed,
     job_row,
     make_tenant,
@@ -25,7 +26,9 @@ from tests.workers.jobs.factories import (
 from tests.workers.tasks.factories import BASE_ID, upload
 from workers.assets.models import BaseModel
 from workers.engine.hyperparameters import resolve_auto
+from workers.jobs.leases import Orders, renew
 from workers.jobs.models import Job
+from workers.jobs.outcomes import job_hand_back, job_paused
 from workers.jobs.selectors import job_get, jobs_page
 from workers.jobs.services import job_cancel, job_pause, job_resume, job_submit
 from workers.jobs.states import Kind, State
@@ -136,6 +139,7 @@ def test_viewers_and_suspended_tenants_start_nothing(base: BaseModel) -> None:
         (State.RUNNING, job_pause, State.PAUSING),
         (State.PAUSING, job_cancel, State.CANCELLING),
         (State.PAUSED, job_resume, State.QUEUED),
+        (State.PAUSING, job_resume, State.RUNNING),
         (State.PAUSED, job_cancel, State.CANCELLED),
         (State.CANCELLED, job_cancel, State.CANCELLED),
         (State.CANCELLING, job_cancel, State.CANCELLING),
@@ -181,6 +185,22 @@ def test_metadata_has_openais_bounds(base: BaseModel) -> None:
                 metadata=bad,  # type: ignore[arg-type]
             )
         assert raised.value.param == "metadata"
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_resume_against_a_pause_leaves_one_attempt_and_a_queue_that_moves(stopped: bool) -> None:
+    """Whether the worker has stopped for the pause or not, no attempt is left open behind it."""
+    tenant = make_tenant()
+    job = queued_job(tenant)
+    lease = claimed(make_worker()).lease
+    with tenant_scope(tenant.id):
+        job_pause(actor=actor_of(tenant), job_id=job.id)
+        job_resume(actor=actor_of(tenant), job_id=job.id)
+    if not stopped:
+        assert renew(lease=lease, lease_s=30) is Orders.GO
+    job_paused(lease=lease) if stopped else job_hand_back(lease=lease)
+    assert claimed(make_worker()).lease.job_id == job.id
+    assert [a.ended_at is None for a in attempts_of(job.id)] == [False, True]
 
 
 def test_a_cancel_against_completion_ends_once() -> None:
