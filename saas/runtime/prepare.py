@@ -38,7 +38,7 @@ def prepare(layout: Layout, *, port: int | None = None) -> Prepared:
         )
     postgres = _postgres(layout, settings) if embedded else None
     redis = _redis(layout, settings) if not os.environ.get("REDIS_URL") else None
-    found = services(layout=layout, settings=settings, postgres=postgres, redis=redis)
+    found = services(settings=settings, postgres=postgres, redis=redis)
     return Prepared(found, web)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from saas.runtime.account import Account
-from saas.runtime.layout import ROOT, Layout
+from saas.runtime.layout import ROOT
 from saas.runtime.ports import HOST
 from saas.runtime.postgres import Postgres
 from saas.runtime.redis import Redis
@@ -42,7 +42,7 @@ DRAIN_LIMIT_S = 30.0  # for workers to snapshot their jobs and hand them back
 
 
 def services(
-    *, layout: Layout, settings: Mapping[str, str], postgres: Postgres | None, redis: Redis | None
+    *, settings: Mapping[str, str], postgres: Postgres | None, redis: Redis | None
 ) -> list[Service]:
     """Return everything to run; a store that is None runs elsewhere, as the environment says."""
     return [

@@ -19,7 +19,7 @@ class ApiKeyCreated(Event, name="api_key.created", aggregate="api_key_id"):
 
 @dataclass(frozen=True)
 class ApiKeyRevoked(Event, name="api_key.revoked", aggregate="api_key_id"):
-    """Gateways drop the key from their caches."""
+    """A key ended: refused from the next request on."""
 
     api_key_id: str
 

@@ -2,8 +2,7 @@
 
 At-least-once delivery, exactly-once effect: a handler runs in the transaction that writes its inbox
 row and marks the event, so a crash anywhere undoes both. Order is kept within an aggregate: a
-failed event holds back its
-followers.
+failed event holds back its followers.
 """
 
 from __future__ import annotations

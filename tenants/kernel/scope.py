@@ -2,10 +2,8 @@
 
 A scope is a transaction with a role: `tenant_scope` runs on the `app` connection, where row-level
 security shows this tenant's rows only; `system_scope` runs on the `system` connection, which sees
-every tenant and
-stands behind the relay, the scheduler, workers' leases, look-up of keys and logins, and operators'
-pages. One
-transaction, one role: scopes do not nest into another one.
+every tenant and stands behind the relay, the scheduler, workers' leases, look-up of keys and
+logins, and operators' pages. One transaction, one role: scopes do not nest into another one.
 """
 
 from __future__ import annotations

@@ -42,9 +42,8 @@ class Claim:
     failures: Mapping[str, int] = field(default_factory=dict)
 
 
-# Shares count every queue, since what a tenant pays attention to is its whole use; kinds outside
-# the
-# cap (serve) belong to the platform and count for neither.
+# Shares count every queue, since a tenant's whole use is what counts; kinds outside the cap
+# (serve) belong to the platform and count for neither.
 _NEXT = """
 WITH share AS (
     SELECT attempt.tenant_id,

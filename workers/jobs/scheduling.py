@@ -1,10 +1,8 @@
-"""Fair order: whose job comes next. Pure; `claims.py` says the same in SQL, and a test compares
-them.
+"""Fair order: whose job comes next. Pure; `claims.py` says it in SQL, a test compares them.
 
 Weighted fair share: each tenant's recent cost-seconds plus a charge for each job that it has
-running, divided by its weight. Least first; within a tenant by priority, then age. So a tenant with
-a
-thousand queued jobs delays another's first by one slot at most.
+running, divided by its weight. Least first; within a tenant by priority, then age. So a
+tenant with a thousand queued jobs delays another's first by one slot at most.
 """
 
 from __future__ import annotations

@@ -9,11 +9,10 @@ from typing import Any, Self
 
 @dataclass
 class Meter:
-    """Work not reported yet. Intervals end at multiples of a fixed number of steps, whatever
-    interrupts a run,
+    """Work not reported yet, in intervals of a fixed number of steps.
 
-    so interval `seq` always covers the same steps and tokens, and reporting it twice can be told
-    from working twice.
+    Intervals end at multiples of it, whatever interrupts a run, so interval `seq` always covers the
+    same steps and tokens, and reporting it twice can be told from working twice.
     """
 
     seq: int = 0
