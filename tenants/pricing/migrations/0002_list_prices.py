@@ -12,20 +12,32 @@ from tenants.pricing.defaults import CURRENCY, FIRST_VERSION, LIST_BOOK, PRICES,
 
 def seed(apps, schema_editor):
     using = schema_editor.connection.alias
-    book = apps.get_model("pricing", "PriceBook").objects.using(using).create(
-        id=LIST_BOOK, name="List", currency=CURRENCY, is_list=True
+    book = (
+        apps.get_model("pricing", "PriceBook")
+        .objects.using(using)
+        .create(id=LIST_BOOK, name="List", currency=CURRENCY, is_list=True)
     )
-    version = apps.get_model("pricing", "PriceBookVersion").objects.using(using).create(
-        id=FIRST_VERSION,
-        book=book,
-        number=1,
-        valid_from=SINCE,
-        published_at=SINCE,
-        note="first prices",
+    version = (
+        apps.get_model("pricing", "PriceBookVersion")
+        .objects.using(using)
+        .create(
+            id=FIRST_VERSION,
+            book=book,
+            number=1,
+            valid_from=SINCE,
+            published_at=SINCE,
+            note="first prices",
+        )
     )
     price = apps.get_model("pricing", "Price")
     price.objects.using(using).bulk_create(
-        price(version=version, meter=p.meter, match=dict(p.match), revenue=p.revenue, charge=dict(p.charge))
+        price(
+            version=version,
+            meter=p.meter,
+            match=dict(p.match),
+            revenue=p.revenue,
+            charge=dict(p.charge),
+        )
         for p in PRICES
     )
 
