@@ -15,6 +15,10 @@ pytestmark = pytest.mark.django_db
 # table with a tenant's id whose model is no TenantModel → what guards it instead
 OTHERWISE_GUARDED = {
     "outbox_event": "has the same policy; tenant_id is null for the platform's own events",
+    "price_book": "read-only; rows without a tenant are the list's, others their tenant's only",
+    "price_book_version": "as price_book",
+    "price": "as price_book",
+    "price_override": "hidden from the app's role: costs and reasons are the platform's own",
     "cost_entry": "hidden from the app's role altogether: what compute costs is the platform's own",
 }
 
@@ -23,7 +27,7 @@ APP_MAY_WRITE = {"django_session": "sessions belong to browsers; their keys are 
 
 HIDDEN = {
     "account_emailaddress", "account_emailconfirmation", "cost_entry", "cost_rate", "cost_resource",
-    "inbox_entry", "replica", "worker",
+    "inbox_entry", "price_override", "replica", "worker",
 }  # fmt: skip
 
 
