@@ -126,7 +126,9 @@ def _encode(row: Chat | Completion, tokenizer: Tokenizer, template: ChatTemplate
                 "the base model has no chat template",
                 'use "prompt" and "completion", or a base model made for chats.',
             )
-        return tokenizer.encode_segments(template.segments(row.messages, row.tools))
+        messages = [tokenizer.shield.message(message) for message in row.messages]
+        tools = tokenizer.shield.value(row.tools)
+        return tokenizer.encode_segments(template.segments(messages, tools))
     except TemplateError as error:
         raise RowError(
             "messages", "template", str(error), "change the messages' roles or order."

@@ -10,6 +10,7 @@ from typing import Any, Self
 import tokenizers
 
 from workers.engine.data.chat import Segment, read_json, special_texts
+from workers.engine.data.shield import Shield
 from workers.engine.errors import DataError, ModelError
 
 Encoded = tuple[list[int], list[int]]  # token ids; 1 where the token is to be learned
@@ -23,6 +24,9 @@ class Tokenizer:
         core.no_truncation()
         core.no_padding()
         self._core = core
+        self._literal: tokenizers.Tokenizer | None = None
+        added = core.get_added_tokens_decoder().values()
+        self.shield = Shield(token.content for token in added if token.special)
         self.eos_ids = tuple(eos_ids)
         opening = core.encode("", add_special_tokens=True).ids
         self.bos_id = opening[0] if opening and opening[0] not in self.eos_ids else None
@@ -55,12 +59,23 @@ class Tokenizer:
         return self._core.get_vocab_size(with_added_tokens=True)
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of `text`; markers written in it are read as such, none is added.
+        """Token ids of `text`; markers in it are read as such unless shielded, none is added.
 
         Raises:
             DataError: the text is no Unicode (JSON can smuggle in half a surrogate pair).
         """
-        return self._ids(text, specials=False)
+        ids: list[int] = []
+        for stretch, is_literal in self.shield.stretches(text):
+            ids += self._letters(stretch) if is_literal else self._ids(stretch, specials=False)
+        return ids
+
+    def _letters(self, marker: str) -> list[int]:
+        """A marker's text as the ids of ordinary words."""
+        if self._literal is None:
+            self._literal = tokenizers.Tokenizer.from_str(self._core.to_str())
+            self._literal.encode_special_tokens = True
+        ids: list[int] = self._literal.encode(marker, add_special_tokens=False).ids
+        return ids
 
     def _ids(self, text: str, *, specials: bool) -> list[int]:
         try:
