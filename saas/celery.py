@@ -1,5 +1,6 @@
-"""Celery: queues, periodic work, and how little depends on it. `celery -A saas.celery worker -P
-threads`.
+"""Celery: queues, periodic work, and how little depends on it.
+
+`celery -A saas.celery worker -P threads`
 """
 
 from __future__ import annotations

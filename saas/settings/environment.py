@@ -1,6 +1,4 @@
-"""Where settings come from: the environment, else the file `$BREAKWATER_VAR/env` that the first run
-writes.
-"""
+"""Where settings come from: the environment, else `$BREAKWATER_VAR/env`, made by the first run."""
 
 from __future__ import annotations
 

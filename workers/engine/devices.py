@@ -39,8 +39,10 @@ def describe() -> dict[str, Any]:
 
 
 def fingerprint(numerics: Numerics) -> dict[str, Any]:
-    """All that decides the last bit of a result besides data and settings; resuming is bit-equal
-    if it is equal."""
+    """All that decides the last bit of a result besides data and settings.
+
+    Resuming is bit-equal if it is equal.
+    """
     on_gpu = numerics.device.startswith("cuda")
     return {
         "torch": torch.__version__,

@@ -1,7 +1,6 @@
-"""What runs inside the child for engine work: frames in, `Progress` out. The only module here that
-loads torch.
+"""What runs inside the child for engine work: frames in, `Progress` out.
 
-Never imported by the parent: it is the child's ENTRY.
+It loads torch. Never imported by the parent: it is the child's ENTRY.
 """
 
 from __future__ import annotations

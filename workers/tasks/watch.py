@@ -57,9 +57,7 @@ class Watch:
 
     @property
     def is_late(self) -> bool:
-        """Whether the deadline has long passed: then the attempt does not deserve its lease any
-        more.
-        """
+        """Whether the deadline passed so long ago that the attempt deserves its lease no more."""
         return time.monotonic() > self._since + self._limit() + 3 * GRACE_S
 
     def guard(self, child: Child) -> None:

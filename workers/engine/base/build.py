@@ -1,7 +1,6 @@
 """Builds the small local language model without any download, by our own training loop.
 
-`python -m workers.engine.base.build OUT_DIR` prints one JSON object per line: progress, then the
-result.
+`python -m workers.engine.base.build OUT_DIR` prints a JSON object per line: progress, then result.
 """
 
 from __future__ import annotations

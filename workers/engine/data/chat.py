@@ -1,8 +1,7 @@
 """Chat messages through a model's own Jinja template, cut into what is trained and what is not.
-Free of torch.
 
 Spans come from rendering growing prefixes of the conversation, never from searching the rendered
-text, so a user who writes an assistant's marker cannot move the loss.
+text, so a user who writes an assistant's marker cannot move the loss. Free of torch.
 """
 
 from __future__ import annotations
@@ -83,8 +82,10 @@ class ChatTemplate:
 
     @classmethod
     def load(cls, folder: Path) -> ChatTemplate | None:
-        """The template of a Hugging Face folder (`chat_template.jinja` or
-        `tokenizer_config.json`), or None."""
+        """The template of a Hugging Face folder, or None.
+
+        It stands in `chat_template.jinja`, or in `tokenizer_config.json`.
+        """
         settings = read_json(folder / "tokenizer_config.json")
         own = folder / "chat_template.jinja"
         source = own.read_text("utf-8") if own.is_file() else settings.get("chat_template")
@@ -99,8 +100,7 @@ class ChatTemplate:
         add_generation_prompt: bool,
         tools: Sequence[Any] | None = None,
     ) -> str:
-        """The conversation as text; with `add_generation_prompt`, ready for the assistant's next
-        words.
+        """The conversation as text; with `add_generation_prompt`, up to the assistant's next words.
 
         Raises:
             TemplateError: the template refuses these messages.
@@ -118,8 +118,9 @@ class ChatTemplate:
     def segments(
         self, messages: Sequence[Message], tools: Sequence[Any] | None = None
     ) -> list[Segment]:
-        """The rendered conversation in segments; assistant turns of weight 1 (the default) are
-        trainable.
+        """The rendered conversation in segments.
+
+        Assistant turns of weight 1 (the default) are trainable.
 
         Raises:
             TemplateError: the template rewrites earlier turns when later ones are added.

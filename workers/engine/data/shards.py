@@ -1,5 +1,7 @@
-"""Encoded examples on disk, read back as memory maps, so that a data set's size never is the
-process's size."""
+"""Encoded examples on disk, read back as memory maps.
+
+So a data set's size never is the process's size.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +40,10 @@ class Sizes:
 
 
 class Shards:
-    """`tokens.bin` (int32), `mask.bin` (uint8) and `offsets.bin` (int64, one more than examples) in
-    a folder."""
+    """A folder of encoded examples.
+
+    `tokens.bin` (int32), `mask.bin` (uint8) and `offsets.bin` (int64, one more than examples).
+    """
 
     def __init__(self, folder: Path, sizes: Sizes) -> None:
         self.sizes = sizes

@@ -1,5 +1,7 @@
-"""A model's tokenizer: texts to token ids, counts, and loss masks. Uses `tokenizers` alone, free
-of torch."""
+"""A model's tokenizer: texts to token ids, counts, and loss masks.
+
+Uses `tokenizers` alone, free of torch.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,7 @@ Encoded = tuple[list[int], list[int]]  # token ids; 1 where the token is to be l
 
 
 class Tokenizer:
-    """Reads `tokenizer.json` of a Hugging Face folder and what the folder says about begin and
-    end tokens."""
+    """The `tokenizer.json` of a Hugging Face folder, with the begin and end tokens it names."""
 
     def __init__(self, core: tokenizers.Tokenizer, *, eos_ids: Sequence[int]) -> None:
         core.no_truncation()
@@ -85,8 +86,10 @@ class Tokenizer:
         return ids
 
     def encode_prompt(self, text: str) -> list[int]:
-        """Token ids of a bare prompt, after the begin token if the model uses one (never
-        doubled)."""
+        """Token ids of a bare prompt, after the begin token if the model uses one.
+
+        A begin token is never doubled.
+        """
         ids = self.encode(text)
         if self.bos_id is None or ids[:1] == [self.bos_id]:
             return ids
@@ -105,10 +108,10 @@ class Tokenizer:
         return self._core.id_to_token(token) or ""
 
     def encode_segments(self, segments: Iterable[Segment]) -> Encoded:
-        """A rendered chat's ids and loss mask; each segment is encoded alone, as serving will see
-        it.
+        """A rendered chat's ids and loss mask.
 
-        The end token of a trained turn is learned; what the template writes after it is not.
+        Each segment is encoded alone, as serving will see it. The end token of a trained turn is
+        learned; what the template writes after it is not.
         """
         ids: list[int] = []
         mask: list[int] = []
@@ -120,8 +123,10 @@ class Tokenizer:
         return _first_unlearned(ids, mask)
 
     def encode_completion(self, prompt: str, completion: str) -> Encoded:
-        """A prompt and its completion, closed by the end token; the completion and the end are
-        learned."""
+        """A prompt and its completion, closed by the end token.
+
+        The completion and the end are learned.
+        """
         head = self.encode_prompt(prompt)
         tail = self.encode(completion)
         if self.eos_id is not None and tail[-1:] != [self.eos_id]:
@@ -141,8 +146,7 @@ def _first_unlearned(ids: list[int], mask: list[int]) -> Encoded:
 
 
 def _eos_ids(core: tokenizers.Tokenizer, folder: Path) -> list[int]:
-    """End tokens, the tokenizer's own first, then those at which the model's folder says to
-    stop."""
+    """End tokens: the tokenizer's own first, then those that the model's folder stops at."""
     own = special_texts(read_json(folder / "tokenizer_config.json")).get("eos_token")
     found = [core.token_to_id(own)] if own else []
     for name in ("generation_config.json", "config.json"):

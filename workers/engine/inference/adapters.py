@@ -1,5 +1,4 @@
-"""Many LoRA adapters beside one set of base weights; each forward pass uses one of them, or
-none."""
+"""Many LoRA adapters beside one set of base weights; a forward pass uses one of them, or none."""
 
 from __future__ import annotations
 

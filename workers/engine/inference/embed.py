@@ -1,5 +1,7 @@
-"""Vectors for texts: a BERT-type encoder, the mean over its tokens, normalised (Reimers &
-Gurevych 2019)."""
+"""Vectors for texts: a BERT-type encoder, the mean over its tokens, normalised.
+
+Source: Reimers & Gurevych 2019, arXiv:1908.10084.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,10 @@ def minilm_folder() -> Path:
 
 
 class EmbeddingModel:
-    """A sentence encoder in memory; `dimensions` numbers per vector, at most `limit` tokens per
-    text."""
+    """A sentence encoder in memory.
+
+    It gives `dimensions` numbers per vector, and takes at most `limit` tokens per text.
+    """
 
     def __init__(self, model: nn.Module, tokenizer: tokenizers.Tokenizer, limit: int) -> None:
         tokenizer.no_padding()
@@ -69,8 +73,9 @@ class EmbeddingModel:
     def embed(
         self, texts: Sequence[str], spec: EmbedSpec = DEFAULT_SPEC
     ) -> tuple[list[list[float]], list[int]]:
-        """One vector of length 1 per text, in order, and each text's tokens (begin and end tokens
-        included).
+        """One vector of length 1 per text, in order, and how many tokens each text has.
+
+        Begin and end tokens are counted.
 
         Raises:
             ContextError: a text is longer than `limit` tokens.

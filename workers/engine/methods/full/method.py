@@ -17,8 +17,7 @@ MEDIA_TYPE = "application/vnd.huggingface.model"
 
 
 class FullMethod:
-    """All weights of `model`, which is this member's own copy; `start` is an adapter to merge in
-    first."""
+    """All weights of `model`, this member's own copy; `start` is an adapter to merge in first."""
 
     media_type = MEDIA_TYPE
 

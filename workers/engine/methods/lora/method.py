@@ -1,5 +1,4 @@
-"""LoRA as a way to train: the base stays frozen and shared, the adapter is what changes and what
-is kept."""
+"""LoRA as a way to train: the base stays frozen and shared, the adapter changes and is kept."""
 
 from __future__ import annotations
 
@@ -23,8 +22,10 @@ MEDIA_TYPE = "application/vnd.peft.adapter"
 
 
 class LoraMethod:
-    """An adapter on `model` from `open` to `close`; `start` is an earlier adapter whose shape
-    and weights it takes."""
+    """An adapter on `model` until the context ends; `start` is an earlier one to go on from.
+
+    It then gives the shape too, whatever `spec` says.
+    """
 
     media_type = MEDIA_TYPE
 
