@@ -16,6 +16,12 @@ from typing import Any, Protocol
 
 from workers.engine.specs import EvaluateSpec, FineTuneSpec
 
+# Media types of what a `Handle` leads to.
+HUGGING_FACE_MODEL = "application/vnd.huggingface.model"
+PEFT_ADAPTER = "application/vnd.peft.adapter"
+SNAPSHOT = "application/vnd.breakwater.snapshot"
+JSONL = "application/jsonl"
+
 
 class Command(StrEnum):
     """What the outside wants; the answer to every beat."""

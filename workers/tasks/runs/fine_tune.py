@@ -11,6 +11,7 @@ from workers.assets.models import BaseModel, ModelVersion
 from workers.assets.provenance import code_version
 from workers.assets.services import model_version_create, version_seal
 from workers.assets.storage import StoredObject, folder_read
+from workers.engine.protocol import SNAPSHOT
 from workers.jobs.models import Job
 from workers.jobs.outcomes import Made, checkpoint_commit
 from workers.jobs.selectors import snapshot_get
@@ -18,8 +19,6 @@ from workers.tasks.channel import Frame
 from workers.tasks.child import NO_NETWORK
 from workers.tasks.runs.models import file_open, model_open
 from workers.tasks.runs.run import Context, handle, numerics, used_tokens
-
-SNAPSHOT_MEDIA_TYPE = "application/vnd.breakwater.snapshot"
 
 
 class FineTuneRun:
@@ -61,7 +60,7 @@ class FineTuneRun:
             into=folder,
             data_key=context.data_key,
         )
-        return handle(folder, SNAPSHOT_MEDIA_TYPE, snapshot.sha256)
+        return handle(folder, SNAPSHOT, snapshot.sha256)
 
     def on_beat(self, frame: Frame) -> None:
         pass

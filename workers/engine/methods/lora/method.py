@@ -16,9 +16,8 @@ from workers.engine.methods.lora.adapter import (
     load_into,
 )
 from workers.engine.methods.lora.layer import DropoutClock
+from workers.engine.protocol import PEFT_ADAPTER
 from workers.engine.specs import FineTuneSpec
-
-MEDIA_TYPE = "application/vnd.peft.adapter"
 
 
 class LoraMethod:
@@ -27,7 +26,7 @@ class LoraMethod:
     It then gives the shape too, whatever `spec` says.
     """
 
-    media_type = MEDIA_TYPE
+    media_type = PEFT_ADAPTER
 
     def __init__(
         self, model: nn.Module, spec: FineTuneSpec, base: Path, start: Path | None
