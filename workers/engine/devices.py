@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from typing import Any
 
@@ -53,8 +52,3 @@ def fingerprint(numerics: Numerics) -> dict[str, Any]:
         "dtype": numerics.dtype,
         "kernel": attention.NAME,
     }
-
-
-def fingerprint_hash(found: dict[str, Any]) -> str:
-    """One short name for a fingerprint."""
-    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]

@@ -8,15 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from workers.engine.data.packing import Ints
 from workers.engine.data.readers import Example, Problem
 from workers.engine.errors import DataError
-
-Ints = npt.NDArray[Any]
 
 SHOWN_PROBLEMS = 5
 

@@ -23,10 +23,6 @@ class LoadedAdapter:
 
     weights: Mapping[str, tuple[Tensor, Tensor]]
 
-    @property
-    def nbytes(self) -> int:
-        return sum(A.nbytes + B.nbytes for A, B in self.weights.values())
-
 
 @dataclass
 class Selection:

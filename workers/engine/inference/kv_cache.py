@@ -33,12 +33,6 @@ class KvCache:
         del layer
         return self.length
 
-    @property
-    def nbytes(self) -> int:
-        """Memory taken."""
-        tensors = [*self._keys.values(), *self._values.values()]
-        return sum(tensor.nbytes for tensor in tensors)
-
     def _append(self, store: dict[int, Tensor], new: Tensor, layer: int) -> Tensor:
         end = self.length + new.shape[2]
         held = store.get(layer)

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from workers.engine.data.order import epoch_order
-from workers.engine.data.packing import Pack, pack, plan
-from workers.engine.data.shards import Ints, Shards
+from workers.engine.data.packing import Ints, Pack, pack, plan
+from workers.engine.data.shards import Shards
 from workers.engine.errors import DivergedError, EngineError, ModelError, OutOfMemoryError
 from workers.engine.losses import loss_sum
 from workers.engine.methods.method import Method
