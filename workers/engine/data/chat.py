@@ -20,6 +20,7 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from workers.engine.data.model_files import read_json, special_texts
 from workers.engine.errors import TemplateError
 
 Message = Mapping[str, Any]
@@ -151,22 +152,3 @@ def _grown(prefix: str, text: str, index: int) -> str:
             "train on prompt and completion."
         )
     return text[len(prefix) :]
-
-
-def special_texts(settings: Mapping[str, Any]) -> dict[str, str]:
-    """The special tokens' texts in a `tokenizer_config.json`."""
-    names = ("bos_token", "eos_token", "pad_token", "unk_token")
-    found = {name: settings.get(name) for name in names}
-    return {
-        name: value["content"] if isinstance(value, dict) else value
-        for name, value in found.items()
-        if value
-    }
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in `path`; empty if there is no such file."""
-    if not path.is_file():
-        return {}
-    loaded: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return loaded

@@ -11,7 +11,8 @@ from typing import Any, Self
 
 import tokenizers
 
-from workers.engine.data.chat import Segment, read_json, special_texts
+from workers.engine.data.chat import Segment
+from workers.engine.data.model_files import read_json, special_texts
 from workers.engine.data.shield import Shield
 from workers.engine.errors import DataError, ModelError
 

@@ -17,7 +17,7 @@ from transformers import AutoModel
 
 from workers.engine import devices
 from workers.engine.checks import SpecError
-from workers.engine.data.chat import read_json
+from workers.engine.data.model_files import read_json
 from workers.engine.errors import ContextError, ModelError
 from workers.engine.models import config_of
 from workers.engine.protocol import DEFAULT_NUMERICS, Numerics
