@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from workers.assets.card import Card
-from workers.assets.models import BaseModel, ModelVersion
+from workers.assets.models import ModelVersion
 from workers.assets.provenance import code_version
+from workers.assets.selectors import base_model_get
 from workers.assets.services import model_version_create, version_seal
 from workers.assets.storage import StoredObject, folder_read
 from workers.engine.protocol import SNAPSHOT
@@ -22,6 +23,8 @@ from workers.tasks.runs.run import Context, handle, numerics, used_tokens
 
 
 class FineTuneRun:
+    """A job of kind `fine_tune`: it may resume, and each epoch's end is a version of its own."""
+
     entry = "workers.tasks.engine_child"
     network = NO_NETWORK
 
@@ -140,8 +143,7 @@ class FineTuneRun:
         )
 
     def _licence(self) -> str:
-        base_id = self.spec["base_id"]
-        return self.context.in_scope(lambda: BaseModel.objects.get(pk=base_id).licence)
+        return self.context.in_scope(lambda: base_model_get(self.spec["base_id"]).licence)
 
     def _version(
         self,

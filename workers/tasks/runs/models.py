@@ -8,7 +8,7 @@ from pathlib import Path
 from tenants.kernel.errors import NotFound
 from workers.assets.materialise import file_to_path, version_to_folder
 from workers.assets.models import BaseModel, ModelVersion
-from workers.assets.selectors import file_get, model_version_get
+from workers.assets.selectors import base_model_get, file_get, model_version_get
 from workers.engine.protocol import HUGGING_FACE_MODEL, JSONL, PEFT_ADAPTER
 from workers.tasks.runs.run import CannotRun, Context, handle
 
@@ -50,4 +50,4 @@ def _rows(base_id: str, version_id: str | None) -> tuple[BaseModel, ModelVersion
         version = model_version_get(version_id) if version_id else None
     except NotFound as error:
         raise CannotRun(error.message, code="model_deleted", param="model") from error
-    return BaseModel.objects.get(pk=base_id), version
+    return base_model_get(base_id), version
