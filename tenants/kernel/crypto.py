@@ -92,6 +92,7 @@ class LocalKeyRing:
 
 
 def key_ring() -> LocalKeyRing:
+    """The key ring of the settings. Raises ValueError where they are not usable."""
     return LocalKeyRing.from_setting(settings.KEY_ENCRYPTION_KEYS)
 
 

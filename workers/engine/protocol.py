@@ -33,6 +33,8 @@ class Command(StrEnum):
 
 
 class Outcome(StrEnum):
+    """How the work on one member, or one evaluation, ended."""
+
     SUCCEEDED = "succeeded"
     PAUSED = "paused"
     CANCELLED = "cancelled"
@@ -84,6 +86,8 @@ class Member:
 
 @dataclass(frozen=True)
 class Work:
+    """A pass: members to fine-tune over one base, with a private folder to do it in."""
+
     base: Handle
     members: tuple[Member, ...]
     scratch: Path
@@ -92,6 +96,8 @@ class Work:
 
 @dataclass(frozen=True)
 class EvaluateWork:
+    """A base, or a base with an adapter, to measure on one data file; beats carry `key`."""
+
     base: Handle
     key: str
     spec: EvaluateSpec
