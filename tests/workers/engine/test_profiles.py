@@ -28,8 +28,7 @@ DATA = DataSize(examples=100, tokens=10_000, loss_tokens=4_000)
 
 
 def test_a_full_fine_tune_costs_the_textbooks_six_operations_per_weight_and_token() -> None:
-    """Kaplan et al. 2020, arXiv:2001.08361: 2 forward, 4 backward; recomputing adds the forward
-    again."""
+    """2 forward, 4 backward (Kaplan et al. 2020, arXiv:2001.08361); recomputing adds 2 again."""
     full = spec(method="full")
     assert flops_per_token(full, SHAPE) == 6e6
     assert flops_per_token(replace(full, activation_checkpointing="full"), SHAPE) == 8e6

@@ -93,8 +93,7 @@ def test_accumulation_equals_one_big_batch(
 def test_an_update_equals_torchs_on_transformers_loss(
     base: Path, data: Path, tmp_path: Path
 ) -> None:
-    """Six AdamW updates of a full fine-tune, done again by transformers' loss and torch's
-    optimiser."""
+    """Six AdamW updates of a full fine-tune, again by transformers' loss and torch's optimiser."""
     progress = Recorder(tmp_path)
     result = run(
         base,
