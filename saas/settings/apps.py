@@ -21,6 +21,7 @@ INSTALLED_APPS = [
     "tenants.usage",
     "tenants.ledger",
     "tenants.costs",
+    "tenants.pricing",
     "workers.assets",
     "workers.jobs",
     "workers.serving",
