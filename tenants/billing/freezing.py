@@ -56,7 +56,9 @@ def facts_from_json(data: Mapping[str, Any]) -> PeriodFacts:
         ),
         currency=data["currency"],
         totals=tuple(KeyTotal(key, v, c, Decimal(q)) for key, v, c, q in data["totals"]),
-        adjustments=tuple(Adjustment(k, r, c, Decimal(net)) for k, r, c, net in data["adjustments"]),
+        adjustments=tuple(
+            Adjustment(k, r, c, Decimal(net)) for k, r, c, net in data["adjustments"]
+        ),
         residual=Decimal(data["residual"]),
         tax=TaxFacts(Decimal(tax["rate"]), tax["jurisdiction"], Decimal(tax["untaxed"])),
         algorithm=data["algorithm"],

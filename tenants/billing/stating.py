@@ -84,9 +84,7 @@ def difference(now: Stated, before: Stated) -> dict[LineKey, Sum]:
     return {key: part for key, part in found.items() if part}
 
 
-def late_lines(
-    now: Mapping[dt.date, Stated], before: Mapping[dt.date, Stated]
-) -> list[Late]:
+def late_lines(now: Mapping[dt.date, Stated], before: Mapping[dt.date, Stated]) -> list[Late]:
     """In order of month, then of line."""
     return [
         Late(period, key, part)

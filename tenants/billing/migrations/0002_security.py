@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
 
     operations = [
         *(protect(table) for table in TENANTS),
-        *(read_only(table) for table in (*TENANTS, "tax_rate")),
+        *(read_only(table) for table in (*TENANTS[:-1], "tax_rate")),
         *(append_only(table) for table in NEVER_CHANGED),
         hidden("document_number"),
         hidden("bank_transfer"),

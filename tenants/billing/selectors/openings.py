@@ -38,9 +38,9 @@ def statements_missing(*, at: dt.datetime, tenant_id: str = "") -> list[Opening]
         wanted |= _charged(period, tenant_id) | _terms(period, tenant_id)
     wanted |= {
         Opening(now, owner, currency)
-        for owner, currency in _own(
-            Charge.objects.filter(created_at__gte=now.start), tenant_id
-        ).values_list("tenant_id", "currency").distinct()
+        for owner, currency in _own(Charge.objects.filter(created_at__gte=now.start), tenant_id)
+        .values_list("tenant_id", "currency")
+        .distinct()
     }
     known = set(
         Statement.objects.filter(period__gte=now.previous().month).values_list(

@@ -53,9 +53,7 @@ _WEIGHTS = """
 """
 
 
-def settled_since(
-    *, tenant_id: str, currency: str, since: dt.date
-) -> dict[dt.date, Settled]:
+def settled_since(*, tenant_id: str, currency: str, since: dt.date) -> dict[dt.date, Settled]:
     """By month, from `since` on, what paid for the charges of that month so far."""
     parameters = {"tenant_id": tenant_id, "currency": currency, "since": since}
     found: dict[dt.date, Settled] = {}

@@ -88,9 +88,7 @@ def invoice_issue(
     return invoice
 
 
-def _lines(
-    invoice: Invoice, rated: RatedPeriod, late: Sequence[Late]
-) -> Iterator[InvoiceLine]:
+def _lines(invoice: Invoice, rated: RatedPeriod, late: Sequence[Late]) -> Iterator[InvoiceLine]:
     """One invoice line a rated line; late lines find their month in the order they were rated."""
     waiting = iter(in_rated_order(late))
     for position, line in enumerate(rated.lines, 1):
