@@ -38,12 +38,18 @@ def facts_now(
     Where the tenant closed in mid-month, its contracts end there.
     """
     facts = period_facts(tenant_id, period.month, currency=currency, residual=residual)
-    closed = Statement.objects.filter(
-        tenant_id=tenant_id, period=period.month, currency=currency, closed_at__lt=period.end
-    ).first()
-    if closed is None or closed.closed_at is None:
+    closed = closed_at(tenant_id, currency)
+    if closed is None:
         return facts
-    return dataclasses.replace(facts, terms=terms_until(facts.terms, closed.closed_at))
+    return dataclasses.replace(facts, terms=terms_until(facts.terms, closed))
+
+
+def closed_at(tenant_id: str, currency: str) -> dt.datetime | None:
+    """When the tenant closed: a statement of its that ended before its month did."""
+    rows = Statement.objects.filter(
+        tenant_id=tenant_id, currency=currency, closed_at__isnull=False
+    ).values_list("period", "closed_at")
+    return min((closed for month, closed in rows if closed < Period(month).end), default=None)
 
 
 def terms_until(terms: Terms, moment: dt.datetime) -> Terms:

@@ -72,6 +72,8 @@ def _terms(period: Period, tenant_id: str) -> set[Opening]:
         ),
         tenant_id,
     )
+    if not tenant_id:
+        contracts = contracts.exclude(tenant__status=Tenant.Status.CLOSED)
     found = {
         Opening(period, owner, currency)
         for owner, currency in contracts.values_list("tenant_id", "currency").distinct()

@@ -127,37 +127,51 @@ def statements_close(*, tenant_id: str, now: dt.datetime | None = None) -> int:
         statement_open(tenant_id=tenant_id, opening=opening)
     rows = Statement.objects.filter(tenant_id=tenant_id).exclude(state=StatementState.FINAL)
     ids = list(rows.order_by("period", "id").values_list("id", flat=True))
-    return sum(_move(tenant_id, statement_id, at) for statement_id in ids)
+    for statement_id in ids:
+        _enter_grace(tenant_id, statement_id, at)
+    return sum(_finish(tenant_id, statement_id, at) for statement_id in ids)
 
 
 def _advance(tenant_id: str, statement_id: str, at: dt.datetime) -> bool:
+    """Into grace, and then, in a transaction of its own, on to final."""
     try:
         with system_scope():
-            return _move(tenant_id, statement_id, at)
+            _enter_grace(tenant_id, statement_id, at)
+        with system_scope():
+            return _finish(tenant_id, statement_id, at)
     except BreakwaterError as error:
         log.warning("statement waits", statement_id=statement_id, reason=error.message)
         return False
 
 
-def _move(tenant_id: str, statement_id: str, at: dt.datetime) -> bool:
-    """Into grace, and on to final where its time has come. Returns whether it became final."""
-    actor = system_actor(tenant_id)
-    statement = statement_locked(statement_id, of=actor)
+def _enter_grace(tenant_id: str, statement_id: str, at: dt.datetime) -> None:
+    """The month is over, or the tenant is."""
+    statement = statement_locked(statement_id, of=system_actor(tenant_id))
     ended = Period(statement.period).end
-    is_closed = Tenant.objects.filter(pk=tenant_id, status=Tenant.Status.CLOSED).exists()
-    if statement.state == StatementState.OPEN and (at >= ended or is_closed):
+    if statement.state == StatementState.OPEN and (at >= ended or _is_closed(tenant_id)):
         statement.state = StatementState.GRACE
         statement.closed_at = min(at, ended)
         statement.save(update_fields=["state", "closed_at"])
         invoice_draft(tenant_id=tenant_id, statement=statement)
-    if statement.state != StatementState.GRACE:
+
+
+def _finish(tenant_id: str, statement_id: str, at: dt.datetime) -> bool:
+    """Finalise where grace is over and nobody's approval is waited for. Returns whether it was."""
+    actor = system_actor(tenant_id)
+    statement = statement_locked(statement_id, of=actor)
+    if statement.state != StatementState.GRACE or statement.closed_at is None:
         return False
-    grace = dt.timedelta(days=0 if is_closed else settings.STATEMENT_GRACE_DAYS)
-    approved = not statement.approval or statement.approved_at is not None
-    if not approved or statement.closed_at is None or at < statement.closed_at + grace:
+    if statement.approval and statement.approved_at is None:
+        return False
+    days = 0 if _is_closed(tenant_id) else settings.STATEMENT_GRACE_DAYS
+    if at < statement.closed_at + dt.timedelta(days=days):
         return False
     statement_finalise(actor=actor, statement_id=statement.id, now=at)
     return True
+
+
+def _is_closed(tenant_id: str) -> bool:
+    return Tenant.objects.filter(pk=tenant_id, status=Tenant.Status.CLOSED).exists()
 
 
 def _refuse_final(statement: Statement) -> None:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from tenants.accounts.actors import Actor, ActorKind, system_actor
+from tenants.accounts.services import platform_tenant_ensure
 from tenants.billing.models import Invoice, Statement
 from tenants.billing.periods import Period
 from tenants.billing.services.statements import statements_advance
@@ -39,6 +40,7 @@ def on(period: Period, day: int, hour: int = 12) -> dt.datetime:
 
 def customer(**terms: Any) -> str:
     """Return the id of a new tenant, with a contract from long ago where there are `terms`."""
+    platform_tenant_ensure()  # whose the revenue is
     tenant_id = tenant_make("Acme").tenant.id
     if terms:
         contract(tenant_id, **terms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
@@ -53,7 +54,7 @@ VOLUME = {
 
 
 @pytest.fixture(autouse=True)
-def _books_agree() -> object:
+def _books_agree(_django_db_helper: None) -> Iterator[None]:
     yield
     with system_scope():
         assert list(unbalanced()) == []
