@@ -13,6 +13,7 @@ from django.conf import settings
 from tenants.billing.manual.references import top_up_reference
 from tenants.billing.models import Invoice, Payment, PaymentPart
 from tenants.billing.providers import MANUAL, Collection, Receipt
+from tenants.kernel.money import Money
 
 
 class ManualProvider:
@@ -20,7 +21,7 @@ class ManualProvider:
 
     def collect(self, invoice: Invoice) -> Collection:
         """Say where to transfer what is left of `invoice`, and under which reference."""
-        return _transfer(invoice.reference, f"{invoice.remaining:f} {invoice.currency}")
+        return _transfer(invoice.reference, str(Money(invoice.remaining, invoice.currency).rounded()))
 
     def top_up(self, tenant_id: str, currency: str) -> Collection:
         """Say where to transfer a top-up of any amount."""

@@ -1,4 +1,4 @@
-"""What happens to an invoice after it was finalised: paid, written off, taken back. System scope."""
+"""What happens to a final invoice: paid, written off, taken back. System scope."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from tenants.billing.selectors.tax import tax_profile, tax_treatment
 from tenants.kernel.clock import now
 from tenants.kernel.errors import Conflict, InvalidInput, PermissionDenied
 from tenants.kernel.outbox import emit
-from tenants.kernel.scope import atomic
+from tenants.kernel.scope import atomic, system_scope
 from tenants.ledger.models import Wallet
 from tenants.ledger.services import wallet_change
 
@@ -97,6 +97,18 @@ def tax_profile_set(*, actor: Actor, profile: NewProfile) -> TaxProfile:
     )
     emit(TaxProfileChanged(tenant_id=actor.tenant_id, country=row.country, region=row.region))
     return row
+
+
+def taxes_apply(*, at: dt.datetime | None = None) -> int:
+    """The same for every tenant with a profile: rates begin, and wallets are opened. Called outside
+    of any scope. Returns how many tenants there were.
+    """
+    with system_scope():
+        owners = list(TaxProfile.objects.order_by("tenant_id").values_list("tenant_id", flat=True))
+    for tenant_id in owners:
+        with system_scope():
+            tax_apply(tenant_id=tenant_id, at=at)
+    return len(owners)
 
 
 def tax_apply(*, tenant_id: str, at: dt.datetime | None = None) -> None:
