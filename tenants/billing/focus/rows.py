@@ -27,7 +27,7 @@ _CREDIT = (
     ("prepaid", "Paid from prepaid credit"),
 )
 _SUBCATEGORIES = {"training": "Machine Learning", "evaluation": "Machine Learning"}
-_PURCHASES = {"plan": "Recurring", "commitment": "Recurring", "credit": "One-Time"}
+_PURCHASES = {"plan_fee": "Recurring", "true_up": "Recurring", "credit": "One-Time"}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,9 @@ class ManualProvider:
 
     def collect(self, invoice: Invoice) -> Collection:
         """Say where to transfer what is left of `invoice`, and under which reference."""
-        return _transfer(invoice.reference, str(Money(invoice.remaining, invoice.currency).rounded()))
+        return _transfer(
+            invoice.reference, str(Money(invoice.remaining, invoice.currency).rounded())
+        )
 
     def top_up(self, tenant_id: str, currency: str) -> Collection:
         """Say where to transfer a top-up of any amount."""

@@ -31,7 +31,7 @@ INVOICE = dataclasses.replace(
     VIEW,
     lines=(
         dataclasses.replace(VIEW.lines[0], price_key="tokens.input", revenue="tokens"),
-        dataclasses.replace(line(2, "Plan fee", "20.00"), kind="plan"),
+        dataclasses.replace(line(2, "Plan fee", "20.00"), kind="plan_fee"),
         dataclasses.replace(line(3, "=late", "1.00", "5"), period="2026-10", price_key="k"),
         dataclasses.replace(line(4, "Quote kept", "-1.00"), kind="quote_cap"),
     ),
