@@ -8,7 +8,13 @@ from __future__ import annotations
 from celery import shared_task
 
 from tenants.accounts.services import platform_tenant_ensure
+from tenants.billing.services.dunning import dunning_advance
+from tenants.billing.services.statements import statements_advance
+from tenants.billing.services.tax import taxes_apply
 from tenants.kernel.idempotency import idempotent_requests_purge
+from tenants.kernel.scope import system_scope
+from tenants.ledger.services import grants_expire, holds_expire
+from tenants.pricing.services import contracts_apply, usage_sweep
 from tenants.usage.partitions import partitions_ensure
 from workers.assets.retention import (
     files_expire,
@@ -69,3 +75,15 @@ def orphans() -> None:
 @shared_task(name="control.partitions", acks_late=True)
 def partitions() -> None:
     partitions_ensure()
+
+
+@shared_task(name="control.billing", acks_late=True)
+def billing() -> None:
+    with system_scope():
+        holds_expire()
+        grants_expire()
+        contracts_apply()
+    usage_sweep()
+    taxes_apply()
+    statements_advance()
+    dunning_advance()
