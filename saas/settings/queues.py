@@ -12,3 +12,4 @@ HINT_EVERY_S = float(value("HINT_EVERY_S", "5"))  # for jobs whose hint was lost
 SWEEP_EVERY_S = float(value("SWEEP_EVERY_S", "60"))
 ORPHANS_EVERY_S = float(value("ORPHANS_EVERY_S", "86400"))  # walks the whole storage
 RECONCILE_EVERY_S = float(value("RECONCILE_EVERY_S", "5"))
+METER_EVERY_S = float(value("METER_EVERY_S", "300"))  # counts the hours that have ended

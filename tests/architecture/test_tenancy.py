@@ -23,7 +23,7 @@ APP_MAY_WRITE = {"django_session": "sessions belong to browsers; their keys are 
 
 HIDDEN = {
     "account_emailaddress", "account_emailconfirmation", "cost_entry", "cost_rate", "cost_resource",
-    "inbox_entry", "replica", "worker",
+    "inbox_entry", "meter_watermark", "replica", "worker",
 }  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from workers.serving.events import (
     DeploymentWoken,
 )
 from workers.serving.models import SLEEP_AFTER_S, Deployment
+from workers.serving.moves import deployment_move
 
 LONGEST_SLEEP_AFTER_S = 7 * 24 * 3600
 MOST_REPLICAS = 16
@@ -82,8 +83,7 @@ def deployment_wake(*, actor: Actor, deployment_id: str) -> Deployment:
     until = Now() + dt.timedelta(seconds=row.sleep_after_s)
     Deployment.objects.filter(pk=row.pk).update(wanted_until=Greatest(F("wanted_until"), until))
     if row.state == Deployment.State.ASLEEP:
-        row.state = Deployment.State.WAKING
-        row.save(update_fields=["state"])
+        deployment_move(row, Deployment.State.WAKING)
         emit(DeploymentWoken(tenant_id=row.tenant_id, deployment_id=row.id, target=row.target))
     row.refresh_from_db()
     audit_record(actor=actor, action="deployment.wake", target=row.id)
@@ -95,8 +95,7 @@ def deployment_sleep(*, actor: Actor, deployment_id: str) -> Deployment:
     actor.require("deployments.write")
     row = _locked(deployment_id)
     if row.state != Deployment.State.ASLEEP:
-        row.state, row.wanted_until = Deployment.State.ASLEEP, None
-        row.save(update_fields=["state", "wanted_until"])
+        deployment_move(row, Deployment.State.ASLEEP, wanted_until=None)
         emit(DeploymentSlept(tenant_id=row.tenant_id, deployment_id=row.id, target=row.target))
         audit_record(actor=actor, action="deployment.sleep", target=row.id)
     return row
@@ -106,9 +105,9 @@ def deployment_delete(*, actor: Actor, deployment_id: str) -> Deployment:
     """Take a model off offer: calling it is then refused. Raises NotFound."""
     actor.require("deployments.write")
     row = _locked(deployment_id)
-    row.state, row.wanted_until = Deployment.State.DELETED, None
-    row.deleted_at = dt.datetime.now(dt.UTC)
-    row.save(update_fields=["state", "wanted_until", "deleted_at"])
+    deployment_move(
+        row, Deployment.State.DELETED, wanted_until=None, deleted_at=dt.datetime.now(dt.UTC)
+    )
     emit(DeploymentDeleted(tenant_id=row.tenant_id, deployment_id=row.id, model=row.model))
     audit_record(actor=actor, action="deployment.delete", target=row.id, data={"model": row.model})
     return row

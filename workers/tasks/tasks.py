@@ -19,6 +19,7 @@ from workers.assets.retention import (
 )
 from workers.jobs.reaper import leases_reap, workers_bury
 from workers.jobs.retention import snapshot_orphans_purge, snapshots_purge
+from workers.serving.metering import deployments_meter, storage_meter
 from workers.serving.reconcile import deployments_reconcile
 from workers.tasks import process_wide
 from workers.tasks.hints import RECONCILE, WORK_AVAILABLE, hints_repeat
@@ -63,3 +64,9 @@ def sweep() -> None:
 def orphans() -> None:
     orphans_purge()
     snapshot_orphans_purge()
+
+
+@shared_task(name="control.meter", acks_late=True)
+def meter() -> None:
+    storage_meter()
+    deployments_meter()
