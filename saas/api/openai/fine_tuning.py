@@ -60,6 +60,7 @@ class JobsView(ApiView):
         needs="jobs.write",
         answer=FineTuningJobOut,
         body=FineTuningJobIn,
+        costs=True,
     )
     def post(self, request: Request) -> Response:
         sent = FineTuningJobIn(data=request.data)
@@ -94,7 +95,9 @@ class JobPauseView(ApiView):
 
 
 class JobResumeView(ApiView):
-    @operation("Resume a fine-tuning job", tag=TAG, needs="jobs.write", answer=FineTuningJobOut)
+    @operation(
+        "Resume a fine-tuning job", tag=TAG, needs="jobs.write", answer=FineTuningJobOut, costs=True
+    )
     def post(self, request: Request, job_id: str) -> Response:  # noqa: ARG002
         job = job_get(job_id, kind=Kind.FINE_TUNE)
         return Response(render_job(job_resume(actor=self.actor, job_id=job.id)))

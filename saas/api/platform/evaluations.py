@@ -85,6 +85,7 @@ class EvaluationsView(ApiView):
         answer=EvaluationOut,
         status=201,
         body=EvaluationIn,
+        costs=True,
     )
     def post(self, request: Request) -> Response:  # noqa: ARG002
         sent = self.body(EvaluationIn)
