@@ -14,6 +14,7 @@ from saas.api.platform import (
     deployments,
     evaluations,
     members,
+    quotes,
     sign_up,
     usage,
 )
@@ -42,6 +43,8 @@ _jobs = [
     path("v1/fine_tuning/jobs/<str:job_id>/resume", fine_tuning.JobResumeView.as_view()),
     path("v1/fine_tuning/jobs/<str:job_id>/events", fine_tuning.JobEventsView.as_view()),
     path("v1/fine_tuning/jobs/<str:job_id>/checkpoints", fine_tuning.JobCheckpointsView.as_view()),
+    path("v1/quotes", quotes.QuotesView.as_view()),
+    path("v1/quotes/<str:quote_id>", quotes.QuoteView.as_view()),
     path("v1/evaluations", evaluations.EvaluationsView.as_view()),
     path("v1/evaluations/<str:evaluation_id>", evaluations.EvaluationView.as_view()),
     path("v1/evaluations/<str:evaluation_id>/cancel", evaluations.EvaluationCancelView.as_view()),

@@ -14,13 +14,14 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from tenants.ledger.selectors import holds_open
+from tenants.ledger.services import hold_extend, hold_place, hold_release
+
 from tenants.accounts.actors import Actor, ActorKind
 from tenants.accounts.models import Tenant
 from tenants.kernel.clock import now
 from tenants.kernel.errors import InvalidInput
 from tenants.kernel.money import Money
-from tenants.ledger.selectors import holds_open
-from tenants.ledger.services import hold_extend, hold_place, hold_release
 from tenants.pricing.charging import Charged, ChargeItem, ChargeRequest
 from tenants.pricing.models import Quote
 from tenants.pricing.quotes import QuoteLine, quote_make, quote_use
@@ -44,13 +45,35 @@ def work_quote(
     quote_id: str | None = None,
 ) -> Quote:
     """Return the quote named, or else make one. Raises what `quote_use` does for another's work."""
-    content = json.dumps([kind.value, dict(spec)], sort_keys=True, separators=(",", ":"))
-    fingerprint = hashlib.sha256(content.encode()).hexdigest()
+    content = [kind.value, dict(spec)]
     if quote_id:
-        return quote_use(quote_id=quote_id, fingerprint=fingerprint)
-    return quote_make(
-        actor=actor, kind=kind.value, fingerprint=fingerprint, lines=lines, seconds=seconds
+        return quote_use(quote_id, _fingerprint(content))
+    return content_quote(
+        actor=actor, kind=kind.value, content=content, lines=lines, seconds=seconds
     )
+
+
+def content_quote(
+    *,
+    actor: Actor,
+    kind: str,
+    content: Any,
+    lines: Sequence[QuoteLine],
+    seconds: tuple[float, float, float] | None = None,
+) -> Quote:
+    """Quote what `content` (of JSON) asks for."""
+    return quote_make(
+        actor=actor,
+        kind=kind,
+        fingerprint=_fingerprint(content),
+        lines=lines,
+        seconds=[Decimal(f"{s:.3f}") for s in seconds] if seconds else None,
+    )
+
+
+def _fingerprint(content: Any) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def job_promise(job: Job, quote: Quote) -> None:
@@ -186,5 +209,3 @@ def _count(job: Job, charged: Charged) -> None:
     job.stretch = max(charged.gross.amount, ZERO)
     job.currency = charged.net.currency
     job.save(update_fields=["charged", "charged_tax", "stretch", "currency"])
-
-

@@ -31,9 +31,7 @@ def job_locked(job_id: str) -> Job:
     return job
 
 
-def job_move(
-    job: Job, state: State, *, failure: FailureKind | None = None, **fields: Any
-) -> None:
+def job_move(job: Job, state: State, *, failure: FailureKind | None = None, **fields: Any) -> None:
     """Put a locked job into `state`; at its end, of whatever kind, its hold is settled.
 
     Raises Conflict where the state machine forbids it.

@@ -16,6 +16,8 @@ from django.db import connections
 
 from tenants.kernel.clock import database_now
 from tenants.kernel.scope import SYSTEM, system_scope
+from tenants.pricing.charging import ChargeItem, ChargeRequest
+from tenants.pricing.services import usage_charge_all
 from tenants.usage.ingestion import NewUsage
 from tenants.usage.services import usage_record
 from workers.serving.models import MeterWatermark
@@ -57,7 +59,8 @@ STORED = """
     GROUP BY tenant_id, hour ORDER BY tenant_id, hour
 """
 READY = """
-    SELECT span.tenant_id, deployment.id, deployment.model, deployment.base_id, hour,
+    SELECT span.tenant_id, deployment.id, deployment.wakings, deployment.model,
+           deployment.base_id, hour,
            sum(extract(epoch FROM least(coalesce(ended_at, 'infinity'), hour + interval '1 hour')
                                   - greatest(started_at, hour)))
     FROM unnest(%(hours)s::timestamptz[]) AS hour
@@ -65,7 +68,7 @@ READY = """
                            AND (span.ended_at IS NULL OR span.ended_at > hour)
     JOIN deployment ON deployment.id = span.deployment_id
     JOIN tenant ON tenant.id = span.tenant_id AND NOT tenant.is_platform
-    GROUP BY span.tenant_id, deployment.id, deployment.model, deployment.base_id, hour
+    GROUP BY span.tenant_id, deployment.id, hour
     ORDER BY span.tenant_id, deployment.id, hour
 """
 
@@ -83,17 +86,40 @@ def storage_meter(*, at: dt.datetime | None = None) -> int:
 
 
 def deployments_meter(*, at: dt.datetime | None = None) -> int:
-    """Count `deployment.hours`: the ready time of each deployment in each hour that has ended."""
+    """Count `deployment.hours`: the ready time of each deployment in each hour that has ended.
+
+    Charged in the same transaction, first from what was set aside for it (`rent.py`).
+    """
     counted = 0
     with system_scope():
-        for tenant_id, deployment_id, model, base, hour, seconds in _rows(
+        charges = []
+        for tenant_id, deployment_id, wakings, model, base, hour, seconds in _rows(
             "deployment.hours", READY, at
         ):
             dimensions = {"model": model, "base": base, "deployment_id": deployment_id}
             key = f"deployment:{deployment_id}:{_name(hour)}"
             event = _event("deployment.hours", key, hour, seconds, **dimensions)
-            counted += usage_record(tenant_id=tenant_id, events=[event])
+            if usage_record(tenant_id=tenant_id, events=[event]):
+                hold_key = f"deployment:{deployment_id}:{wakings}"
+                charges.append(_charge(tenant_id, deployment_id, event, hold_key))
+                counted += 1
+        tenant_ids = {charge.tenant_id for charge in charges}
+        usage_charge_all(tenant_ids=tenant_ids, requests=charges)
     return counted
+
+
+def _charge(tenant_id: str, deployment_id: str, event: NewUsage, hold_key: str) -> ChargeRequest:
+    """Of the sweep's kind: deployments count apart from requests and jobs."""
+    return ChargeRequest(
+        tenant_id=tenant_id,
+        key=event.key,
+        subject_kind="sweep",
+        subject_id=deployment_id,
+        items=[ChargeItem(event.meter, event.quantity, event.dimensions, event.event_time)],
+        hold_key=hold_key,
+        keep_hold=True,
+        labels={"model": event.dimensions["model"]},
+    )
 
 
 def _event(

@@ -35,6 +35,7 @@ class Deployment(TenantModel):
     max_replicas = models.PositiveIntegerField(default=1)
     sleep_after_s = models.PositiveIntegerField(default=SLEEP_AFTER_S)
     wanted_until = models.DateTimeField(null=True)  # pushed forward by each request
+    wakings = models.PositiveIntegerField(default=0, db_default=0)  # that have ended
     last_error = models.TextField(default="", blank=True)
     created_at = models.DateTimeField(db_default=Now())
     deleted_at = models.DateTimeField(null=True)

@@ -13,6 +13,7 @@ from tenants.accounts.audit import audit_record
 from tenants.kernel.errors import Conflict, InvalidInput, NotFound
 from tenants.kernel.ids import new_id
 from tenants.kernel.outbox import emit
+from workers.assets.credit import standing_require
 from workers.assets.models import BaseModel, ModelVersion
 from workers.assets.selectors import model_resolve
 from workers.serving.events import (
@@ -33,11 +34,13 @@ def deployment_create(
 ) -> Deployment:
     """Put a model of the tenant, or a catalogue base, on offer. It sleeps until the first request.
 
-    Raises InvalidInput, NotFound for an unknown model, Conflict where it is on offer already.
+    Raises InvalidInput, NotFound for an unknown model, Conflict where it is on offer already,
+    PermissionDenied (suspended tenant), InsufficientCredit.
     """
     actor.require("deployments.write")
     _check(sleep_after_s=sleep_after_s, max_replicas=max_replicas)
     found = model_resolve(model)
+    standing_require(actor=actor, model=found.name)
     if Deployment.objects.filter(model=found.name, deleted_at__isnull=True).exists():
         raise Conflict(
             f"{found.name} already has a deployment; change that one instead", param="model"
@@ -77,9 +80,13 @@ def deployment_update(
 
 
 def deployment_wake(*, actor: Actor, deployment_id: str) -> Deployment:
-    """Ask for a replica now, as a request would. Raises NotFound."""
+    """Ask for a replica now, as a request would.
+
+    Raises NotFound, PermissionDenied (suspended tenant), InsufficientCredit.
+    """
     actor.require("deployments.write")
     row = _locked(deployment_id)
+    standing_require(actor=actor, model=row.model)
     until = Now() + dt.timedelta(seconds=row.sleep_after_s)
     Deployment.objects.filter(pk=row.pk).update(wanted_until=Greatest(F("wanted_until"), until))
     if row.state == Deployment.State.ASLEEP:

@@ -70,6 +70,7 @@ class JobsView(ApiView):
             kind=Kind.FINE_TUNE,
             spec=sent.to_spec(),
             metadata=sent.validated_data.get("metadata") or {},
+            quote_id=sent.validated_data.get("quote_id"),
         )
         return Response(render_job(job))
 

@@ -12,9 +12,7 @@ class Migration(migrations.Migration):
             name="quote_id",
             field=models.CharField(blank=True, default="", max_length=40),
         ),
-        migrations.AddField(
-            model_name="job", name="quoted", field=models.JSONField(default=dict)
-        ),
+        migrations.AddField(model_name="job", name="quoted", field=models.JSONField(default=dict)),
         migrations.AddField(
             model_name="job",
             name="bound",

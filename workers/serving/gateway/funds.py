@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Context, Decimal
 
 from django.conf import settings
-
-from tenants.kernel.money import Money
 from tenants.ledger.statements import (
     Statement,
     extend_statement,
     hold_statement,
     release_statement,
 )
+
+from tenants.kernel.money import Money
 from tenants.pricing.cards import RateCard, period_of
 from tenants.pricing.charge_models import most
 from tenants.pricing.charging import terms_read

@@ -11,6 +11,11 @@ class Migration(migrations.Migration):
     dependencies = [("serving", "0003_replica_active"), ("accounts", "0001_initial")]
 
     operations = [
+        migrations.AddField(
+            model_name="deployment",
+            name="wakings",
+            field=models.PositiveIntegerField(db_default=0, default=0),
+        ),
         migrations.CreateModel(
             name="MeterWatermark",
             fields=[
