@@ -17,7 +17,7 @@ from django.db import connections
 from tenants.kernel.clock import database_now
 from tenants.kernel.scope import SYSTEM, system_scope
 from tenants.pricing.charging import ChargeItem, ChargeRequest
-from tenants.pricing.services import usage_charge_all
+from tenants.pricing.services import usage_charges
 from tenants.usage.ingestion import NewUsage
 from tenants.usage.services import usage_record
 from workers.serving.models import MeterWatermark
@@ -103,8 +103,7 @@ def deployments_meter(*, at: dt.datetime | None = None) -> int:
                 hold_key = f"deployment:{deployment_id}:{wakings}"
                 charges.append(_charge(tenant_id, deployment_id, event, hold_key))
                 counted += 1
-        tenant_ids = {charge.tenant_id for charge in charges}
-        usage_charge_all(tenant_ids=tenant_ids, requests=charges)
+        usage_charges(requests=charges)
     return counted
 
 

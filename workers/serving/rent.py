@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from decimal import ROUND_CEILING, Context, Decimal
 
 from tenants.ledger.models import Hold
-from tenants.ledger.selectors import holds_open, wallet_tax_rate
+from tenants.ledger.selectors import holds_open, wallet_balance
 from tenants.ledger.services import hold_extend, hold_place
 
 from tenants.kernel.clock import database_now
@@ -77,7 +77,8 @@ def _hold_one(pk: str, card: RateCard) -> int:
 
 def _cover(row: Deployment, card: RateCard) -> None:
     net, key = hour_price(card, row), rent_key(row)
-    tax = _UP.multiply(net, wallet_tax_rate(row.tenant_id, card.currency))
+    wallet = wallet_balance(tenant_id=row.tenant_id, currency=card.currency)
+    tax = _UP.multiply(net, wallet.tax_rate)
     needed = net + tax.quantize(_TWELFTH, context=_UP)
     held: Hold | None = holds_open(tenant_id=row.tenant_id).filter(key=key).first()
     if held is None:
