@@ -98,11 +98,17 @@ def _migrations_digest() -> str:
         *(
             p
             for top in ("tenants", "workers", "saas")
-            for p in ROOT.glob(f"{top}/**/migrations/*.py")
+            for pattern in ("migrations/*.py", "sql/*.sql")
+            for p in ROOT.glob(f"{top}/**/{pattern}")
         ),
         *(
             ROOT / p
-            for p in ("tenants/kernel/rls.py", "saas/runtime/roles.py", "tests/database.py")
+            for p in (
+                "tenants/kernel/rls.py",
+                "tenants/ledger/functions.py",
+                "saas/runtime/roles.py",
+                "tests/database.py",
+            )
         ),
         ROOT / "saas" / "settings" / "apps.py",
     ]

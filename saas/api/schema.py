@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -41,7 +41,7 @@ def operation(
     needs: str | None,
     answer: Answer,
     status: int = 200,
-    body: type[serializers.Serializer[Any]] | None = None,
+    body: type[serializers.Serializer[Any]] | Mapping[str, Any] | None = None,
     query: type[serializers.Serializer[Any]] | None = None,
     parameters: Sequence[OpenApiParameter] = (),
     media_type: str = "application/json",
@@ -51,7 +51,7 @@ def operation(
     """Document one method of a view, and name the permission that it needs (None: it is public).
 
     `costs` says that it starts what will be charged: without credit, or beyond a hard budget, its
-    service answers 402.
+    service answers 402. `body` may be several: media type → serializer or JSON schema.
     """
     document = extend_schema(
         operation_id=re.sub(r"[^a-z0-9]+", "_", summary.lower()).strip("_"),

@@ -17,6 +17,7 @@ from saas.api.platform import (
     quotes,
     sign_up,
     usage,
+    usage_events,
 )
 
 _files = [
@@ -57,6 +58,7 @@ _serving = [
 ]
 _usage = [
     path("v1/usage", usage.UsageEventsView.as_view()),
+    path("v1/usage/events", usage_events.UsageIngestionView.as_view()),
     path("v1/organization/costs", organization.CostsView.as_view()),
     *(
         path(f"v1/organization/usage/{kind}", view.as_view())

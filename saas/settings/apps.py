@@ -19,6 +19,7 @@ INSTALLED_APPS = [
     "tenants.kernel",
     "tenants.accounts",
     "tenants.usage",
+    "tenants.ledger",
     "tenants.costs",
     "tenants.pricing",
     "workers.assets",

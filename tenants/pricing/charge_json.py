@@ -154,8 +154,9 @@ def _check(model: AnyModel) -> None:
         raise _wrong(f"per is a power of ten (1, 1000, 1000000), not {per}")
     if isinstance(model, Package) and model.size == 0:
         raise _wrong("a package has a size above 0")
-    if isinstance(model, ChargeModel) and None not in {model.cap, model.minimum}:
-        if model.minimum > model.cap:  # type: ignore[operator] -- neither is None
+    if isinstance(model, ChargeModel):
+        least, most = model.minimum, model.cap
+        if least is not None and most is not None and least > most:
             raise _wrong("minimum is above cap")
 
 

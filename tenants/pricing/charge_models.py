@@ -164,7 +164,7 @@ class Graduated(ChargeModel):
 
 @dataclass(frozen=True, kw_only=True)
 class Volume(ChargeModel):
-    """All units at the price of the tier that their number reaches. May fall where a tier begins."""
+    """All units at the price of the tier that their number reaches: may fall where one begins."""
 
     tiers: tuple[Tier, ...]
     per: Decimal = ONE

@@ -1,10 +1,10 @@
 """Charging: from counts to money, as a program without I/O that two drivers run.
 
-`charging_group(requests)` yields statements and is sent their rows; what it returns are the answers.
-Within one transaction it locks the wallets in order of tenant and currency, reads what each month
-has been charged for so far, rates the steps, posts them through the ledger, and writes charges,
-lines and totals. The lock makes it safe against itself: of two charges to one wallet the second
-sees what the first has written.
+`charging_group(requests)` yields statements and is sent their rows; it returns the answers. In one
+transaction it locks the wallets in order of tenant and currency, reads what each month has been
+charged for so far, rates the steps, posts them through the ledger, and writes charges, lines and
+totals. The lock makes it safe against itself: of two charges to one wallet the second sees what the
+first has written.
 
 A key is charged once: a repeated key answers as the first time did, and posts nothing.
 """
@@ -21,7 +21,6 @@ from typing import Any
 from tenants.kernel.errors import Conflict, InvalidInput
 from tenants.kernel.ids import new_id
 from tenants.kernel.money import Money
-from tenants.pricing.canonical import canonical_hash
 from tenants.pricing.cards import (
     PRICES,
     TERMS,
@@ -35,191 +34,26 @@ from tenants.pricing.cards import (
     terms_of,
 )
 from tenants.pricing.charge_lines import Line, Totals, capped, rated_lines, waived
+from tenants.pricing.charge_requests import Charged, ChargeItem, ChargeRequest
+from tenants.pricing.charge_statements import (
+    CHARGE,
+    CHARGE_COLUMNS,
+    EARLIER,
+    LINE_COLUMNS,
+    LOCK,
+    RELEASE,
+    SUBJECT,
+    TOTAL_COLUMNS,
+    TOTALS,
+    WRITE,
+    columns,
+)
 from tenants.pricing.exact import EXACT, ZERO
-from tenants.usage.meters import meter_named
 
 Row = Sequence[Any]
 Statement = tuple[str, Mapping[str, Any]]
 Subject = tuple[str, str, str, str]  # tenant, kind, id, currency
 Program = Generator[Statement, list[Row], list["Charged"]]
-
-MAX_KEY = 190  # the ledger's key is `charge:` and this one
-SUBJECTS = frozenset({"job", "request", "sweep", "statement"})
-
-
-@dataclass(frozen=True)
-class ChargeItem:
-    """`quantity` of `meter`, counted at `event_time`. Raises InvalidInput."""
-
-    meter: str
-    quantity: Decimal
-    dimensions: Mapping[str, str]
-    event_time: dt.datetime
-
-    def __post_init__(self) -> None:
-        meter_named(self.meter)
-        if not self.quantity.is_finite() or self.quantity < 0:
-            raise InvalidInput(
-                f"a quantity is finite and at least 0, not {self.quantity}", param="quantity"
-            )
-        if self.event_time.tzinfo is None:
-            raise InvalidInput("event_time needs a time zone", param="event_time")
-
-
-@dataclass(frozen=True)
-class ChargeRequest:
-    """What one piece of work used, to be charged under `key`.
-
-    `hold_key`: drawn first, then closed unless `keep_hold`. `bound`: the most that is charged, net
-    of tax; the rest is a `quote_cap` line. `waive`: why this request, and all that its subject was
-    charged before, is given back as `waiver` lines. `labels` name api_key_id and model for budgets.
-    `occurred_at` defaults to the latest event's time.
-    """
-
-    tenant_id: str
-    key: str
-    subject_kind: str
-    subject_id: str
-    items: Sequence[ChargeItem]
-    hold_key: str | None = None
-    bound: Money | None = None
-    waive: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    quote_id: str = ""
-    keep_hold: bool = False
-    occurred_at: dt.datetime | None = None
-
-    def __post_init__(self) -> None:
-        if self.subject_kind not in SUBJECTS:
-            raise InvalidInput(f"subject_kind is one of {', '.join(sorted(SUBJECTS))}")
-        if not 1 <= len(self.key) <= MAX_KEY or not self.key.isprintable():
-            raise InvalidInput(f"key is 1 to {MAX_KEY} printable characters", param="key")
-        if not self.items and self.occurred_at is None:
-            raise InvalidInput("a charge without items says when it occurred", param="occurred_at")
-
-    @property
-    def moment(self) -> dt.datetime:
-        if self.occurred_at is not None:
-            return self.occurred_at
-        return max(item.event_time for item in self.items)
-
-    @property
-    def fingerprint(self) -> str:
-        """sha256 of what is charged: not of when, as repeated work is counted later."""
-        items = [(item.meter, item.quantity, dict(item.dimensions)) for item in self.items]
-        bound = (self.bound.amount, self.bound.currency) if self.bound else None
-        return canonical_hash(
-            [self.subject_kind, self.subject_id, items, bound, self.waive, self.quote_id]
-        )
-
-
-@dataclass(frozen=True)
-class Charged:
-    """What was charged, tax apart. `rated` is the net before bound and waiver; `repeated`: the key
-    had been charged before, and this is that charge.
-    """
-
-    charge_id: str
-    transaction_id: str
-    net: Money
-    tax: Money
-    rated: Money
-    allowance: Decimal
-    promotion: Decimal
-    paid: Decimal
-    postpaid: Decimal
-    repeated: bool = False
-
-    @property
-    def gross(self) -> Money:
-        return self.net + self.tax
-
-
-# Sorted before the function is called, so that two groups take their locks in one order.
-LOCK = """
-    SELECT wallet_lock(w.tenant_id, w.currency) FROM (
-        SELECT DISTINCT tenant_id, currency
-        FROM unnest(%(tenant_id)s::text[], %(currency)s::text[]) AS u(tenant_id, currency)
-        ORDER BY 1, 2
-    ) AS w
-"""
-
-EARLIER = """
-    SELECT c.tenant_id, c.key, c.request_hash, c.id, c.transaction_id, c.currency, c.net, c.tax,
-        c.allowance, c.promotion, c.paid, c.postpaid,
-        (SELECT coalesce(sum(l.net), 0) FROM charge_line l
-         WHERE l.charge_id = c.id AND l.kind = 'usage')
-    FROM charge c JOIN unnest(%(tenant_id)s::text[], %(key)s::text[]) AS u(tenant_id, key)
-        USING (tenant_id, key)
-"""
-
-TOTALS = """
-    SELECT p.tenant_id, p.period, p.currency, p.price_key, p.version_id, p.contract_id,
-        p.quantity, p.amount
-    FROM period_total p JOIN (
-        SELECT DISTINCT tenant_id, period, price_key
-        FROM unnest(%(tenant_id)s::text[], %(period)s::date[], %(price_key)s::text[])
-            AS u(tenant_id, period, price_key)
-    ) AS wanted USING (tenant_id, period, price_key)
-"""
-
-# What a subject has been charged and not yet given back, by revenue line.
-SUBJECT = """
-    SELECT c.tenant_id, c.subject_kind, c.subject_id, c.currency, l.revenue, sum(l.net)
-    FROM (SELECT DISTINCT * FROM unnest(%(tenant_id)s::text[], %(subject_kind)s::text[],
-        %(subject_id)s::text[]) AS u(tenant_id, subject_kind, subject_id)) AS wanted
-    JOIN charge c USING (tenant_id, subject_kind, subject_id)
-    JOIN charge_line l ON l.charge_id = c.id
-    GROUP BY 1, 2, 3, 4, 5
-"""
-
-CHARGE = """
-    SELECT r.place, w.* FROM unnest(%(place)s::int[], %(tenant_id)s::text[], %(currency)s::text[],
-        %(key)s::text[], %(occurred_at)s::timestamptz[], %(lines)s::text[], %(hold_key)s::text[],
-        %(labels)s::text[], %(data)s::text[], %(keep_hold)s::boolean[])
-        AS r(place, tenant_id, currency, key, occurred_at, lines, hold_key, labels, data, keep_hold)
-    CROSS JOIN LATERAL wallet_charge(r.tenant_id, r.currency, r.key, r.occurred_at,
-        r.lines::jsonb, r.hold_key, r.labels::jsonb, r.data::jsonb, r.keep_hold) AS w
-"""
-
-RELEASE = """
-    SELECT wallet_release(r.tenant_id, r.key)
-    FROM unnest(%(tenant_id)s::text[], %(key)s::text[]) AS r(tenant_id, key)
-"""
-
-_CHARGE_COLUMNS = {
-    "id": "text", "tenant_id": "text", "key": "text", "request_hash": "text",
-    "subject_kind": "text", "subject_id": "text", "currency": "text",
-    "occurred_at": "timestamptz", "net": "numeric", "tax": "numeric", "allowance": "numeric",
-    "promotion": "numeric", "paid": "numeric", "postpaid": "numeric", "transaction_id": "text",
-    "quote_id": "text",
-}  # fmt: skip
-_LINE_COLUMNS = {
-    "charge_id": "text", "tenant_id": "text", "period": "date", "day": "date", "kind": "text",
-    "revenue": "text", "meter": "text", "price_key": "text", "version_id": "text",
-    "contract_id": "text", "model": "text", "api_key_id": "text", "user_id": "text",
-    "quantity": "numeric", "net": "numeric", "currency": "text",
-}  # fmt: skip
-_TOTAL_COLUMNS = {
-    "tenant_id": "text", "period": "date", "currency": "text", "price_key": "text",
-    "version_id": "text", "contract_id": "text", "quantity": "numeric", "amount": "numeric",
-}  # fmt: skip
-
-
-def _insert(table: str, columns: Mapping[str, str], prefix: str) -> str:
-    names = ", ".join(columns)
-    arrays = ", ".join(f"%({prefix}{name})s::{kind}[]" for name, kind in columns.items())
-    return f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays})"  # noqa: S608 -- ours
-
-
-WRITE = f"""
-    WITH charges AS ({_insert("charge", _CHARGE_COLUMNS, "charge_")}),
-    lines AS ({_insert("charge_line", _LINE_COLUMNS, "line_")})
-    {_insert("period_total", _TOTAL_COLUMNS, "total_")}
-    ON CONFLICT (tenant_id, period, currency, price_key, version_id, contract_id) DO UPDATE
-    SET quantity = period_total.quantity + excluded.quantity,
-        amount = period_total.amount + excluded.amount
-"""
 
 
 @dataclass
@@ -247,6 +81,9 @@ class _Work:
         return {revenue: net for revenue, net in sums.items() if net}
 
 
+__all__ = ["ChargeItem", "ChargeRequest", "Charged", "charging", "charging_group", "terms_read"]
+
+
 def charging(request: ChargeRequest) -> Generator[Statement, list[Row], Charged]:
     """Charge one request; see the module. Returns what was charged.
 
@@ -267,7 +104,7 @@ def charging_group(requests: Sequence[ChargeRequest]) -> Program:
     works = yield from _opened(requests)
     yield (
         LOCK,
-        _columns(
+        columns(
             ({"tenant_id": work.request.tenant_id, "currency": work.currency} for work in works),
             ("tenant_id", "currency"),
         ),
@@ -352,7 +189,7 @@ def _work(request: ChargeRequest, terms_at: Callable[[str, dt.datetime], Terms])
 
 def _earlier(works: Sequence[_Work]) -> Generator[Statement, list[Row], dict[Any, Row]]:
     names = [{"tenant_id": work.request.tenant_id, "key": work.request.key} for work in works]
-    rows = yield EARLIER, _columns(names, ("tenant_id", "key"))
+    rows = yield EARLIER, columns(names, ("tenant_id", "key"))
     return {(row[0], row[1]): row for row in rows}
 
 
@@ -405,7 +242,7 @@ def _totals(
     ]
     rows = []
     if wanted:
-        rows = yield TOTALS, _columns(wanted, ("tenant_id", "period", "price_key"))
+        rows = yield TOTALS, columns(wanted, ("tenant_id", "period", "price_key"))
     totals: Totals = {}
     for tenant_id, period, currency, key, version_id, contract_id, quantity, net in rows:
         place = totals.setdefault((tenant_id, period, currency, key), {})
@@ -425,7 +262,7 @@ def _subjects(
     charged: dict[Subject, dict[str, Decimal]] = {}
     if waiving:
         for tenant_id, kind, subject_id, currency, revenue, net in (
-            yield SUBJECT, _columns(waiving, names)
+            yield SUBJECT, columns(waiving, names)
         ):
             charged.setdefault((tenant_id, kind, subject_id, currency), {})[revenue] = net
     return charged
@@ -438,7 +275,7 @@ def _post(works: Sequence[_Work]) -> Generator[Statement, list[Row], None]:
         work.charge_id = new_id("charge_")
     if posting:
         rows = [_posting(place, work) for place, work in posting.items()]
-        for place, *answer in (yield CHARGE, _columns(rows, tuple(rows[0]))):
+        for place, *answer in (yield CHARGE, columns(rows, tuple(rows[0]))):
             posting[place].posted = answer
     released = [
         {"tenant_id": work.request.tenant_id, "key": work.request.hold_key}
@@ -446,7 +283,7 @@ def _post(works: Sequence[_Work]) -> Generator[Statement, list[Row], None]:
         if work.request.hold_key and not work.request.keep_hold and not work.net_by_revenue
     ]
     if released:
-        yield RELEASE, _columns(released, ("tenant_id", "key"))
+        yield RELEASE, columns(released, ("tenant_id", "key"))
 
 
 def _posting(place: int, work: _Work) -> dict[str, Any]:
@@ -476,7 +313,7 @@ def _written(works: Sequence[_Work]) -> dict[str, list[Any]]:
     charges = [_charge_row(work) for work in works]
     lines = [
         {
-            **{name: getattr(line, name) for name in _LINE_COLUMNS if hasattr(line, name)},
+            **{name: getattr(line, name) for name in LINE_COLUMNS if hasattr(line, name)},
             "charge_id": work.charge_id,
             "tenant_id": work.request.tenant_id,
         }
@@ -484,9 +321,9 @@ def _written(works: Sequence[_Work]) -> dict[str, list[Any]]:
         for line in work.lines
     ]
     return {
-        **_columns(charges, tuple(_CHARGE_COLUMNS), "charge_"),
-        **_columns(lines, tuple(_LINE_COLUMNS), "line_"),
-        **_columns(_total_rows(works), tuple(_TOTAL_COLUMNS), "total_"),
+        **columns(charges, tuple(CHARGE_COLUMNS), "charge_"),
+        **columns(lines, tuple(LINE_COLUMNS), "line_"),
+        **columns(_total_rows(works), tuple(TOTAL_COLUMNS), "total_"),
     }
 
 
@@ -527,9 +364,7 @@ def _total_rows(works: Sequence[_Work]) -> list[dict[str, Any]]:
             sum_ = sums.setdefault(place, [ZERO, ZERO])
             sum_[0] = EXACT.add(sum_[0], line.quantity)
             sum_[1] = EXACT.add(sum_[1], line.net)
-    return [
-        dict(zip(_TOTAL_COLUMNS, (*place, *sums[place]), strict=True)) for place in sorted(sums)
-    ]
+    return [dict(zip(TOTAL_COLUMNS, (*place, *sums[place]), strict=True)) for place in sorted(sums)]
 
 
 def _charged(work: _Work, *, repeated: bool) -> Charged:
@@ -563,17 +398,6 @@ def _answer(
         postpaid=postpaid,
         repeated=repeated,
     )
-
-
-def _columns(
-    rows: Iterable[Mapping[str, Any]], names: Sequence[str], prefix: str = ""
-) -> dict[str, list[Any]]:
-    """Rows turned into one list a column, as the statements' `unnest` takes them."""
-    columns: dict[str, list[Any]] = {prefix + name: [] for name in names}
-    for row in rows:
-        for name in names:
-            columns[prefix + name].append(row[name])
-    return columns
 
 
 def _sum(amounts: Iterable[Decimal]) -> Decimal:

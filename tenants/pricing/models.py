@@ -7,6 +7,7 @@ contracts, overrides or exchange rates. Charges are kept for ever.
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from django.db import models
 from django.db.models.functions import Now
@@ -16,16 +17,16 @@ from tenants.kernel.tenancy import TenantModel
 ZERO = Decimal(0)
 
 
-def tenant_or_list() -> models.ForeignKey[models.Model]:
+def tenant_or_list() -> models.ForeignKey[Any, Any]:
     """A price's tenant; null: it is the list's."""
     return models.ForeignKey(
         "accounts.Tenant", null=True, on_delete=models.PROTECT, db_index=False, related_name="+"
     )
 
 
-def money(**options: object) -> models.DecimalField[Decimal, Decimal]:
+def money(**options: Any) -> models.DecimalField[Any, Any]:
     """An amount in the ledger's 12 decimals."""
-    return models.DecimalField(max_digits=38, decimal_places=12, **options)  # type: ignore[arg-type]
+    return models.DecimalField(max_digits=38, decimal_places=12, **options)
 
 
 class PriceBook(models.Model):
@@ -159,7 +160,7 @@ class PriceOverride(models.Model):
 
 
 class FxRate(models.Model):
-    """From `valid_from` on, one `base` is `rate` `quote`. A month uses the rate at its beginning."""
+    """One `base` is `rate` `quote` from `valid_from` on. A month uses the rate at its start."""
 
     id = models.BigAutoField(primary_key=True)
     base = models.CharField(max_length=3)

@@ -42,7 +42,7 @@ class QuoteLine:
             0 <= self.low <= self.expected <= self.high
         ):
             raise InvalidInput(
-                f"{self.meter}: 0 <= low <= expected <= high, not {', '.join(map(str, quantities))}",
+                f"{self.meter}: 0 <= low <= expected <= high does not hold",
                 param="lines",
             )
 

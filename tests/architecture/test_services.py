@@ -17,6 +17,8 @@ EXEMPT = {
     "tenants.accounts.services.api_key_touch": "remembers a use; the key's row names its tenant",
     "tenants.costs.services.slot_time_record": "workers' clocks speak; each entry names its tenant",
     "tenants.costs.services.resources_ensure": "the platform's own price list, the same for all",
+    "tenants.ledger.services.credit.grants_expire": "sweeps all tenants; each grant names its own",
+    "tenants.ledger.services.holds.holds_expire": "sweeps all tenants; each hold names its own",
     "workers.assets.services.base_models.base_model_register": "typed on the machine; audited",
     "workers.assets.services.base_models.base_model_verify": "reads only; bases are nobody's",
     "workers.serving.services.base_deployments_ensure": "for the platform's tenant, `platform_id`",

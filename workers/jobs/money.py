@@ -22,7 +22,7 @@ from tenants.accounts.models import Tenant
 from tenants.kernel.clock import now
 from tenants.kernel.errors import InvalidInput
 from tenants.kernel.money import Money
-from tenants.pricing.charging import Charged, ChargeItem, ChargeRequest
+from tenants.pricing.charge_requests import Charged, ChargeItem, ChargeRequest
 from tenants.pricing.models import Quote
 from tenants.pricing.quotes import QuoteLine, quote_make, quote_use
 from tenants.pricing.services import usage_charge

@@ -16,7 +16,7 @@ from django.db import connections
 
 from tenants.kernel.clock import database_now
 from tenants.kernel.scope import SYSTEM, system_scope
-from tenants.pricing.charging import ChargeItem, ChargeRequest
+from tenants.pricing.charge_requests import ChargeItem, ChargeRequest
 from tenants.pricing.services import usage_charges
 from tenants.usage.ingestion import NewUsage
 from tenants.usage.services import usage_record

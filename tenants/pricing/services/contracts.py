@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from decimal import Decimal
 
 from tenants.accounts.actors import Actor
 from tenants.accounts.audit import audit_record
@@ -16,7 +15,7 @@ from tenants.kernel.outbox import emit
 from tenants.ledger.chart import GrantKind
 from tenants.ledger.services import grant_issue, wallet_change
 from tenants.pricing.cards import CURRENCY, month_bounds, period_of
-from tenants.pricing.currencies import currency_check
+from tenants.pricing.contract_terms import NewContract
 from tenants.pricing.events import ContractChanged
 from tenants.pricing.exact import ZERO
 from tenants.pricing.guard import refuse
@@ -25,31 +24,12 @@ from tenants.pricing.models import Contract, FxRate, PeriodTotal, PriceBook, Pri
 from tenants.pricing.permissions import operators_only, system_only
 from tenants.pricing.selectors.guarding import contract_shortfalls
 
-MOST = Decimal(10) ** 15
 
+def contract_write(*, actor: Actor, tenant_id: str, terms: NewContract) -> Contract:
+    """Give a tenant terms; the contract in force ends where this one starts.
 
-def contract_write(
-    *,
-    actor: Actor,
-    tenant_id: str,
-    book_id: str = "",
-    pinned_version_id: str = "",
-    starts: dt.datetime | None = None,
-    ends: dt.datetime | None = None,
-    currency: str = CURRENCY,
-    discount: Decimal = ZERO,
-    plan_fee: Decimal = ZERO,
-    commitment: Decimal = ZERO,
-    cap: Decimal | None = None,
-    allowance: Decimal = ZERO,
-    credit_limit: Decimal = ZERO,
-) -> Contract:
-    """Give a tenant terms from `starts` (default: now) on; the contract in force ends there.
-
-    Without `book_id` the list's prices; without `pinned_version_id` the book is followed. Amounts
-    are a month's, in `currency`; `allowance` is credit granted each month, `discount` a share of 1.
     Raises PermissionDenied, NotFound, Conflict where a later contract is written, InvalidInput for
-    terms that make no sense, an exchange rate that is missing (`fx_missing`), a currency changed in
+    a start in the past, an exchange rate that is missing (`fx_missing`), a currency changed in
     mid-month (`currency_mismatch`), or a price below cost without an override
     (`price_below_cost`).
     """
@@ -58,22 +38,7 @@ def contract_write(
     if tenant is None:
         raise NotFound(f"no tenant {tenant_id!r}", param="tenant_id")
     moment = database_now()
-    contract = Contract(
-        id=new_id("contract_"),
-        tenant_id=tenant_id,
-        book=_book(book_id, tenant_id),
-        pinned_version=_version(pinned_version_id, book_id),
-        starts=starts or moment,
-        ends=ends,
-        currency=currency,
-        discount=discount,
-        plan_fee=plan_fee,
-        commitment=commitment,
-        cap=cap,
-        allowance=allowance,
-        credit_limit=credit_limit,
-    )
-    _check(contract, moment)
+    contract = _contract(tenant_id, terms, moment)
     _succeed(contract, moment)
     refuse(contract_shortfalls(contract, moment))
     contract.save()
@@ -169,24 +134,23 @@ def _version(version_id: str, book_id: str) -> PriceBookVersion | None:
     return version
 
 
-def _check(contract: Contract, moment: dt.datetime) -> None:
-    currency_check(contract.currency)
-    if contract.starts.tzinfo is None or contract.starts < moment:
+def _contract(tenant_id: str, terms: NewContract, moment: dt.datetime) -> Contract:
+    """The row, checked against what there is."""
+    contract = Contract(
+        id=new_id("contract_"),
+        tenant_id=tenant_id,
+        book=_book(terms.book_id, tenant_id),
+        pinned_version=_version(terms.pinned_version_id, terms.book_id),
+        starts=terms.starts or moment,
+        ends=terms.ends,
+        **terms.amounts,
+    )
+    if contract.starts < moment:
         raise InvalidInput("a contract starts now or later", param="starts")
     if contract.ends is not None and contract.ends <= contract.starts:
         raise InvalidInput("a contract ends after it starts", param="ends")
-    discount = contract.discount
-    if not discount.is_finite() or not 0 <= discount <= 1 or discount != round(discount, 6):
-        raise InvalidInput("a discount is a share of 1, in 6 decimals", param="discount")
-    for name in ("plan_fee", "commitment", "cap", "allowance", "credit_limit"):
-        amount = getattr(contract, name)
-        if amount is not None and not (
-            amount.is_finite() and 0 <= amount < MOST and amount == round(amount, 12)
-        ):
-            raise InvalidInput(f"{name} is at least 0, with at most 12 decimals", param=name)
-    if contract.cap is not None and contract.cap < contract.commitment:
-        raise InvalidInput("the cap is below the commitment", param="cap")
     _check_fx(contract)
+    return contract
 
 
 def _check_fx(contract: Contract) -> None:

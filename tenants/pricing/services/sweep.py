@@ -1,9 +1,10 @@
 """The sweep: charges what was counted and not charged at once.
 
-Jobs and the gateway charge in the transaction that records their usage. What others count (storage,
-deployments, events from outside) is charged here: the difference between a month's usage and what
-it has been charged for. Both are read under the wallet's lock, so running twice, or at once, charges
-once. Only the month under way is swept; what comes later for an earlier one is billing's.
+Jobs and the gateway charge in the transaction that records their usage. What others count
+(storage, deployments, events from outside) is charged here: the difference between a month's usage
+and what it has been charged for. Both are read under the wallet's lock, so running twice, or at
+once, charges once. Only the month under way is swept; what comes later for an earlier one is
+billing's.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from tenants.kernel.clock import database_now
 from tenants.kernel.ids import new_id
 from tenants.kernel.scope import required_scope, system_scope
 from tenants.pricing.cards import RateCard, Terms, month_bounds, period_of
-from tenants.pricing.charging import LOCK, ChargeItem, ChargeRequest
+from tenants.pricing.charge_statements import LOCK
+from tenants.pricing.charging import ChargeItem, ChargeRequest
 from tenants.pricing.exact import EXACT
 from tenants.pricing.selectors.books import tenant_terms
 from tenants.pricing.selectors.periods import Uncharged, uncharged

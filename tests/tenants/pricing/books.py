@@ -15,6 +15,7 @@ from tenants.kernel.scope import system_scope, tenant_scope
 from tenants.ledger.chart import GrantKind
 from tenants.ledger.services import grant_issue, wallet_change
 from tenants.pricing.charging import Charged, ChargeItem, ChargeRequest
+from tenants.pricing.contract_terms import NewContract
 from tenants.pricing.defaults import LIST_BOOK, PRICES
 from tenants.pricing.models import Contract, PriceBookVersion
 from tenants.pricing.services import (
@@ -92,7 +93,7 @@ def publish(
 def contract_make(tenant_id: str, **terms: Any) -> Contract:
     actor = operator_make()
     with system_scope():
-        return contract_write(actor=actor, tenant_id=tenant_id, **terms)
+        return contract_write(actor=actor, tenant_id=tenant_id, terms=NewContract(**terms))
 
 
 def item(

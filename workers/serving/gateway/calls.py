@@ -16,7 +16,7 @@ from django.conf import settings
 from tenants.accounts.actors import Actor
 from tenants.kernel.errors import BreakwaterError, InsufficientCredit, Unavailable
 from tenants.kernel.rate_limits import take_from_async, tenant_limits
-from tenants.pricing.charging import ChargeItem, ChargeRequest
+from tenants.pricing.charge_requests import ChargeItem, ChargeRequest
 from tenants.usage.ingestion import NewUsage
 from workers.serving.gateway.admission import Model
 from workers.serving.gateway.funds import Funds, Reservation

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import structlog
 
 from tenants.kernel.errors import BreakwaterError, Unavailable
-from tenants.pricing.charging import ChargeRequest, charging_group
+from tenants.pricing.charge_requests import ChargeRequest
+from tenants.pricing.charging import charging_group
 from tenants.pricing.drivers import program_run_async
 from tenants.usage.ingestion import DIFFERING, INSERT, NewUsage, key_conflict, usage_parameters
 from workers.serving.gateway.database import Database
@@ -99,7 +100,7 @@ class UsageBook:
         parameters = usage_parameters(row for entry in group for row in entry.rows)
         async with self._database.transaction() as connection:
             inserted = (await connection.execute(INSERT, parameters)).rowcount
-            if inserted < len(parameters["key"]):
+            if inserted < parameters["count"]:
                 differing = await (await connection.execute(DIFFERING, parameters)).fetchall()
                 if differing:
                     raise key_conflict([row["key"] for row in differing])

@@ -1,0 +1,42 @@
+"""Charges: what was sold, and who pays for it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tenants.ledger.calls import call, require_own
+from tenants.ledger.statements import ChargeLine, ChargeOutcome, Labels, charge_statement
+
+
+def charge_post(
+    *,
+    tenant_id: str,
+    currency: str,
+    key: str,
+    lines: Sequence[ChargeLine],
+    occurred_at: dt.datetime | None = None,
+    hold_key: str | None = None,
+    labels: Labels | None = None,
+    data: Mapping[str, Any] | None = None,
+    keep_hold: bool = False,
+) -> ChargeOutcome:
+    """Charge `lines`: from the hold's parts, then free credit, then what is owed.
+
+    Never refused for lack of credit: the work was done. Lines that sum below zero give money back:
+    less is owed first, then the latest fundings get back what they paid.
+    """
+    require_own(tenant_id)
+    statement = charge_statement(
+        tenant_id=tenant_id,
+        currency=currency,
+        key=key,
+        lines=lines,
+        occurred_at=occurred_at,
+        hold_key=hold_key,
+        labels=labels,
+        data=data,
+        keep_hold=keep_hold,
+    )
+    return ChargeOutcome(*call(statement))
