@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from tenants.ledger.services import credit_require
-
 from tenants.accounts.actors import Actor, ActorKind
 from tenants.accounts.models import Tenant
 from tenants.kernel.clock import now
 from tenants.kernel.errors import PermissionDenied
+from tenants.ledger.services import credit_require
 from tenants.pricing.selectors import rate_card
 
 

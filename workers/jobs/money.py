@@ -14,14 +14,13 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from tenants.ledger.selectors import holds_open
-from tenants.ledger.services import hold_extend, hold_place, hold_release
-
 from tenants.accounts.actors import Actor, ActorKind
 from tenants.accounts.models import Tenant
 from tenants.kernel.clock import now
 from tenants.kernel.errors import InvalidInput
 from tenants.kernel.money import Money
+from tenants.ledger.selectors import holds_open
+from tenants.ledger.services import hold_extend, hold_place, hold_release
 from tenants.pricing.charge_requests import Charged, ChargeItem, ChargeRequest
 from tenants.pricing.models import Quote
 from tenants.pricing.quotes import QuoteLine, quote_make, quote_use

@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models.functions import Now
-from tenants.ledger.services import hold_release
 
+from tenants.ledger.services import hold_release
 from workers.serving.models import Deployment, ReadySpan
 
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, Context, Decimal
 
-from tenants.ledger.models import Hold
-from tenants.ledger.selectors import holds_open, wallet_balance
-from tenants.ledger.services import hold_extend, hold_place
-
 from tenants.kernel.clock import database_now
 from tenants.kernel.errors import InsufficientCredit
 from tenants.kernel.money import Money
 from tenants.kernel.outbox import emit
 from tenants.kernel.scope import system_scope
+from tenants.ledger.models import Hold
+from tenants.ledger.selectors import holds_open, wallet_balance
+from tenants.ledger.services import hold_extend, hold_place
 from tenants.pricing.cards import RateCard, period_of
 from tenants.pricing.charge_models import most
 from tenants.pricing.selectors import tenant_terms

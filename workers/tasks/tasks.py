@@ -6,11 +6,11 @@ Work is claimed from the database, never named in a message.
 from __future__ import annotations
 
 from celery import shared_task
-from tenants.ledger.services import holds_expire
 
 from tenants.accounts.services import platform_tenant_ensure
 from tenants.kernel.idempotency import idempotent_requests_purge
 from tenants.kernel.scope import system_scope
+from tenants.ledger.services import holds_expire
 from tenants.usage.partitions import partitions_ensure
 from workers.assets.retention import (
     files_expire,

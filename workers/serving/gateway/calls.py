@@ -3,51 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, TypeVar
 
 import structlog
 from django.conf import settings
 
-from tenants.accounts.actors import Actor
 from tenants.kernel.errors import BreakwaterError, InsufficientCredit, Unavailable
 from tenants.kernel.rate_limits import take_from_async, tenant_limits
-from tenants.pricing.charge_requests import ChargeItem, ChargeRequest
-from tenants.usage.ingestion import NewUsage
-from workers.serving.gateway.admission import Model
+from workers.serving.gateway.counts import (
+    Counts,
+    Ticket,
+    charge_of,
+    labels_of,
+    priced_by,
+    quantities,
+    usage_of,
+)
 from workers.serving.gateway.funds import Funds, Reservation
 from workers.serving.gateway.replicas import Prompt, ReplicaClient, ReplicaGone, Token
 from workers.serving.gateway.usage import UsageBook
-from workers.serving.gateway.waking import Directory, Offer, ReplicaAddress
+from workers.serving.gateway.waking import Directory, ReplicaAddress
 
 log = structlog.get_logger(__name__)
 
 TRIES = 3  # replicas asked before giving up
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Ticket:
-    """An admitted request."""
-
-    request_id: str
-    endpoint: str  # chat.completions, completions, embeddings
-    actor: Actor
-    model: Model
-    offer: Offer
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Tokens of one request: `prompt` once, however many choices are drawn from it."""
-
-    prompt: int
-    generated: int = 0
 
 
 @dataclass(frozen=True)
@@ -261,66 +245,6 @@ def reservation_of(services: Services, ticket: Ticket) -> Reservation:
         tenant_id=ticket.actor.tenant_id,
         request_id=ticket.request_id,
         dimensions=priced_by(ticket),
-        labels=labels_of(ticket),
-    )
-
-
-def quantities(ticket: Ticket, counts: Counts) -> dict[str, int]:
-    """What the request counts, by meter."""
-    is_embedding = ticket.endpoint == "embeddings"
-    return {
-        "requests": 1,
-        "tokens.embedded" if is_embedding else "tokens.input": counts.prompt,
-        "tokens.output": counts.generated,
-    }
-
-
-def priced_by(ticket: Ticket) -> dict[str, str]:
-    return {
-        "model": ticket.model.name,
-        "base": ticket.model.base_id,
-        "endpoint": ticket.endpoint,
-    }
-
-
-def labels_of(ticket: Ticket) -> dict[str, str]:
-    return {"api_key_id": ticket.actor.id, "model": ticket.model.name}
-
-
-def usage_of(ticket: Ticket, counts: Counts) -> list[NewUsage]:
-    """The request's events: one a meter, under (request id, meter) for ever."""
-    now = dt.datetime.now(dt.UTC)
-    dimensions = {
-        **priced_by(ticket),
-        "api_key_id": ticket.actor.id,
-        "request_id": ticket.request_id,
-        "deployment_id": ticket.offer.deployment_id,
-    }
-    return [
-        NewUsage(
-            meter=meter,
-            quantity=Decimal(quantity),
-            event_time=now,
-            source="gateway",
-            key=f"{ticket.request_id}:{meter}",
-            dimensions=dimensions,
-        )
-        for meter, quantity in quantities(ticket, counts).items()
-        if quantity
-    ]
-
-
-def charge_of(
-    ticket: Ticket, events: Sequence[NewUsage], reservation: Reservation
-) -> ChargeRequest:
-    """The request's one charge; it ends what was set aside."""
-    return ChargeRequest(
-        tenant_id=ticket.actor.tenant_id,
-        key=reservation.key,
-        subject_kind="request",
-        subject_id=ticket.request_id,
-        items=[ChargeItem(e.meter, e.quantity, e.dimensions, e.event_time) for e in events],
-        hold_key=reservation.key if reservation.held else None,
         labels=labels_of(ticket),
     )
 

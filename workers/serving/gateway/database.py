@@ -16,10 +16,10 @@ from django.conf import settings
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
-from tenants.ledger.errors import translate
-from tenants.ledger.statements import Statement
 
 from tenants.kernel.errors import Unavailable
+from tenants.ledger.errors import translate
+from tenants.ledger.statements import Statement
 
 Connection = psycopg.AsyncConnection[DictRow]
 Row = Mapping[str, Any]

@@ -15,19 +15,20 @@ from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Context, Decimal
 
 from django.conf import settings
+
+from tenants.kernel.money import Money
 from tenants.ledger.statements import (
     Statement,
+    check_statement,
     extend_statement,
     hold_statement,
     release_statement,
 )
-
-from tenants.kernel.money import Money
 from tenants.pricing.cards import RateCard, period_of
 from tenants.pricing.charge_models import most
 from tenants.pricing.charging import terms_read
 from tenants.pricing.drivers import program_run_async
-from workers.serving.gateway.database import Database
+from workers.serving.gateway.database import Connection, Database
 
 FRESH_S = 1.0  # how long a tenant's prices and tax are used again
 MOST_KNOWN = 10_000  # tenants
@@ -77,14 +78,37 @@ class Funds:
             return known
 
     async def _ask(self, tenant_id: str) -> Prices:
-        now = dt.datetime.now(dt.UTC)
-        period = period_of(now)
         async with self.database.transaction() as connection:
-            terms = await program_run_async(connection, terms_read([tenant_id], [period]))
-            card = terms[tenant_id, period].at(now)
-            asked = {"tenant_id": tenant_id, "currency": card.currency}
-            row = await (await connection.execute(TAX, asked)).fetchone()
-        return Prices(card, row["tax_rate"] if row else Decimal(0))
+            return await prices_read(connection, tenant_id)
+
+    async def require(
+        self,
+        connection: Connection,
+        tenant_id: str,
+        *,
+        quantities: Quantities,
+        dimensions: Mapping[str, str],
+        labels: Mapping[str, str],
+    ) -> None:
+        """Refuse a tenant with nothing left for what costs something; nothing is set aside.
+
+        Raises InsufficientCredit by the end of the transaction.
+        """
+        prices = await prices_read(connection, tenant_id)
+        if prices.most(quantities, dimensions):
+            currency = prices.card.currency
+            check = check_statement(tenant_id=tenant_id, currency=currency, labels=labels)
+            await connection.execute(check.sql, check.params)
+
+
+async def prices_read(connection: Connection, tenant_id: str) -> Prices:
+    now = dt.datetime.now(dt.UTC)
+    period = period_of(now)
+    terms = await program_run_async(connection, terms_read([tenant_id], [period]))
+    card = terms[tenant_id, period].at(now)
+    asked = {"tenant_id": tenant_id, "currency": card.currency}
+    row = await (await connection.execute(TAX, asked)).fetchone()
+    return Prices(card, row["tax_rate"] if row else Decimal(0))
 
 
 @dataclass
