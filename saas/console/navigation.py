@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from saas.console.readonly import allowed
+from saas.console.asking import allowed
 from saas.console.words import Word
 from tenants.accounts.models import Member
 
