@@ -11,4 +11,5 @@ REAP_EVERY_S = float(value("REAP_EVERY_S", str(min(5.0, LEASE_S / 3))))
 HINT_EVERY_S = float(value("HINT_EVERY_S", "5"))  # for jobs whose hint was lost, or that waited
 SWEEP_EVERY_S = float(value("SWEEP_EVERY_S", "60"))
 ORPHANS_EVERY_S = float(value("ORPHANS_EVERY_S", "86400"))  # walks the whole storage
+PARTITIONS_EVERY_S = float(value("PARTITIONS_EVERY_S", "3600"))  # months of usage, made ahead
 RECONCILE_EVERY_S = float(value("RECONCILE_EVERY_S", "5"))

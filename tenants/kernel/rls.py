@@ -54,6 +54,13 @@ def app_role() -> str:
     return str(settings.DATABASES["default"]["USER"])
 
 
+def system_role() -> str:
+    """Name of the role behind the `system` connection."""
+    from django.conf import settings
+
+    return str(settings.DATABASES["system"]["USER"])
+
+
 def append_only(table: str) -> RunSQL:
     """Rows that nobody, of whatever role, updates or deletes."""
     return RunSQL(

@@ -9,6 +9,7 @@ from celery import shared_task
 
 from tenants.accounts.services import platform_tenant_ensure
 from tenants.kernel.idempotency import idempotent_requests_purge
+from tenants.usage.partitions import partitions_ensure
 from workers.assets.retention import (
     files_expire,
     files_purge,
@@ -63,3 +64,8 @@ def sweep() -> None:
 def orphans() -> None:
     orphans_purge()
     snapshot_orphans_purge()
+
+
+@shared_task(name="control.partitions", acks_late=True)
+def partitions() -> None:
+    partitions_ensure()
