@@ -21,6 +21,7 @@ Answer = type[serializers.Serializer[Any]] | serializers.Serializer[Any] | OpenA
 _ERRORS = {
     "400": "The request is malformed or a value is not allowed; `param` names it.",
     "401": "The API key is missing, wrong, expired or revoked.",
+    "402": "There is too little credit for this, or a budget forbids it.",
     "403": "The key's role or scopes do not allow this.",
     "404": "There is no such thing in your organisation.",
     "409": "The thing's state does not allow this, or the request is a duplicate.",
@@ -117,6 +118,7 @@ def _add_errors(path: str, method: str, found: dict[str, Any]) -> None:
     public = {} in found.get("security", []) or not found.get("security")
     statuses = ["400", "429", "503"]
     statuses += [] if public else ["401", "403"]
+    statuses += ["402"] if method == "post" and not public else []
     statuses += ["404"] if "{" in path or method == "post" else []
     statuses += ["409"] if method != "get" else []
     statuses += ["413", "415"] if method in {"post", "put", "patch"} else []
