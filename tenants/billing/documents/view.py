@@ -30,6 +30,8 @@ class Line:
     exact: Decimal
     net: Decimal
     meter: str = ""
+    price_key: str = ""
+    revenue: str = ""
     price_version: str = ""
 
 
