@@ -16,7 +16,7 @@ from django.db.models import Max, Min, Sum
 
 from tenants.costs.defaults import CURRENCY
 from tenants.costs.selectors import cost_totals
-from tenants.pricing.models import Charge, FxRate, Quote
+from tenants.pricing.models import Charge, ChargeLine, FxRate, Quote
 
 ZERO = Decimal(0)
 
@@ -145,17 +145,15 @@ def _margin(
 
 
 def margin_days(*, since: dt.datetime, until: dt.datetime | None = None) -> list[DayMargin]:
-    """Revenue and cost of each UTC day of [since, until) that had either."""
-    charges = Charge.objects.filter(occurred_at__gte=since)
+    """Revenue and cost of each UTC day of [since, until), both midnights, that had either."""
+    lines = ChargeLine.objects.filter(day__gte=since.astimezone(dt.UTC).date())
     if until is not None:
-        charges = charges.filter(occurred_at__lt=until)
+        lines = lines.filter(day__lt=until.astimezone(dt.UTC).date())
     rates = _rates()
     revenue: dict[dt.date, Decimal] = {}
-    grouped: Any = charges.order_by().values("occurred_at__date", "currency")
-    for row in grouped.annotate(total=Sum("net")):
-        day = row["occurred_at__date"]
+    for row in lines.order_by().values("day", "currency").annotate(total=Sum("net")):
         amount = _converted(row["total"], row["currency"], rates)
-        revenue[day] = revenue.get(day, ZERO) + amount
+        revenue[row["day"]] = revenue.get(row["day"], ZERO) + amount
     costs = {
         total.group[0].date(): total.cost.amount
         for total in cost_totals(group_by=("day",), since=since, until=until)
