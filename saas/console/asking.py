@@ -68,7 +68,11 @@ def ask(
     `then` is given the service's answer. What the service refuses is said above the form, which
     keeps what was written into it.
     """
-    bound = form(request.POST, request.FILES) if request.method == "POST" else form(initial={**(initial or {})})
+    bound = (
+        form(request.POST, request.FILES)
+        if request.method == "POST"
+        else form(initial={**(initial or {})})
+    )
     if request.method == "POST" and bound.is_valid():
         sentinel = object()
         answer = perform(request, lambda: _called(run, bound.cleaned_data, sentinel), done=done)

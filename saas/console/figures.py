@@ -60,7 +60,10 @@ def stacked_days(
     return {
         "labels": [f"{date:%m-%d}" for date in dates],
         "datasets": [
-            {"label": str(names.get(name, name)) or "–", "data": [sums.get((d, name), 0) for d in dates]}
+            {
+                "label": str(names.get(name, name)) or "–",
+                "data": [sums.get((d, name), 0) for d in dates],
+            }
             for name in groups
         ],
     }

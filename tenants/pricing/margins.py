@@ -13,10 +13,10 @@ from decimal import Decimal
 from typing import Any
 
 from django.db.models import Max, Min, Sum
+from tenants.pricing.models import Charge, ChargeLine, FxRate, Quote
 
 from tenants.costs.defaults import CURRENCY
 from tenants.costs.selectors import cost_totals
-from tenants.pricing.models import Charge, ChargeLine, FxRate, Quote
 
 ZERO = Decimal(0)
 

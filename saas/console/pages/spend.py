@@ -16,6 +16,7 @@ from saas.console.pages.upcoming import upcoming
 from saas.console.pages.usage import RANGES
 from saas.console.spending import daily_spend, spent_since
 from saas.console.words import Word
+from saas.currencies import currency_of
 from tenants.accounts.models import ApiKey
 from tenants.kernel.clock import now
 
