@@ -11,6 +11,7 @@ from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.translation import gettext_lazy as _
+from tenants.kernel.money import Money
 from tenants.ledger.models import Budget
 from tenants.ledger.services import budget_archive, budget_update
 
@@ -101,7 +102,15 @@ def _ref(row: Budget) -> Any:
     return getattr(row, "key_name", None) or row.ref
 
 
-def _change(request: HttpRequest, budget_id: str, **limits: Any) -> Any:
+def limits_of(fields: Mapping[str, Decimal | None], currency: str) -> dict[str, Money | None]:
+    return {
+        name: None if amount is None else Money(amount, currency) for name, amount in fields.items()
+    }
+
+
+def _change(request: HttpRequest, budget_id: str, **fields: Any) -> Any:
+    currency = Budget.objects.values_list("currency", flat=True).get(pk=budget_id)
+    limits: Any = limits_of(fields, currency)
     return budget_update(actor=actor_of(request), budget_id=budget_id, **limits)
 
 

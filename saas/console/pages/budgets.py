@@ -8,10 +8,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from tenants.ledger.models import Budget
 from tenants.ledger.services import budget_create as create
 
 from saas.console.asking import actor_of, ask
-from saas.console.lists.budgets import NewBudgetForm
+from saas.console.lists.budgets import NewBudgetForm, limits_of
 from saas.currencies import currency_of
 
 
@@ -20,10 +21,13 @@ def budget_create(request: HttpRequest) -> HttpResponse:
 
     actor = actor_of(request)
 
-    def run(*, subject: str, **limits: Any) -> Any:
+    def run(*, subject: str, **fields: Any) -> Any:
         kind, _colon, ref = subject.partition(":")
         currency = currency_of(actor.tenant_id)
-        return create(actor=actor, subject=kind, ref=ref, currency=currency, **limits)
+        limits: Any = limits_of(fields, currency)
+        return create(
+            actor=actor, subject=Budget.Subject(kind), ref=ref, currency=currency, **limits
+        )
 
     return ask(
         request,
