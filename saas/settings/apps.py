@@ -20,6 +20,7 @@ INSTALLED_APPS = [
     "tenants.accounts",
     "tenants.usage",
     "tenants.costs",
+    "tenants.pricing",
     "tenants.billing",
     "workers.assets",
     "workers.jobs",

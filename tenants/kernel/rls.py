@@ -31,6 +31,26 @@ def protect(table: str, *, column: str = "tenant_id") -> RunSQL:
     )
 
 
+def shared(table: str, *, column: str = "tenant_id") -> RunSQL:
+    """Rows without a tenant are everyone's to read; the others, their tenant's only.
+
+    For tables that only the system writes (`read_only`).
+    """
+    return RunSQL(
+        sql=f"""
+            ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;
+            ALTER TABLE {table} FORCE ROW LEVEL SECURITY;
+            CREATE POLICY tenant_or_shared ON {table} FOR SELECT
+                USING ({column} IS NULL OR {column} = {CURRENT_TENANT});
+        """,
+        reverse_sql=f"""
+            DROP POLICY tenant_or_shared ON {table};
+            ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY;
+            ALTER TABLE {table} DISABLE ROW LEVEL SECURITY;
+        """,
+    )
+
+
 def read_only(table: str) -> RunSQL:
     """A shared table that tenants read and only the system writes."""
     return RunSQL(

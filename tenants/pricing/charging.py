@@ -1,0 +1,578 @@
+"""Charging: from counts to money, as a program without I/O that two drivers run.
+
+`charging_group(requests)` yields statements and is sent their rows; what it returns are the answers.
+Within one transaction it locks the wallets in order of tenant and currency, reads what each month
+has been charged for so far, rates the steps, posts them through the ledger, and writes charges,
+lines and totals. The lock makes it safe against itself: of two charges to one wallet the second
+sees what the first has written.
+
+A key is charged once: a repeated key answers as the first time did, and posts nothing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from tenants.kernel.errors import Conflict, InvalidInput
+from tenants.kernel.ids import new_id
+from tenants.kernel.money import Money
+from tenants.pricing.canonical import canonical_hash
+from tenants.pricing.cards import (
+    PRICES,
+    TERMS,
+    TermFacts,
+    Terms,
+    month_bounds,
+    period_of,
+    price_lists_learn,
+    price_lists_missing,
+    term_facts,
+    terms_of,
+)
+from tenants.pricing.charge_lines import Line, Totals, capped, rated_lines, waived
+from tenants.pricing.exact import EXACT, ZERO
+from tenants.usage.meters import meter_named
+
+Row = Sequence[Any]
+Statement = tuple[str, Mapping[str, Any]]
+Program = Generator[Statement, list[Row], list["Charged"]]
+
+MAX_KEY = 190  # the ledger's key is `charge:` and this one
+SUBJECTS = frozenset({"job", "request", "sweep", "statement"})
+
+
+@dataclass(frozen=True)
+class ChargeItem:
+    """`quantity` of `meter`, counted at `event_time`. Raises InvalidInput."""
+
+    meter: str
+    quantity: Decimal
+    dimensions: Mapping[str, str]
+    event_time: dt.datetime
+
+    def __post_init__(self) -> None:
+        meter_named(self.meter)
+        if not self.quantity.is_finite() or self.quantity < 0:
+            raise InvalidInput(
+                f"a quantity is finite and at least 0, not {self.quantity}", param="quantity"
+            )
+        if self.event_time.tzinfo is None:
+            raise InvalidInput("event_time needs a time zone", param="event_time")
+
+
+@dataclass(frozen=True)
+class ChargeRequest:
+    """What one piece of work used, to be charged under `key`.
+
+    `hold_key`: drawn first, then closed unless `keep_hold`. `bound`: the most that is charged, net
+    of tax; the rest is a `quote_cap` line. `waive`: why this request, and all that its subject was
+    charged before, is given back as `waiver` lines. `labels` name api_key_id and model for budgets.
+    `occurred_at` defaults to the latest event's time.
+    """
+
+    tenant_id: str
+    key: str
+    subject_kind: str
+    subject_id: str
+    items: Sequence[ChargeItem]
+    hold_key: str | None = None
+    bound: Money | None = None
+    waive: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    quote_id: str = ""
+    keep_hold: bool = False
+    occurred_at: dt.datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.subject_kind not in SUBJECTS:
+            raise InvalidInput(f"subject_kind is one of {', '.join(sorted(SUBJECTS))}")
+        if not 1 <= len(self.key) <= MAX_KEY or not self.key.isprintable():
+            raise InvalidInput(f"key is 1 to {MAX_KEY} printable characters", param="key")
+        if not self.items and self.occurred_at is None:
+            raise InvalidInput("a charge without items says when it occurred", param="occurred_at")
+
+    @property
+    def moment(self) -> dt.datetime:
+        if self.occurred_at is not None:
+            return self.occurred_at
+        return max(item.event_time for item in self.items)
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of what is charged: not of when, as repeated work is counted later."""
+        items = [
+            (item.meter, item.quantity, dict(item.dimensions)) for item in self.items
+        ]
+        bound = (self.bound.amount, self.bound.currency) if self.bound else None
+        return canonical_hash(
+            [self.subject_kind, self.subject_id, items, bound, self.waive, self.quote_id]
+        )
+
+
+@dataclass(frozen=True)
+class Charged:
+    """What was charged, tax apart. `rated` is the net before bound and waiver; `repeated`: the key
+    had been charged before, and this is that charge.
+    """
+
+    charge_id: str
+    transaction_id: str
+    net: Money
+    tax: Money
+    rated: Money
+    allowance: Decimal
+    promotion: Decimal
+    paid: Decimal
+    postpaid: Decimal
+    repeated: bool = False
+
+    @property
+    def gross(self) -> Money:
+        return self.net + self.tax
+
+
+# Sorted before the function is called, so that two groups take their locks in one order.
+LOCK = """
+    SELECT wallet_lock(w.tenant_id, w.currency) FROM (
+        SELECT DISTINCT tenant_id, currency
+        FROM unnest(%(tenant_id)s::text[], %(currency)s::text[]) AS u(tenant_id, currency)
+        ORDER BY 1, 2
+    ) AS w
+"""
+
+EARLIER = """
+    SELECT c.tenant_id, c.key, c.request_hash, c.id, c.transaction_id, c.currency, c.net, c.tax,
+        c.allowance, c.promotion, c.paid, c.postpaid,
+        (SELECT coalesce(sum(l.net), 0) FROM charge_line l
+         WHERE l.charge_id = c.id AND l.kind = 'usage')
+    FROM charge c JOIN unnest(%(tenant_id)s::text[], %(key)s::text[]) AS u(tenant_id, key)
+        USING (tenant_id, key)
+"""
+
+TOTALS = """
+    SELECT p.tenant_id, p.period, p.currency, p.price_key, p.version_id, p.contract_id,
+        p.quantity, p.amount
+    FROM period_total p JOIN (
+        SELECT DISTINCT tenant_id, period, price_key
+        FROM unnest(%(tenant_id)s::text[], %(period)s::date[], %(price_key)s::text[])
+            AS u(tenant_id, period, price_key)
+    ) AS wanted USING (tenant_id, period, price_key)
+"""
+
+# What a subject has been charged and not yet given back, by revenue line.
+SUBJECT = """
+    SELECT c.tenant_id, c.subject_kind, c.subject_id, l.revenue, sum(l.net)
+    FROM charge c JOIN charge_line l ON l.charge_id = c.id AND l.tenant_id = c.tenant_id
+    JOIN (SELECT DISTINCT * FROM unnest(%(tenant_id)s::text[], %(subject_kind)s::text[],
+        %(subject_id)s::text[]) AS u(tenant_id, subject_kind, subject_id)) AS wanted
+        USING (tenant_id, subject_kind, subject_id)
+    WHERE l.currency = c.currency
+    GROUP BY 1, 2, 3, 4
+"""
+
+CHARGE = """
+    SELECT r.place, w.* FROM unnest(%(place)s::int[], %(tenant_id)s::text[], %(currency)s::text[],
+        %(key)s::text[], %(occurred_at)s::timestamptz[], %(lines)s::text[], %(hold_key)s::text[],
+        %(labels)s::text[], %(data)s::text[], %(keep_hold)s::boolean[])
+        AS r(place, tenant_id, currency, key, occurred_at, lines, hold_key, labels, data, keep_hold)
+    CROSS JOIN LATERAL wallet_charge(r.tenant_id, r.currency, r.key, r.occurred_at,
+        r.lines::jsonb, r.hold_key, r.labels::jsonb, r.data::jsonb, r.keep_hold) AS w
+"""
+
+RELEASE = """
+    SELECT wallet_release(r.tenant_id, r.key)
+    FROM unnest(%(tenant_id)s::text[], %(key)s::text[]) AS r(tenant_id, key)
+"""
+
+_CHARGE_COLUMNS = {
+    "id": "text", "tenant_id": "text", "key": "text", "request_hash": "text",
+    "subject_kind": "text", "subject_id": "text", "currency": "text",
+    "occurred_at": "timestamptz", "net": "numeric", "tax": "numeric", "allowance": "numeric",
+    "promotion": "numeric", "paid": "numeric", "postpaid": "numeric", "transaction_id": "text",
+    "quote_id": "text",
+}  # fmt: skip
+_LINE_COLUMNS = {
+    "charge_id": "text", "tenant_id": "text", "period": "date", "day": "date", "kind": "text",
+    "revenue": "text", "meter": "text", "price_key": "text", "version_id": "text",
+    "contract_id": "text", "model": "text", "api_key_id": "text", "user_id": "text",
+    "quantity": "numeric", "net": "numeric", "currency": "text",
+}  # fmt: skip
+_TOTAL_COLUMNS = {
+    "tenant_id": "text", "period": "date", "currency": "text", "price_key": "text",
+    "version_id": "text", "contract_id": "text", "quantity": "numeric", "amount": "numeric",
+}  # fmt: skip
+
+
+def _insert(table: str, columns: Mapping[str, str], prefix: str) -> str:
+    names = ", ".join(columns)
+    arrays = ", ".join(f"%({prefix}{name})s::{kind}[]" for name, kind in columns.items())
+    return f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays})"  # noqa: S608 -- ours
+
+
+WRITE = f"""
+    WITH charges AS ({_insert("charge", _CHARGE_COLUMNS, "charge_")}),
+    lines AS ({_insert("charge_line", _LINE_COLUMNS, "line_")})
+    {_insert("period_total", _TOTAL_COLUMNS, "total_")}
+    ON CONFLICT (tenant_id, period, currency, price_key, version_id, contract_id) DO UPDATE
+    SET quantity = period_total.quantity + excluded.quantity,
+        amount = period_total.amount + excluded.amount
+"""
+
+
+@dataclass
+class _Work:
+    """One request on its way: where it stands, and what has been found out."""
+
+    request: ChargeRequest
+    terms: list[Terms]
+    currency: str
+    fingerprint: str
+    lines: list[Line] = field(default_factory=list)
+    rated: Decimal = ZERO
+    posted: Row = ("", ZERO, ZERO, ZERO, ZERO, ZERO, ZERO)
+    charge_id: str = ""
+
+    @property
+    def name(self) -> tuple[str, str]:
+        return self.request.tenant_id, self.request.key
+
+    @property
+    def net_by_revenue(self) -> dict[str, Decimal]:
+        sums: dict[str, Decimal] = {}
+        for line in self.lines:
+            sums[line.revenue] = EXACT.add(sums.get(line.revenue, ZERO), line.net)
+        return {revenue: net for revenue, net in sums.items() if net}
+
+
+def charging(request: ChargeRequest) -> Generator[Statement, list[Row], Charged]:
+    """Charge one request; see the module. Returns what was charged.
+
+    Raises Conflict where the key was used for another request, InvalidInput where the bound is in
+    another currency than the contract.
+    """
+    (charged,) = yield from charging_group([request])
+    return charged
+
+
+def charging_group(requests: Sequence[ChargeRequest]) -> Program:
+    """Charge requests of any tenants in one transaction, in six statements at most.
+
+    Answers in the order of `requests`. One that is refused refuses all: charge them apart then.
+    """
+    if not requests:
+        return []
+    works = yield from _opened(requests)
+    yield LOCK, _columns(
+        ({"tenant_id": work.request.tenant_id, "currency": work.currency} for work in works),
+        ("tenant_id", "currency"),
+    )
+    earlier = yield from _earlier(works)
+    fresh = _fresh(works, earlier)
+    if fresh:
+        yield from _rate(fresh)
+        yield from _post(fresh)
+        yield WRITE, _written(fresh)
+    made = {work.name: work for work in fresh}
+    answers: list[Charged] = []
+    for work in works:
+        if work.name in earlier:
+            answers.append(_repeated(earlier[work.name]))
+        else:
+            answers.append(_charged(made[work.name], repeated=made[work.name] is not work))
+    return answers
+
+
+def terms_read(
+    tenant_ids: Sequence[str], periods: Sequence[dt.date]
+) -> Generator[Statement, list[Row], dict[tuple[str, dt.date], Terms]]:
+    """Read each tenant's terms in each month."""
+    facts = yield from _facts_read(tenant_ids, min(periods), max(periods))
+    return {
+        (tenant_id, period): terms_of(facts, tenant_id, period)
+        for tenant_id in set(tenant_ids)
+        for period in set(periods)
+    }
+
+
+def _facts_read(
+    tenant_ids: Sequence[str], first: dt.date, last: dt.date
+) -> Generator[Statement, list[Row], TermFacts]:
+    bounds = {"since": month_bounds(first)[0], "until": month_bounds(last)[1]}
+    facts = term_facts((yield TERMS, {"tenant_ids": sorted(set(tenant_ids)), **bounds}))
+    missing = price_lists_missing(facts.version_ids)
+    if missing:
+        price_lists_learn(missing, (yield PRICES, {"version_ids": missing}))
+    return facts
+
+
+def _opened(requests: Sequence[ChargeRequest]) -> Generator[Statement, list[Row], list[_Work]]:
+    """Find each item's terms."""
+    moments = [request.moment for request in requests]
+    moments += [item.event_time for request in requests for item in request.items]
+    periods = [period_of(moment) for moment in moments]
+    facts = yield from _facts_read(
+        [request.tenant_id for request in requests], min(periods), max(periods)
+    )
+    known: dict[tuple[str, dt.date], Terms] = {}
+
+    def terms_at(tenant_id: str, moment: dt.datetime) -> Terms:
+        place = tenant_id, period_of(moment)
+        if place not in known:
+            known[place] = terms_of(facts, *place)
+        return known[place]
+
+    return [_work(request, terms_at) for request in requests]
+
+
+def _work(request: ChargeRequest, terms_at: Callable[[str, dt.datetime], Terms]) -> _Work:
+    moments = [item.event_time for item in request.items] or [request.moment]
+    terms = [terms_at(request.tenant_id, moment) for moment in moments]
+    currencies = {its.at(moment).currency for its, moment in zip(terms, moments, strict=True)}
+    if len(currencies) > 1:
+        raise InvalidInput(
+            f"one charge is in one currency, not in {', '.join(sorted(currencies))}; charge "
+            "what was counted before the contract changed apart",
+            code="currency_mismatch",
+        )
+    currency = currencies.pop()
+    if request.bound is not None and request.bound.currency != currency:
+        raise InvalidInput(
+            f"the bound is in {request.bound.currency}, the contract in {currency}",
+            param="bound",
+            code="currency_mismatch",
+        )
+    return _Work(request, terms[: len(request.items)], currency, request.fingerprint)
+
+
+def _earlier(works: Sequence[_Work]) -> Generator[Statement, list[Row], dict[Any, Row]]:
+    names = [{"tenant_id": work.request.tenant_id, "key": work.request.key} for work in works]
+    rows = yield EARLIER, _columns(names, ("tenant_id", "key"))
+    return {(row[0], row[1]): row for row in rows}
+
+
+def _fresh(works: Sequence[_Work], earlier: Mapping[Any, Row]) -> list[_Work]:
+    """Those whose key is new, each key once. Raises Conflict."""
+    fresh: dict[tuple[str, str], _Work] = {}
+    for work in works:
+        known = earlier[work.name][2] if work.name in earlier else work.fingerprint
+        if work.name not in earlier:
+            known = fresh.setdefault(work.name, work).fingerprint
+        if known != work.fingerprint:
+            raise Conflict(
+                f"the charge key {work.request.key!r} was used for another charge",
+                param="key",
+                code="charge_key_conflict",
+            )
+    return list(fresh.values())
+
+
+def _rate(works: Sequence[_Work]) -> Generator[Statement, list[Row], None]:
+    """Give each request its lines, one after another: each counts on where the last one ended."""
+    totals = yield from _totals(works)
+    charged = yield from _subjects(works)
+    for work in works:
+        request = work.request
+        work.lines = rated_lines(request.items, work.terms, totals, request.labels)
+        work.rated = _sum(line.net for line in work.lines)
+        if request.bound is not None and not request.waive:
+            work.lines += capped(work.lines, request.bound.amount)
+        if request.waive:
+            subject = request.tenant_id, request.subject_kind, request.subject_id
+            work.lines += waived(
+                work.lines, charged.pop(subject, {}), request.moment, work.currency
+            )
+
+
+def _totals(
+    works: Sequence[_Work],
+) -> Generator[Statement, list[Row], Totals]:
+    wanted = [
+        {
+            "tenant_id": its.tenant_id,
+            "period": its.period,
+            "price_key": its.at(item.event_time).price_of(item.meter, item.dimensions).key,
+        }
+        for work in works
+        for item, its in zip(work.request.items, work.terms, strict=True)
+    ]
+    rows = []
+    if wanted:
+        rows = yield TOTALS, _columns(wanted, ("tenant_id", "period", "price_key"))
+    totals: Totals = {}
+    for tenant_id, period, currency, key, version_id, contract_id, quantity, net in rows:
+        place = totals.setdefault((tenant_id, period, currency, key), {})
+        place[version_id, contract_id] = [quantity, net]
+    return totals
+
+
+def _subjects(
+    works: Sequence[_Work],
+) -> Generator[Statement, list[Row], dict[tuple[str, str, str], dict[str, Decimal]]]:
+    names = ("tenant_id", "subject_kind", "subject_id")
+    waiving = [
+        {name: getattr(work.request, name) for name in names}
+        for work in works
+        if work.request.waive
+    ]
+    charged: dict[tuple[str, str, str], dict[str, Decimal]] = {}
+    if waiving:
+        for *subject, revenue, net in (yield SUBJECT, _columns(waiving, names)):
+            charged.setdefault((subject[0], subject[1], subject[2]), {})[revenue] = net
+    return charged
+
+
+def _post(works: Sequence[_Work]) -> Generator[Statement, list[Row], None]:
+    """Post what is not nothing; where there is nothing to post, a hold is just given back."""
+    posting = {place: work for place, work in enumerate(works) if work.net_by_revenue}
+    for work in works:
+        work.charge_id = new_id("charge_")
+    if posting:
+        rows = [_posting(place, work) for place, work in posting.items()]
+        for place, *answer in (yield CHARGE, _columns(rows, tuple(rows[0]))):
+            posting[place].posted = answer
+    released = [
+        {"tenant_id": work.request.tenant_id, "key": work.request.hold_key}
+        for work in works
+        if work.request.hold_key and not work.request.keep_hold and not work.net_by_revenue
+    ]
+    if released:
+        yield RELEASE, _columns(released, ("tenant_id", "key"))
+
+
+def _posting(place: int, work: _Work) -> dict[str, Any]:
+    request = work.request
+    lines = [{"revenue": name, "net": f"{net:f}"} for name, net in work.net_by_revenue.items()]
+    data = {
+        "charge_id": work.charge_id,
+        "subject": f"{request.subject_kind}:{request.subject_id}",
+        "quote_id": request.quote_id,
+        "waived": request.waive,
+    }
+    return {
+        "place": place,
+        "tenant_id": request.tenant_id,
+        "currency": work.currency,
+        "key": f"charge:{request.key}",
+        "occurred_at": request.moment,
+        "lines": json.dumps(lines),
+        "hold_key": request.hold_key,
+        "labels": json.dumps(dict(request.labels)),
+        "data": json.dumps({name: value for name, value in data.items() if value}),
+        "keep_hold": request.keep_hold,
+    }
+
+
+def _written(works: Sequence[_Work]) -> dict[str, list[Any]]:
+    charges = [_charge_row(work) for work in works]
+    lines = [
+        {
+            **{name: getattr(line, name) for name in _LINE_COLUMNS if hasattr(line, name)},
+            "charge_id": work.charge_id,
+            "tenant_id": work.request.tenant_id,
+        }
+        for work in works
+        for line in work.lines
+    ]
+    return {
+        **_columns(charges, tuple(_CHARGE_COLUMNS), "charge_"),
+        **_columns(lines, tuple(_LINE_COLUMNS), "line_"),
+        **_columns(_total_rows(works), tuple(_TOTAL_COLUMNS), "total_"),
+    }
+
+
+def _charge_row(work: _Work) -> dict[str, Any]:
+    request = work.request
+    transaction_id, net, tax, allowance, promotion, paid, postpaid = work.posted
+    return {
+        "id": work.charge_id,
+        "tenant_id": request.tenant_id,
+        "key": request.key,
+        "request_hash": work.fingerprint,
+        "subject_kind": request.subject_kind,
+        "subject_id": request.subject_id,
+        "currency": work.currency,
+        "occurred_at": request.moment,
+        "net": net,
+        "tax": tax,
+        "allowance": allowance,
+        "promotion": promotion,
+        "paid": paid,
+        "postpaid": postpaid,
+        "transaction_id": transaction_id or "",
+        "quote_id": request.quote_id,
+    }
+
+
+def _total_rows(works: Sequence[_Work]) -> list[dict[str, Any]]:
+    """What the months' totals grow by, each total once, in one order for all writers."""
+    sums: dict[tuple[Any, ...], list[Decimal]] = {}
+    for work in works:
+        for line in work.lines:
+            if line.kind != "usage":
+                continue
+            place = (
+                work.request.tenant_id, line.period, line.currency, line.price_key,
+                line.version_id, line.contract_id,
+            )  # fmt: skip
+            sum_ = sums.setdefault(place, [ZERO, ZERO])
+            sum_[0] = EXACT.add(sum_[0], line.quantity)
+            sum_[1] = EXACT.add(sum_[1], line.net)
+    return [
+        dict(zip(_TOTAL_COLUMNS, (*place, *sums[place]), strict=True)) for place in sorted(sums)
+    ]
+
+
+def _charged(work: _Work, *, repeated: bool) -> Charged:
+    return _answer(
+        work.charge_id, work.posted[0] or "", work.currency, work.posted[1:], work.rated, repeated
+    )
+
+
+def _repeated(row: Row) -> Charged:
+    return _answer(row[3], row[4], row[5], row[6:12], row[12], True)  # noqa: FBT003
+
+
+def _answer(
+    charge_id: str,
+    transaction_id: str,
+    currency: str,
+    amounts: Sequence[Decimal],
+    rated: Decimal,
+    repeated: bool,  # noqa: FBT001
+) -> Charged:
+    net, tax, allowance, promotion, paid, postpaid = amounts
+    return Charged(
+        charge_id=charge_id,
+        transaction_id=transaction_id,
+        net=Money(net, currency),
+        tax=Money(tax, currency),
+        rated=Money(rated, currency),
+        allowance=allowance,
+        promotion=promotion,
+        paid=paid,
+        postpaid=postpaid,
+        repeated=repeated,
+    )
+
+
+def _columns(
+    rows: Iterable[Mapping[str, Any]], names: Sequence[str], prefix: str = ""
+) -> dict[str, list[Any]]:
+    """Rows turned into one list a column, as the statements' `unnest` takes them."""
+    columns: dict[str, list[Any]] = {prefix + name: [] for name in names}
+    for row in rows:
+        for name in names:
+            columns[prefix + name].append(row[name])
+    return columns
+
+
+def _sum(amounts: Iterable[Decimal]) -> Decimal:
+    total = ZERO
+    for amount in amounts:
+        total = EXACT.add(total, amount)
+    return total

@@ -1,0 +1,49 @@
+"""Reads of pricing."""
+
+from tenants.pricing.selectors.books import (
+    contract_in_force,
+    contracts_visible,
+    price_books,
+    price_versions,
+    rate_card,
+    tenant_terms,
+    version_prices,
+)
+from tenants.pricing.selectors.charges import (
+    charge_lines_visible,
+    charge_of_key,
+    charged_for,
+    charges_visible,
+    quote_errors,
+    quotes_visible,
+)
+from tenants.pricing.selectors.guarding import prices_below_cost
+from tenants.pricing.selectors.periods import (
+    period_adjustments,
+    period_charged,
+    period_counted,
+    period_facts,
+    uncharged,
+)
+
+__all__ = [
+    "charge_lines_visible",
+    "charge_of_key",
+    "charged_for",
+    "charges_visible",
+    "contract_in_force",
+    "contracts_visible",
+    "period_adjustments",
+    "period_charged",
+    "period_counted",
+    "period_facts",
+    "price_books",
+    "price_versions",
+    "prices_below_cost",
+    "quote_errors",
+    "quotes_visible",
+    "rate_card",
+    "tenant_terms",
+    "uncharged",
+    "version_prices",
+]

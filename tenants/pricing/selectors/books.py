@@ -1,0 +1,63 @@
+"""Reads of price books, contracts, and the rate card that follows from them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from django.db.models import QuerySet
+
+from tenants.kernel.scope import required_scope
+from tenants.pricing.cards import CardPrice, RateCard, Terms, card_prices, period_of
+from tenants.pricing.charging import terms_read
+from tenants.pricing.drivers import program_run
+from tenants.pricing.models import Contract, Price, PriceBook, PriceBookVersion
+
+
+def price_books() -> QuerySet[PriceBook]:
+    """The books that the scope may see: a tenant's own and those without a tenant."""
+    required_scope()
+    return PriceBook.objects.order_by("-is_list", "name")
+
+
+def price_versions(book_id: str) -> QuerySet[PriceBookVersion]:
+    """A book's versions, the latest first."""
+    required_scope()
+    return PriceBookVersion.objects.filter(book_id=book_id).order_by("-number")
+
+
+def version_prices(version: PriceBookVersion) -> list[CardPrice]:
+    """The prices of a version, matrices laid out."""
+    required_scope()
+    return [
+        price
+        for row in Price.objects.filter(version=version).order_by("id")
+        for price in card_prices(row.meter, row.match, row.revenue, row.charge)
+    ]
+
+
+def contracts_visible() -> QuerySet[Contract]:
+    """The contracts of the tenant in scope (of all, for the system)."""
+    rows: QuerySet[Contract] = Contract.objects.select_related("book", "pinned_version")
+    return rows
+
+
+def contract_in_force(tenant_id: str, at: dt.datetime) -> Contract | None:
+    """A tenant's contract at a moment; None: it pays list prices, in advance."""
+    rows = contracts_visible().filter(tenant_id=tenant_id, starts__lte=at)
+    return rows.exclude(ends__lte=at).order_by("-starts").first()
+
+
+def tenant_terms(
+    tenant_ids: Sequence[str], periods: Sequence[dt.date]
+) -> dict[tuple[str, dt.date], Terms]:
+    """Each tenant's rate cards and contract terms in each month."""
+    if not tenant_ids or not periods:
+        return {}
+    return program_run(terms_read(tenant_ids, periods), tenant_ids=set(tenant_ids))
+
+
+def rate_card(tenant_id: str, at: dt.datetime) -> RateCard:
+    """What a tenant pays by at a moment. Raises NotFound where no price is in force."""
+    period = period_of(at)
+    return tenant_terms([tenant_id], [period])[tenant_id, period].at(at)
