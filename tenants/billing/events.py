@@ -86,3 +86,11 @@ class PaymentRefunded(Event, name="payment.refunded", aggregate="payment_id"):
     refund_id: str
     amount: Decimal
     currency: str
+
+
+@dataclass(frozen=True)
+class TaxProfileChanged(Event, name="tax_profile.changed", aggregate="tenant_id"):
+    """A tenant said who and where it is; its wallets' tax follows."""
+
+    country: str
+    region: str

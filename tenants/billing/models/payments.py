@@ -74,6 +74,7 @@ class Refund(TenantModel):
     """Part of a payment sent back to the payer."""
 
     id = models.CharField(max_length=40, primary_key=True)
+    key = models.CharField(max_length=120)  # the caller's
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
     credit_note = models.ForeignKey(
         CreditNote, null=True, on_delete=models.PROTECT, related_name="refunds"
@@ -84,6 +85,7 @@ class Refund(TenantModel):
 
     class Meta(TenantModel.Meta):
         db_table = "refund"
+        constraints = (models.UniqueConstraint(fields=["tenant", "key"], name="refund_once"),)
         indexes = (models.Index(fields=["tenant", "payment"], name="refund_tenant"),)
 
     def __str__(self) -> str:
