@@ -47,6 +47,17 @@ _MENU: Menu = [
         ],
     ),
     (
+        _("Money"),
+        [
+            Entry(_("Wallet"), "account_balance_wallet", "wallet", "billing.read"),
+            Entry(_("Spend"), "payments", "spend", "costs.read"),
+            Entry(_("Invoices"), "receipt_long", "billing_invoice_changelist", "billing.read"),
+            Entry(_("Budgets"), "savings", "ledger_budget_changelist", "billing.read"),
+            Entry(_("Prices"), "sell", "prices", "usage.read"),
+            Entry(_("Billing details"), "contact_mail", "billing_details", "billing.write"),
+        ],
+    ),
+    (
         _("Organisation"),
         [
             Entry(_("Usage"), "monitoring", "usage", "usage.read"),

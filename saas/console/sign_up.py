@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from tenants.accounts.models import User
-from tenants.accounts.services import tenant_sign_up
+from tenants.pricing.services.welcome import customer_sign_up
 
 
 class SignUpForm(SignupForm):  # type: ignore[misc]
@@ -33,7 +33,7 @@ class SignUpForm(SignupForm):  # type: ignore[misc]
     def save(self, request: HttpRequest) -> User:
         """Make tenant, user and owner in one transaction, the sign-in area's system scope."""
         given: dict[str, Any] = self.cleaned_data
-        signed_up = tenant_sign_up(
+        signed_up = customer_sign_up(
             organisation=given["organisation"],
             email=given["email"],
             password=given["password1"],

@@ -23,8 +23,9 @@ from tenants.pricing.margins import (
     JobMargin,
     job_margins,
     margin_days,
-    quote_errors,
+    quote_accuracies,
 )
+from tenants.pricing.selectors import quote_errors
 
 SHOWN = 100  # jobs
 ZERO = Decimal(0)
@@ -36,6 +37,7 @@ def margins(request: HttpRequest) -> HttpResponse:
     given = request.GET.get("days")
     days = int(given) if given in {str(d) for d in RANGES} else 30
     since = since_midnight(days)
+    accuracies = quote_accuracies(quote_errors(since=since))
     by_day, jobs = margin_days(since=since), job_margins(since=since)
     revenue = sum((day.revenue for day in by_day), ZERO)
     cost = sum((day.cost for day in by_day), ZERO)
@@ -51,7 +53,7 @@ def margins(request: HttpRequest) -> HttpResponse:
         chart=margin_chart(by_day, days=days),
         choices=[("days", _("Range"), RANGES.items(), days)],
         jobs=Section(_("Job by job"), _job_columns(jobs), jobs[:SHOWN]),
-        errors=Section(_("Quotes against charges"), _ERROR_COLUMNS, quote_errors(since=since)),
+        errors=Section(_("Quotes against charges"), _ERROR_COLUMNS, accuracies),
     )
 
 

@@ -105,9 +105,7 @@ class ChargeRequest:
     @property
     def fingerprint(self) -> str:
         """sha256 of what is charged: not of when, as repeated work is counted later."""
-        items = [
-            (item.meter, item.quantity, dict(item.dimensions)) for item in self.items
-        ]
+        items = [(item.meter, item.quantity, dict(item.dimensions)) for item in self.items]
         bound = (self.bound.amount, self.bound.currency) if self.bound else None
         return canonical_hash(
             [self.subject_kind, self.subject_id, items, bound, self.waive, self.quote_id]
@@ -267,9 +265,12 @@ def charging_group(requests: Sequence[ChargeRequest]) -> Program:
     if not requests:
         return []
     works = yield from _opened(requests)
-    yield LOCK, _columns(
-        ({"tenant_id": work.request.tenant_id, "currency": work.currency} for work in works),
-        ("tenant_id", "currency"),
+    yield (
+        LOCK,
+        _columns(
+            ({"tenant_id": work.request.tenant_id, "currency": work.currency} for work in works),
+            ("tenant_id", "currency"),
+        ),
     )
     earlier = yield from _earlier(works)
     fresh = _fresh(works, earlier)

@@ -7,16 +7,17 @@ newest exchange rate.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from django.db.models import Max, Min, Sum
-from tenants.pricing.models import Charge, ChargeLine, FxRate, Quote
 
 from tenants.costs.defaults import CURRENCY
 from tenants.costs.selectors import cost_totals
+from tenants.pricing.models import Charge, ChargeLine, FxRate, Quote
+from tenants.pricing.selectors.charges import QuoteError
 
 ZERO = Decimal(0)
 
@@ -59,11 +60,11 @@ class DayMargin:
 
 
 @dataclass(frozen=True)
-class QuoteError:
-    """How good the quotes of one kind of work were, over jobs that were charged.
+class QuoteAccuracy:
+    """How good the quotes of one kind of work were, over work that was charged.
 
     `bias` is the mean of charged / expected - 1, `error` the mean of its size, `within` the share
-    of jobs whose charge lay between low and high. Shares of one.
+    of work whose charge lay between low and high. Shares of one.
     """
 
     kind: str
@@ -164,32 +165,24 @@ def margin_days(*, since: dt.datetime, until: dt.datetime | None = None) -> list
     ]
 
 
-def quote_errors(
-    *, since: dt.datetime | None = None, until: dt.datetime | None = None
-) -> list[QuoteError]:
-    """The error of the quotes of jobs charged in [since, until), by kind of work."""
-    rows = [row for row in _charged_jobs(since, until, "") if row["quote"]]
-    quotes = Quote.objects.in_bulk({row["quote"] for row in rows})
-    found: dict[str, list[tuple[Quote, Decimal]]] = {}
-    for row in rows:
-        quote = quotes.get(row["quote"])
-        if quote is not None and quote.expected_net > 0:
-            found.setdefault(quote.kind, []).append((quote, row["total"]))
-    return [quote_error(kind, pairs) for kind, pairs in sorted(found.items())]
+def quote_accuracies(found: Iterable[QuoteError]) -> list[QuoteAccuracy]:
+    """Sum quotes up by kind of work; those that expected nothing are left out. Pure."""
+    kinds: dict[str, list[QuoteError]] = {}
+    for quote in found:
+        if quote.expected.amount > 0:
+            kinds.setdefault(quote.kind, []).append(quote)
+    return [_accuracy(kind, quotes) for kind, quotes in sorted(kinds.items())]
 
 
-def quote_error(kind: str, pairs: Iterable[tuple[Quote, Decimal]]) -> QuoteError:
-    """Measure quotes against what was charged for their work, net. Needs one pair at least."""
-    known = list(pairs)
-    off = [charged / quote.expected_net - 1 for quote, charged in known]
-    inside = sum(quote.low_net <= charged <= quote.high_net for quote, charged in known)
-    number = len(known)
-    return QuoteError(
+def _accuracy(kind: str, quotes: Sequence[QuoteError]) -> QuoteAccuracy:
+    off = [quote.actual.amount / quote.expected.amount - 1 for quote in quotes]
+    number = len(quotes)
+    return QuoteAccuracy(
         kind=kind,
         jobs=number,
         bias=sum(off, ZERO) / number,
         error=sum((abs(value) for value in off), ZERO) / number,
-        within=Decimal(inside) / number,
+        within=Decimal(sum(quote.within for quote in quotes)) / number,
     )
 
 

@@ -268,9 +268,7 @@ def _with_cents(
     for line in lines:
         running += line.exact
         reached = to_minor_unit(running, currency)
-        found.append(
-            RatedLine(**{**line.__dict__, "cents": reached - rounded})
-        )
+        found.append(RatedLine(**{**line.__dict__, "cents": reached - rounded}))
         rounded = reached
     return tuple(found)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from rest_framework import serializers
-from tenants.kernel.errors import NotFound
-from tenants.kernel.money import Money
 from tenants.ledger.models import Budget
 from tenants.ledger.services import budget_archive, budget_create, budget_update
 
 from saas.api.fields import Amount, Constant, UnixTime
+from tenants.kernel.errors import NotFound
+from tenants.kernel.money import Money
 
 TAG = "budgets"
 READ, WRITE = "billing.read", "billing.write"

@@ -18,9 +18,10 @@ from saas.api.schema import operation
 from saas.api.views import ApiView
 from tenants.accounts.roles import Role
 from tenants.accounts.selectors import actor_by_member
-from tenants.accounts.services import api_key_create, tenant_sign_up
+from tenants.accounts.services import api_key_create
 from tenants.kernel.idempotency import founding_answer, founding_end
 from tenants.kernel.scope import system_scope
+from tenants.pricing.services.welcome import customer_sign_up
 
 
 class TenantOut(serializers.Serializer[Any]):
@@ -84,7 +85,7 @@ def founding_key(request: Request) -> str:
 def signed_up_answer(sent: dict[str, Any]) -> dict[str, Any]:
     """Make the organisation, its owner and its first key, all or none."""
     with system_scope():
-        signed_up = tenant_sign_up(**sent)
+        signed_up = customer_sign_up(**sent)
         owner = actor_by_member(signed_up.member)
         issued = api_key_create(actor=owner, name="first key", role=Role.OWNER)
     return {

@@ -11,7 +11,6 @@ from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.translation import gettext_lazy as _
-from tenants.kernel.money import Money
 from tenants.ledger.models import Budget
 from tenants.ledger.services import budget_archive, budget_update
 
@@ -22,6 +21,7 @@ from saas.console.money_words import BUDGET_SUBJECTS
 from saas.console.readonly import Act, ReadOnlyAdmin
 from saas.console.words import Word
 from tenants.accounts.models import ApiKey
+from tenants.kernel.money import Money
 
 STATES: Mapping[str, Word] = {
     "ample": _("Within limits"),

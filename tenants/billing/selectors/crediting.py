@@ -47,9 +47,9 @@ def lines_left(invoice: Invoice) -> dict[InvoiceLine, Decimal]:
     """Each line with what of its net was not given back yet, in the document's order."""
     rows = CreditNoteLine.objects.filter(credit_note__invoice=invoice).order_by()
     gone: Mapping[str, Decimal] = dict(
-        rows.values("invoice_line_id").annotate(total=Sum("net")).values_list(
-            "invoice_line_id", "total"
-        )
+        rows.values("invoice_line_id")
+        .annotate(total=Sum("net"))
+        .values_list("invoice_line_id", "total")
     )
     lines = InvoiceLine.objects.filter(invoice=invoice).order_by("position")
     return {line: line.net - gone.get(line.id, ZERO) for line in lines}

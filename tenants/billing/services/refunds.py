@@ -100,9 +100,10 @@ def _taken(invoice: Invoice, amount: Decimal) -> list[tuple[Payment, Decimal]]:
     found = []
     for part in parts:
         gone = sum(
-            (r.amount for r in Refund.objects.filter(
-                payment=part.payment, credit_note__invoice=invoice
-            )),
+            (
+                r.amount
+                for r in Refund.objects.filter(payment=part.payment, credit_note__invoice=invoice)
+            ),
             ZERO,
         )
         taken = min(amount, part.amount - gone, part.payment.refundable)
@@ -112,9 +113,7 @@ def _taken(invoice: Invoice, amount: Decimal) -> list[tuple[Payment, Decimal]]:
     return found
 
 
-def _refund(
-    payment: Payment, amount: Decimal, key: str, credit_note: CreditNote | None
-) -> Refund:
+def _refund(payment: Payment, amount: Decimal, key: str, credit_note: CreditNote | None) -> Refund:
     external = provider_named(payment.provider).refund(payment, amount, key=key)
     refund: Refund = Refund.objects.create(
         id=new_id("rfd_"),

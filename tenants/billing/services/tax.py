@@ -90,7 +90,10 @@ def tax_profile_set(*, actor: Actor, profile: NewProfile) -> TaxProfile:
     row.updated_at = now()
     row.save()
     audit_record(
-        actor=actor, action="tax_profile.set", target=actor.tenant_id, data={"fields": sorted(given)}
+        actor=actor,
+        action="tax_profile.set",
+        target=actor.tenant_id,
+        data={"fields": sorted(given)},
     )
     emit(TaxProfileChanged(tenant_id=actor.tenant_id, country=row.country, region=row.region))
     return row

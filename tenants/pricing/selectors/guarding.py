@@ -83,9 +83,7 @@ def prices_below_cost() -> list[BelowCost]:
         version = _latest(book.id, moment)
         if version is not None:
             rate = _to_cost_currency(book.currency)
-            below = shortfalls(
-                version_prices(version), costs, fx_rate=rate, currency=COST_CURRENCY
-            )
+            below = shortfalls(version_prices(version), costs, fx_rate=rate, currency=COST_CURRENCY)
             found += _told(below, moment, Q(book=book), book_id=book.id)
     own = ~Q(discount=0) | Q(book__isnull=False) | Q(pinned_version__isnull=False)
     in_force = Contract.objects.filter(own, starts__lte=moment).exclude(ends__lte=moment)
@@ -155,5 +153,3 @@ def _latest(book_id: str, at: dt.datetime) -> PriceBookVersion | None:
 
 def _list_id() -> str:
     return PriceBook.objects.values_list("id", flat=True).get(is_list=True)
-
-

@@ -103,5 +103,3 @@ def period_facts(
         residual=residual,
         tax=tax or TaxFacts(),
     )
-
-

@@ -233,7 +233,9 @@ def fx_rate_set(
         with atomic():
             row = FxRate.objects.create(base=base, quote=quote, rate=rate, valid_from=starts)
     except IntegrityError as error:
-        raise Conflict(f"{base}/{quote} already has a rate from then", param="valid_from") from error
+        raise Conflict(
+            f"{base}/{quote} already has a rate from then", param="valid_from"
+        ) from error
     pair = f"{base}/{quote}"
     data = {"rate": str(rate), "valid_from": starts.isoformat()}
     audit_record(actor=actor, action="fx_rate.set", target=pair, data=data)
@@ -291,11 +293,10 @@ def _next_number(book: PriceBook) -> int:
 
 def _check_start(version: PriceBookVersion, starts: dt.datetime, moment: dt.datetime) -> None:
     if starts.tzinfo is None or starts < moment:
-        raise InvalidInput("a version starts now or later: the past keeps its price",
-                           param="valid_from")
-    published = PriceBookVersion.objects.filter(
-        book_id=version.book_id, published_at__isnull=False
-    )
+        raise InvalidInput(
+            "a version starts now or later: the past keeps its price", param="valid_from"
+        )
+    published = PriceBookVersion.objects.filter(book_id=version.book_id, published_at__isnull=False)
     latest = published.aggregate(latest=Max("valid_from"))["latest"]
     if latest is not None and starts <= latest:
         raise InvalidInput(

@@ -77,12 +77,8 @@ def contract_write(
     _succeed(contract, moment)
     refuse(contract_shortfalls(contract, moment))
     contract.save()
-    audit_record(
-        actor=actor, action="contract.write", target=contract.id, data=_told(contract)
-    )
-    emit(
-        ContractChanged(tenant_id=tenant_id, contract_id=contract.id, starts=contract.starts)
-    )
+    audit_record(actor=actor, action="contract.write", target=contract.id, data=_told(contract))
+    emit(ContractChanged(tenant_id=tenant_id, contract_id=contract.id, starts=contract.starts))
     _apply(tenant_id, moment)
     return contract
 
