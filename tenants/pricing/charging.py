@@ -40,6 +40,7 @@ from tenants.usage.meters import meter_named
 
 Row = Sequence[Any]
 Statement = tuple[str, Mapping[str, Any]]
+Subject = tuple[str, str, str, str]  # tenant, kind, id, currency
 Program = Generator[Statement, list[Row], list["Charged"]]
 
 MAX_KEY = 190  # the ledger's key is `charge:` and this one
@@ -164,13 +165,12 @@ TOTALS = """
 
 # What a subject has been charged and not yet given back, by revenue line.
 SUBJECT = """
-    SELECT c.tenant_id, c.subject_kind, c.subject_id, l.revenue, sum(l.net)
-    FROM charge c JOIN charge_line l ON l.charge_id = c.id AND l.tenant_id = c.tenant_id
-    JOIN (SELECT DISTINCT * FROM unnest(%(tenant_id)s::text[], %(subject_kind)s::text[],
+    SELECT c.tenant_id, c.subject_kind, c.subject_id, c.currency, l.revenue, sum(l.net)
+    FROM (SELECT DISTINCT * FROM unnest(%(tenant_id)s::text[], %(subject_kind)s::text[],
         %(subject_id)s::text[]) AS u(tenant_id, subject_kind, subject_id)) AS wanted
-        USING (tenant_id, subject_kind, subject_id)
-    WHERE l.currency = c.currency
-    GROUP BY 1, 2, 3, 4
+    JOIN charge c USING (tenant_id, subject_kind, subject_id)
+    JOIN charge_line l ON l.charge_id = c.id
+    GROUP BY 1, 2, 3, 4, 5
 """
 
 CHARGE = """
@@ -383,7 +383,9 @@ def _rate(works: Sequence[_Work]) -> Generator[Statement, list[Row], None]:
         if request.bound is not None and not request.waive:
             work.lines += capped(work.lines, request.bound.amount)
         if request.waive:
-            subject = request.tenant_id, request.subject_kind, request.subject_id
+            subject = (
+                request.tenant_id, request.subject_kind, request.subject_id, work.currency
+            )  # fmt: skip
             work.lines += waived(
                 work.lines, charged.pop(subject, {}), request.moment, work.currency
             )
@@ -413,17 +415,19 @@ def _totals(
 
 def _subjects(
     works: Sequence[_Work],
-) -> Generator[Statement, list[Row], dict[tuple[str, str, str], dict[str, Decimal]]]:
+) -> Generator[Statement, list[Row], dict[Subject, dict[str, Decimal]]]:
     names = ("tenant_id", "subject_kind", "subject_id")
     waiving = [
         {name: getattr(work.request, name) for name in names}
         for work in works
         if work.request.waive
     ]
-    charged: dict[tuple[str, str, str], dict[str, Decimal]] = {}
+    charged: dict[Subject, dict[str, Decimal]] = {}
     if waiving:
-        for *subject, revenue, net in (yield SUBJECT, _columns(waiving, names)):
-            charged.setdefault((subject[0], subject[1], subject[2]), {})[revenue] = net
+        for tenant_id, kind, subject_id, currency, revenue, net in (
+            yield SUBJECT, _columns(waiving, names)
+        ):
+            charged.setdefault((tenant_id, kind, subject_id, currency), {})[revenue] = net
     return charged
 
 

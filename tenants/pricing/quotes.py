@@ -13,7 +13,7 @@ from tenants.kernel.clock import now
 from tenants.kernel.errors import Conflict, InvalidInput, NotFound
 from tenants.kernel.ids import new_id
 from tenants.kernel.money import Money
-from tenants.ledger.selectors import wallet_tax_rate
+from tenants.ledger.selectors import wallet_balance
 from tenants.pricing.cards import Terms, period_of
 from tenants.pricing.charge_models import most
 from tenants.pricing.exact import EXACT, ZERO, plain, round12
@@ -81,7 +81,7 @@ def quote_make(
     terms = tenant_terms([actor.tenant_id], [period])[actor.tenant_id, period]
     card = terms.at(moment)
     rated = _rated(terms, moment, lines)
-    tax_rate = wallet_tax_rate(actor.tenant_id, card.currency)
+    tax_rate = wallet_balance(tenant_id=actor.tenant_id, currency=card.currency).tax_rate
     amounts: dict[str, Any] = {}
     for case in CASES:
         net = rated[case]

@@ -1,4 +1,4 @@
-"""Row-level security and grants: lock two; and the list's first prices."""
+"""Row-level security and grants: lock two."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tenants.kernel.rls import append_only, hidden, protect, read_only, shared
 
 
 class Migration(migrations.Migration):
-    dependencies = [("pricing", "0001_initial")]
+    dependencies = [("pricing", "0002_list_prices")]
 
     operations = [
         shared("price_book"),
