@@ -1,4 +1,6 @@
-"""The test run's PostgreSQL and Redis: real servers, started once, careless about power cuts."""
+"""The test run's PostgreSQL and Redis: real servers, started once; for tests careless about power
+cuts.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +35,15 @@ class Stores:
 
 
 @contextmanager
-def running_stores(layout: Layout) -> Iterator[Stores]:
-    """Start both servers, wait until they answer, and stop them at the end."""
+def running_stores(layout: Layout, *, durable: bool = False) -> Iterator[Stores]:
+    """Start both servers, wait until they answer, and stop them at the end.
+
+    Benchmarks want them `durable`.
+    """
     env = env_read(layout.env_file)
     password = superuser_password(layout)
     postgres = postgres_for(
-        layout, port=port_of(env["DATABASE_URL"]), password=password, durable=False
+        layout, port=port_of(env["DATABASE_URL"]), password=password, durable=durable
     )
     redis = redis_for(layout, env["REDIS_URL"])
     postgres.prepare()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -40,13 +40,16 @@ def operation(
     needs: str | None,
     answer: Answer,
     status: int = 200,
-    body: type[serializers.Serializer[Any]] | None = None,
+    body: type[serializers.Serializer[Any]] | Mapping[str, Any] | None = None,
     query: type[serializers.Serializer[Any]] | None = None,
     parameters: Sequence[OpenApiParameter] = (),
     media_type: str = "application/json",
     multipart: bool = False,
 ) -> Callable[[View], View]:
-    """Document one method of a view, and name the permission that it needs (None: it is public)."""
+    """Document one method of a view, and name the permission that it needs (None: it is public).
+
+    `body` may be several: media type → serializer or JSON schema.
+    """
     document = extend_schema(
         operation_id=re.sub(r"[^a-z0-9]+", "_", summary.lower()).strip("_"),
         summary=summary,

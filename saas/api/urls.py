@@ -16,6 +16,7 @@ from saas.api.platform import (
     members,
     sign_up,
     usage,
+    usage_events,
 )
 
 _files = [
@@ -54,6 +55,7 @@ _serving = [
 ]
 _usage = [
     path("v1/usage", usage.UsageEventsView.as_view()),
+    path("v1/usage/events", usage_events.UsageIngestionView.as_view()),
     path("v1/organization/costs", organization.CostsView.as_view()),
     *(
         path(f"v1/organization/usage/{kind}", view.as_view())

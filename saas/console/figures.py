@@ -13,7 +13,7 @@ from django.db.models.functions import TruncDay
 
 from saas.console.words import METERS
 from tenants.kernel.clock import now
-from tenants.usage.selectors import usage_events
+from tenants.usage.selectors import usage_hours
 
 DAYS = 30
 
@@ -35,9 +35,9 @@ def daily_usage(*, prefix: str = "", group: str = "meter", days: int = DAYS) -> 
     since = dt.datetime.combine(first_day(days), dt.time(), tzinfo=dt.UTC)
     field = "meter" if group == "meter" else f"dimensions__{group}"
     rows = (
-        usage_events(since=since)
+        usage_hours(since=since)
         .filter(meter__startswith=prefix)
-        .annotate(day=TruncDay("event_time", tzinfo=dt.UTC))
+        .annotate(day=TruncDay("hour", tzinfo=dt.UTC))
         .values("day", field)
         .annotate(total=Sum("quantity"))
         .order_by("day", field)

@@ -16,7 +16,16 @@ class Role(TextChoices):
 READ = frozenset(
     {"files.read", "models.read", "jobs.read", "deployments.read", "usage.read", "members.read"}
 )
-WORK = frozenset({"files.write", "models.write", "jobs.write", "deployments.write", "inference"})
+WORK = frozenset(
+    {
+        "files.write",
+        "models.write",
+        "jobs.write",
+        "deployments.write",
+        "inference",
+        "usage.write",
+    }
+)
 ADMINISTER = frozenset({"keys.read", "keys.write", "members.write", "audit.read", "tenant.write"})
 MONEY = frozenset({"billing.read", "billing.write", "costs.read"})
 

@@ -7,13 +7,17 @@ No dimension tells of the attempt, so that work repeated after a crash is the sa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from tenants.kernel.errors import InvalidInput
 
 
 @dataclass(frozen=True)
 class Meter:
-    """`required` and `optional` name the dimensions; `whole` meters count in whole units."""
+    """`required` and `optional` name the dimensions; `whole` meters count in whole units.
+
+    `external` meters are counted outside and sent to the API; all others the platform alone counts.
+    """
 
     name: str
     unit: str
@@ -21,8 +25,9 @@ class Meter:
     required: frozenset[str] = frozenset()
     optional: frozenset[str] = frozenset()
     whole: bool = True
+    external: bool = False
 
-    @property
+    @cached_property
     def dimensions(self) -> frozenset[str]:
         return self.required | self.optional
 
@@ -52,7 +57,26 @@ _ALL = (
         whole=False,
     ),
     Meter("slot.seconds", "slot-second", "time of a worker slot", optional=JOB, whole=False),
+    Meter(
+        "plugin.units",
+        "unit",
+        "what a plugin says it did",
+        frozenset({"plugin"}),
+        frozenset({"sku"}),
+        whole=False,
+        external=True,
+    ),
+    Meter(
+        "service.units",
+        "unit",
+        "what was delivered of a service",
+        frozenset({"service"}),
+        frozenset({"sku"}),
+        whole=False,
+        external=True,
+    ),
 )
+UNSUMMED = frozenset({"request_id", "job_id"})  # `usage_hour` leaves them out: one event, one value
 METERS: dict[str, Meter] = {meter.name: meter for meter in _ALL}
 
 

@@ -51,7 +51,7 @@ class UsageEvent(UnconstrainedTenantModel):
     quantity = models.DecimalField(max_digits=30, decimal_places=12)
     event_time = models.DateTimeField()
     ingested_at = models.DateTimeField(db_default=Now())
-    source = models.CharField(max_length=60)  # "jobs", "gateway", or who sent it from outside
+    source = models.CharField(max_length=220)  # "jobs", "gateway", "external:…"
     key = models.CharField(max_length=200)
     dimensions = models.JSONField(default=dict)  # model, job_id, api_key_id …
 
@@ -87,7 +87,7 @@ class UsageHour(TenantModel):
     hour = models.DateTimeField()
     digest = models.BinaryField(max_length=32)
     meter = models.CharField(max_length=60)
-    source = models.CharField(max_length=60)
+    source = models.CharField(max_length=220)
     dimensions = models.JSONField(default=dict)
     quantity = models.DecimalField(max_digits=38, decimal_places=12)
     events = models.BigIntegerField()

@@ -6,7 +6,7 @@ https://platform.openai.com/docs/api-reference/usage
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -19,7 +19,7 @@ from tenants.kernel.clock import now
 from tenants.kernel.errors import InvalidInput
 from tenants.usage.buckets import COST_WIDTHS, USAGE_WIDTHS, BucketPage, bucket_page
 from tenants.usage.meters import METERS
-from tenants.usage.selectors import usage_events
+from tenants.usage.selectors import Stretch, usage_events, usage_stretches
 
 Json = dict[str, Any]
 
@@ -167,30 +167,51 @@ def _rows(page: BucketPage, query: UsageQuery, meters: set[str]) -> list[_Row]:
     filters = {name: values for name, values in (query.filters or {}).items() if values}
     if not filters.keys() <= _STORED:
         return []  # no event carries a project: none matches
-    events = usage_events(since=page.since, until=page.until, where=filters)
+    rows = [
+        row
+        for stretch in _stretches(page, query, filters)
+        for row in _grouped(stretch, query, meters)
+    ]
+    return sorted(rows, key=_in_order)
+
+
+def _stretches(
+    page: BucketPage, query: UsageQuery, filters: Mapping[str, Sequence[str]]
+) -> Iterable[Stretch]:
+    """Hours are too coarse for buckets of minutes."""
+    if query.bucket_width == "1m":
+        events = usage_events(since=page.since, until=page.until, where=filters)
+        return [Stretch(events, "event_time")]
+    return usage_stretches(since=page.since, until=page.until, where=filters)
+
+
+def _grouped(stretch: Stretch, query: UsageQuery, meters: set[str]) -> Iterator[_Row]:
+    rows = stretch.rows.filter(meter__in=meters).order_by()
     if query.batch is not None:
         batches = Q(dimensions__contains={"batch": "true"})
-        events = events.filter(batches if query.batch else ~batches)
+        rows = rows.filter(batches if query.batch else ~batches)
     names = {f"by_{n}": KeyTextTransform(n, "dimensions") for n in query.group_by if n in _STORED}
     if "line_item" in query.group_by:
         names["by_model"] = KeyTextTransform("model", "dimensions")
-    grouped: Any = events.filter(meter__in=meters).order_by()
-    grouped = grouped.annotate(
-        bucket=_TRUNCATE[query.bucket_width]("event_time", tzinfo=dt.UTC),
+    grouped = rows.annotate(
+        bucket=_TRUNCATE[query.bucket_width](stretch.time, tzinfo=dt.UTC),
         endpoint=KeyTextTransform("endpoint", "dimensions"),
         **names,
     )
     totals = grouped.values("bucket", "meter", "endpoint", *names).annotate(total=Sum("quantity"))
-    return [
-        _Row(
+    for row in totals:
+        yield _Row(
             floor=int(row["bucket"].timestamp()),
             meter=row["meter"],
             group=tuple(_group_value(name, row) for name in query.group_by),
             endpoint=row["endpoint"],
             quantity=row["total"],
         )
-        for row in totals.order_by("bucket", "meter", "endpoint", *names)
-    ]
+
+
+def _in_order(row: _Row) -> tuple[Any, ...]:
+    texts = (row.meter, row.endpoint, *row.group)
+    return (row.floor, *((text is None, text or "") for text in texts))
 
 
 def _group_value(name: str, row: Mapping[str, Any]) -> str | None:

@@ -1,18 +1,24 @@
-"""Reads of usage, in the scope in force: a tenant's own, or everyone's for the system."""
+"""Reads of usage, in the scope in force: a tenant's own, or everyone's for the system.
+
+Sums come from `usage_hour` for the whole hours of a range, and from events for the rest of it and
+for dimensions that the hours do not keep.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import QuerySet, Sum
 from django.db.models.fields.json import KeyTextTransform
 
-from tenants.usage.meters import METERS
-from tenants.usage.models import UsageEvent
+from tenants.usage.meters import METERS, UNSUMMED
+from tenants.usage.models import UsageEvent, UsageHour
+
+HOUR = dt.timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,14 @@ class UsageTotal:
     quantity: Decimal
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """Part of a range: `rows` have a meter, dimensions, a quantity, and a moment in `time`."""
+
+    rows: Any
+    time: str
+
+
 def usage_events(
     *,
     meter: str = "",
@@ -32,17 +46,43 @@ def usage_events(
     where: Mapping[str, Sequence[str]] | None = None,
 ) -> QuerySet[UsageEvent]:
     """Return events of [since, until) whose dimensions have one of the values in `where`."""
-    chosen = Q()
-    if meter:
-        chosen &= Q(meter=meter)
-    if since is not None:
-        chosen &= Q(event_time__gte=since)
-    if until is not None:
-        chosen &= Q(event_time__lt=until)
-    for name, values in (where or {}).items():
-        chosen &= Q(**{f"dimensions__{name}__in": list(values)})
-    rows: QuerySet[UsageEvent] = UsageEvent.objects.filter(chosen)
-    return rows
+    rows: QuerySet[UsageEvent] = UsageEvent.objects.filter(**({"meter": meter} if meter else {}))
+    return _chosen(rows, "event_time", since, until, where)
+
+
+def usage_hours(
+    *,
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
+    where: Mapping[str, Sequence[str]] | None = None,
+) -> QuerySet[UsageHour]:
+    """Return the hours that begin in [since, until)."""
+    rows: QuerySet[UsageHour] = UsageHour.objects.all()
+    return _chosen(rows, "hour", since, until, where)
+
+
+def usage_stretches(
+    *,
+    since: dt.datetime | None,
+    until: dt.datetime | None,
+    where: Mapping[str, Sequence[str]] | None = None,
+    dimensions: Collection[str] = (),
+) -> Iterator[Stretch]:
+    """Cut [since, until) into whole hours and what is left of it; sums of both add up.
+
+    `dimensions`: what will be grouped by. Events alone, where the hours do not keep them.
+    """
+    first = None if since is None else _ceiling(since)
+    last = None if until is None else _floor(until)
+    fine = UNSUMMED & {*dimensions, *(where or ())}
+    if fine or (first is not None and last is not None and first >= last):
+        yield Stretch(usage_events(since=since, until=until, where=where), "event_time")
+        return
+    yield Stretch(usage_hours(since=first, until=last, where=where), "hour")
+    if since != first:
+        yield Stretch(usage_events(since=since, until=first, where=where), "event_time")
+    if until != last:
+        yield Stretch(usage_events(since=last, until=until, where=where), "event_time")
 
 
 def usage_totals(
@@ -54,18 +94,16 @@ def usage_totals(
     group_by: Sequence[str] = (),
 ) -> list[UsageTotal]:
     """Sum each meter over [since, until), apart for every value of the dimensions `group_by`."""
-    rows = usage_events(since=since, until=until, where=where)
-    if meters:
-        rows = rows.filter(meter__in=meters)
     names = {f"by_{name}": KeyTextTransform(name, "dimensions") for name in group_by}
-    grouped: Any = rows.order_by().annotate(**names).values("meter", *names)
+    sums: dict[tuple[str | None, ...], Decimal] = {}
+    for stretch in usage_stretches(since=since, until=until, where=where, dimensions=group_by):
+        rows = stretch.rows.filter(meter__in=meters) if meters else stretch.rows
+        grouped = rows.order_by().annotate(**names).values_list("meter", *names)
+        for *key, total in grouped.annotate(total=Sum("quantity")):
+            sums[tuple(key)] = sums.get(tuple(key), Decimal(0)) + total
     return [
-        UsageTotal(
-            meter=row["meter"],
-            dimensions={name: row[f"by_{name}"] for name in group_by},
-            quantity=row["total"],
-        )
-        for row in grouped.annotate(total=Sum("quantity")).order_by("meter", *names)
+        UsageTotal(str(key[0]), dict(zip(group_by, key[1:], strict=True)), total)
+        for key, total in sorted(sums.items(), key=_nulls_last)
     ]
 
 
@@ -82,3 +120,35 @@ def usage_total(
         raise ValueError(f"cannot add meters of different units: {', '.join(chosen)}")
     totals = usage_totals(meters=chosen, since=since, until=until, where=where)
     return sum((total.quantity for total in totals), Decimal(0))
+
+
+def _chosen(
+    rows: Any,
+    time: str,
+    since: dt.datetime | None,
+    until: dt.datetime | None,
+    where: Mapping[str, Sequence[str]] | None,
+) -> Any:
+    """Dimensions are compared as texts: those are indexed."""
+    if since is not None:
+        rows = rows.filter(**{f"{time}__gte": since})
+    if until is not None:
+        rows = rows.filter(**{f"{time}__lt": until})
+    for name, values in (where or {}).items():
+        alias = f"where_{name}"
+        rows = rows.alias(**{alias: KeyTextTransform(name, "dimensions")})
+        rows = rows.filter(**{f"{alias}__in": list(values)})
+    return rows
+
+
+def _nulls_last(item: tuple[tuple[str | None, ...], Decimal]) -> list[tuple[bool, str]]:
+    return [(value is None, value or "") for value in item[0]]
+
+
+def _floor(moment: dt.datetime) -> dt.datetime:
+    return moment.astimezone(dt.UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def _ceiling(moment: dt.datetime) -> dt.datetime:
+    floor = _floor(moment)
+    return floor if floor == moment else floor + HOUR

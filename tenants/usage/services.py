@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from django.db import connections
 
+from tenants.accounts.actors import Actor
 from tenants.kernel.scope import ScopeError, atomic, required_scope
 from tenants.usage.ingestion import (
     DIFFERING,
     INSERT,
     NewUsage,
+    UsageKeyConflict,
     key_conflict,
     usage_parameters,
 )
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """Of `received` events `accepted` were new; the others had come before."""
+
+    received: int
+    accepted: int
 
 
 def usage_record(*, tenant_id: str, events: Sequence[NewUsage]) -> int:
@@ -31,8 +42,27 @@ def usage_record(*, tenant_id: str, events: Sequence[NewUsage]) -> int:
     with atomic(), connections[scope.alias].cursor() as cursor:
         cursor.execute(INSERT, parameters)
         accepted: int = cursor.rowcount
-        if accepted < len(parameters["key"]):
+        if accepted < parameters["count"]:
             cursor.execute(DIFFERING, parameters)
             if differing := [row[0] for row in cursor.fetchall()]:
                 raise key_conflict(differing)
     return accepted
+
+
+def usage_ingest(*, actor: Actor, events: Sequence[NewUsage]) -> Ingested:
+    """Record events that came from outside, all or none.
+
+    Raises UsageKeyConflict that names the place in `events` of the key that was used before.
+    """
+    actor.require("usage.write")
+    try:
+        accepted = usage_record(tenant_id=actor.tenant_id, events=events)
+    except UsageKeyConflict as error:
+        index = next(i for i, event in enumerate(events) if event.key in error.keys)
+        where = f"events.{index}.key"
+        raise UsageKeyConflict(
+            f"{where}: this key came before with another payload; a key names one event for ever",
+            error.keys,
+            param=where,
+        ) from error
+    return Ingested(received=len(events), accepted=accepted)

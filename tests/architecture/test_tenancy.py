@@ -50,6 +50,21 @@ def test_every_tenants_table_has_an_index_that_starts_with_the_tenant() -> None:
     assert lacking == set()
 
 
+def test_partitions_are_under_a_forced_policy_and_reached_through_their_parent_only() -> None:
+    """A policy of the parent does not guard a partition that is addressed by name."""
+    with connections["system"].cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"
+            " WHERE relkind IN ('r', 'p')"
+        )
+        partitions = {row[0] for row in cursor.fetchall()}
+    found = protections()
+    assert len(partitions) >= 5
+    assert [name for name in sorted(partitions) if not found[name].holds] == []
+    for privilege in ("SELECT", "INSERT", "UPDATE", "DELETE"):
+        assert app_rights(privilege) & partitions == set()
+
+
 def test_every_table_that_names_a_tenant_is_a_tenants_table() -> None:
     with connections["system"].cursor() as cursor:
         cursor.execute(

@@ -34,6 +34,10 @@ class UsageEventOut(serializers.Serializer[UsageEvent]):
 class UsageEventsQuery(PageQuery):
     meter = serializers.ChoiceField(sorted(METERS), required=False)
     start_time = UnixTime(required=False, help_text="From this moment on.")
+    model = serializers.CharField(required=False, max_length=200, help_text="Of this model.")
+    api_key_id = serializers.CharField(
+        required=False, max_length=200, help_text="Of what this API key was used for."
+    )
     end_time = UnixTime(required=False, help_text="Before this moment.")
 
 
@@ -55,5 +59,6 @@ class UsageEventsView(ApiView):
             meter=query.get("meter", ""),
             since=query.get("start_time"),
             until=query.get("end_time"),
+            where={name: [query[name]] for name in ("model", "api_key_id") if name in query},
         )
         return Response(page(rows, query, render))

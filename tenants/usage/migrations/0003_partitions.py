@@ -29,7 +29,7 @@ PARTITIONED = f"""
         quantity numeric(30, 12) NOT NULL,
         event_time timestamptz NOT NULL,
         ingested_at timestamptz NOT NULL DEFAULT statement_timestamp(),
-        source varchar(60) NOT NULL,
+        source varchar(220) NOT NULL,
         key varchar(200) NOT NULL,
         dimensions jsonb NOT NULL,
         PRIMARY KEY (tenant_id, id, event_time)
@@ -165,7 +165,7 @@ class Migration(migrations.Migration):
                 ("hour", models.DateTimeField()),
                 ("digest", models.BinaryField(max_length=32)),
                 ("meter", models.CharField(max_length=60)),
-                ("source", models.CharField(max_length=60)),
+                ("source", models.CharField(max_length=220)),
                 ("dimensions", models.JSONField(default=dict)),
                 ("quantity", models.DecimalField(decimal_places=12, max_digits=38)),
                 ("events", models.BigIntegerField()),
@@ -187,6 +187,7 @@ class Migration(migrations.Migration):
         migrations.SeparateDatabaseAndState(
             state_operations=[
                 migrations.AlterField("usageevent", "tenant", tenant(constraint=False)),
+                migrations.AlterField("usageevent", "source", models.CharField(max_length=220)),
                 migrations.RemoveIndex("usageevent", "usage_event_read"),
                 migrations.AddIndex(
                     "usageevent",

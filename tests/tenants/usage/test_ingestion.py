@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -90,12 +92,35 @@ def test_the_order_of_dimensions_is_no_difference() -> None:
 
 
 def test_an_event_given_twice_is_taken_once() -> None:
-    columns = usage_parameters([("t1", usage("k")), ("t1", usage("k")), ("t2", usage("k"))])
-    assert list(zip(columns["tenant_id"], columns["key"], strict=True)) == [
-        ("t1", "k"),
-        ("t2", "k"),
-    ]
+    given = usage_parameters([("t1", usage("k")), ("t1", usage("k")), ("t2", usage("k"))])
+    assert given["count"] == 2
+    columns = {name: text.split("\x1f") for name, text in given.items() if name != "count"}
+    assert columns["tenant_id"] == ["t1", "t2"]
+    assert columns["key"] == ["k", "k"]
     assert {len(column) for column in columns.values()} == {2}
+
+
+@given(
+    quantity=st.decimals(min_value=0, max_value=10**6, places=3),
+    values=st.dictionaries(
+        st.sampled_from(["api_key_id", "user_id", "request_id"]),
+        st.text(min_size=1, max_size=20).filter(str.isprintable),
+    ),
+)
+def test_the_payload_hash_is_that_of_the_canonical_json(
+    quantity: Decimal, values: dict[str, str]
+) -> None:
+    """Keys are for ever: what was hashed by an earlier release must hash alike."""
+    made = usage("k", f"{quantity.to_integral_value()}", **values)
+    payload = [made.meter, f"{made.quantity.normalize():f}", made.source, dict(made.dimensions)]
+    expected = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
+    assert made.payload_hash == expected
+
+
+def test_two_long_quantities_are_two_payloads() -> None:
+    """30 digits: more than the default decimal context keeps."""
+    first, second = (Decimal(f"123456789012345678.12345678901{n}") for n in (1, 2))
+    assert event(quantity=first).payload_hash != event(quantity=second).payload_hash
 
 
 def test_one_key_with_two_payloads_in_a_batch_is_refused_by_name() -> None:

@@ -94,7 +94,7 @@ class UsageBook:
         parameters = usage_parameters(rows)
         async with self._database.transaction() as connection:
             inserted = (await connection.execute(INSERT, parameters)).rowcount
-            if inserted < len(parameters["key"]):
+            if inserted < parameters["count"]:
                 differing = await (await connection.execute(DIFFERING, parameters)).fetchall()
                 if differing:
                     raise key_conflict([row["key"] for row in differing])
