@@ -5,6 +5,7 @@ from saas.settings.environment import flag, value
 BILLING_EVERY_S = float(value("BILLING_EVERY_S", "300"))
 STATEMENT_GRACE_DAYS = int(value("STATEMENT_GRACE_DAYS", "3"))  # late events still land
 STATEMENT_APPROVAL = flag("STATEMENT_APPROVAL")  # an operator approves each statement
+STATEMENT_LATE_MONTHS = int(value("STATEMENT_LATE_MONTHS", "12"))  # late usage is looked for
 INVOICE_DUE_DAYS = int(value("INVOICE_DUE_DAYS", "14"))
 INVOICE_PREFIX = value("INVOICE_PREFIX", "BW")
 DUNNING_REMIND_DAYS = tuple(map(int, value("DUNNING_REMIND_DAYS", "1,7,14").split(",")))

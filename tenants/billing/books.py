@@ -45,12 +45,16 @@ def rounding(*, receivable: Decimal, tax: Decimal, jurisdiction: str) -> list[En
     )
 
 
-def tax_change(*, amount: Decimal, jurisdiction: str) -> list[Entry]:
-    """Tax that the period's end made more (or less) than was taken with the charges."""
+def tax_change(*, owed: Decimal, credit: Decimal, jurisdiction: str) -> list[Entry]:
+    """Tax that the period's end made more (or, below zero, less) than was taken with the charges.
+
+    `owed` is owed more or less; `credit`, at most zero, passes through `CREDIT_NOTE` into a grant.
+    """
     return _kept(
         [
-            Entry(AccountKind.RECEIVABLE, "", amount),
-            Entry(AccountKind.TAX_PAYABLE, jurisdiction, -amount),
+            Entry(AccountKind.RECEIVABLE, "", owed),
+            Entry(AccountKind.CASH, CREDIT_NOTE, credit),
+            Entry(AccountKind.TAX_PAYABLE, jurisdiction, -(owed + credit)),
         ]
     )
 
