@@ -55,6 +55,7 @@ app.conf.beat_schedule = {
         "control.reconcile": settings.RECONCILE_EVERY_S,
         "control.sweep": settings.SWEEP_EVERY_S,
         "control.orphans": settings.ORPHANS_EVERY_S,
+        "control.meter": settings.METER_EVERY_S,
         "control.partitions": settings.PARTITIONS_EVERY_S,
     }.items()
 }

@@ -24,7 +24,7 @@ APP_MAY_WRITE = {"django_session": "sessions belong to browsers; their keys are 
 
 HIDDEN = {
     "account_emailaddress", "account_emailconfirmation", "bank_transfer", "cost_entry", "cost_rate",
-    "cost_resource", "document_number", "inbox_entry", "replica", "worker",
+    "cost_resource", "document_number", "inbox_entry", "meter_watermark", "replica", "worker",
 }  # fmt: skip
 
 

@@ -6,9 +6,11 @@ Work is claimed from the database, never named in a message.
 from __future__ import annotations
 
 from celery import shared_task
+from tenants.ledger.services import holds_expire
 
 from tenants.accounts.services import platform_tenant_ensure
 from tenants.kernel.idempotency import idempotent_requests_purge
+from tenants.kernel.scope import system_scope
 from tenants.usage.partitions import partitions_ensure
 from workers.assets.retention import (
     files_expire,
@@ -20,7 +22,9 @@ from workers.assets.retention import (
 )
 from workers.jobs.reaper import leases_reap, workers_bury
 from workers.jobs.retention import snapshot_orphans_purge, snapshots_purge
+from workers.serving.metering import deployments_meter, storage_meter
 from workers.serving.reconcile import deployments_reconcile
+from workers.serving.rent import deployments_hold
 from workers.tasks import process_wide
 from workers.tasks.hints import RECONCILE, WORK_AVAILABLE, hints_repeat
 
@@ -46,6 +50,7 @@ def hint() -> None:
 def reconcile() -> None:
     platform_tenant_ensure()  # replicas are its jobs; on a fresh system it is not there yet
     deployments_reconcile()
+    deployments_hold()
 
 
 @shared_task(name="control.sweep", acks_late=True)
@@ -58,12 +63,20 @@ def sweep() -> None:
     files_purge()
     versions_purge()
     idempotent_requests_purge()
+    with system_scope():
+        holds_expire()
 
 
 @shared_task(name="control.orphans", acks_late=True)
 def orphans() -> None:
     orphans_purge()
     snapshot_orphans_purge()
+
+
+@shared_task(name="control.meter", acks_late=True)
+def meter() -> None:
+    storage_meter()
+    deployments_meter()
 
 
 @shared_task(name="control.partitions", acks_late=True)

@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from rest_framework import serializers
-from tenants.ledger.models import Budget
-from tenants.ledger.services import budget_archive, budget_create, budget_update
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from saas.api.fields import Amount, Constant, UnixTime
+from saas.api.pagination import PageQuery, page
+from saas.api.schema import list_of, operation
+from saas.api.views import ApiView
+from saas.budgets import with_use
+from saas.currencies import currency_of
 from tenants.kernel.errors import NotFound
 from tenants.kernel.money import Money
+from tenants.ledger.models import Budget
+from tenants.ledger.services import budget_archive, budget_create, budget_update
 
 TAG = "budgets"
 READ, WRITE = "billing.read", "billing.write"

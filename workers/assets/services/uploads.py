@@ -18,6 +18,7 @@ from tenants.kernel.clock import database_now
 from tenants.kernel.crypto import tenant_data_key
 from tenants.kernel.errors import Conflict, InvalidInput, NotFound, TooLarge
 from tenants.kernel.ids import new_id
+from workers.assets.credit import standing_require
 from workers.assets.filenames import clean_filename
 from workers.assets.models import Upload, UploadPart
 from workers.assets.services.files import (
@@ -39,9 +40,10 @@ def upload_create(
 ) -> Upload:
     """Promise a file of `bytes` bytes, to be sent in parts within the hour.
 
-    Raises InvalidInput, TooLarge.
+    Raises InvalidInput, TooLarge, PermissionDenied (suspended tenant), InsufficientCredit.
     """
     actor.require("files.write")
+    standing_require(actor=actor)
     name = clean_filename(filename)
     refuse_purpose(purpose)
     if bytes < 1:

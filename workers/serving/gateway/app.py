@@ -24,6 +24,7 @@ from workers.serving.gateway.chat import Heading, chat_chunks, chat_whole
 from workers.serving.gateway.completions import completion_chunks, completion_whole
 from workers.serving.gateway.database import Database
 from workers.serving.gateway.embeddings import embedding_answer
+from workers.serving.gateway.funds import Funds
 from workers.serving.gateway.http import (
     Answer,
     HungUp,
@@ -75,6 +76,7 @@ class Gateway:
             directory=Directory(self.database),
             replicas=ReplicaClient(),
             usage=UsageBook(self.database),
+            funds=Funds(self.database),
             unfinished=set(),
         )
         self._endpoints: dict[str, Callable[[Scope, bytes, Answer], Coroutine[Any, Any, None]]] = {
@@ -88,7 +90,7 @@ class Gateway:
 
     async def close(self) -> None:
         """Settle what hung-up clients owe, then let go of everything."""
-        if self._services.unfinished:
+        while self._services.unfinished:
             await asyncio.wait(self._services.unfinished)
         await self._services.usage.flush()
         await self._services.replicas.close()
