@@ -21,18 +21,7 @@ from typing import Any
 from tenants.kernel.errors import Conflict, InvalidInput
 from tenants.kernel.ids import new_id
 from tenants.kernel.money import Money
-from tenants.pricing.cards import (
-    PRICES,
-    TERMS,
-    TermFacts,
-    Terms,
-    month_bounds,
-    period_of,
-    price_lists_learn,
-    price_lists_missing,
-    term_facts,
-    terms_of,
-)
+from tenants.pricing.cards import Terms, period_of, terms_of
 from tenants.pricing.charge_lines import Line, Totals, capped, rated_lines, waived
 from tenants.pricing.charge_requests import Charged, ChargeItem, ChargeRequest
 from tenants.pricing.charge_statements import (
@@ -49,9 +38,8 @@ from tenants.pricing.charge_statements import (
     columns,
 )
 from tenants.pricing.exact import EXACT, ZERO
+from tenants.pricing.terms_reading import Row, Statement, facts_read
 
-Row = Sequence[Any]
-Statement = tuple[str, Mapping[str, Any]]
 Subject = tuple[str, str, str, str]  # tenant, kind, id, currency
 Program = Generator[Statement, list[Row], list["Charged"]]
 
@@ -81,7 +69,7 @@ class _Work:
         return {revenue: net for revenue, net in sums.items() if net}
 
 
-__all__ = ["ChargeItem", "ChargeRequest", "Charged", "charging", "charging_group", "terms_read"]
+__all__ = ["ChargeItem", "ChargeRequest", "Charged", "charging", "charging_group"]
 
 
 def charging(request: ChargeRequest) -> Generator[Statement, list[Row], Charged]:
@@ -125,35 +113,12 @@ def charging_group(requests: Sequence[ChargeRequest]) -> Program:
     return answers
 
 
-def terms_read(
-    tenant_ids: Sequence[str], periods: Sequence[dt.date]
-) -> Generator[Statement, list[Row], dict[tuple[str, dt.date], Terms]]:
-    """Read each tenant's terms in each month."""
-    facts = yield from _facts_read(tenant_ids, min(periods), max(periods))
-    return {
-        (tenant_id, period): terms_of(facts, tenant_id, period)
-        for tenant_id in set(tenant_ids)
-        for period in set(periods)
-    }
-
-
-def _facts_read(
-    tenant_ids: Sequence[str], first: dt.date, last: dt.date
-) -> Generator[Statement, list[Row], TermFacts]:
-    bounds = {"since": month_bounds(first)[0], "until": month_bounds(last)[1]}
-    facts = term_facts((yield TERMS, {"tenant_ids": sorted(set(tenant_ids)), **bounds}))
-    missing = price_lists_missing(facts.version_ids)
-    if missing:
-        price_lists_learn(missing, (yield PRICES, {"version_ids": missing}))
-    return facts
-
-
 def _opened(requests: Sequence[ChargeRequest]) -> Generator[Statement, list[Row], list[_Work]]:
     """Find each item's terms."""
     moments = [request.moment for request in requests]
     moments += [item.event_time for request in requests for item in request.items]
     periods = [period_of(moment) for moment in moments]
-    facts = yield from _facts_read(
+    facts = yield from facts_read(
         [request.tenant_id for request in requests], min(periods), max(periods)
     )
     known: dict[tuple[str, dt.date], Terms] = {}

@@ -41,4 +41,6 @@ PRICES = (
     DefaultPrice("storage.gb_hours", "storage", {"model": "standard", "unit": "0.000136986301"}),
     DefaultPrice("deployment.hours", "deployments", FREE),
     DefaultPrice("slot.seconds", "services", FREE),
+    DefaultPrice("plugin.units", "plugins", FREE),  # until a plugin's price is published
+    DefaultPrice("service.units", "services", FREE),
 )

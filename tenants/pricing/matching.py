@@ -14,7 +14,9 @@ from tenants.kernel.errors import InvalidInput
 from tenants.usage.meters import METERS, meter_named
 
 # What a price may depend on. Few values each, so that usage can be summed by them.
-PRICED_DIMENSIONS = frozenset({"model", "base", "endpoint", "method", "batch"})
+PRICED_DIMENSIONS = frozenset(
+    {"model", "base", "endpoint", "method", "batch", "plugin", "service", "sku"}
+)
 
 Match = tuple[tuple[str, str], ...]  # sorted (dimension, value) pairs
 

@@ -1,4 +1,4 @@
-"""The organization/usage/* and organization/costs pages in OpenAI's shape, for the tenant in scope.
+"""The organization/usage/* pages in OpenAI's shape, for the tenant in scope.
 
 https://platform.openai.com/docs/api-reference/usage
 """
@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from django.db.models import Q, Sum
 from django.db.models.fields.json import KeyTextTransform
@@ -17,8 +17,7 @@ from django.db.models.functions import TruncDay, TruncHour, TruncMinute
 
 from tenants.kernel.clock import now
 from tenants.kernel.errors import InvalidInput
-from tenants.usage.buckets import COST_WIDTHS, USAGE_WIDTHS, BucketPage, bucket_page
-from tenants.usage.meters import METERS
+from tenants.usage.buckets import USAGE_WIDTHS, BucketPage, bucket_page
 from tenants.usage.selectors import Stretch, usage_events, usage_stretches
 
 Json = dict[str, Any]
@@ -68,10 +67,9 @@ KINDS: dict[str, UsageKind] = {
     ),
 }  # fmt: skip
 
-COST_GROUPS = ("project_id", "user_id", "line_item", "api_key_id", "api_source")
 _STORED = {"user_id", "api_key_id", "model", "batch"}  # what our events carry; the rest is null
 _TRUNCATE: dict[str, Callable[..., Any]] = {"1m": TruncMinute, "1h": TruncHour, "1d": TruncDay}
-_QUANTITY_UNITS = {"token": "tokens", "hour": "duration_hours", "slot-second": "duration_seconds"}
+QUANTITY_UNITS = {"token": "tokens", "hour": "duration_hours", "slot-second": "duration_seconds"}
 
 
 @dataclass(frozen=True)
@@ -106,8 +104,8 @@ def usage_page(kind: str, query: UsageQuery) -> Json:
     Raises InvalidInput for a bad width, limit, range, cursor, filter or grouping.
     """
     wanted = KINDS[kind]
-    _check_groups(query.group_by, wanted.group_by)
-    page = _bucket_page(query, USAGE_WIDTHS)
+    check_groups(query.group_by, wanted.group_by)
+    page = query_page(query, USAGE_WIDTHS)
     meters = {meter for names in wanted.fields.values() for meter in names}
     rows = _rows(page, query, {*meters, "requests"}) if meters else []
     relevant = [r for r in rows if r.meter != "requests" or r.endpoint in wanted.requests]
@@ -118,37 +116,14 @@ def usage_page(kind: str, query: UsageQuery) -> Json:
             "object": wanted.result,
             **{field: int(total) for field, total in sums.items()},
             wanted.requests_field: int(_sum(members, ("requests",))),
-            **_named(query.group_by, group, wanted.group_by),
+            **named(query.group_by, group, wanted.group_by),
         }
 
-    return _render(page, relevant, result)
+    return render(page, relevant, result)
 
 
-def costs_page(query: UsageQuery) -> Json:
-    """Return one page of what the tenant was charged (`UsageCostsResponse`).
-
-    This release has no prices, so nothing is charged and every amount is 0; the quantities are the
-    metered ones. What the platform itself pays for compute is never shown to a tenant.
-    """
-    _check_groups(query.group_by, COST_GROUPS)
-    page = _bucket_page(query, COST_WIDTHS)
-    rows = _rows(page, query, set(METERS))
-
-    def result(group: tuple[str | None, ...], members: Sequence[_Row]) -> Json:
-        by_line = "line_item" in query.group_by
-        units = {METERS[row.meter].unit for row in members}
-        return {
-            "object": "organization.costs.result",
-            "amount": {"value": 0.0, "currency": "usd"},
-            "quantity": float(sum(row.quantity for row in members)) if by_line else None,
-            "quantity_unit": _QUANTITY_UNITS.get(units.pop()) if by_line else None,
-            **_named(query.group_by, group, COST_GROUPS),
-        }
-
-    return _render(page, rows, result)
-
-
-def _bucket_page(query: UsageQuery, widths: Mapping[str, Any]) -> BucketPage:
+def query_page(query: UsageQuery, widths: Mapping[str, Any]) -> BucketPage:
+    """The buckets that a query asks for. Raises InvalidInput."""
     return bucket_page(
         start_time=query.start_time,
         end_time=query.end_time,
@@ -191,8 +166,6 @@ def _grouped(stretch: Stretch, query: UsageQuery, meters: set[str]) -> Iterator[
         batches = Q(dimensions__contains={"batch": "true"})
         rows = rows.filter(batches if query.batch else ~batches)
     names = {f"by_{n}": KeyTextTransform(n, "dimensions") for n in query.group_by if n in _STORED}
-    if "line_item" in query.group_by:
-        names["by_model"] = KeyTextTransform("model", "dimensions")
     grouped = rows.annotate(
         bucket=_TRUNCATE[query.bucket_width](stretch.time, tzinfo=dt.UTC),
         endpoint=KeyTextTransform("endpoint", "dimensions"),
@@ -215,21 +188,31 @@ def _in_order(row: _Row) -> tuple[Any, ...]:
 
 
 def _group_value(name: str, row: Mapping[str, Any]) -> str | None:
-    if name == "line_item":  # "breakwater-mini-1, input_tokens", as OpenAI names its lines
-        what = "_".join(reversed(row["meter"].split(".")))
-        return f"{row['by_model']}, {what}" if row["by_model"] else what
     if name == "api_source":
         return "unlabeled"
     value: str | None = row.get(f"by_{name}")
     return value
 
 
-def _render(
+class Grouped(Protocol):
+    """A row of a page: `floor` is its bucket's, `group` the values grouped by."""
+
+    @property
+    def floor(self) -> int: ...
+    @property
+    def group(self) -> tuple[str | None, ...]: ...
+
+
+R = TypeVar("R", bound=Grouped)
+
+
+def render(
     page: BucketPage,
-    rows: Sequence[_Row],
-    result: Callable[[tuple[str | None, ...], Sequence[_Row]], Json],
+    rows: Sequence[R],
+    result: Callable[[tuple[str | None, ...], Sequence[R]], Json],
 ) -> Json:
-    by_bucket: dict[int, dict[tuple[str | None, ...], list[_Row]]] = {}
+    """Lay rows on a page's buckets; `result` makes one of each group's rows."""
+    by_bucket: dict[int, dict[tuple[str | None, ...], list[R]]] = {}
     for row in rows:
         by_bucket.setdefault(row.floor, {}).setdefault(row.group, []).append(row)
     data = [
@@ -245,7 +228,8 @@ def _render(
     return {"object": "page", "data": data, "has_more": more, "next_page": page.next_page}
 
 
-def _named(chosen: Sequence[str], group: tuple[str | None, ...], all_names: Sequence[str]) -> Json:
+def named(chosen: Sequence[str], group: tuple[str | None, ...], all_names: Sequence[str]) -> Json:
+    """Every name a page may group by, with its value where it was chosen, else null."""
     values: Json = dict.fromkeys(all_names)
     values.update(zip(chosen, group, strict=True))
     if "batch" in chosen:
@@ -257,7 +241,8 @@ def _sum(rows: Sequence[_Row], meters: Sequence[str]) -> Decimal:
     return sum((row.quantity for row in rows if row.meter in meters), Decimal(0))
 
 
-def _check_groups(chosen: Sequence[str], allowed: Sequence[str]) -> None:
+def check_groups(chosen: Sequence[str], allowed: Sequence[str]) -> None:
+    """Raises InvalidInput."""
     for name in chosen:
         if name not in allowed:
             raise InvalidInput(f"group_by takes {', '.join(allowed)}, not {name}", param="group_by")

@@ -16,6 +16,10 @@ pytestmark = pytest.mark.django_db
 OTHERWISE_GUARDED = {
     "outbox_event": "has the same policy; tenant_id is null for the platform's own events",
     "bank_transfer": "hidden from the app's role altogether: the platform's own bank account",
+    "price_book": "read-only; rows without a tenant are the list's, others their tenant's only",
+    "price_book_version": "as price_book",
+    "price": "as price_book",
+    "price_override": "hidden from the app's role: costs and reasons are the platform's own",
     "cost_entry": "hidden from the app's role altogether: what compute costs is the platform's own",
 }
 
@@ -24,7 +28,8 @@ APP_MAY_WRITE = {"django_session": "sessions belong to browsers; their keys are 
 
 HIDDEN = {
     "account_emailaddress", "account_emailconfirmation", "bank_transfer", "cost_entry", "cost_rate",
-    "cost_resource", "document_number", "inbox_entry", "meter_watermark", "replica", "worker",
+    "cost_resource", "document_number", "inbox_entry", "meter_watermark", "price_override",
+    "replica", "worker",
 }  # fmt: skip
 
 

@@ -13,8 +13,9 @@ from rest_framework.response import Response
 from saas.api.fields import MAX_TIME, Constant
 from saas.api.schema import operation
 from saas.api.views import ApiView
+from tenants.pricing.organization import COST_GROUPS, costs_page
 from tenants.usage.buckets import COST_WIDTHS, USAGE_WIDTHS
-from tenants.usage.organization import COST_GROUPS, KINDS, UsageQuery, costs_page, usage_page
+from tenants.usage.organization import KINDS, UsageQuery, usage_page
 
 MOST = max(limits.most for limits in [*USAGE_WIDTHS.values(), *COST_WIDTHS.values()])
 _LISTS = {"api_key_ids": "api_key_id", "models": "model", "user_ids": "user_id"} | {
@@ -112,7 +113,7 @@ def usage_view(kind: str) -> type[ApiView]:
 
 
 class CostsView(ApiView):
-    """What you were charged. This release has no prices: amounts are 0, quantities are metered."""
+    """What you were charged, net of tax, by whole UTC days."""
 
     @operation(
         "Costs by day",

@@ -9,9 +9,9 @@ from django.db.models import QuerySet
 
 from tenants.kernel.scope import required_scope
 from tenants.pricing.cards import CardPrice, RateCard, Terms, card_prices, period_of
-from tenants.pricing.charging import terms_read
 from tenants.pricing.drivers import program_run
 from tenants.pricing.models import Contract, Price, PriceBook, PriceBookVersion
+from tenants.pricing.terms_reading import terms_read
 
 
 def price_books() -> QuerySet[PriceBook]:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from django.conf import settings
 
-from tenants.accounts.services import SignedUp, tenant_sign_up
+from tenants.accounts.services import SignedUp, platform_tenant_ensure, tenant_sign_up
 from tenants.kernel.clock import now
 from tenants.kernel.money import Money
 from tenants.kernel.scope import system_scope
@@ -40,6 +40,7 @@ def welcome_credit_grant(*, tenant_id: str) -> str | None:
     amount = Decimal(settings.WELCOME_CREDIT)
     if amount <= 0:
         return None
+    platform_tenant_ensure()  # the other side of the grant is the platform's own
     return grant_issue(
         tenant_id=tenant_id,
         key="welcome",

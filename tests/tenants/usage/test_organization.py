@@ -11,7 +11,7 @@ from openai.types.admin import organization as openai_types
 from tenants.kernel.errors import InvalidInput
 from tenants.kernel.scope import ScopeError, tenant_scope
 from tenants.usage.ingestion import NewUsage
-from tenants.usage.organization import KINDS, UsageQuery, costs_page, usage_page
+from tenants.usage.organization import KINDS, UsageQuery, usage_page
 from tenants.usage.services import usage_record
 from tests.tenants.usage.factories import NOON, tenant_make, usage
 
@@ -44,7 +44,7 @@ def ask(tenant_id: str, kind: str = "completions", **asked: Any) -> list[dict[st
     """Return the buckets of one page, after the SDK's own type has accepted it."""
     query = UsageQuery(**{"start_time": START, "end_time": START + 86400} | asked)
     with tenant_scope(tenant_id):
-        page = costs_page(query) if kind == "costs" else usage_page(kind, query)
+        page = usage_page(kind, query)
     name = "".join(word.capitalize() for word in kind.split("_"))
     model = getattr(openai_types, f"Usage{name}Response")
     model.model_validate(page, strict=True)
@@ -165,18 +165,6 @@ def test_pages_follow_one_another_and_lose_nothing() -> None:
 def test_every_kind_answers_in_the_sdks_shape_also_with_nothing_to_show(kind: str) -> None:
     tenant_id = tenant_make()
     assert all(bucket["results"] == [] for bucket in ask(tenant_id, kind))
-
-
-def test_nothing_is_charged_yet_and_the_metered_quantities_are_named_line_by_line() -> None:
-    tenant_id = tenant_with(*chat("a", input_tokens=10, output_tokens=3, model="m1"))
-    results = ask(tenant_id, "costs", group_by=["line_item"])[0]["results"]
-    lines = {r["line_item"]: (r["quantity"], r["quantity_unit"]) for r in results}
-    assert lines == {
-        "m1, input_tokens": (10.0, "tokens"),
-        "m1, output_tokens": (3.0, "tokens"),
-        "m1, requests": (1.0, None),
-    }
-    assert all(r["amount"] == {"value": 0.0, "currency": "usd"} for r in results)
 
 
 def test_a_tenant_sees_no_other_tenants_usage() -> None:
