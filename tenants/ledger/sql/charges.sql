@@ -197,7 +197,7 @@ END $$;
 
 CREATE OR REPLACE FUNCTION charge_write(
     _wallet wallet, _key text, _hash text, _occurred_at timestamptz, _lines ledger_line[],
-    _hold hold, _labels jsonb, _data jsonb, _keep_hold boolean
+    _hold hold, _labels jsonb, _data jsonb, _keep_hold boolean, _spare text[]
 ) RETURNS ledger_transaction LANGUAGE plpgsql AS $$
 DECLARE
     made text := ledger_new_id('txn_');
