@@ -21,8 +21,8 @@ from tenants.billing.services.statements import (
 from tenants.billing.states import InvoiceState, StatementState
 from tenants.kernel.errors import Conflict, PermissionDenied
 from tenants.kernel.scope import system_scope
-from tenants.ledger.chart import AccountKind, GrantKind
 from tenants.ledger.audit import projections_wrong
+from tenants.ledger.chart import AccountKind, GrantKind
 from tenants.ledger.selectors import unbalanced
 from tests.tenants.accounts.factories import owner_of, tenant_make
 from tests.tenants.billing.factories import (
