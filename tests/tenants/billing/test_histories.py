@@ -381,7 +381,9 @@ def check_statements(history: History) -> None:
     events = UsageEvent.objects.filter(tenant_id=history.tenant_id)
     total = events.aggregate(total=Sum("quantity"))["total"] or ZERO
     assert total == sum(event.quantity for event in history.events)
-    stated = stated_from_json(final[-1].charged["lines"]) if final else {}
+    stated: dict[dt.date, Any] = {}  # each month as the last statement that looked at it has it
+    for statement in final:
+        stated |= stated_from_json(statement.charged["lines"])
     parts = [(key, part) for lines in stated.values() for key, part in lines.items()]
     assert sum(part.quantity for key, part in parts if key.kind == "usage") == total
     billed = InvoiceLine.objects.filter(tenant_id=history.tenant_id).aggregate(all=Sum("exact"))
