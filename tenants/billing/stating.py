@@ -30,9 +30,8 @@ class LineKey:
     contract_id: str = ""
 
     def to_text(self) -> str:
-        return "|".join(
-            (self.kind, self.revenue, self.version_id, self.contract_id, self.price_key)
-        )
+        """One text for one key; the price key last, as it may hold anything."""
+        return f"{self.kind}|{self.revenue}|{self.version_id}|{self.contract_id}|{self.price_key}"
 
     @classmethod
     def from_text(cls, text: str) -> LineKey:

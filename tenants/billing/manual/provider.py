@@ -30,7 +30,7 @@ class ManualProvider:
         return _transfer(top_up_reference(tenant_id), currency)
 
     def refund(self, payment: Payment, amount: Decimal, *, key: str) -> str:
-        """Name the transfer that the operator makes by hand; `key` keeps it from being made twice."""
+        """Name the transfer that the operator makes by hand, once for each `key`."""
         del payment, amount
         return f"transfer:{key}"
 

@@ -11,7 +11,7 @@ from tenants.billing.states import StatementState
 from tenants.kernel.tenancy import TenantModel
 
 
-class ExactField(models.DecimalField):  # type: ignore[type-arg] -- no subscript at run time
+class ExactField(models.DecimalField):  # type: ignore[type-arg]  # no subscript at run time
     """An amount with the ledger's 12 decimals."""
 
     def __init__(self, **options: Any) -> None:

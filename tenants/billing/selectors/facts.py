@@ -26,6 +26,7 @@ from tenants.pricing.cards import Terms
 from tenants.pricing.models import ChargeLine
 from tenants.pricing.rating import PeriodFacts, rate
 from tenants.pricing.selectors import period_facts
+from tenants.usage.models import UsageHour
 
 ZERO = Decimal(0)
 
@@ -65,7 +66,7 @@ def terms_until(terms: Terms, moment: dt.datetime) -> Terms:
 def months_before(tenant_id: str, period: Period) -> list[Period]:
     """The earlier months on which usage may still have come late, in order."""
     created = Tenant.objects.values_list("created_at", flat=True).get(pk=tenant_id)
-    first = min(Period.of(created), _first_charged(tenant_id) or period, period)
+    first = min(Period.of(created), *_first_known(tenant_id), period)
     found: list[Period] = []
     month = period
     while month > first and len(found) < settings.STATEMENT_LATE_MONTHS:
@@ -122,6 +123,9 @@ def stated_before(tenant_id: str, period: Period, currency: str) -> Before:
     )
 
 
-def _first_charged(tenant_id: str) -> Period | None:
-    row = ChargeLine.objects.filter(tenant_id=tenant_id).order_by("period").first()
-    return Period(row.period) if row else None
+def _first_known(tenant_id: str) -> list[Period]:
+    """The first months that were charged, and counted; usage may come for one never charged."""
+    charged = ChargeLine.objects.filter(tenant_id=tenant_id).order_by("period").first()
+    counted = UsageHour.objects.filter(tenant_id=tenant_id).order_by("hour").first()
+    found = [Period(charged.period)] if charged else []
+    return [*found, Period.of(counted.hour)] if counted else found

@@ -1,4 +1,4 @@
-"""A tenant's month in FOCUS: its issued invoices, or, while the month runs, what it comes to so far.
+"""A tenant's month in FOCUS: its issued invoices, or what a running month comes to so far.
 
 And, for operators, what the platform itself paid: its cost entries.
 """

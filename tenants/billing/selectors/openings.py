@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-
 from typing import TypeVar
 
 from django.db.models import Model, Q, QuerySet
@@ -65,7 +64,7 @@ def _charged(period: Period, tenant_id: str) -> set[Opening]:
 
 
 def _terms(period: Period, tenant_id: str) -> set[Opening]:
-    """Of contracts in force, and of usage that no charge has met yet: in the currency of its card."""
+    """Of contracts in force, and of usage that no charge has met yet, in its card's currency."""
     contracts = _own(
         Contract.objects.filter(starts__lt=period.end).filter(
             Q(ends__isnull=True) | Q(ends__gt=period.start)

@@ -42,11 +42,11 @@ _FROM = """ AS class
 """
 _WHOLE = f"""{_MINE}{_CLASS}{_FROM}
     SELECT first, class, sum(gross), sum(tax) FROM funded WHERE first = last GROUP BY 1, 2
-"""
+"""  # noqa: S608 -- parts of ours
 _SPLIT = f"""{_MINE}{_CLASS}{_FROM}
     SELECT charge_id, class, sum(gross), sum(tax) FROM funded WHERE first < last
     GROUP BY 1, 2 ORDER BY 1, 2
-"""
+"""  # noqa: S608 -- parts of ours
 _WEIGHTS = """
     SELECT charge_id, period, sum(net) FROM charge_line
     WHERE tenant_id = %(tenant_id)s AND charge_id = ANY(%(charges)s) GROUP BY 1, 2 ORDER BY 1, 2

@@ -36,7 +36,7 @@ def dunning_advance(*, now: dt.datetime | None = None, tenant_id: str = "") -> i
     return sum(_chase(owner, invoice_id, at) for owner, invoice_id in overdue)
 
 
-def schedule() -> Schedule:
+def _schedule() -> Schedule:
     """The settings' days."""
     return Schedule(
         remind=settings.DUNNING_REMIND_DAYS,
@@ -51,7 +51,7 @@ def _chase(tenant_id: str, invoice_id: str, at: dt.datetime) -> bool:
         rows = DunningStep.objects.filter(invoice=invoice).order_by("id")
         taken = [Taken(step=row.step, day=row.day, at=row.taken_at) for row in rows]
         debt = Debt(invoice.state, invoice.due_at or at, invoice.remaining)
-        due = step_due(debt, now=at, taken=taken, schedule=schedule())
+        due = step_due(debt, now=at, taken=taken, schedule=_schedule())
         if due is None:
             return False
         DunningStep.objects.create(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 
 from django.conf import settings
 
@@ -109,7 +110,7 @@ def _line(
     line: RatedLine,
     key: LineKey,
     period: dt.date,
-    quantity: object,
+    quantity: Decimal,
     *,
     is_late: bool,
 ) -> InvoiceLine:

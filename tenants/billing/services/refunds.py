@@ -43,7 +43,7 @@ def payment_refund(*, actor: Actor, payment_id: str, amount: Money, key: str) ->
         )
     grant = _grant_of(payment)
     left = grant.remaining - grant.held if grant else ZERO
-    if not 0 < amount.amount <= left:
+    if grant is None or not 0 < amount.amount <= left:
         raise InvalidInput(
             f"{amount} is not above 0 and within the {left} {payment.currency} of unused credit "
             "that this payment bought; what paid an invoice is given back by a credit note",

@@ -12,7 +12,7 @@ from tenants.billing.operators import system_only
 from tenants.billing.periods import Period
 from tenants.billing.stating import RERATING, LineKey, Sum, by_revenue
 from tenants.kernel.ids import new_id
-from tenants.ledger.chart import RevenueLine
+from tenants.ledger.chart import GrantKind, RevenueLine
 from tenants.ledger.services import charge_post
 from tenants.ledger.statements import ChargeLine as NewLine
 from tenants.ledger.statements import ChargeOutcome
@@ -69,6 +69,7 @@ def _post(
         lines=lines_,
         occurred_at=at,
         data={"statement_id": statement.id},
+        spare=[GrantKind.ALLOWANCE],  # its month is over; the next one's is not for plan fees
     )
 
 

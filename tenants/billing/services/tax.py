@@ -84,6 +84,7 @@ def tax_profile_set(*, actor: Actor, profile: NewProfile) -> TaxProfile:
     if actor.kind not in {ActorKind.OPERATOR, ActorKind.SYSTEM} and given.keys() & set(_OPERATORS):
         raise PermissionDenied("reverse charge and the tax point are set by the platform")
     _check(given)
+    row: TaxProfile
     row, _ = TaxProfile.objects.select_for_update().get_or_create(tenant_id=actor.tenant_id)
     for name, value in given.items():
         setattr(row, name, value)

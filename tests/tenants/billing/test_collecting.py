@@ -182,7 +182,7 @@ def test_the_manual_provider_says_how_to_pay_and_what_it_received() -> None:
 
 
 def test_late_money_on_a_later_month_does_not_hide_the_earlier_debt() -> None:
-    tenant_id, invoice = owing()
+    tenant_id, _ = owing()
     used(tenant_id, "b", 5000, on(APRIL, 3))
     later = stated(tenant_id, APRIL)
     bank(tenant_id, f"2026-05-06,50.00,USD,{later.number},Acme,B1")

@@ -21,8 +21,8 @@ from tenants.billing.services.statements import (
 from tenants.billing.states import InvoiceState, StatementState
 from tenants.kernel.errors import Conflict, PermissionDenied
 from tenants.kernel.scope import system_scope
-from tenants.ledger.chart import AccountKind, GrantKind
 from tenants.ledger.audit import projections_wrong
+from tenants.ledger.chart import AccountKind, GrantKind
 from tenants.ledger.selectors import unbalanced
 from tests.tenants.accounts.factories import owner_of, tenant_make
 from tests.tenants.billing.factories import (
@@ -133,6 +133,14 @@ def test_late_usage_is_a_line_of_the_next_month_and_the_final_one_never_changes(
     third = stated(tenant_id, MAY)
     assert (third.total, third.brought_forward, third.due) == (10, D("-2.50"), D("7.50"))
     assert receivable(tenant_id) == D("16.50")
+
+
+def test_late_usage_of_a_month_that_was_never_charged_is_billed_too() -> None:
+    tenant_id = customer(book_id=book(DEAR))
+    used(tenant_id, "a", 100, on(APRIL, 3))
+    statements_advance(now=on(APRIL, 6), tenant_id=tenant_id)
+    counted(tenant_id, "late", 300, on(MARCH, 30))
+    assert lines_of(stated(tenant_id, APRIL)) == [("usage", 1, 1), ("late", 3, 3)]
 
 
 def test_sub_cents_are_carried_not_lost() -> None:
