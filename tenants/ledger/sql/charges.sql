@@ -150,7 +150,7 @@ DECLARE
     part record;
 BEGIN
     FOR part IN
-        SELECT s.grant_id, s.available - least(s.available, coalesce(f.drawn, 0)) AS amount
+        SELECT s.grant_id, s.available - least(s.available, greatest(f.drawn, 0)) AS amount
         FROM unnest(_sources) AS s LEFT JOIN (
             SELECT grant_id, sum(net + tax) AS drawn FROM funding
             WHERE transaction_id = _transaction GROUP BY grant_id
