@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from django.conf import settings
 
-from tenants.accounts.services import SignedUp, tenant_sign_up
+from tenants.accounts.services import SignedUp, platform_tenant_ensure, tenant_sign_up
 from tenants.kernel.clock import now
 from tenants.kernel.money import Money
 from tenants.kernel.scope import system_scope
@@ -24,6 +24,7 @@ def customer_sign_up(
     One transaction: the first request may follow at once. Raises as `tenant_sign_up` does.
     """
     with system_scope():
+        platform_tenant_ensure()  # who gives the credit; on a fresh system it is not there yet
         signed_up = tenant_sign_up(
             organisation=organisation,
             email=email,

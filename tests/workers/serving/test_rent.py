@@ -15,6 +15,8 @@ from tenants.ledger.models import Hold
 from tenants.ledger.selectors import holds_open, wallet_balance
 from tenants.ledger.services import hold_place
 from tenants.pricing.models import Charge, PeriodTotal
+from tenants.pricing.services.books import NewPrice
+from tenants.usage.meters import METERS
 from tests.tenants.pricing.books import prices_with, publish
 from tests.workers.serving.factories import Customer, copied, customer, text_base, version_of
 from workers.serving.metering import HOUR, deployments_meter
@@ -42,7 +44,10 @@ def awake(acme: Customer, tiny: Path, tmp_path: Path) -> Deployment:
 
 def priced(amount: str) -> None:
     """The list asks `amount` for a ready hour, from now on."""
-    publish(prices_with(deployment_hours={"model": "standard", "unit": amount}))
+    free = {"model": "standard", "unit": "0"}
+    prices = prices_with(deployment_hours={"model": "standard", "unit": amount})
+    unpriced = METERS.keys() - {price.meter for price in prices}
+    publish(prices + [NewPrice(meter, "services", free, {}) for meter in sorted(unpriced)])
 
 
 def left(owner: Customer) -> list[Decimal]:
