@@ -7,9 +7,9 @@ from typing import Any
 
 from django.db.models import DecimalField, OuterRef, Subquery
 from django.db.models.functions import Coalesce
-from tenants.ledger.models import BudgetSpend
 
 from tenants.kernel.clock import now
+from tenants.ledger.models import BudgetSpend
 
 
 def with_use(rows: Any) -> Any:

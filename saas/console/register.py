@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from tenants.ledger.models import Budget, LedgerTransaction
-
 from saas.console.lists.audit import AuditEntryAdmin
 from saas.console.lists.budgets import BudgetAdmin
 from saas.console.lists.deployments import DeploymentAdmin
@@ -31,6 +29,7 @@ from saas.console.site import console
 from saas.console.sites import Page
 from tenants.accounts.models import ApiKey, AuditEntry, Member
 from tenants.billing.models import Invoice
+from tenants.ledger.models import Budget, LedgerTransaction
 from workers.assets.models import BaseModel, File, ModelVersion
 from workers.jobs.models import Job
 from workers.serving.models import Deployment

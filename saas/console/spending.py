@@ -6,9 +6,9 @@ import datetime as dt
 from decimal import Decimal
 
 from django.db.models import Sum
-from tenants.pricing.models import ChargeLine
 
 from saas.console.figures import DayOfUsage, first_day
+from tenants.pricing.models import ChargeLine
 
 GROUPS = {"revenue": "revenue", "model": "model", "key": "api_key_id"}
 

@@ -8,12 +8,12 @@ from decimal import Decimal
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
-from tenants.ledger.audit import projections_wrong
-from tenants.ledger.selectors import AccountBalance, ledger_balances, unbalanced
 
 from saas.console import columns as show
 from saas.console.money_words import ACCOUNT_KINDS
 from saas.console.readonly import Section
+from tenants.ledger.audit import projections_wrong
+from tenants.ledger.selectors import AccountBalance, ledger_balances, unbalanced
 
 
 @dataclass(frozen=True)

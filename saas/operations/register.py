@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from tenants.ledger.models import Wallet
-
 from saas.console.sites import Page
 from saas.operations.books import books
 from saas.operations.costs import costs
@@ -32,6 +30,7 @@ from tenants.accounts.models import Tenant
 from tenants.billing.models import BankTransfer, Invoice, Payment, Statement, TaxRate
 from tenants.costs.models import CostEntry, Rate
 from tenants.kernel.models import OutboxEvent
+from tenants.ledger.models import Wallet
 from tenants.pricing.models import Contract, PriceBook, PriceBookVersion
 from workers.assets.models import BaseModel
 from workers.jobs.models import Attempt, Job, Worker

@@ -122,16 +122,15 @@ def job_cover(job: Job, stretch: Decimal) -> None:
 
     Raises InsufficientCredit.
     """
-    holds = holds_open(tenant_id=job.tenant_id).filter(key=hold_key(job))
-    left = holds.values_list("left", flat=True).first()
-    if left is None:
+    held = holds_open(tenant_id=job.tenant_id).filter(key=hold_key(job)).first()
+    if held is None:
         hold_place(
             tenant_id=job.tenant_id,
             key=hold_key(job),
             amount=Money(stretch, job.currency),
             labels=job_labels(job),
         )
-    elif left < stretch:
+    elif (left := held.amount - held.drawn) < stretch:
         extra = Money(stretch - left, job.currency)
         hold_extend(tenant_id=job.tenant_id, key=hold_key(job), extra=extra)
 

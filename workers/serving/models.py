@@ -70,7 +70,7 @@ class ReadySpan(TenantModel):
         )
         constraints = (
             models.UniqueConstraint(
-                fields=["deployment"],
+                fields=["tenant", "deployment"],
                 condition=models.Q(ended_at__isnull=True),
                 name="ready_span_one_open",
             ),

@@ -87,7 +87,8 @@ def _put_to_sleep() -> None:
         | Q(wanted_until__lte=Now())
         | Q(version__deleted_at__isnull=False)
     )
-    for row in idle.select_for_update(of=("self",)):
+    # by tenant, since each gives back a hold: wallets are locked in one order everywhere
+    for row in idle.order_by("tenant_id", "id").select_for_update(of=("self",)):
         deployment_move(row, Deployment.State.ASLEEP, wanted_until=None)
         emit(DeploymentSlept(tenant_id=row.tenant_id, deployment_id=row.id, target=row.target))
 

@@ -87,6 +87,6 @@ def _cover(row: Deployment, card: RateCard) -> None:
             amount=Money(needed, card.currency),
             labels={"model": row.model},
         )
-    elif held.left < needed:
-        extra = Money(needed - held.left, card.currency)
+    elif (left := held.amount - held.drawn) < needed:
+        extra = Money(needed - left, card.currency)
         hold_extend(tenant_id=row.tenant_id, key=key, extra=extra)

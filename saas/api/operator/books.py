@@ -7,9 +7,6 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from tenants.ledger.audit import projections_wrong
-from tenants.ledger.chart import AccountKind
-from tenants.ledger.selectors import AccountBalance, ledger_balances, unbalanced
 
 from saas.api.fields import Amount, Constant, UnixTime
 from saas.api.operator.costs import RangeQuery, table, table_of
@@ -19,6 +16,9 @@ from saas.api.views import ApiView
 from tenants.billing.models import TaxRate
 from tenants.billing.services.tax import tax_rate_set
 from tenants.costs.defaults import CURRENCY
+from tenants.ledger.audit import projections_wrong
+from tenants.ledger.chart import AccountKind
+from tenants.ledger.selectors import AccountBalance, ledger_balances, unbalanced
 from tenants.pricing.margins import JobMargin, job_margins
 from tenants.pricing.selectors import quote_errors
 from tenants.pricing.selectors.charges import QuoteError

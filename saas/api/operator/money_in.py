@@ -7,8 +7,6 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from tenants.ledger.chart import GrantKind
-from tenants.ledger.models import CreditGrant
 
 from saas.acting import acting_for, acting_on
 from saas.api.fields import Amount, Constant, Currency, UnixTime
@@ -25,6 +23,8 @@ from tenants.billing.services.payments import payment_receive
 from tenants.billing.services.refunds import payment_refund
 from tenants.kernel.ids import new_id
 from tenants.kernel.money import Money
+from tenants.ledger.chart import GrantKind
+from tenants.ledger.models import CreditGrant
 
 TAG = "operator"
 READ, WRITE = "billing.read", "billing.write"

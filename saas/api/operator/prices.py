@@ -7,13 +7,13 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from tenants.ledger.chart import RevenueLine
 
 from saas.api.fields import Constant, Currency, UnixTime
 from saas.api.pagination import PageQuery, page
 from saas.api.schema import list_of, operation
 from saas.api.views import ApiView
 from tenants.kernel.errors import NotFound
+from tenants.ledger.chart import RevenueLine
 from tenants.pricing.models import Price, PriceBook, PriceBookVersion, PriceOverride
 from tenants.pricing.services.books import (
     NewPrice,

@@ -7,13 +7,13 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from tenants.ledger.chart import RevenueLine
 
 from saas.api.fields import Amount, Constant, UnixTime
 from saas.api.schema import operation
 from saas.api.views import ApiView
 from saas.currencies import book_currency
 from tenants.kernel.clock import now
+from tenants.ledger.chart import RevenueLine
 from tenants.pricing.cards import CardPrice, RateCard
 from tenants.pricing.charge_json import model_to_json
 from tenants.pricing.selectors import rate_card

@@ -7,15 +7,15 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from tenants.ledger.chart import AccountKind, GrantKind
-from tenants.ledger.models import CreditGrant, LedgerPosting, LedgerTransaction
-from tenants.ledger.selectors import Balance, transactions_of, wallet_balance
 
 from saas.api.fields import Amount, Constant, UnixTime
 from saas.api.pagination import PageQuery, page
 from saas.api.schema import list_of, operation
 from saas.api.views import ApiView
 from saas.currencies import currency_of
+from tenants.ledger.chart import AccountKind, GrantKind
+from tenants.ledger.models import CreditGrant, LedgerPosting, LedgerTransaction
+from tenants.ledger.selectors import Balance, transactions_of, wallet_balance
 
 TAG = "wallet"
 READ = "billing.read"

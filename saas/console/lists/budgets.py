@@ -11,8 +11,6 @@ from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.translation import gettext_lazy as _
-from tenants.ledger.models import Budget
-from tenants.ledger.services import budget_archive, budget_update
 
 from saas.budgets import with_use
 from saas.console import columns as show
@@ -22,6 +20,8 @@ from saas.console.readonly import Act, ReadOnlyAdmin
 from saas.console.words import Word
 from tenants.accounts.models import ApiKey
 from tenants.kernel.money import Money
+from tenants.ledger.models import Budget
+from tenants.ledger.services import budget_archive, budget_update
 
 STATES: Mapping[str, Word] = {
     "ample": _("Within limits"),

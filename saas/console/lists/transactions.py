@@ -8,12 +8,12 @@ from typing import Any
 from django.db.models import F, Max, Q, QuerySet, Sum
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
-from tenants.ledger.models import LedgerPosting, LedgerTransaction
 
 from saas.console import columns as show
 from saas.console.money_words import ACCOUNT_KINDS
 from saas.console.readonly import ReadOnlyAdmin, Section
 from saas.console.words import Word
+from tenants.ledger.models import LedgerPosting, LedgerTransaction
 
 KINDS: Mapping[str, Word] = {
     "grant": _("Credit"),

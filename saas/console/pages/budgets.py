@@ -8,12 +8,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
-from tenants.ledger.models import Budget
-from tenants.ledger.services import budget_create as create
 
 from saas.console.asking import actor_of, ask
 from saas.console.lists.budgets import NewBudgetForm, limits_of
 from saas.currencies import currency_of
+from tenants.ledger.models import Budget
+from tenants.ledger.services import budget_create as create
 
 
 def budget_create(request: HttpRequest) -> HttpResponse:

@@ -9,9 +9,6 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
-from tenants.billing.manual.references import top_up_reference
-from tenants.ledger.models import LedgerTransaction
-from tenants.ledger.selectors import Balance, wallet_balance
 
 from saas.console import columns as show
 from saas.console.asking import actor_of
@@ -19,6 +16,9 @@ from saas.console.lists.transactions import KINDS, with_effect
 from saas.console.money_words import GRANT_KINDS
 from saas.console.readonly import Section
 from saas.currencies import currency_of
+from tenants.billing.manual.references import top_up_reference
+from tenants.ledger.models import LedgerTransaction
+from tenants.ledger.selectors import Balance, wallet_balance
 
 NEWEST = 10
 

@@ -11,13 +11,6 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
-from tenants.pricing.models import Price, PriceBook, PriceBookVersion, PriceOverride
-from tenants.pricing.services.books import (
-    NewPrice,
-    price_override_grant,
-    price_version_draft,
-    price_version_publish,
-)
 
 from saas.console import columns as show
 from saas.console.asking import actor_of
@@ -26,6 +19,13 @@ from saas.console.price_words import price_said
 from saas.console.readonly import Act, Section
 from saas.console.words import METERS, Word
 from saas.operations.lists.work import OperatorAdmin
+from tenants.pricing.models import Price, PriceBook, PriceBookVersion, PriceOverride
+from tenants.pricing.services.books import (
+    NewPrice,
+    price_override_grant,
+    price_version_draft,
+    price_version_publish,
+)
 
 VERSION_STATES: dict[str, Word] = {"draft": _("Draft"), "published": _("Published")}
 FIELDS = ("meter", "match", "revenue", "charge")

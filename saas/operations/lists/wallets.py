@@ -12,8 +12,6 @@ from django.db.models import DecimalField, OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
-from tenants.ledger.chart import GrantKind
-from tenants.ledger.models import CreditGrant, Hold, Wallet
 
 from saas.acting import acting_on
 from saas.console import columns as show
@@ -25,6 +23,8 @@ from tenants.billing.services.credit import credit_grant
 from tenants.kernel.clock import now
 from tenants.kernel.ids import new_id
 from tenants.kernel.money import Money
+from tenants.ledger.chart import GrantKind
+from tenants.ledger.models import CreditGrant, Hold, Wallet
 
 
 class CreditForm(forms.Form):

@@ -229,6 +229,7 @@ def one_of_everything(caller: Caller) -> dict[str, str]:
     replies = {
         "upload_id": caller.post("/v1/uploads", upload),
         "dataset_id": caller.post("/v1/datasets", {"file": file_id, "model": BASE}),
+        "quote_id": caller.post("/v1/quotes", {"kind": "fine_tune", **job}),
         "job_id": caller.post("/v1/fine_tuning/jobs", job),
         "evaluation_id": caller.post("/v1/evaluations", {"model": BASE, "file": file_id}),
         "deployment_id": caller.post("/v1/deployments", {"model": version.name}),

@@ -137,9 +137,7 @@ def credit_gone(caller: Caller) -> str:
 def budget_used_up(caller: Caller) -> str:
     assert caller.actor is not None
     with tenant_scope(caller.actor.tenant_id):
-        budget_create(
-            actor=caller.actor, subject="tenant", currency="USD", hard=Money.of(0, "USD")
-        )
+        budget_create(actor=caller.actor, subject="tenant", currency="USD", hard=Money.of(0, "USD"))
     return "budget_exceeded"
 
 

@@ -60,7 +60,7 @@ class Migration(migrations.Migration):
                 "constraints": [
                     models.UniqueConstraint(
                         condition=models.Q(("ended_at__isnull", True)),
-                        fields=("deployment",),
+                        fields=("tenant", "deployment"),
                         name="ready_span_one_open",
                     )
                 ],
