@@ -26,8 +26,8 @@ from tenants.ledger.statements import (
 )
 from tenants.pricing.cards import RateCard, period_of
 from tenants.pricing.charge_models import most
-from tenants.pricing.charging import terms_read
 from tenants.pricing.drivers import program_run_async
+from tenants.pricing.terms_reading import terms_read
 from workers.serving.gateway.database import Connection, Database
 
 FRESH_S = 1.0  # how long a tenant's prices and tax are used again
