@@ -17,7 +17,7 @@ PIP := $(PY) -m pip install --quiet --root-user-action=ignore
 STAMP := $(VENV)/installed-$(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)
 NOT_HERE := not browser and not rabbitmq and not chaos and not slow
 
-.PHONY: help install demo up down doctor test test-rest test-all lint chaos
+.PHONY: help install demo up down doctor test test-rest test-all lint chaos bench
 .DELETE_ON_ERROR:
 
 help:
@@ -70,3 +70,6 @@ lint: install  ## ruff, mypy strict, import contracts
 
 chaos: install  ## kill processes at random points, ROUNDS times each
 	@CHAOS_ROUNDS=$(or $(ROUNDS),5) $(PY) -m pytest -m chaos tests/chaos $(ARGS)
+
+bench: install  ## the benchmark tables, in one run; ARGS=bench_wallet for one of them
+	@$(PY) -m tests.benchmarks $(ARGS)

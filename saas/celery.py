@@ -1,5 +1,6 @@
-"""Celery: queues, periodic work, and how little depends on it. `celery -A saas.celery worker -P
-threads`.
+"""Celery: queues, periodic work, and how little depends on it.
+
+`celery -A saas.celery worker -P threads`
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ app.conf.beat_schedule = {
         "control.reconcile": settings.RECONCILE_EVERY_S,
         "control.sweep": settings.SWEEP_EVERY_S,
         "control.orphans": settings.ORPHANS_EVERY_S,
+        "control.meter": settings.METER_EVERY_S,
         "control.partitions": settings.PARTITIONS_EVERY_S,
+        "control.billing": settings.BILLING_EVERY_S,
     }.items()
 }
 

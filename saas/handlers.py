@@ -6,6 +6,10 @@ system.
 
 from __future__ import annotations
 
+from tenants.accounts.events import TenantClosed
+from tenants.billing.events import TaxProfileChanged
+from tenants.billing.services.statements import statements_close
+from tenants.billing.services.tax import tax_apply
 from tenants.kernel.events import Event
 from tenants.kernel.outbox import HandlerTable, Subscription
 from workers.jobs.events import JobQueued, JobSucceeded
@@ -23,6 +27,14 @@ def _offer_models(event: JobSucceeded) -> None:
         deployments_ensure_for_job(tenant_id=event.tenant_id, job_id=event.job_id)
 
 
+def _close_statements(event: TenantClosed) -> None:
+    statements_close(tenant_id=str(event.tenant_id))
+
+
+def _apply_tax(event: TaxProfileChanged) -> None:
+    tax_apply(tenant_id=str(event.tenant_id))
+
+
 def _reconcile(_: Event) -> None:
     reconcile_send()
 
@@ -32,4 +44,6 @@ HANDLERS: HandlerTable = {
     JobSucceeded: (Subscription("serving.offer_models", _offer_models),),
     DeploymentWoken: (Subscription("serving.reconcile_woken", _reconcile),),
     DeploymentSlept: (Subscription("serving.reconcile_slept", _reconcile),),
+    TenantClosed: (Subscription("billing.close_statements", _close_statements),),
+    TaxProfileChanged: (Subscription("billing.apply_tax", _apply_tax),),
 }

@@ -1,8 +1,7 @@
-"""Opens the scope that a request runs in: the API key's tenant, the member's, or the system's for
-staff and sign-in.
+"""Opens the scope that a request runs in.
 
-One transaction per request; an answer of 400 or above rolls it back. Streamed bodies run outside of
-it.
+It is the API key's tenant's, the member's, or the system's for staff and sign-in. One transaction
+per request; an answer of 400 or above rolls it back. Streamed bodies run outside of it.
 """
 
 from __future__ import annotations
@@ -176,8 +175,9 @@ class SystemAuthBackend(ModelBackend):
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
-    """allauth's sign-in on our rules: a new account comes with its organisation (see console's
-    sign-up form).
+    """allauth's sign-in on our rules: staff go on to operations, everybody else to the console.
+
+    A new account comes with its organisation: see the console's sign-up form.
     """
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
@@ -31,6 +32,51 @@ class UnixTime(serializers.Field[dt.datetime, int, int, Any]):
         if int(text) > MAX_TIME:
             self.fail("invalid")
         return dt.datetime.fromtimestamp(int(text), tz=dt.UTC)
+
+
+@extend_schema_field({"type": "string", "format": "decimal", "examples": ["12.5"]})
+class Amount(serializers.DecimalField):
+    """An exact decimal number as text: up to 12 digits after the point, no trailing zeros."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_digits=38, decimal_places=12, **kwargs)
+
+    def to_representation(self, value: Any) -> str:
+        return exact(Decimal(value))
+
+
+def exact(value: Decimal) -> str:
+    """A number as text, never with an exponent, without trailing zeros; zero has no sign."""
+    return f"{value.normalize():f}" if value else "0"
+
+
+@extend_schema_field({"type": "string", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$"})
+class Month(serializers.Field[dt.date, Any, str, Any]):
+    """A UTC month like `2026-11`: as a date its first day."""
+
+    default_error_messages = {  # noqa: RUF012 -- DRF's own convention
+        "invalid": "give a month like 2026-11"
+    }
+
+    def to_representation(self, value: dt.date) -> str:
+        return f"{value:%Y-%m}"
+
+    def to_internal_value(self, data: Any) -> dt.date:
+        year, dash, month = str(data).partition("-")
+        digits = len(year) == 4 and len(month) == 2 and f"{year}{month}".isdecimal()
+        if not (dash and digits and str(data).isascii()):
+            self.fail("invalid")
+        if not (int(year) >= 1970 and 1 <= int(month) <= 12):
+            self.fail("invalid")
+        return dt.date(int(year), int(month), 1)
+
+
+@extend_schema_field({"type": "string", "pattern": "^[A-Z]{3}$"})
+class Currency(serializers.RegexField):
+    """Three capital letters (ISO 4217)."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(r"^[A-Z]{3}\Z", **kwargs)
 
 
 class Metadata(serializers.DictField):

@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import QuerySet
 from rest_framework import serializers
 
-_ID = re.compile(r"^[a-z_]{2,12}[-_][0-9a-z]{26}$")
+_ID = re.compile(r"^[a-z_]{2,12}[-_][0-9a-z_]{4,26}$")
 
 
 class PageQuery(serializers.Serializer[Any]):

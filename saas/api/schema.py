@@ -21,6 +21,7 @@ Answer = type[serializers.Serializer[Any]] | serializers.Serializer[Any] | OpenA
 _ERRORS = {
     "400": "The request is malformed or a value is not allowed; `param` names it.",
     "401": "The API key is missing, wrong, expired or revoked.",
+    "402": "There is no credit left for this, or a hard budget is used up.",
     "403": "The key's role or scopes do not allow this.",
     "404": "There is no such thing in your organisation.",
     "409": "The thing's state does not allow this, or the request is a duplicate.",
@@ -30,6 +31,7 @@ _ERRORS = {
     "503": "Not available at the moment; see `retry-after`.",
 }
 _METHODS = ("get", "post", "put", "patch", "delete")
+COSTS = "x-costs-money"  # marks such an operation in the document
 
 
 def operation(
@@ -44,10 +46,12 @@ def operation(
     parameters: Sequence[OpenApiParameter] = (),
     media_type: str = "application/json",
     multipart: bool = False,
+    costs: bool = False,
 ) -> Callable[[View], View]:
     """Document one method of a view, and name the permission that it needs (None: it is public).
 
-    `body` may be several: media type → serializer or JSON schema.
+    `costs` says that it starts what will be charged: without credit, or beyond a hard budget, its
+    service answers 402. `body` may be several: media type → serializer or JSON schema.
     """
     document = extend_schema(
         operation_id=re.sub(r"[^a-z0-9]+", "_", summary.lower()).strip("_"),
@@ -55,11 +59,13 @@ def operation(
         tags=[tag],
         request={"multipart/form-data": body} if multipart else body,
         responses={(status, media_type): answer},
+        extensions={COSTS: True} if costs else None,
         parameters=[*([query] if query else []), *parameters],
     )
 
     def decorate(method: View) -> View:
         setattr(method, "needs", needs)  # noqa: B010 -- functions have no such attribute for mypy
+        setattr(method, "costs", costs)  # noqa: B010
         documented: View = document(method)
         return documented
 
@@ -120,6 +126,7 @@ def _add_errors(path: str, method: str, found: dict[str, Any]) -> None:
     public = {} in found.get("security", []) or not found.get("security")
     statuses = ["400", "429", "503"]
     statuses += [] if public else ["401", "403"]
+    statuses += ["402"] if found.get(COSTS) else []
     statuses += ["404"] if "{" in path or method == "post" else []
     statuses += ["409"] if method != "get" else []
     statuses += ["413", "415"] if method in {"post", "put", "patch"} else []

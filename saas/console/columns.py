@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
 from saas.console.words import TONES, Word
+from tenants.kernel.money import minor_units
 
 Cell = Callable[[Any], Any]
 NONE = "–"
@@ -32,6 +33,12 @@ def column(source: str | Cell, label: Word, *, order: str | None = None) -> Cell
     cell.__name__ = name.lstrip("_").replace("<lambda>", "cell")
     cell.short_description = label  # type: ignore[attr-defined]
     cell.admin_order_field = order  # type: ignore[attr-defined]
+    return cell
+
+
+def right(cell: Cell) -> Cell:
+    """The same cell, set to the right in the tables of a detail: figures compare by their ends."""
+    cell.align = "bw-right"  # type: ignore[attr-defined]
     return cell
 
 
@@ -64,7 +71,25 @@ def size(source: str, label: Word, *, sort: bool = True) -> Cell:
 
 
 def number(source: str, label: Word, *, sort: bool = False) -> Cell:
-    return derived(source, label, as_number, sort=sort)
+    return right(derived(source, label, as_number, sort=sort))
+
+
+def amount(source: str, label: Word, *, currency: str = "currency", sort: bool = False) -> Cell:
+    """An amount of money with the currency that stands in the same row."""
+    read, unit = attrgetter(source), attrgetter(currency)
+
+    def value(row: Any) -> Any:
+        found = read(row)
+        return NONE if found is None else as_money(found, unit(row))
+
+    value.__name__ = source.replace(".", "_")
+    order = source.replace(".", "__") if sort else None
+    return right(column(value, label, order=order))
+
+
+def percent(source: str, label: Word) -> Cell:
+    """A share of one as percents."""
+    return right(derived(source, label, as_percent))
 
 
 def word(source: str, label: Word, words: Mapping[str, Word]) -> Cell:
@@ -99,6 +124,19 @@ def as_number(value: float | Decimal) -> str:
         return number_format(f"{value:f}", force_grouping=True)
     decimal_pos = 0 if float(value).is_integer() else 4
     return number_format(value, decimal_pos=decimal_pos, force_grouping=True)
+
+
+def as_money(value: Decimal, currency: str) -> str:
+    """At least the currency's own digits; fractions of a cent as far as they say something."""
+    least = minor_units(currency)
+    shown = round(value, 6) or round(value, 12)
+    digits = max(least, -int(shown.normalize().as_tuple().exponent))
+    text = number_format(f"{shown:.{digits}f}", decimal_pos=digits, force_grouping=True)
+    return f"{text} {currency}"
+
+
+def as_percent(value: Decimal) -> str:
+    return f"{number_format(f'{value * 100:.1f}', decimal_pos=1)} %"
 
 
 def as_size(value: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -49,7 +49,9 @@ def first_day(days: int) -> dt.date:
     return now().astimezone(dt.UTC).date() - dt.timedelta(days=days - 1)
 
 
-def stacked_days(rows: Sequence[DayOfUsage], *, days: int = DAYS) -> dict[str, Any]:
+def stacked_days(
+    rows: Sequence[DayOfUsage], *, days: int = DAYS, names: Mapping[str, Any] = METERS
+) -> dict[str, Any]:
     """A stacked bar chart: a label for each day, a data set for each group, gaps as zero."""
     start = first_day(days)
     dates = [start + dt.timedelta(days=n) for n in range(days)]
@@ -58,7 +60,10 @@ def stacked_days(rows: Sequence[DayOfUsage], *, days: int = DAYS) -> dict[str, A
     return {
         "labels": [f"{date:%m-%d}" for date in dates],
         "datasets": [
-            {"label": str(METERS.get(name, name)), "data": [sums.get((d, name), 0) for d in dates]}
+            {
+                "label": str(names.get(name, name)) or "–",
+                "data": [sums.get((d, name), 0) for d in dates],
+            }
             for name in groups
         ],
     }

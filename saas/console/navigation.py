@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from saas.console.readonly import allowed
+from saas.console.asking import allowed
 from saas.console.words import Word
 from tenants.accounts.models import Member
 
@@ -44,6 +44,17 @@ _MENU: Menu = [
             Entry(_("Models"), "deployed_code", "assets_modelversion_changelist", "models.read"),
             Entry(_("Base models"), "category", "assets_basemodel_changelist", "models.read"),
             Entry(_("Deployments"), "cloud", "serving_deployment_changelist", "deployments.read"),
+        ],
+    ),
+    (
+        _("Money"),
+        [
+            Entry(_("Wallet"), "account_balance_wallet", "wallet", "billing.read"),
+            Entry(_("Spend"), "payments", "spend", "costs.read"),
+            Entry(_("Invoices"), "receipt_long", "billing_invoice_changelist", "billing.read"),
+            Entry(_("Budgets"), "savings", "ledger_budget_changelist", "billing.read"),
+            Entry(_("Prices"), "sell", "prices", "usage.read"),
+            Entry(_("Billing details"), "contact_mail", "billing_details", "billing.write"),
         ],
     ),
     (

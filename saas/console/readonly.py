@@ -1,6 +1,7 @@
 """Lists and details of rows that nobody edits here; what can be done to a row calls a service.
 
-Django's own change, add and delete views are shut. An `Act` is a POST button on the detail page.
+Django's own change, add and delete views are shut. An `Act` is a POST button on the detail page, or
+a link to a form where it asks something first.
 """
 
 from __future__ import annotations
@@ -9,51 +10,46 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from django.contrib import messages
+from django import forms
 from django.contrib.admin.utils import quote, unquote
 from django.db.models import Model
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+)
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods
 from unfold.admin import ModelAdmin
 
+from saas.console.asking import actor_of, allowed, ask, perform
 from saas.console.columns import Cell
 from saas.console.words import Word
-from tenants.accounts.actors import Actor
-from tenants.kernel.errors import BreakwaterError, NotFound, PermissionDenied, Unauthenticated
-from tenants.kernel.scope import atomic
-
-
-def actor_of(request: HttpRequest) -> Actor:
-    """Who acts, as the scope middleware found it. Raises Unauthenticated where nobody does."""
-    actor: Actor | None = getattr(request, "actor", None)
-    if actor is None:
-        raise Unauthenticated("sign in first")
-    return actor
-
-
-def allowed(request: HttpRequest, permission: str) -> bool:
-    """Whether the request's actor may do `permission`; False where nobody is signed in."""
-    try:
-        actor_of(request).require(permission)
-    except (PermissionDenied, Unauthenticated):
-        return False
-    return True
+from tenants.kernel.errors import PermissionDenied
 
 
 @dataclass(frozen=True)
 class Act:
-    """A button that calls one service: `run(request, row_id)`; its answer may be a response."""
+    """A button that calls one service: `run(request, row_id)`; its answer may be a response.
+
+    With a `form` the button leads to that form, which starts with `initial(row)`, and the service
+    is called with its fields: `run(request, row_id, **fields)`.
+    """
 
     name: str
     label: Word
     permission: str
-    run: Callable[[HttpRequest, str], Any]
+    run: Callable[..., Any]
     done: Word
     offered: Callable[[Any], bool] = lambda _: True
     danger: bool = False
     confirm: Word = ""
+    form: type[forms.Form] | None = None
+    initial: Callable[[Any], Mapping[str, Any]] = lambda _: {}
+    note: Word = ""
 
 
 @dataclass(frozen=True)
@@ -65,12 +61,18 @@ class Section:
     rows: Sequence[Any]
 
     @property
-    def headers(self) -> list[Word]:
-        return [cell.short_description for cell in self.columns]  # type: ignore[attr-defined]
+    def headers(self) -> list[tuple[Word, str]]:
+        """Each column's label with its class."""
+        return [(cell.short_description, _align(cell)) for cell in self.columns]  # type: ignore[attr-defined]
 
     @property
-    def cells(self) -> list[list[Any]]:
-        return [[cell(row) for cell in self.columns] for row in self.rows]
+    def cells(self) -> list[list[tuple[Any, str]]]:
+        """Each row's values with their columns' classes."""
+        return [[(cell(row), _align(cell)) for cell in self.columns] for row in self.rows]
+
+
+def _align(cell: Cell) -> str:
+    return str(getattr(cell, "align", ""))
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
@@ -115,7 +117,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
         return {}
 
     def get_urls(self) -> list[URLPattern]:
-        act = self.admin_site.admin_view(require_POST(self.act_view))
+        act = self.admin_site.admin_view(require_http_methods(["GET", "POST"])(self.act_view))
         name = f"{self.opts.app_label}_{self.opts.model_name}_act"
         urls: list[URLPattern] = super().get_urls()
         return [path("<path:object_id>/do/<slug:name>/", act, name=name), *urls]
@@ -170,9 +172,34 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
         if act is None:
             raise Http404
         actor_of(request).require(act.permission)
+        if act.form is not None:
+            return self._ask(request, row, act, act.form)
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
         answer = perform(request, lambda: act.run(request, str(row.pk)), done=act.done)
-        if isinstance(answer, HttpResponse):
-            return answer
+        return answer if isinstance(answer, HttpResponse) else self._back(request, row)
+
+    def _ask(
+        self, request: HttpRequest, row: Any, act: Act, form: type[forms.Form]
+    ) -> HttpResponse:
+        return ask(
+            request,
+            self.admin_site,
+            form=form,
+            initial=act.initial(row),
+            run=lambda **fields: act.run(request, str(row.pk), **fields),
+            then=lambda _: self._back(request, row),
+            title=act.label,
+            done=act.done,
+            note=act.note,
+            crumbs=[
+                {"title": self.title, "link": self.list_url()},
+                {"title": self.heading(row), "link": self.row_url(row)},
+                {"title": act.label},
+            ],
+        )
+
+    def _back(self, request: HttpRequest, row: Any) -> HttpResponse:
         gone = not self.get_queryset(request).filter(pk=row.pk).exists()
         return HttpResponseRedirect(self.list_url() if gone else self.row_url(row))
 
@@ -212,21 +239,3 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
     def _url(self, view: str, *args: Any) -> str:
         name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_{view}"
         return reverse(name, args=args)
-
-
-def perform(request: HttpRequest, call: Callable[[], Any], *, done: Word = "") -> Any:
-    """Run `call` in a savepoint; tell the reader what became of it. Returns its answer, or None.
-
-    Refusals (no right, no such row) go up to the site, which answers 403 and 404.
-    """
-    try:
-        with atomic():
-            answer = call()
-    except (PermissionDenied, NotFound):
-        raise
-    except BreakwaterError as error:
-        messages.error(request, error.message)
-        return None
-    if done:
-        messages.success(request, str(done))
-    return answer

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from saas.console.lists.audit import AuditEntryAdmin
+from saas.console.lists.budgets import BudgetAdmin
 from saas.console.lists.deployments import DeploymentAdmin
 from saas.console.lists.files import FileAdmin
+from saas.console.lists.invoices import InvoiceAdmin
 from saas.console.lists.jobs import JobAdmin
 from saas.console.lists.keys import ApiKeyAdmin
 from saas.console.lists.members import MemberAdmin
 from saas.console.lists.models import BaseModelAdmin, ModelVersionAdmin
+from saas.console.lists.transactions import TransactionAdmin
 from saas.console.pages.assets import model_download, upload
+from saas.console.pages.billing_details import billing_details
+from saas.console.pages.budgets import budget_create
 from saas.console.pages.fine_tune import fine_tune
+from saas.console.pages.invoices import invoice_csv, invoice_pdf, line
 from saas.console.pages.keys import key_create
 from saas.console.pages.live import job_live
 from saas.console.pages.members import member_create, switch
 from saas.console.pages.playground import playground, playground_key
+from saas.console.pages.prices import prices
+from saas.console.pages.spend import spend
 from saas.console.pages.usage import usage
+from saas.console.pages.wallet import wallet
 from saas.console.site import console
 from saas.console.sites import Page
 from tenants.accounts.models import ApiKey, AuditEntry, Member
+from tenants.billing.models import Invoice
+from tenants.ledger.models import Budget, LedgerTransaction
 from workers.assets.models import BaseModel, File, ModelVersion
 from workers.jobs.models import Job
 from workers.serving.models import Deployment
@@ -30,6 +41,9 @@ console.register(Job, JobAdmin)
 console.register(ModelVersion, ModelVersionAdmin)
 console.register(BaseModel, BaseModelAdmin)
 console.register(Deployment, DeploymentAdmin)
+console.register(LedgerTransaction, TransactionAdmin)
+console.register(Invoice, InvoiceAdmin)
+console.register(Budget, BudgetAdmin)
 console.register(ApiKey, ApiKeyAdmin)
 console.register(Member, MemberAdmin)
 console.register(AuditEntry, AuditEntryAdmin)
@@ -46,6 +60,14 @@ console.pages = (
     ),
     Page("playground/", "playground", playground, permission="inference"),
     Page("playground/key/", "playground_key", playground_key, permission="inference"),
+    Page("wallet/", "wallet", wallet, permission="billing.read"),
+    Page("spend/", "spend", spend, permission="costs.read"),
+    Page("prices/", "prices", prices, permission="usage.read"),
+    Page("billing/details/", "billing_details", billing_details, permission="billing.write"),
+    Page("ledger/budget/new/", "budget_create", budget_create, permission="billing.write"),
+    Page("invoices/<str:invoice_id>/pdf/", "invoice_pdf", invoice_pdf, permission="billing.read"),
+    Page("invoices/<str:invoice_id>/csv/", "invoice_csv", invoice_csv, permission="billing.read"),
+    Page("invoices/<str:invoice_id>/lines/<str:line_id>/", "line", line, permission="billing.read"),
     Page("usage/", "usage", usage, permission="usage.read"),
     Page("accounts/apikey/create/", "key_create", key_create, permission="keys.write"),
     Page("accounts/member/join/", "member_add", member_create, permission="members.write"),

@@ -22,7 +22,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from unfold.sites import UnfoldAdminSite
 
-from saas.console.readonly import allowed
+from saas.console.asking import allowed
 from saas.console.words import Word
 from tenants.kernel.errors import NotFound, PermissionDenied
 

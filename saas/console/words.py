@@ -109,4 +109,8 @@ TONES: Mapping[str, str] = {
     "closed": "danger", "revoked": "danger",
     "pausing": "warning", "paused": "warning", "cancelling": "warning", "suspended": "warning",
     "draining": "warning", "expired": "warning",
+    "paid": "success", "final": "success", "matched": "success", "published": "success",
+    "open": "info", "grace": "warning", "unmatched": "warning", "uncollectible": "danger",
+    "ample": "success", "near": "warning", "passed": "danger", "suspend": "danger",
+    "remind": "warning", "close": "danger",
 }  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from saas.doctor import database, engine, files, isolation, optional, queues, secrets, work
+from saas.doctor import books, database, engine, files, isolation, optional, queues, secrets, work
 from saas.doctor.findings import Check, Finding, failed
 
 BEFORE: Mapping[str, Check] = {
@@ -21,6 +21,7 @@ DATABASE: Mapping[str, Check] = {
     "row-level security": isolation.isolation_check,
     "data keys": secrets.data_keys_check,
     "base models": files.base_models_check,
+    "books": books.books_check,
     "outbox": work.outbox_check,
     "workers": work.workers_check,
 }

@@ -15,8 +15,10 @@ from tenants.kernel.tenancy import TenantModel
 
 @dataclass(frozen=True)
 class Protection:
-    """`policies` is how many policies a table has; `leading` says whether an index, or a unique
-    constraint, starts with the tenant.
+    """How a table is protected.
+
+    `policies` is how many it has; `leading` says whether an index, or a unique constraint, starts
+    with the tenant.
     """
 
     enabled: bool

@@ -40,7 +40,7 @@ def costs(request: HttpRequest) -> HttpResponse:
         totals=[(name, f"{total:.4f} {CURRENCY}") for name, total in totals(rows)],
         units=[
             (JOB_KINDS.get(kind, kind), base, as_number(unit.tokens), shown(unit.per_million))
-            for kind, base, unit in unit_costs(since=_since(days))
+            for kind, base, unit in unit_costs(since=since_midnight(days))
         ],
         choices=[
             ("group", _("Split"), GROUPS.items(), group),
@@ -54,7 +54,7 @@ def daily_costs(*, group: Grouping, days: int) -> list[DayOfUsage]:
     names = _names(group)
     return [
         DayOfUsage(day.date(), str(names.get(value, value or _("Nobody's"))), total.cost.amount)
-        for total in cost_totals(group_by=("day", group), since=_since(days))
+        for total in cost_totals(group_by=("day", group), since=since_midnight(days))
         for day, value in [total.group]
     ]
 
@@ -63,7 +63,7 @@ def shown(money: Money | None) -> str:
     return "–" if money is None else f"{money.amount:.4f} {money.currency}"
 
 
-def _since(days: int) -> dt.datetime:
+def since_midnight(days: int) -> dt.datetime:
     return dt.datetime.combine(first_day(days), dt.time(), tzinfo=dt.UTC)
 
 

@@ -26,10 +26,31 @@ _MENU: Menu = [
         _("Business"),
         [
             Entry(_("Tenants"), "domain", "accounts_tenant_changelist"),
-            Entry(_("Costs"), "payments", "costs"),
-            Entry(_("Cost entries"), "receipt_long", "costs_costentry_changelist"),
-            Entry(_("Rates"), "price_change", "costs_rate_changelist"),
             Entry(_("Base models"), "category", "assets_basemodel_changelist"),
+        ],
+    ),
+    (
+        _("Margin"),
+        [
+            Entry(_("Margins"), "trending_up", "margins"),
+            Entry(_("Costs"), "payments", "costs"),
+            Entry(_("Cost entries"), "list_alt", "costs_costentry_changelist"),
+            Entry(_("Rates"), "price_change", "costs_rate_changelist"),
+            Entry(_("Price books"), "sell", "pricing_pricebook_changelist"),
+            Entry(_("Price versions"), "history_edu", "pricing_pricebookversion_changelist"),
+            Entry(_("Contracts"), "handshake", "pricing_contract_changelist"),
+        ],
+    ),
+    (
+        _("Books"),
+        [
+            Entry(_("Wallets"), "account_balance_wallet", "ledger_wallet_changelist"),
+            Entry(_("Statements"), "task", "billing_statement_changelist"),
+            Entry(_("Invoices"), "receipt_long", "billing_invoice_changelist"),
+            Entry(_("Payments"), "credit_score", "billing_payment_changelist"),
+            Entry(_("Bank transfers"), "account_balance", "billing_banktransfer_changelist"),
+            Entry(_("Tax rates"), "percent", "billing_taxrate_changelist"),
+            Entry(_("Trial balance"), "balance", "books"),
         ],
     ),
 ]

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from saas.console.sites import Page
+from saas.operations.books import books
 from saas.operations.costs import costs
+from saas.operations.forms import price_book_new, tax_rate_new, transfers_import
+from saas.operations.lists.billing import (
+    BankTransferAdmin,
+    InvoiceAdmin,
+    PaymentAdmin,
+    StatementAdmin,
+    TaxRateAdmin,
+)
 from saas.operations.lists.business import BaseModelAdmin, CostEntryAdmin, RateAdmin, TenantAdmin
+from saas.operations.lists.contracts import ContractAdmin, contract_create
+from saas.operations.lists.prices import PriceBookAdmin, PriceVersionAdmin
+from saas.operations.lists.wallets import WalletAdmin
 from saas.operations.lists.work import (
     AttemptAdmin,
     JobAdmin,
@@ -12,10 +24,14 @@ from saas.operations.lists.work import (
     ReplicaAdmin,
     WorkerAdmin,
 )
+from saas.operations.margins import margins
 from saas.operations.site import operations
 from tenants.accounts.models import Tenant
+from tenants.billing.models import BankTransfer, Invoice, Payment, Statement, TaxRate
 from tenants.costs.models import CostEntry, Rate
 from tenants.kernel.models import OutboxEvent
+from tenants.ledger.models import Wallet
+from tenants.pricing.models import Contract, PriceBook, PriceBookVersion
 from workers.assets.models import BaseModel
 from workers.jobs.models import Attempt, Job, Worker
 from workers.serving.models import Replica
@@ -31,5 +47,22 @@ operations.register(Tenant, TenantAdmin)
 operations.register(CostEntry, CostEntryAdmin)
 operations.register(Rate, RateAdmin)
 operations.register(BaseModel, BaseModelAdmin)
+operations.register(PriceBook, PriceBookAdmin)
+operations.register(PriceBookVersion, PriceVersionAdmin)
+operations.register(Contract, ContractAdmin)
+operations.register(Wallet, WalletAdmin)
+operations.register(Statement, StatementAdmin)
+operations.register(Invoice, InvoiceAdmin)
+operations.register(Payment, PaymentAdmin)
+operations.register(BankTransfer, BankTransferAdmin)
+operations.register(TaxRate, TaxRateAdmin)
 
-operations.pages = (Page("costs/", "costs", costs),)
+operations.pages = (
+    Page("costs/", "costs", costs),
+    Page("margins/", "margins", margins),
+    Page("books/", "books", books),
+    Page("pricing/pricebook/new/", "price_book_create", price_book_new),
+    Page("pricing/contract/new/", "contract_create", contract_create),
+    Page("billing/taxrate/new/", "tax_rate_create", tax_rate_new),
+    Page("billing/banktransfer/import/", "transfers_import", transfers_import),
+)

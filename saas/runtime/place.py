@@ -130,9 +130,8 @@ def _copied(install: Path, home: Path) -> Path:
         draft = Path(tempfile.mkdtemp(prefix="draft-", dir=home))
         for part in ("bin", "lib", "share"):
             shutil.copytree(install / part, draft / inside / part, symlinks=True)
-        bundled = (
-            f"{install.parent.name}.libs"  # libraries that the wheel carries beside the package
-        )
+        # libraries that the wheel carries beside the package
+        bundled = f"{install.parent.name}.libs"
         if (install.parents[1] / bundled).is_dir():
             shutil.copytree(install.parents[1] / bundled, draft / bundled)
         draft.chmod(0o755)

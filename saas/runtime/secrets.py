@@ -83,6 +83,7 @@ def superuser_password(layout: Layout) -> str:
 
 
 def port_of(url: str) -> int:
+    """The port in a store's address. Raises ValueError where it names none."""
     port = urlsplit(url).port
     if port is None:
         raise ValueError(f"no port in the address of {urlsplit(url).hostname}")

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 
 from saas.runtime.errors import RuntimeFailure
 from saas.runtime.layout import ROOT, Layout, code_changed
@@ -16,13 +15,11 @@ from saas.runtime.ports import HOST
 from saas.runtime.processes import MARK
 from saas.runtime.services import web_answers
 from saas.runtime.status import FAILED, RUNNING, Status, status_read
-from saas.runtime.stop import stop
+from saas.runtime.stop import Say, stop
 
 LIMIT_S = 300.0
 MAX_CRASHES = 4
 _SETTLED = {"running", "done"}
-
-Say = Callable[[str], None]
 
 
 def start(layout: Layout, say: Say, *, port: int | None = None) -> Status:

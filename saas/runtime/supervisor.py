@@ -1,6 +1,6 @@
 """One foreground process that starts the services, restarts what dies, and stops them in order.
 
-    python -m saas.runtime.supervisor [--only NAME[,NAME]]
+    python -m saas.runtime.supervisor [--port PORT] [--only NAME[,NAME]]
 
 Single-threaded; signals are fetched, never delivered into the middle of something. Orphans of a
 dead service come to the supervisor (a subreaper) and are killed: a crash leaves nobody behind.

@@ -1,6 +1,7 @@
 """Django's settings: one module per concern, each read from the environment."""
 
 from saas.settings.apps import *  # noqa: F403
+from saas.settings.billing import *  # noqa: F403
 from saas.settings.database import DATABASE_ROUTERS, DATABASES, DEFAULT_AUTO_FIELD  # noqa: F401
 from saas.settings.i18n import *  # noqa: F403
 from saas.settings.limits import *  # noqa: F403

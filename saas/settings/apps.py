@@ -22,6 +22,7 @@ INSTALLED_APPS = [
     "tenants.ledger",
     "tenants.costs",
     "tenants.pricing",
+    "tenants.billing",
     "workers.assets",
     "workers.jobs",
     "workers.serving",

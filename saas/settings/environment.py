@@ -1,6 +1,4 @@
-"""Where settings come from: the environment, else the file `$BREAKWATER_VAR/env` that the first run
-writes.
-"""
+"""Where settings come from: the environment, else `$BREAKWATER_VAR/env`, made by the first run."""
 
 from __future__ import annotations
 
@@ -8,8 +6,12 @@ import os
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-VAR = Path(os.environ.get("BREAKWATER_VAR", ROOT / "var")).resolve()
+from saas.runtime.layout import ROOT, Layout
+from saas.runtime.secrets import env_read
+
+__all__ = ["ROOT", "VAR", "flag", "path", "value"]
+
+VAR = Layout.current().var
 
 
 def value(name: str, default: str = "") -> str:
@@ -27,9 +29,4 @@ def path(name: str, default: Path) -> Path:
 
 @cache
 def _file() -> dict[str, str]:
-    file = VAR / "env"
-    if not file.is_file():
-        return {}
-    lines = (line.strip() for line in file.read_text().splitlines())
-    pairs = (line.split("=", 1) for line in lines if line and not line.startswith("#"))
-    return {pair[0]: pair[1] for pair in pairs}
+    return env_read(Layout.current().env_file)

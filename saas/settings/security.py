@@ -33,6 +33,10 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_ADAPTER = "saas.scoping.AccountAdapter"
+ACCOUNT_FORMS = {"signup": "saas.console.sign_up.SignUpForm"}
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_LOGOUT_REDIRECT_URL = LOGIN_URL
+
 CACHES = {  # counts tries at the door for all web processes together
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
@@ -41,6 +45,3 @@ CACHES = {  # counts tries at the door for all web processes together
         "OPTIONS": {"serializer": "saas.cache.JsonSerializer"},
     }
 }
-ACCOUNT_FORMS = {"signup": "saas.console.sign_up.SignUpForm"}
-ACCOUNT_SESSION_REMEMBER = True
-ACCOUNT_LOGOUT_REDIRECT_URL = LOGIN_URL

@@ -15,8 +15,9 @@ from tenants.kernel.ids import new_id
 def audit_record(
     *, actor: Actor, action: str, target: str, data: Mapping[str, Any] | None = None
 ) -> AuditEntry:
-    """Record that `actor` did `action` (`api_key.create`) to `target` (an id). `data` holds no
-    secrets.
+    """Record that `actor` did `action` (`api_key.create`) to `target` (an id).
+
+    `data` holds no secrets.
     """
     entry: AuditEntry = AuditEntry.objects.create(
         id=new_id("aud_"),

@@ -28,3 +28,24 @@ class ApiKeyRevoked(Event, name="api_key.revoked", aggregate="api_key_id"):
 class MemberChanged(Event, name="member.changed", aggregate="member_id"):
     member_id: str
     role: str | None  # None: removed
+
+
+@dataclass(frozen=True)
+class TenantSuspended(Event, name="tenant.suspended", aggregate="tenant_id"):
+    """It reads and pays, but starts no work."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class TenantReactivated(Event, name="tenant.reactivated", aggregate="tenant_id"):
+    """It works again."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class TenantClosed(Event, name="tenant.closed", aggregate="tenant_id"):
+    """Its account has ended; its data is kept."""
+
+    reason: str

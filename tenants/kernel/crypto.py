@@ -51,8 +51,9 @@ class KeyManagement(Protocol):
 
 
 class LocalKeyRing:
-    """KEKs from the setting KEY_ENCRYPTION_KEYS: `id:base64[,id:base64]`, 32 bytes each, the first
-    is current.
+    """The KEKs of the setting KEY_ENCRYPTION_KEYS, of which the first is current.
+
+    `id:base64[,id:base64]`, 32 bytes each.
     """
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
@@ -91,6 +92,7 @@ class LocalKeyRing:
 
 
 def key_ring() -> LocalKeyRing:
+    """The key ring of the settings. Raises ValueError where they are not usable."""
     return LocalKeyRing.from_setting(settings.KEY_ENCRYPTION_KEYS)
 
 

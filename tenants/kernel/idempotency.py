@@ -31,6 +31,8 @@ PATIENCE_S = 15
 
 @dataclass(frozen=True)
 class Answer:
+    """What a request was answered with: HTTP status and JSON body."""
+
     status: int
     body: Mapping[str, Any] | None
 

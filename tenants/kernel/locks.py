@@ -1,6 +1,6 @@
-"""The permanent registry of advisory-lock numbers. Transaction-scoped only; a number is never
-reused.
+"""The permanent registry of advisory-lock numbers: a number is never reused.
 
+Locks are transaction-scoped only.
 https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
 """
 

@@ -70,8 +70,7 @@ def emit(*events: Event) -> None:
 
 
 def drain(handlers: HandlerTable, *, limit: int = 100) -> int:
-    """Hand up to `limit` of the oldest due events to their handlers; return how many were looked
-    at.
+    """Hand the oldest due events, up to `limit`, to their handlers; return how many there were.
 
     Refused inside a transaction: what it would deliver might still be rolled back.
     """

@@ -92,6 +92,8 @@ class Standing:
 
 @dataclass(frozen=True)
 class Verdict:
+    """Whether a request may pass, and how every bucket stands after it."""
+
     allowed: bool
     standings: tuple[Standing, ...]
 
@@ -153,6 +155,7 @@ def verdict(
     limits: Sequence[Limit],
     costs: Sequence[float],
 ) -> Verdict:
+    """What the levels after a request mean for it; the waits are 0 where it was let through."""
     standings = tuple(
         Standing(
             limit=limit,

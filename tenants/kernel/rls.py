@@ -1,8 +1,8 @@
 """Lock two: row-level security, as operations for migrations.
 
 https://www.postgresql.org/docs/current/ddl-rowsecurity.html. The policy reads
-`nullif(current_setting('app.tenant', true), '')`: after a transaction the setting is empty, not
-null.
+`nullif(current_setting('app.tenant', true), '')`, for after a transaction the setting is empty,
+not null.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ CURRENT_TENANT = "nullif(current_setting('app.tenant', true), '')"
 
 
 def protect(table: str, *, column: str = "tenant_id") -> RunSQL:
-    """Let a session see and write only the rows whose `column` is its tenant, unless its role
-    bypasses policies.
+    """Let a session see and write only the rows whose `column` is its tenant.
+
+    A role that bypasses policies is not bound by it.
     """
     return RunSQL(
         sql=f"""

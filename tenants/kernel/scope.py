@@ -22,8 +22,9 @@ OWNER = "owner"
 
 
 class ScopeError(RuntimeError):
-    """Code touched tenant-owned rows without a scope, or with another scope's objects: a bug, never
-    a user's.
+    """Code touched tenant-owned rows without a scope, or with another scope's objects.
+
+    Always a bug, never a user's error.
     """
 
 

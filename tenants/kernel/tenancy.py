@@ -140,8 +140,9 @@ class TenantQuerySet(models.QuerySet[M]):
 
 
 class TenantManager(models.Manager.from_queryset(TenantQuerySet)):  # type: ignore[misc]
-    """Shows the rows of the tenant in scope; all rows to the system; none, and an error, without a
-    scope.
+    """Shows the rows of the tenant in scope, and all rows to the system.
+
+    Without a scope it shows none, and reading them is an error.
     """
 
     use_in_migrations = False

@@ -41,6 +41,16 @@ _CHECKS = {
         GROUP BY h.id, h.amount, h.drawn
         HAVING h.amount - h.drawn <> coalesce(sum(p.amount), 0)
     """,
+    "budget_spend.spent": """
+        SELECT b.id || ' ' || s.period, s.spent, budget_charged(b, s.period)
+        FROM budget_spend s JOIN budget b ON b.id = s.budget_id
+        WHERE b.archived_at IS NULL AND s.spent <> budget_charged(b, s.period)
+    """,
+    "budget_spend.held": """
+        SELECT b.id || ' ' || s.period, s.held, budget_held(b, s.period)
+        FROM budget_spend s JOIN budget b ON b.id = s.budget_id
+        WHERE b.archived_at IS NULL AND s.held <> budget_held(b, s.period)
+    """,
 }
 
 

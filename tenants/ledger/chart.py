@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from django.db.models import TextChoices
 
+DEFAULT_CURRENCY = "USD"  # of a tenant whose contract says nothing else
+
 
 class AccountKind(TextChoices):
     """One kind of account. Its comment says: class, what `ref` holds, what it counts."""

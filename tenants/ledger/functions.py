@@ -47,6 +47,10 @@ FOR_THE_SYSTEM = (
     "wallet_pay",
     "wallet_withdraw",
     "wallet_expire",
+    # reads, with which `audit.py` recounts what budgets say
+    "budget_counts",
+    "budget_charged",
+    "budget_held",
 )
 
 TABLES = (

@@ -143,7 +143,7 @@ def transactions_of(
     if since is not None:
         chosen &= Q(occurred_at__gte=since)
     rows: QuerySet[LedgerTransaction] = LedgerTransaction.objects.filter(chosen)
-    return rows.order_by("-created_at", "-id")
+    return rows.order_by("-occurred_at", "-id")
 
 
 def unbalanced() -> list[str]:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tenants.kernel.money import Money
-from tenants.ledger.chart import RevenueLine
+from tenants.ledger.chart import GrantKind, RevenueLine
 
 Labels = Mapping[str, str]
 
@@ -119,12 +119,14 @@ def charge_statement(
     labels: Labels | None = None,
     data: Mapping[str, Any] | None = None,
     keep_hold: bool = False,
+    spare: Sequence[GrantKind] = (),
 ) -> Statement:
     """One row: the columns of `ChargeOutcome`, in order."""
     return Statement(
         "SELECT transaction_id, net, tax, allowance, promotion, paid, postpaid FROM wallet_charge("
         "%(tenant_id)s, %(currency)s, %(key)s, %(occurred_at)s::timestamptz, %(lines)s::jsonb,"
-        " %(hold_key)s, %(labels)s::jsonb, %(data)s::jsonb, %(keep_hold)s)",
+        " %(hold_key)s, %(labels)s::jsonb, %(data)s::jsonb, %(keep_hold)s,"
+        " %(spare)s::text[])",
         {
             "tenant_id": tenant_id,
             "currency": currency,
@@ -135,6 +137,7 @@ def charge_statement(
             "labels": to_json(labels),
             "data": to_json(data),
             "keep_hold": keep_hold,
+            "spare": [str(kind) for kind in spare],
         },
     )
 

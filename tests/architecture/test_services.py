@@ -15,6 +15,7 @@ EXEMPT = {
     "tenants.accounts.services.platform_tenant_ensure": "the platform makes itself",
     "tenants.accounts.services.user_create": "a user belongs to no tenant yet",
     "tenants.accounts.services.api_key_touch": "remembers a use; the key's row names its tenant",
+    "tenants.billing.services.tax.taxes_apply": "for every tenant that has a tax profile",
     "tenants.costs.services.slot_time_record": "workers' clocks speak; each entry names its tenant",
     "tenants.costs.services.resources_ensure": "the platform's own price list, the same for all",
     "tenants.ledger.services.credit.grants_expire": "sweeps all tenants; each grant names its own",
@@ -31,6 +32,8 @@ EXEMPT = {
 
 # pure checks beside the services that they serve: they write nothing
 PURE = {
+    "tenants.billing.services.invoices.require_payable",
+    "tenants.billing.services.refunds.cash_available",
     "workers.assets.services.datasets.dataset_require_valid",
     "workers.assets.services.files.refuse_purpose",
     "workers.assets.services.files.clean_media_type",

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.django_db
 # table with a tenant's id whose model is no TenantModel → what guards it instead
 OTHERWISE_GUARDED = {
     "outbox_event": "has the same policy; tenant_id is null for the platform's own events",
+    "bank_transfer": "hidden from the app's role altogether: the platform's own bank account",
     "price_book": "read-only; rows without a tenant are the list's, others their tenant's only",
     "price_book_version": "as price_book",
     "price": "as price_book",
@@ -26,8 +27,9 @@ OTHERWISE_GUARDED = {
 APP_MAY_WRITE = {"django_session": "sessions belong to browsers; their keys are the secret"}
 
 HIDDEN = {
-    "account_emailaddress", "account_emailconfirmation", "cost_entry", "cost_rate", "cost_resource",
-    "inbox_entry", "price_override", "replica", "worker",
+    "account_emailaddress", "account_emailconfirmation", "bank_transfer", "cost_entry", "cost_rate",
+    "cost_resource", "document_number", "inbox_entry", "meter_watermark", "price_override",
+    "replica", "worker",
 }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import hashlib
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from typing import Any
 from tenants.kernel.crypto import tenant_data_key
 from tenants.kernel.models import OutboxEvent
 from tenants.kernel.scope import system_scope
+from tenants.ledger.audit import projections_wrong
+from tenants.ledger.selectors import holds_open, unbalanced
+from tenants.pricing.models import Charge, ChargeLine
 from tenants.usage.models import UsageEvent
 from workers.assets.materialise import version_to_folder
 from workers.assets.models import ModelVersion
@@ -64,6 +68,7 @@ def _violations(job_id: str, reference: Reference) -> Iterator[str]:
     if len(checkpoints) != len(set(checkpoints)):
         yield "an epoch has two checkpoints"
     yield from _sales(job_id, reference)
+    yield from _charges(job)
     if weights_hash(job_id) != reference.weights:
         yield "its weights differ from the uninterrupted run's"
 
@@ -103,6 +108,30 @@ def _sales(job_id: str, reference: Reference) -> Iterator[str]:
         yield f"the steps sold are {ranges}"
     if sum(sold.values()) != reference.tokens:
         yield f"{sum(sold.values())} tokens were sold, {reference.tokens} are right"
+
+
+def _charges(job: Job) -> Iterator[str]:
+    """What was sold was charged, once, never above the promise; nothing is held any more."""
+    with system_scope():
+        charges = list(Charge.objects.filter(subject_kind="job", subject_id=job.id))
+        lines = ChargeLine.objects.filter(charge__in=charges, kind="usage")
+        counted = sum(int(line.quantity) for line in lines)
+        is_held = holds_open(tenant_id=job.tenant_id).filter(key=f"job:{job.id}").exists()
+    charged = sum((charge.net for charge in charges), Decimal(0))
+    sold = sum(_sold(job.id).values())
+    if counted != sold:
+        yield f"{counted} tokens were charged, {sold} were sold"
+    if charged != job.charged or job.bound is None or charged > job.bound:
+        yield f"it was charged {charged} of at most {job.bound}; its row says {job.charged}"
+    if is_held:
+        yield "it has ended, and its hold is open"
+
+
+def books_violations() -> list[str]:
+    """The books balance, and what wallets, grants and holds say is what they say."""
+    with system_scope():
+        off = [f"the transaction {name} does not balance" for name in unbalanced()]
+        return off + projections_wrong()
 
 
 def _sold(job_id: str) -> dict[str, int]:

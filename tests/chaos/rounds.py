@@ -16,7 +16,7 @@ from tenants.costs.services import resources_ensure
 from tenants.kernel.scope import system_scope, tenant_scope
 from tests.chaos.database import sat_out
 from tests.chaos.faults import FAULTS
-from tests.chaos.invariants import Reference, reference_of, violations
+from tests.chaos.invariants import Reference, books_violations, reference_of, violations
 from tests.chaos.workers import SpareWorker
 from tests.workers.jobs.factories import actor_of, make_tenant
 from tests.workers.tasks.factories import BASE_ID, register_base, submit_fine_tune
@@ -71,6 +71,7 @@ class Rounds:
         wait(lambda: _ended(jobs), f"the end of {jobs}")
         broken = [text for job in jobs for text in sat_out(lambda job=job: self._check(job))]
         broken += self._replica_violations()
+        broken += sat_out(books_violations)
         return {"faults": told, "attempts": sat_out(lambda: _attempts(jobs)), "violations": broken}
 
     def zombie(self, seed: int, *, fenced: bool) -> dict[str, Any]:
@@ -93,7 +94,8 @@ class Rounds:
                 )
             except TimeoutError as error:
                 return {"faults": [told], "violations": [str(error)]}
-            return {"faults": [told], "violations": sat_out(lambda: self._check(job_id))}
+            broken = sat_out(lambda: self._check(job_id)) + sat_out(books_violations)
+            return {"faults": [told], "violations": broken}
         finally:
             zombie.end()
             heir.end()

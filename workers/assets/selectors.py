@@ -76,6 +76,14 @@ def dataset_get(dataset_id: str) -> Dataset:
     return row
 
 
+def base_model_get(base_id: str) -> BaseModel:
+    """Return a base of the catalogue. Raises NotFound ("model_not_found")."""
+    row = BaseModel.objects.filter(pk=base_id).first()
+    if row is None:
+        raise NotFound(f"no base model {base_id!r}", param="model", code="model_not_found")
+    return row
+
+
 def model_resolve(name: str, *, param: str = "model") -> ResolvedModel:
     """What `name` stands for. Raises NotFound ("model_not_found"), also for a deleted version."""
     base = BaseModel.objects.filter(pk=name).first()

@@ -1,8 +1,8 @@
-"""Causal attention for packed training and cached decoding, registered with transformers under one
-name.
+"""Causal attention for packed training and cached decoding.
 
-The model passes through what it is called with: `bounds` for a pack, nothing for a (cached)
-sequence. On a CPU a loop of SDPA over the sequences beats padding and block masks.
+Registered with transformers under one name. The model passes through what it is called with:
+`bounds` for a pack, nothing for a (cached) sequence. On a CPU a loop of SDPA over the sequences
+beats padding and block masks.
 """
 
 from __future__ import annotations
@@ -67,8 +67,7 @@ def _one(q: Tensor, k: Tensor, v: Tensor, scaling: float | None, window: int | N
 
 
 def _band(rows: int, columns: int, window: int, device: torch.device) -> Tensor:
-    """(rows, columns), true where the key is not after the query and less than `window` before
-    it."""
+    """(rows, columns): true where the key stands at the query or less than `window` before it."""
     last = torch.arange(columns - rows, columns, device=device)[:, None]
     keys = torch.arange(columns, device=device)[None, :]
     return (keys <= last) & (keys > last - window)

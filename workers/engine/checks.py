@@ -1,5 +1,4 @@
-"""Checks of one settings field at a time; each refusal names the field, the allowed values and
-the remedy."""
+"""Checks of one settings field each; a refusal names the field, what is allowed and the remedy."""
 
 from __future__ import annotations
 
@@ -10,8 +9,10 @@ from workers.engine.errors import EngineError
 
 
 class SpecError(EngineError):
-    """A settings field has a value that cannot be used. `field` is its dotted name
-    (`lora.rank`)."""
+    """A settings field has a value that cannot be used.
+
+    `field` is its dotted name (`lora.rank`).
+    """
 
     code = "invalid_spec"
     customers = True
@@ -59,8 +60,7 @@ def truth(field: str, value: Any) -> None:
 
 
 def words(field: str, value: Any, *, at_most: int, longest: int) -> None:
-    """Refuse all but a tuple of at most `at_most` non-empty strings of at most `longest`
-    characters."""
+    """Refuse all but a tuple of at most `at_most` strings of 1 to `longest` characters."""
     good = isinstance(value, tuple) and len(value) <= at_most
     if not good or not all(isinstance(w, str) and 0 < len(w) <= longest for w in value):
         raise SpecError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from typing import Any
 
@@ -39,8 +38,10 @@ def describe() -> dict[str, Any]:
 
 
 def fingerprint(numerics: Numerics) -> dict[str, Any]:
-    """All that decides the last bit of a result besides data and settings; resuming is bit-equal
-    if it is equal."""
+    """All that decides the last bit of a result besides data and settings.
+
+    Resuming is bit-equal if it is equal.
+    """
     on_gpu = numerics.device.startswith("cuda")
     return {
         "torch": torch.__version__,
@@ -51,8 +52,3 @@ def fingerprint(numerics: Numerics) -> dict[str, Any]:
         "dtype": numerics.dtype,
         "kernel": attention.NAME,
     }
-
-
-def fingerprint_hash(found: dict[str, Any]) -> str:
-    """One short name for a fingerprint."""
-    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]

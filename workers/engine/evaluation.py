@@ -53,8 +53,10 @@ class Score:
         )
 
     def metrics(self, prefix: str = "") -> dict[str, float]:
-        """Mean loss in nats, its exponential (infinite past 700 nats), and the share of tokens
-        guessed right."""
+        """Mean loss in nats, its exponential, and the share of tokens guessed right.
+
+        The exponential, perplexity, is infinite past 700 nats.
+        """
         loss = self.loss_sum / max(self.loss_tokens, 1)
         return {
             f"{prefix}loss": loss,

@@ -1,5 +1,4 @@
-"""Folders that are whole or absent: written beside their place, flushed, listed by hash, then
-renamed."""
+"""Folders that are whole or absent: filled beside their place, listed by hash, flushed, renamed."""
 
 from __future__ import annotations
 
@@ -24,8 +23,7 @@ def file_sha256(path: Path) -> str:
 
 
 def folder_digest(folder: Path) -> str:
-    """SHA-256 over the sorted names, sizes and hashes of all files under `folder` but its
-    manifest."""
+    """SHA-256 over sorted names, sizes and hashes of all files under `folder` but its manifest."""
     return _digest(folder_files(folder))
 
 
@@ -44,8 +42,11 @@ def _digest(files: dict[str, dict[str, Any]]) -> str:
 
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """Give a temporary folder to fill; on success flush it, write its manifest and rename it to
-    `target`."""
+    """Give a temporary folder to fill, which becomes `target` on success.
+
+    An earlier `target` goes first. The folder gets its manifest and is flushed to disk before it is
+    renamed; after an exception nothing stays.
+    """
     temporary = target.with_name(target.name + ".tmp")
     for stale in (temporary, target):
         shutil.rmtree(stale, ignore_errors=True)

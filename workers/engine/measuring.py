@@ -31,8 +31,7 @@ SMALLEST_SPREAD = 0.15
 
 
 def measure(base: Path, numerics: Numerics, spec: FineTuneSpec) -> Profile:
-    """A profile of this machine for the kind of fine-tune that `spec` is: medians of a few real
-    updates."""
+    """A profile of this machine for fine-tunes like `spec`: medians of a few real updates."""
     begin = time.perf_counter()
     devices.settle(numerics)
     model = model_load(base, dtype=numerics.dtype, device=numerics.device)

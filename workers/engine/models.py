@@ -23,10 +23,10 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 def model_load(folder: Path, *, dtype: str = "float32", device: str = "cpu") -> nn.Module:
-    """The causal language model of a local folder, in evaluation mode (training uses no base
-    dropout), all frozen.
+    """The causal language model of a local folder, in evaluation mode, all frozen.
 
-    Only safetensors are read, never a pickle; no code of the folder runs; nothing is downloaded.
+    Training too uses the base without dropout. Only safetensors are read, never a pickle; no code
+    of the folder runs; nothing is downloaded.
 
     Raises:
         ModelError: the folder holds no model that transformers can load so.
@@ -50,8 +50,10 @@ def model_load(folder: Path, *, dtype: str = "float32", device: str = "cpu") -> 
 
 @dataclass(frozen=True)
 class Batch:
-    """A `Pack` as tensors on the model's device: `ids`, `positions` (1, T); `places`, `labels`
-    (L,)."""
+    """A `Pack` as tensors on the model's device.
+
+    `ids`, `positions`: (1, T); `places`, `labels`: (L,).
+    """
 
     ids: Tensor
     positions: Tensor
@@ -74,8 +76,7 @@ class Batch:
 
 
 def logits_of(model: nn.Module, batch: Batch) -> Tensor:
-    """(L, vocabulary): logits at the learned places only; the head is not computed anywhere
-    else."""
+    """(L, vocabulary): logits at the learned places; the head is computed nowhere else."""
     out = model(
         input_ids=batch.ids,
         position_ids=batch.positions,
@@ -88,8 +89,7 @@ def logits_of(model: nn.Module, batch: Batch) -> Tensor:
 
 
 def linear_names(model: nn.Module) -> list[str]:
-    """Full names of the linear layers inside the blocks (all but the output head), in the
-    model's order."""
+    """Full names of the blocks' linear layers (all but the output head), in the model's order."""
     head = model.get_output_embeddings()  # type: ignore[operator]
     return [
         name

@@ -1,5 +1,7 @@
-"""How long a fine-tune takes and what memory it needs, from throughput measured on this class of
-machine. Pure."""
+"""How long a fine-tune takes and what memory it needs. Free of torch.
+
+Computed from throughput that was measured on this class of machine (see `measuring`).
+"""
 
 from __future__ import annotations
 
@@ -37,8 +39,7 @@ class Shape:
 
     @classmethod
     def of_folder(cls, folder: Path) -> Self:
-        """The sizes of a Hugging Face folder, from its `config.json` and the headers of its
-        safetensors.
+        """The sizes of a Hugging Face folder, from `config.json` and its safetensors' headers.
 
         Raises:
             ModelError: the folder holds no readable model.
@@ -67,8 +68,7 @@ def _stored_numbers(path: Path) -> int:
 
 @dataclass(frozen=True)
 class DataSize:
-    """The size of one pass over the data, in examples and tokens; `validation_tokens` per
-    evaluation."""
+    """One pass over the data, in examples and tokens; `validation_tokens` per evaluation."""
 
     examples: int
     tokens: int
@@ -104,8 +104,11 @@ class Profile:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Expected `seconds` with a range that most runs fall into, trained `tokens`, peak
-    `memory_bytes`, `flops`."""
+    """What a fine-tune is expected to take.
+
+    `seconds`, with a range that most runs fall into; `tokens` trained; `memory_bytes` at the peak,
+    `memory_bytes_high` with a margin; `flops` in all.
+    """
 
     seconds: float
     seconds_low: float
@@ -117,8 +120,10 @@ class Estimate:
 
 
 def flops_per_token(spec: FineTuneSpec, shape: Shape) -> float:
-    """Floating-point operations to train on one token, adapters included, attention's quadratic
-    part left out."""
+    """Floating-point operations to train on one token, adapters included.
+
+    Attention's quadratic part is left out.
+    """
     per_weight = FORWARD + BACKWARD_ACTIVATIONS
     if spec.method == "full":
         per_weight += BACKWARD_WEIGHTS
@@ -129,8 +134,10 @@ def flops_per_token(spec: FineTuneSpec, shape: Shape) -> float:
 
 
 def adapter_parameters(spec: FineTuneSpec, shape: Shape) -> int:
-    """Trained weights of a LoRA on every linear layer: about rank · 18 · hidden per Llama-type
-    block."""
+    """Trained weights of a LoRA on every linear layer.
+
+    About rank · 18 · hidden per Llama-type block.
+    """
     return spec.lora.rank * 18 * shape.hidden * shape.layers
 
 
@@ -158,8 +165,11 @@ def estimate(spec: FineTuneSpec, shape: Shape, data: DataSize, profile: Profile)
 
 
 def memory_bytes(spec: FineTuneSpec, shape: Shape) -> int:
-    """Peak memory: base, trained weights with gradient and two moments, activations and logits
-    of one pass."""
+    """Peak memory, in bytes.
+
+    The process; the base; the trained weights with gradient and two moments; activations and logits
+    of one pass.
+    """
     trained = shape.parameters if spec.method == "full" else adapter_parameters(spec, shape)
     tokens = max(spec.micro_batch_tokens, spec.max_length)
     per_token = ACTIVATIONS_PER_LAYER * shape.hidden * shape.layers

@@ -16,6 +16,12 @@ from typing import Any, Protocol
 
 from workers.engine.specs import EvaluateSpec, FineTuneSpec
 
+# Media types of what a `Handle` leads to.
+HUGGING_FACE_MODEL = "application/vnd.huggingface.model"
+PEFT_ADAPTER = "application/vnd.peft.adapter"
+SNAPSHOT = "application/vnd.breakwater.snapshot"
+JSONL = "application/jsonl"
+
 
 class Command(StrEnum):
     """What the outside wants; the answer to every beat."""
@@ -27,6 +33,8 @@ class Command(StrEnum):
 
 
 class Outcome(StrEnum):
+    """How the work on one member, or one evaluation, ended."""
+
     SUCCEEDED = "succeeded"
     PAUSED = "paused"
     CANCELLED = "cancelled"
@@ -42,8 +50,10 @@ class FailureKind(StrEnum):
 
 @dataclass(frozen=True)
 class Handle:
-    """A read-only local file or folder. `sha256` is that of the file, or of the folder's
-    manifest."""
+    """A read-only local file or folder.
+
+    `sha256` is that of the file, or of the folder's manifest.
+    """
 
     path: Path
     media_type: str
@@ -52,12 +62,11 @@ class Handle:
 
 @dataclass(frozen=True)
 class Numerics:
-    """How numbers are computed: `dtype` ("float32", "bfloat16"), `threads`, `device` ("cpu",
-    "cuda:0")."""
+    """How numbers are computed."""
 
-    dtype: str = "float32"
+    dtype: str = "float32"  # or "bfloat16"
     threads: int = 1
-    device: str = "cpu"
+    device: str = "cpu"  # or "cuda:0"
 
 
 DEFAULT_NUMERICS = Numerics()
@@ -72,13 +81,13 @@ class Member:
     data: Handle
     validation: Handle | None = None
     resume: Handle | None = None
-    adapter: Handle | None = (
-        None  # start from an earlier adapter (PEFT folder) instead of a fresh one
-    )
+    adapter: Handle | None = None  # an earlier one (PEFT folder) to start from, not a fresh one
 
 
 @dataclass(frozen=True)
 class Work:
+    """A pass: members to fine-tune over one base, with a private folder to do it in."""
+
     base: Handle
     members: tuple[Member, ...]
     scratch: Path
@@ -87,6 +96,8 @@ class Work:
 
 @dataclass(frozen=True)
 class EvaluateWork:
+    """A base, or a base with an adapter, to measure on one data file; beats carry `key`."""
+
     base: Handle
     key: str
     spec: EvaluateSpec
@@ -98,8 +109,10 @@ class EvaluateWork:
 
 @dataclass(frozen=True)
 class Result:
-    """How one member ended. `artifact` is a Hugging Face or PEFT folder; `metrics` are its final
-    figures."""
+    """How one member ended.
+
+    `artifact` is a Hugging Face or PEFT folder; `metrics` are the member's final figures.
+    """
 
     key: str
     outcome: Outcome
@@ -115,8 +128,10 @@ class Progress(Protocol):
     def beat(
         self, key: str, step: int, of: int, cursor: Mapping[str, int], metrics: Mapping[str, float]
     ) -> Command:
-        """Report step `step` of `of`. `cursor` (epoch, example) only ever grows. Returns what to
-        do next."""
+        """Report step `step` of `of`; returns what to do next.
+
+        `cursor` (epoch, example, …) only ever grows.
+        """
 
     def used(
         self, key: str, seq: int, start: int, stop: int, tokens: int, device_s: float, flops: float
@@ -127,12 +142,16 @@ class Progress(Protocol):
         """Say something a person should read ("info", "warn", "error")."""
 
     def snapshot(self, key: str, step: int, folder: Path) -> Handle:
-        """Hand over a finished snapshot folder; returns when it is durable. The folder may then
-        be deleted."""
+        """Hand over a finished snapshot folder; returns when it is durable.
+
+        The folder may then be deleted.
+        """
 
     def checkpoint(self, key: str, step: int, folder: Path, metrics: Mapping[str, float]) -> Handle:
-        """Hand over a usable model of an epoch's end (PEFT or Hugging Face folder); as durable
-        as a snapshot."""
+        """Hand over a usable model of an epoch's end; returns when it is durable.
+
+        `folder` is in PEFT or Hugging Face layout, and may then be deleted.
+        """
 
     def joining(self) -> Sequence[Member]:
         """Members that wish to join the running pass (cohorts); usually none."""

@@ -1,5 +1,7 @@
-"""Typed settings of every engine job, checked on construction. Free of torch, so that the API
-can check too."""
+"""Typed settings of every engine job, checked on construction.
+
+Free of torch, so that the API can check too.
+"""
 
 from __future__ import annotations
 
@@ -88,9 +90,7 @@ class FineTuneSpec(_Spec):
     momentum: float = 0.0  # SGD
     epochs: int = 3  # passes over the data
     batch_size: int = 8  # examples per update
-    micro_batch_tokens: int = (
-        2048  # tokens per forward pass; changes speed and memory, not the result
-    )
+    micro_batch_tokens: int = 2048  # per forward pass; changes speed and memory, not the result
     max_length: int = 1024  # tokens per example
     length_policy: str = "error"  # what to do with a longer example
     warmup_fraction: float = 0.0  # of all updates
@@ -164,8 +164,10 @@ class EvaluateSpec(_Spec):
 
 @dataclass(frozen=True)
 class GenerateSpec(_Spec):
-    """How one completion is drawn; OpenAI's meanings
-    (platform.openai.com/docs/api-reference/chat/create)."""
+    """How one completion is drawn; the meanings are OpenAI's.
+
+    https://platform.openai.com/docs/api-reference/chat/create
+    """
 
     max_tokens: int | None = None  # None = as many as the model's context still holds
     temperature: float = 1.0  # 0 = greedy
@@ -212,9 +214,7 @@ def _pair(given: Any) -> tuple[int, float]:
 class EmbedSpec(_Spec):
     """How texts become vectors."""
 
-    dimensions: int | None = (
-        None  # None = the model's own; fewer = the first ones, normalised again
-    )
+    dimensions: int | None = None  # None = the model's own; fewer = the first, normalised again
     batch_tokens: int = 8192  # padded tokens per forward pass
 
     def __post_init__(self) -> None:

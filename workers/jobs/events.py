@@ -30,6 +30,15 @@ class JobPaused(Event, name="job.paused", aggregate="job_id"):
 
 
 @dataclass(frozen=True)
+class JobOutOfCredit(Event, name="job.out_of_credit", aggregate="job_id"):
+    """More could not be set aside for its next stretch: it pauses at its snapshot."""
+
+    job_id: str
+    kind: str
+    code: str  # insufficient_credit, budget_exceeded
+
+
+@dataclass(frozen=True)
 class JobSucceeded(Event, name="job.succeeded", aggregate="job_id"):
     job_id: str
     kind: str

@@ -24,7 +24,9 @@ class KindRules:
     """`family` is the queue's first half. `tries` caps failures in a row that brought no new
     snapshot.
 
-    `within_cap` says whether a running job counts towards its tenant's `max_running_jobs`.
+    `within_cap` says whether a running job counts towards its tenant's `max_running_jobs`. Of
+    what `is_charged`, a quote's upper bound is a promise where it is `firm_bound`; else it is an
+    estimate that work may pass, as far as credit reaches.
     """
 
     family: str
@@ -37,16 +39,18 @@ class KindRules:
         }
     )
     within_cap: bool = True
+    is_charged: bool = True
+    firm_bound: bool = True
 
 
 KINDS: Mapping[Kind, KindRules] = {
     Kind.FINE_TUNE: KindRules("train", "ftjob-"),
     Kind.EVALUATE: KindRules("infer", "evaljob_"),
-    Kind.SERVE: KindRules("serve", "servejob_", within_cap=False),
+    Kind.SERVE: KindRules("serve", "servejob_", within_cap=False, is_charged=False),
     Kind.COMPRESS: KindRules("compress", "job_"),
-    Kind.BATCH: KindRules("infer", "job_"),
-    Kind.PIPELINE: KindRules("pipeline", "job_"),
-    Kind.CAMPAIGN: KindRules("pipeline", "job_"),
+    Kind.BATCH: KindRules("infer", "job_", firm_bound=False),
+    Kind.PIPELINE: KindRules("pipeline", "job_", firm_bound=False),
+    Kind.CAMPAIGN: KindRules("pipeline", "job_", is_charged=False),
 }
 
 FAMILIES = ("train", "compress", "infer", "pipeline", "serve")

@@ -64,6 +64,16 @@ class Job(TenantModel):
     result = models.JSONField(default=dict)
     error = models.JSONField(null=True)  # code, message, param
 
+    quote_id = models.CharField(max_length=40, default="", blank=True)
+    quoted = models.JSONField(default=dict)  # the quote's totals: see workers.jobs.money
+    bound = models.DecimalField(max_digits=38, decimal_places=12, null=True)  # net; null: no bound
+    charged = models.DecimalField(max_digits=38, decimal_places=12, default=0)  # net, so far
+    charged_tax = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+    stretch = models.DecimalField(
+        max_digits=38, decimal_places=12, default=0
+    )  # tax in it: what was charged at the last snapshot
+    currency = models.CharField(max_length=3, default="", blank=True)  # "": it is not charged
+
     created_at = models.DateTimeField(db_default=Now())
     queued_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)

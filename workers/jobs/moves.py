@@ -13,13 +13,14 @@ from django.db.models import Expression
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 
-from tenants.kernel.errors import NotFound
+from tenants.kernel.errors import InsufficientCredit, NotFound
 from tenants.kernel.ids import new_id
 from tenants.kernel.outbox import emit
-from workers.jobs.events import JobCancelled, JobFailed, JobPaused, JobQueued
+from workers.jobs.events import JobCancelled, JobFailed, JobOutOfCredit, JobPaused, JobQueued
 from workers.jobs.kinds import KINDS, FailureKind, retry_delay_s
 from workers.jobs.models import Attempt, Job, JobEvent, Snapshot
-from workers.jobs.states import Kind, State, check_move
+from workers.jobs.money import job_close, job_cover
+from workers.jobs.states import FINAL, Kind, State, check_move
 
 
 def job_locked(job_id: str) -> Job:
@@ -30,9 +31,14 @@ def job_locked(job_id: str) -> Job:
     return job
 
 
-def job_move(job: Job, state: State, **fields: Any) -> None:
-    """Put a locked job into `state`. Raises Conflict where the state machine forbids it."""
+def job_move(job: Job, state: State, *, failure: FailureKind | None = None, **fields: Any) -> None:
+    """Put a locked job into `state`; at its end, of whatever kind, its hold is settled.
+
+    Raises Conflict where the state machine forbids it.
+    """
     check_move(job.state, state)
+    if state in FINAL:
+        job_close(job, failure)
     job.state = state
     for name, value in fields.items():
         setattr(job, name, value)
@@ -107,6 +113,23 @@ def job_pause_now(job: Job) -> None:
     emit(JobPaused(tenant_id=job.tenant_id, job_id=job.id, kind=job.kind))
 
 
+def job_look_ahead(job: Job) -> None:
+    """Set the next stretch of work aside, taken to cost what the last one did; without credit for
+    it, order the job to pause.
+    """
+    if KINDS[Kind(job.kind)].firm_bound or not job.stretch:
+        return
+    try:
+        job_cover(job, job.stretch)
+    except InsufficientCredit as error:
+        if job.state != State.RUNNING:
+            return  # pausing already, or cancelled
+        job_move(job, State.PAUSING)
+        why = f"The job pauses at this snapshot: {error.message}. Top up, then resume it."
+        job_say(job, why, level="warn", data={"code": error.code})
+        emit(JobOutOfCredit(tenant_id=job.tenant_id, job_id=job.id, kind=job.kind, code=error.code))
+
+
 def job_cancel_now(job: Job) -> None:
     job_move(job, State.CANCELLED, finished_at=Now(), remaining_s=None)
     job_say(job, "The job was cancelled.")
@@ -115,7 +138,14 @@ def job_cancel_now(job: Job) -> None:
 
 def job_fail_now(job: Job, failure: FailureKind, error: Mapping[str, Any]) -> None:
     """End the job as failed. `error` holds code, message and param."""
-    job_move(job, State.FAILED, error=dict(error), finished_at=Now(), remaining_s=None)
+    job_move(
+        job,
+        State.FAILED,
+        failure=failure,
+        error=dict(error),
+        finished_at=Now(),
+        remaining_s=None,
+    )
     job_say(job, f"The job failed: {error['message']}", level="error")
     emit(
         JobFailed(

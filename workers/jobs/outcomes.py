@@ -18,15 +18,16 @@ from tenants.kernel.ids import new_id
 from tenants.kernel.outbox import emit
 from tenants.kernel.scope import tenant_scope
 from tenants.usage.ingestion import NewUsage
-from tenants.usage.services import usage_record
 from workers.jobs.events import JobSucceeded
 from workers.jobs.fencing import Lease, job_held
 from workers.jobs.kinds import FailureKind
 from workers.jobs.models import Attempt, Checkpoint, Job, Snapshot
+from workers.jobs.money import job_sell
 from workers.jobs.moves import (
     attempt_end,
     job_cancel_now,
     job_fail_now,
+    job_look_ahead,
     job_move,
     job_pause_now,
     job_queue,
@@ -60,6 +61,7 @@ def snapshot_commit(
 ) -> Snapshot:
     """Let the next attempt start from `stored`, and sell the work up to it.
 
+    Where the price has no firm bound, the next stretch is set aside first; else the job pauses.
     Progress forgives earlier platform failures: only those in a row without any count towards the
     cap.
     """
@@ -80,7 +82,8 @@ def snapshot_commit(
             bytes=stored.bytes,
             sha256=stored.sha256,
         )
-        usage_record(tenant_id=lease.tenant_id, events=usage)
+        job_sell(job, usage)
+        job_look_ahead(job)
         job.resume_from = snapshot.id
         job.failures = {k: n for k, n in job.failures.items() if k != FailureKind.PLATFORM}
         job.save(update_fields=["resume_from", "failures"])
@@ -143,7 +146,7 @@ def job_finish(
             return
         job, attempt = held
         made = make(job)
-        usage_record(tenant_id=lease.tenant_id, events=usage)
+        job_sell(job, usage)
         job_move(
             job,
             State.SUCCEEDED,
@@ -184,7 +187,7 @@ def job_fail(
             attempt, Attempt.Outcome.FAILED, failure=failure, error=str(error.get("message", ""))
         )
         if failure is FailureKind.CUSTOMER:
-            usage_record(tenant_id=lease.tenant_id, events=usage)
+            job_sell(job, usage)
             job_fail_now(job, failure, error)
         else:
             job_try_again(job, failure, error)
@@ -232,7 +235,7 @@ def job_cancelled(*, lease: Lease, usage: Sequence[NewUsage] = ()) -> None:
         if held is None:
             return
         job, attempt = held
-        usage_record(tenant_id=lease.tenant_id, events=usage)
+        job_sell(job, usage)
         attempt_end(attempt, Attempt.Outcome.CANCELLED)
         job_cancel_now(job)
 

@@ -8,6 +8,8 @@ from typing import Any
 from django.db.models import QuerySet
 
 from tenants.kernel.errors import NotFound
+from tenants.pricing.models import Quote
+from tenants.pricing.selectors import quotes_visible
 from workers.jobs.models import Attempt, Checkpoint, Job, JobEvent, Snapshot
 from workers.jobs.states import Kind
 
@@ -18,6 +20,14 @@ def job_get(job_id: str, kind: Kind | None = None) -> Job:
     if job is None:
         raise NotFound(f"no job {job_id!r}", param="job_id", code="job_not_found")
     return job
+
+
+def quote_get(quote_id: str) -> Quote:
+    """Return a quote. Raises NotFound."""
+    row: Quote | None = quotes_visible().filter(pk=quote_id).first()
+    if row is None:
+        raise NotFound(f"no quote {quote_id!r}", param="quote_id", code="quote_not_found")
+    return row
 
 
 def jobs_visible(

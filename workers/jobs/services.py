@@ -11,11 +11,13 @@ from typing import Any
 
 from tenants.accounts.actors import Actor
 from tenants.accounts.audit import audit_record
-from tenants.accounts.models import Tenant
-from tenants.kernel.errors import InvalidInput, PermissionDenied
+from tenants.kernel.errors import InvalidInput
 from tenants.kernel.ids import new_id
+from tenants.pricing.models import Quote
+from workers.assets.credit import standing_require, tenant_require_active
 from workers.jobs.kinds import KINDS
 from workers.jobs.models import Job
+from workers.jobs.money import job_cover, job_promise, work_quote
 from workers.jobs.moves import (
     job_cancel_now,
     job_locked,
@@ -26,8 +28,8 @@ from workers.jobs.moves import (
 )
 from workers.jobs.offers import offers_now
 from workers.jobs.placement import place
-from workers.jobs.states import HELD_BY_WORKER, Kind, State
-from workers.jobs.submissions import checked
+from workers.jobs.states import HELD_BY_WORKER, Kind, State, check_move
+from workers.jobs.submissions import Checked, checked
 
 PRIORITIES = range(-10, 11)
 
@@ -39,14 +41,16 @@ def job_submit(
     spec: Mapping[str, Any],
     metadata: Mapping[str, str] | None = None,
     priority: int = 0,
+    quote_id: str | None = None,
 ) -> Job:
-    """Check a job, find its queue and queue it.
+    """Check a job, quote it (or use the quote named), hold its price, find its queue and queue it.
 
-    Raises InvalidInput (bad settings or data, with the field in `param`), NotFound (file, model),
-    PermissionDenied (suspended tenant), Unavailable where no worker class can do it.
+    Raises InvalidInput (bad settings or data, with the field in `param`; another quote's work),
+    NotFound (file, model, quote), PermissionDenied (suspended tenant), InsufficientCredit (no
+    credit, or beyond a hard budget), Unavailable where no worker class can do it.
     """
     actor.require("jobs.write")
-    _refuse_suspended(actor)
+    is_charged = not tenant_require_active(actor).is_platform and KINDS[kind].is_charged
     if priority not in PRIORITIES:
         raise InvalidInput("priority is -10 to 10", param="priority")
     labels = checked_metadata(metadata or {})
@@ -64,10 +68,32 @@ def job_submit(
         created_by_kind=actor.kind,
         created_by_id=actor.id,
     )
+    if is_charged:
+        job_promise(job, _quote(actor, kind, complete, quote_id))
     job_say(job, f"Created job {job.id}; data and settings are valid.")
     audit_record(actor=actor, action="job.submit", target=job.id, data={"kind": kind.value})
     job_queue(job)
     return job
+
+
+def job_quote(*, actor: Actor, kind: Kind, spec: Mapping[str, Any]) -> Quote:
+    """Say what a job would cost, and how long it would take, without queueing it.
+
+    Raises as `job_submit` does, but for credit.
+    """
+    actor.require("jobs.write")
+    return _quote(actor, kind, checked(kind, actor=actor, spec=spec))
+
+
+def _quote(actor: Actor, kind: Kind, complete: Checked, quote_id: str | None = None) -> Quote:
+    return work_quote(
+        actor=actor,
+        kind=kind,
+        spec=complete.spec,
+        lines=complete.lines,
+        seconds=complete.seconds,
+        quote_id=quote_id,
+    )
 
 
 def job_cancel(*, actor: Actor, job_id: str) -> Job:
@@ -103,11 +129,15 @@ def job_resume(*, actor: Actor, job_id: str) -> Job:
     """Let a paused job go on from its snapshot; of one still pausing, take the order back.
 
     Its worker holds that one's attempt: it goes on, or, where it has already stopped, hands it to
-    the queue itself. Raises NotFound, Conflict.
+    the queue itself. Raises NotFound, Conflict, PermissionDenied (suspended tenant),
+    InsufficientCredit where what it needs is not set aside already and cannot be now.
     """
+    tenant_require_active(actor)
     job = _job_for(actor, job_id)
     if job.state in {State.QUEUED, State.RUNNING}:
         return job
+    check_move(job.state, State.RUNNING if job.state == State.PAUSING else State.QUEUED)
+    _cover_again(actor, job)
     if job.state == State.PAUSING:
         job_move(job, State.RUNNING)
     else:
@@ -136,10 +166,9 @@ def _job_for(actor: Actor, job_id: str) -> Job:
     return job_locked(job_id)
 
 
-def _refuse_suspended(actor: Actor) -> None:
-    status = Tenant.objects.values_list("status", flat=True).get(pk=actor.tenant_id)
-    if status != Tenant.Status.ACTIVE:
-        raise PermissionDenied(
-            f"your organisation is {status}; it may read and pay, but start no work",
-            code="tenant_suspended",
-        )
+def _cover_again(actor: Actor, job: Job) -> None:
+    """Have what the job still needs set aside. One from before there were prices has no quote."""
+    if not job.quote_id:
+        standing_require(actor=actor, model=str(job.spec.get("model") or ""))
+    elif not KINDS[Kind(job.kind)].firm_bound:
+        job_cover(job, job.stretch)

@@ -6,18 +6,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from tenants.accounts.actors import Actor
 from tenants.kernel.errors import BreakwaterError, InvalidInput
+from tenants.pricing.quotes import QuoteLine
 from workers.assets.models import BaseModel, Dataset, ModelVersion
 from workers.assets.selectors import ResolvedModel, model_resolve
 from workers.assets.services import dataset_require_valid, dataset_validate
 from workers.engine.errors import EngineError
 from workers.engine.hyperparameters import resolve_auto
-from workers.engine.profiles import DataSize, Profile, Shape, estimate
+from workers.engine.profiles import DataSize, Estimate, Profile, Shape, estimate
 from workers.engine.specs import EvaluateSpec, FineTuneSpec, SpecError
+from workers.jobs.bounds import Measured, Range, tokens_of_a_pass
 from workers.jobs.placement import Needs
 from workers.jobs.states import Kind
 
@@ -27,10 +30,16 @@ _HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
 
 @dataclass(frozen=True)
 class Checked:
-    """A complete spec, and what the job needs of a worker."""
+    """A complete spec, what the job needs of a worker, and what it will use.
+
+    `lines` are priced by the quote; a job without any is not charged. `seconds` is how long it
+    takes by the base's profile: at least, expected, at most; None where none was measured.
+    """
 
     spec: dict[str, Any]
     needs: Needs
+    lines: tuple[QuoteLine, ...] = ()
+    seconds: tuple[float, float, float] | None = None
 
 
 def checked(kind: Kind, *, actor: Actor, spec: Mapping[str, Any]) -> Checked:
@@ -70,7 +79,15 @@ def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
         "method": str(given.get("method") or "supervised"),
         "requested_hyperparameters": requested,
     }
-    return Checked(spec, _fine_tune_needs(given, settings, model.base, training, validation))
+    expected = _fine_tune_estimate(settings, model.base, training, validation)
+    device, deadline = str(given.get("device") or "any"), given.get("deadline_s")
+    tokens = _tokens(training, settings.length_policy, settings.max_length, model.base)
+    lines = (_line("tokens.trained", tokens.times(settings.epochs), model),)
+    if expected is None:
+        return Checked(spec, Needs(device=device, deadline_s=deadline), lines)
+    needs = Needs(device, expected.memory_bytes_high, expected.seconds, deadline)
+    seconds = (expected.seconds_low, expected.seconds, expected.seconds_high)
+    return Checked(spec, needs, lines, seconds)
 
 
 def _fine_tune_settings(
@@ -137,48 +154,60 @@ def _refuse_long_examples(
         )
 
 
-def _fine_tune_needs(
-    given: Mapping[str, Any],
-    settings: FineTuneSpec,
-    base: BaseModel,
-    training: Dataset,
-    validation: Dataset | None,
-) -> Needs:
-    """Memory from the model's shape; time where this base's throughput has been measured."""
-    device, deadline = str(given.get("device") or "any"), given.get("deadline_s")
+def _fine_tune_estimate(
+    settings: FineTuneSpec, base: BaseModel, training: Dataset, validation: Dataset | None
+) -> Estimate | None:
+    """Time and memory, where this base's throughput has been measured."""
     if not base.profile:
-        return Needs(device=device, deadline_s=deadline)
+        return None
+    size = DataSize(
+        examples=training.examples,
+        tokens=training.tokens,
+        loss_tokens=training.loss_tokens,
+        validation_tokens=validation.tokens if validation else 0,
+    )
     try:
-        expected = estimate(
-            settings,
-            Shape.of_folder(Path(base.path)),
-            DataSize(
-                examples=training.examples,
-                tokens=training.tokens,
-                loss_tokens=training.loss_tokens,
-                validation_tokens=validation.tokens if validation else 0,
-            ),
-            Profile(**base.profile),
-        )
+        return estimate(settings, Shape.of_folder(Path(base.path)), size, Profile(**base.profile))
     except (EngineError, TypeError) as error:
         raise BreakwaterError(f"the profile of {base.id} cannot be read: {error}") from error
-    return Needs(device, expected.memory_bytes_high, expected.seconds, deadline)
+
+
+def _tokens(dataset: Dataset, policy: str, max_length: int, base: BaseModel) -> Range:
+    """Tokens of one pass over a dataset, under a length policy."""
+    measured = Measured(dataset.examples, dataset.tokens, dataset.loss_tokens, dataset.longest)
+    return tokens_of_a_pass(measured, policy=policy, limit=min(max_length, base.context_length))
+
+
+def _line(meter: str, tokens: Range, model: ResolvedModel) -> QuoteLine:
+    return QuoteLine(
+        meter=meter,
+        low=Decimal(tokens.low),
+        expected=Decimal(tokens.expected),
+        high=Decimal(tokens.high),
+        dimensions={"model": model.name, "base": model.base.id},
+    )
 
 
 def _evaluate(actor: Actor, given: Mapping[str, Any]) -> Checked:
     """Given: model, file_id, and optionally settings."""
     model = _text_model(str(given["model"]))
     dataset = _valid_dataset(actor, given["file_id"], model.base, "file")
-    settings = {"max_length": model.base.context_length, **dict(given.get("settings") or {})}
+    asked = {"max_length": model.base.context_length, **dict(given.get("settings") or {})}
+    settings = EvaluateSpec.from_dict(asked)
     spec = {
         "base_id": model.base.id,
         "model": model.name,
         "version_id": model.version.id if model.version else None,
         "file_id": dataset.file_id,
         "dataset_id": dataset.id,
-        "settings": EvaluateSpec.from_dict(settings).to_dict(),
+        "settings": settings.to_dict(),
     }
-    return Checked(spec, Needs(device=str(given.get("device") or "any")))
+    tokens = _tokens(dataset, settings.length_policy, settings.max_length, model.base)
+    return Checked(
+        spec,
+        Needs(device=str(given.get("device") or "any")),
+        (_line("tokens.evaluated", tokens, model),),
+    )
 
 
 def _serve(actor: Actor, given: Mapping[str, Any]) -> Checked:

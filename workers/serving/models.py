@@ -35,6 +35,7 @@ class Deployment(TenantModel):
     max_replicas = models.PositiveIntegerField(default=1)
     sleep_after_s = models.PositiveIntegerField(default=SLEEP_AFTER_S)
     wanted_until = models.DateTimeField(null=True)  # pushed forward by each request
+    wakings = models.PositiveIntegerField(default=0, db_default=0)  # that have ended
     last_error = models.TextField(default="", blank=True)
     created_at = models.DateTimeField(db_default=Now())
     deleted_at = models.DateTimeField(null=True)
@@ -52,6 +53,44 @@ class Deployment(TenantModel):
 
     def __str__(self) -> str:
         return self.model
+
+
+class ReadySpan(TenantModel):
+    """A stretch of time through which a deployment was ready; what `deployment.hours` counts."""
+
+    id = models.BigAutoField(primary_key=True)
+    deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT, related_name="spans")
+    started_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta(TenantModel.Meta):
+        db_table = "ready_span"
+        indexes = (
+            models.Index(fields=["tenant", "deployment", "started_at"], name="ready_span_read"),
+        )
+        constraints = (
+            models.UniqueConstraint(
+                fields=["tenant", "deployment"],
+                condition=models.Q(ended_at__isnull=True),
+                name="ready_span_one_open",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.deployment_id} from {self.started_at}"
+
+
+class MeterWatermark(models.Model):
+    """Up to which hour a periodic meter has counted. The platform's own table."""
+
+    meter = models.CharField(max_length=60, primary_key=True)
+    until = models.DateTimeField()
+
+    class Meta:
+        db_table = "meter_watermark"
+
+    def __str__(self) -> str:
+        return f"{self.meter} until {self.until}"
 
 
 class Replica(models.Model):

@@ -23,6 +23,7 @@ from workers.jobs.services import job_cancel, job_submit
 from workers.jobs.states import FINAL, HELD_BY_WORKER, Kind, State
 from workers.serving.events import DeploymentFailed, DeploymentReady, DeploymentSlept
 from workers.serving.models import Deployment, Replica
+from workers.serving.moves import deployment_move
 from workers.serving.scaling import Demand, may_start, plan
 from workers.serving.services import base_deployments_ensure
 
@@ -86,9 +87,9 @@ def _put_to_sleep() -> None:
         | Q(wanted_until__lte=Now())
         | Q(version__deleted_at__isnull=False)
     )
-    for row in idle.select_for_update(of=("self",)):
-        row.state, row.wanted_until = Deployment.State.ASLEEP, None
-        row.save(update_fields=["state", "wanted_until"])
+    # by tenant, since each gives back a hold: wallets are locked in one order everywhere
+    for row in idle.order_by("tenant_id", "id").select_for_update(of=("self",)):
+        deployment_move(row, Deployment.State.ASLEEP, wanted_until=None)
         emit(DeploymentSlept(tenant_id=row.tenant_id, deployment_id=row.id, target=row.target))
 
 
@@ -152,8 +153,8 @@ def _show(target: Target) -> None:
     for row in target.deployments:
         if row.state == state and row.last_error == error:
             continue
-        became, row.state, row.last_error = row.state != state, state, error
-        row.save(update_fields=["state", "last_error"])
+        became = row.state != state
+        deployment_move(row, state, last_error=error)
         if became and state == Deployment.State.READY:
             emit(DeploymentReady(tenant_id=row.tenant_id, deployment_id=row.id, target=row.target))
         if became and state == Deployment.State.FAILED:

@@ -13,6 +13,7 @@ from tenants.accounts.audit import audit_record
 from tenants.kernel.errors import Conflict, InvalidInput, NotFound
 from tenants.kernel.ids import new_id
 from tenants.kernel.outbox import emit
+from workers.assets.credit import standing_require
 from workers.assets.models import BaseModel, ModelVersion
 from workers.assets.selectors import model_resolve
 from workers.serving.events import (
@@ -22,6 +23,7 @@ from workers.serving.events import (
     DeploymentWoken,
 )
 from workers.serving.models import SLEEP_AFTER_S, Deployment
+from workers.serving.moves import deployment_move
 
 LONGEST_SLEEP_AFTER_S = 7 * 24 * 3600
 MOST_REPLICAS = 16
@@ -32,11 +34,13 @@ def deployment_create(
 ) -> Deployment:
     """Put a model of the tenant, or a catalogue base, on offer. It sleeps until the first request.
 
-    Raises InvalidInput, NotFound for an unknown model, Conflict where it is on offer already.
+    Raises InvalidInput, NotFound for an unknown model, Conflict where it is on offer already,
+    PermissionDenied (suspended tenant), InsufficientCredit.
     """
     actor.require("deployments.write")
     _check(sleep_after_s=sleep_after_s, max_replicas=max_replicas)
     found = model_resolve(model)
+    standing_require(actor=actor, model=found.name)
     if Deployment.objects.filter(model=found.name, deleted_at__isnull=True).exists():
         raise Conflict(
             f"{found.name} already has a deployment; change that one instead", param="model"
@@ -76,14 +80,17 @@ def deployment_update(
 
 
 def deployment_wake(*, actor: Actor, deployment_id: str) -> Deployment:
-    """Ask for a replica now, as a request would. Raises NotFound."""
+    """Ask for a replica now, as a request would.
+
+    Raises NotFound, PermissionDenied (suspended tenant), InsufficientCredit.
+    """
     actor.require("deployments.write")
     row = _locked(deployment_id)
+    standing_require(actor=actor, model=row.model)
     until = Now() + dt.timedelta(seconds=row.sleep_after_s)
     Deployment.objects.filter(pk=row.pk).update(wanted_until=Greatest(F("wanted_until"), until))
     if row.state == Deployment.State.ASLEEP:
-        row.state = Deployment.State.WAKING
-        row.save(update_fields=["state"])
+        deployment_move(row, Deployment.State.WAKING)
         emit(DeploymentWoken(tenant_id=row.tenant_id, deployment_id=row.id, target=row.target))
     row.refresh_from_db()
     audit_record(actor=actor, action="deployment.wake", target=row.id)
@@ -95,8 +102,7 @@ def deployment_sleep(*, actor: Actor, deployment_id: str) -> Deployment:
     actor.require("deployments.write")
     row = _locked(deployment_id)
     if row.state != Deployment.State.ASLEEP:
-        row.state, row.wanted_until = Deployment.State.ASLEEP, None
-        row.save(update_fields=["state", "wanted_until"])
+        deployment_move(row, Deployment.State.ASLEEP, wanted_until=None)
         emit(DeploymentSlept(tenant_id=row.tenant_id, deployment_id=row.id, target=row.target))
         audit_record(actor=actor, action="deployment.sleep", target=row.id)
     return row
@@ -106,9 +112,9 @@ def deployment_delete(*, actor: Actor, deployment_id: str) -> Deployment:
     """Take a model off offer: calling it is then refused. Raises NotFound."""
     actor.require("deployments.write")
     row = _locked(deployment_id)
-    row.state, row.wanted_until = Deployment.State.DELETED, None
-    row.deleted_at = dt.datetime.now(dt.UTC)
-    row.save(update_fields=["state", "wanted_until", "deleted_at"])
+    deployment_move(
+        row, Deployment.State.DELETED, wanted_until=None, deleted_at=dt.datetime.now(dt.UTC)
+    )
     emit(DeploymentDeleted(tenant_id=row.tenant_id, deployment_id=row.id, model=row.model))
     audit_record(actor=actor, action="deployment.delete", target=row.id, data={"model": row.model})
     return row

@@ -47,9 +47,9 @@ def main() -> int:
 
 
 def die_with(parent: int) -> None:
-    """Have the kernel kill this process when the thread that started it ends; leave if it already
-    has.
+    """Have the kernel kill this process when the thread that started it ends.
 
+    Leaves at once if it has ended already.
     https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
     """
     libc = ctypes.CDLL(None, use_errno=True)
@@ -71,8 +71,9 @@ def leave_network() -> bool:
 
 
 def _limit() -> None:
-    """No core dumps (they hold the customer's data), bounded files, first to go when memory runs
-    out.
+    """No core dumps, a bounded number of files, and the first to go when memory runs out.
+
+    A core dump would hold the customer's data.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

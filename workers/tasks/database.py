@@ -1,5 +1,6 @@
-"""The database from long-lived threads: connections go back after each use; short outages are sat
-out.
+"""The database from long-lived threads.
+
+Connections go back after each use; short outages are sat out.
 """
 
 from __future__ import annotations
@@ -27,11 +28,10 @@ def brief_connections() -> Iterator[None]:
 
 
 def persistently(write: Callable[[], T], *, until: Callable[[], float]) -> T:
-    """Call `write`, and again while the database is out of reach and `until()` (monotonic) has not
-    come.
+    """Call `write`, and again while the database is out of reach and `until()` has not come.
 
-    `write` must be safe to repeat: its first commit may have succeeded unheard. Raises the last
-    outage.
+    `until()` is a moment by the monotonic clock. `write` must be safe to repeat: its first commit
+    may have succeeded unheard. Raises the last outage.
     """
     while True:
         try:

@@ -1,7 +1,6 @@
-"""What runs inside the child for engine work: frames in, `Progress` out. The only module here that
-loads torch.
+"""What runs inside the child for engine work: frames in, `Progress` out.
 
-Never imported by the parent: it is the child's ENTRY.
+It loads torch. Never imported by the parent: it is the child's ENTRY.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from typing import Any
 
 from workers.engine.evaluation import evaluate
 from workers.engine.protocol import (
+    SNAPSHOT,
     Command,
     EvaluateWork,
     Handle,
@@ -80,7 +80,7 @@ class ChannelProgress:
 
     def snapshot(self, key: str, step: int, folder: Path) -> Handle:
         self._channel.send({"type": "snapshot", "key": key, "step": step, "folder": str(folder)})
-        return Handle(folder, "application/vnd.breakwater.snapshot", str(self._answer()["sha256"]))
+        return Handle(folder, SNAPSHOT, str(self._answer()["sha256"]))
 
     def checkpoint(self, key: str, step: int, folder: Path, metrics: Mapping[str, float]) -> Handle:
         self._channel.send(

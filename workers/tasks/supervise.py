@@ -201,16 +201,15 @@ class Supervision:
         return {(int(d["step"]), "valid_loss" in d) for d in rows.values_list("data", flat=True)}
 
     def _order(self) -> Orders:
-        """What the child is to do: what the platform wants; else, while this worker drains, to
-        stop.
-        """
+        """What the child is to do: the platform's wish; else, while this worker drains, to stop."""
         if self.heart.orders is Orders.GO and self.draining.is_set():
             return Orders.PAUSE
         return self.heart.orders
 
     def _snapshot(self, frame: Frame, context: Context) -> Mapping[str, Any]:
-        """Seal under the token, then move the pointer: a zombie's bytes never lie where others
-        look.
+        """Seal under the token, then move the pointer.
+
+        So a zombie's bytes never lie where others look.
         """
         step = int(frame["step"])
         lease = self.lease

@@ -8,7 +8,13 @@ from __future__ import annotations
 from celery import shared_task
 
 from tenants.accounts.services import platform_tenant_ensure
+from tenants.billing.services.dunning import dunning_advance
+from tenants.billing.services.statements import statements_advance
+from tenants.billing.services.tax import taxes_apply
 from tenants.kernel.idempotency import idempotent_requests_purge
+from tenants.kernel.scope import system_scope
+from tenants.ledger.services import grants_expire, holds_expire
+from tenants.pricing.services import contracts_apply, usage_sweep
 from tenants.usage.partitions import partitions_ensure
 from workers.assets.retention import (
     files_expire,
@@ -20,7 +26,9 @@ from workers.assets.retention import (
 )
 from workers.jobs.reaper import leases_reap, workers_bury
 from workers.jobs.retention import snapshot_orphans_purge, snapshots_purge
+from workers.serving.metering import deployments_meter, storage_meter
 from workers.serving.reconcile import deployments_reconcile
+from workers.serving.rent import deployments_hold
 from workers.tasks import process_wide
 from workers.tasks.hints import RECONCILE, WORK_AVAILABLE, hints_repeat
 
@@ -46,6 +54,7 @@ def hint() -> None:
 def reconcile() -> None:
     platform_tenant_ensure()  # replicas are its jobs; on a fresh system it is not there yet
     deployments_reconcile()
+    deployments_hold()
 
 
 @shared_task(name="control.sweep", acks_late=True)
@@ -58,6 +67,8 @@ def sweep() -> None:
     files_purge()
     versions_purge()
     idempotent_requests_purge()
+    with system_scope():
+        holds_expire()
 
 
 @shared_task(name="control.orphans", acks_late=True)
@@ -66,6 +77,23 @@ def orphans() -> None:
     snapshot_orphans_purge()
 
 
+@shared_task(name="control.meter", acks_late=True)
+def meter() -> None:
+    storage_meter()
+    deployments_meter()
+
+
 @shared_task(name="control.partitions", acks_late=True)
 def partitions() -> None:
     partitions_ensure()
+
+
+@shared_task(name="control.billing", acks_late=True)
+def billing() -> None:
+    with system_scope():
+        grants_expire()
+        contracts_apply()
+    usage_sweep()
+    taxes_apply()
+    statements_advance()
+    dunning_advance()

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from types import TracebackType
 from typing import Self
 
 from workers.jobs.progress import Pace
@@ -46,20 +45,13 @@ class Watch:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stopping.set()
         self._thread.join()
 
     @property
     def is_late(self) -> bool:
-        """Whether the deadline has long passed: then the attempt does not deserve its lease any
-        more.
-        """
+        """Whether the deadline passed so long ago that the attempt deserves its lease no more."""
         return time.monotonic() > self._since + self._limit() + 3 * GRACE_S
 
     def guard(self, child: Child) -> None:
@@ -99,11 +91,9 @@ class Watch:
                 )
 
     def _end(self, reason: str, *, grace_s: float) -> None:
+        self.reason = self.reason or reason
         if self.child is None:
-            self.reason = self.reason or reason
             return
-        if not self.reason:
-            self.reason = reason
         if grace_s and self.child.wait(0) is None:
             self.child.terminate()
             self.child.wait(grace_s)

@@ -107,6 +107,7 @@ class FilesView(ApiView):
         answer=FileOut,
         body=FileIn,
         multipart=True,
+        costs=True,
     )
     def post(self, request: Request) -> Response:
         sent = self.body(FileIn, nested(request.POST.dict() | request.FILES.dict()))

@@ -60,6 +60,7 @@ class JobsView(ApiView):
         needs="jobs.write",
         answer=FineTuningJobOut,
         body=FineTuningJobIn,
+        costs=True,
     )
     def post(self, request: Request) -> Response:
         sent = FineTuningJobIn(data=request.data)
@@ -69,6 +70,7 @@ class JobsView(ApiView):
             kind=Kind.FINE_TUNE,
             spec=sent.to_spec(),
             metadata=sent.validated_data.get("metadata") or {},
+            quote_id=sent.validated_data.get("quote_id"),
         )
         return Response(render_job(job))
 
@@ -94,7 +96,9 @@ class JobPauseView(ApiView):
 
 
 class JobResumeView(ApiView):
-    @operation("Resume a fine-tuning job", tag=TAG, needs="jobs.write", answer=FineTuningJobOut)
+    @operation(
+        "Resume a fine-tuning job", tag=TAG, needs="jobs.write", answer=FineTuningJobOut, costs=True
+    )
     def post(self, request: Request, job_id: str) -> Response:  # noqa: ARG002
         job = job_get(job_id, kind=Kind.FINE_TUNE)
         return Response(render_job(job_resume(actor=self.actor, job_id=job.id)))

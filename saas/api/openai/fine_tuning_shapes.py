@@ -12,6 +12,7 @@ from rest_framework import serializers
 from saas.api.fields import AutoOr, Constant, Metadata, UnixTime
 from saas.api.openai.statuses import STATUSES, error_of, estimated_finish, progress_of, status_of
 from saas.api.pagination import PageQuery
+from saas.api.prices import JobPriceOut, price_of
 from tenants.kernel.clock import now
 from workers.jobs.models import Checkpoint, Job, JobEvent
 from workers.jobs.progress import curve_point
@@ -58,6 +59,13 @@ class FineTuningJobIn(serializers.Serializer[Any]):
     metadata = Metadata(required=False, allow_null=True)
     settings = serializers.DictField(
         required=False, help_text="Beyond OpenAI's: the engine's own settings, such as method."
+    )
+
+    quote_id = serializers.CharField(
+        required=False,
+        allow_null=True,
+        max_length=40,
+        help_text="Beyond OpenAI's: hold this job to the price of a quote.",
     )
 
     def to_spec(self) -> dict[str, Any]:
@@ -114,6 +122,7 @@ class FineTuningJobOut(serializers.Serializer[Any]):
     metadata = Metadata()
     error = JobErrorOut(allow_null=True)
     progress = ProgressOut()
+    breakwater = JobPriceOut(allow_null=True, help_text="Beyond OpenAI's: what it costs.")
 
 
 def render_job(job: Job) -> dict[str, Any]:
@@ -142,6 +151,7 @@ def render_job(job: Job) -> dict[str, Any]:
             "metadata": job.metadata,
             "error": error_of(job),
             "progress": progress_of(job),
+            "breakwater": price_of(job),
         }
     ).data
     return answer

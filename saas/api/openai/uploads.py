@@ -71,6 +71,7 @@ class UploadsView(ApiView):
         needs="files.write",
         answer=UploadOut,
         body=UploadIn,
+        costs=True,
     )
     def post(self, request: Request) -> Response:  # noqa: ARG002
         sent = self.body(UploadIn)
@@ -108,6 +109,7 @@ class UploadCompleteView(ApiView):
         needs="files.write",
         answer=UploadOut,
         body=UploadCompleteIn,
+        costs=True,
     )
     def post(self, request: Request, upload_id: str) -> Response:  # noqa: ARG002
         sent = self.body(UploadCompleteIn)

@@ -82,6 +82,7 @@ class DeploymentsView(ApiView):
         answer=DeploymentOut,
         status=201,
         body=DeploymentIn,
+        costs=True,
     )
     def post(self, request: Request) -> Response:  # noqa: ARG002
         row = deployment_create(actor=self.actor, **self.body(DeploymentIn))
@@ -108,7 +109,7 @@ class DeploymentView(ApiView):
 
 
 class DeploymentWakeView(ApiView):
-    @operation("Wake a deployment", tag=TAG, needs=WRITE, answer=DeploymentOut)
+    @operation("Wake a deployment", tag=TAG, needs=WRITE, answer=DeploymentOut, costs=True)
     def post(self, request: Request, deployment_id: str) -> Response:  # noqa: ARG002
         return Response(render(deployment_wake(actor=self.actor, deployment_id=deployment_id)))
 

@@ -12,6 +12,7 @@ from saas.api.fields import Constant, Metadata, UnixTime
 from saas.api.openai.fine_tuning_shapes import JobErrorOut, ProgressOut
 from saas.api.openai.statuses import STATUSES, error_of, progress_of, status_of
 from saas.api.pagination import PageQuery, page
+from saas.api.prices import JobPriceOut, price_of
 from saas.api.schema import list_of, operation
 from saas.api.views import ApiView
 from workers.jobs.models import Job
@@ -27,6 +28,14 @@ class EvaluationIn(serializers.Serializer[Any]):
     file = serializers.CharField(max_length=64, help_text="Examples as for a fine-tune.")
     settings = serializers.DictField(required=False, default=dict)
     metadata = Metadata(required=False, default=dict)
+    quote_id = serializers.CharField(
+        required=False, allow_null=True, max_length=40, help_text="Hold it to a quote's price."
+    )
+
+    def to_spec(self) -> dict[str, Any]:
+        """The spec as `job_submit` takes it."""
+        sent = self.validated_data
+        return {"model": sent["model"], "file_id": sent["file"], "settings": sent["settings"]}
 
 
 class EvaluationOut(serializers.Serializer[Any]):
@@ -45,6 +54,7 @@ class EvaluationOut(serializers.Serializer[Any]):
     metadata = Metadata()
     error = JobErrorOut(allow_null=True)
     progress = ProgressOut()
+    price = JobPriceOut(allow_null=True)
 
 
 def render(job: Job) -> dict[str, Any]:
@@ -62,6 +72,7 @@ def render(job: Job) -> dict[str, Any]:
             "metadata": job.metadata,
             "error": error_of(job),
             "progress": progress_of(job),
+            "price": price_of(job),
         }
     ).data
     return answer
@@ -85,14 +96,17 @@ class EvaluationsView(ApiView):
         answer=EvaluationOut,
         status=201,
         body=EvaluationIn,
+        costs=True,
     )
-    def post(self, request: Request) -> Response:  # noqa: ARG002
-        sent = self.body(EvaluationIn)
+    def post(self, request: Request) -> Response:
+        sent = EvaluationIn(data=request.data)
+        sent.is_valid(raise_exception=True)
         job = job_submit(
             actor=self.actor,
             kind=Kind.EVALUATE,
-            spec={"model": sent["model"], "file_id": sent["file"], "settings": sent["settings"]},
-            metadata=sent["metadata"],
+            spec=sent.to_spec(),
+            metadata=sent.validated_data["metadata"],
+            quote_id=sent.validated_data.get("quote_id"),
         )
         return Response(render(job), status=201)
 

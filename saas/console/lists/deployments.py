@@ -9,8 +9,9 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from saas.console import columns as show
+from saas.console.asking import actor_of
 from saas.console.filters import choice_filter
-from saas.console.readonly import Act, ReadOnlyAdmin, actor_of
+from saas.console.readonly import Act, ReadOnlyAdmin
 from saas.console.words import DEPLOYMENT_STATES
 from workers.serving.models import Deployment
 from workers.serving.services import deployment_delete, deployment_sleep, deployment_wake

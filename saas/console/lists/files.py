@@ -11,8 +11,9 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from saas.console import columns as show
+from saas.console.asking import actor_of
 from saas.console.filters import choice_filter
-from saas.console.readonly import Act, ReadOnlyAdmin, Section, actor_of
+from saas.console.readonly import Act, ReadOnlyAdmin, Section
 from saas.console.words import DATASET_STATES, FILE_STATES
 from workers.assets.models import BaseModel, Dataset, File
 from workers.assets.services import dataset_validate, file_delete

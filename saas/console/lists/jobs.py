@@ -12,10 +12,11 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from saas.console import columns as show
+from saas.console.asking import actor_of
 from saas.console.filters import choice_filter
 from saas.console.lists.files import file_link
 from saas.console.pages.live import live_state
-from saas.console.readonly import Act, ReadOnlyAdmin, Section, actor_of
+from saas.console.readonly import Act, ReadOnlyAdmin, Section
 from saas.console.words import JOB_KINDS, JOB_STATES, OUTCOMES
 from workers.jobs.models import Attempt, Checkpoint, Job
 from workers.jobs.services import job_cancel, job_pause, job_resume

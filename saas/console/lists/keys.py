@@ -10,8 +10,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from saas.console import columns as show
+from saas.console.asking import actor_of
 from saas.console.pages.keys import key_state, show_secret
-from saas.console.readonly import Act, ReadOnlyAdmin, actor_of
+from saas.console.readonly import Act, ReadOnlyAdmin
 from saas.console.words import ROLES
 from tenants.accounts.models import ApiKey
 from tenants.accounts.services import api_key_revoke, api_key_rotate

@@ -9,8 +9,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from saas.console import columns as show
+from saas.console.asking import actor_of
 from saas.console.filters import choice_filter
-from saas.console.readonly import Act, ReadOnlyAdmin, actor_of
+from saas.console.readonly import Act, ReadOnlyAdmin
 from saas.console.words import ROLES
 from tenants.accounts.models import Member
 from tenants.accounts.services import member_remove, member_set_role

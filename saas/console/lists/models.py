@@ -11,9 +11,10 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from saas.console import columns as show
+from saas.console.asking import actor_of
 from saas.console.filters import choice_filter
 from saas.console.lists.files import file_link
-from saas.console.readonly import Act, ReadOnlyAdmin, Section, actor_of
+from saas.console.readonly import Act, ReadOnlyAdmin, Section
 from saas.console.words import BASE_KINDS, VERSION_KINDS
 from workers.assets.models import ModelVersion
 from workers.assets.services import model_version_delete

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from saas.api.streams import streamed
-from saas.console.readonly import actor_of, perform
+from saas.console.asking import actor_of, perform
 from tenants.kernel.crypto import tenant_data_key
 from tenants.kernel.errors import InvalidInput
 from workers.assets.models import File

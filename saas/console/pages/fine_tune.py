@@ -9,8 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 
+from saas.console.asking import actor_of, perform
 from saas.console.pages.playground import callable_models
-from saas.console.readonly import actor_of, perform
 from workers.assets.models import File
 from workers.jobs.models import Job
 from workers.jobs.services import job_submit

@@ -10,8 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
+from saas.console.asking import actor_of, perform
 from saas.console.columns import as_badge
-from saas.console.readonly import actor_of, perform
 from saas.console.words import Word
 from tenants.accounts.models import ApiKey
 from tenants.accounts.services import IssuedKey, api_key_create

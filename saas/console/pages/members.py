@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from saas.console.readonly import actor_of, perform
+from saas.console.asking import actor_of, perform
 from tenants.accounts.services import member_add
 
 

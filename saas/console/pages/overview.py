@@ -8,10 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from saas.console.asking import allowed
 from saas.console.columns import as_number
 from saas.console.figures import DAYS, daily_usage, stacked_days
 from saas.console.pages.live import standing
-from saas.console.readonly import allowed
 from workers.assets.models import File, ModelVersion
 from workers.jobs.models import Job
 from workers.jobs.states import Kind

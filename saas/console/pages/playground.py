@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
-from saas.console.readonly import actor_of
+from saas.console.asking import actor_of
 from tenants.accounts.services import passing_key_create
 from workers.assets.models import BaseModel, ModelVersion
 

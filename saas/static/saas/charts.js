@@ -54,11 +54,15 @@ const breakwater = (() => {
     });
   }
 
-  // value: {labels, datasets: [{label, data}]}, stacked bars
+  // value: {labels, datasets: [{label, data, line}], apart}: stacked bars, or beside one another where `apart`;
+  // a data set with `line` is a line over them
   function bars(canvas, value) {
-    const datasets = value.datasets.map((one, index) => ({ ...one, backgroundColor: colour(index), borderRadius: 3, maxBarThickness: 28 }));
+    const stacked = !value.apart;
+    const datasets = value.datasets.map((one, index) => (one.line
+      ? { ...one, type: "line", order: -1, borderColor: colour(index), backgroundColor: colour(index), borderWidth: 2, pointRadius: 2, tension: 0.15, stack: "line" }
+      : { ...one, backgroundColor: colour(index), borderRadius: 3, maxBarThickness: 28 }));
     return draw(canvas, "bar", { labels: value.labels, datasets }, {
-      x: scale("", { stacked: true, grid: { display: false } }), y: scale(value.unit || "", { stacked: true, beginAtZero: true }),
+      x: scale("", { stacked, grid: { display: false } }), y: scale(value.unit || "", { stacked, beginAtZero: true }),
     });
   }
 

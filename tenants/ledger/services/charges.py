@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tenants.ledger.calls import call, require_own
+from tenants.ledger.chart import GrantKind
 from tenants.ledger.statements import ChargeLine, ChargeOutcome, Labels, charge_statement
 
 
@@ -21,11 +22,13 @@ def charge_post(
     labels: Labels | None = None,
     data: Mapping[str, Any] | None = None,
     keep_hold: bool = False,
+    spare: Sequence[GrantKind] = (),
 ) -> ChargeOutcome:
     """Charge `lines`: from the hold's parts, then free credit, then what is owed.
 
     Never refused for lack of credit: the work was done. Lines that sum below zero give money back:
     less is owed first, then the latest fundings get back what they paid.
+    `spare`: kinds of free credit that are not to pay, as a month's allowance is not for plan fees.
     """
     require_own(tenant_id)
     statement = charge_statement(
@@ -38,5 +41,6 @@ def charge_post(
         labels=labels,
         data=data,
         keep_hold=keep_hold,
+        spare=spare,
     )
     return ChargeOutcome(*call(statement))

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from tenants.kernel.money import Money
 from tenants.ledger.calls import call, require_currency, require_own
+from tenants.ledger.chart import DEFAULT_CURRENCY
 from tenants.ledger.statements import Labels, Statement, check_statement, lock_statement
 
 
@@ -42,7 +43,9 @@ def wallet_change(
     )
 
 
-def credit_require(*, tenant_id: str, currency: str, labels: Labels | None = None) -> Money:
+def credit_require(
+    *, tenant_id: str, labels: Labels | None = None, currency: str = DEFAULT_CURRENCY
+) -> Money:
     """Return what is available. For work whose cost comes later.
 
     Raises CreditExhausted where that is nothing, BudgetExceeded where a hard budget is used up.

@@ -29,9 +29,8 @@ $$;
 CREATE OR REPLACE FUNCTION budget_held(_budget budget, _period date) RETURNS numeric
 LANGUAGE sql STABLE AS $$
     SELECT coalesce(sum(p.amount), 0)
-    FROM hold h JOIN wallet w ON w.id = h.wallet_id
-    JOIN hold_part p ON p.tenant_id = h.tenant_id AND p.hold_id = h.id
-    WHERE w.tenant_id = _budget.tenant_id AND w.currency = _budget.currency
+    FROM hold_part p JOIN hold h ON h.id = p.hold_id JOIN wallet w ON w.id = h.wallet_id
+    WHERE p.tenant_id = _budget.tenant_id AND w.currency = _budget.currency
         AND h.period = _period AND budget_counts(_budget, h.labels)
 $$;
 

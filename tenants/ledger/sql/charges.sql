@@ -23,8 +23,9 @@ BEGIN
     RETURN coalesce(lines, '{}');
 END $$;
 
--- What may pay for a charge, in order: the hold's parts, then free credit.
-CREATE OR REPLACE FUNCTION charge_sources(_wallet wallet, _hold hold) RETURNS charge_source[]
+-- What may pay for a charge, in order: the hold's parts, then free credit of kinds not spared.
+CREATE OR REPLACE FUNCTION charge_sources(_wallet wallet, _hold hold, _spare text[])
+RETURNS charge_source[]
 LANGUAGE sql STABLE AS $$
     SELECT array_agg(ROW(s.grant_id, s.taxed, s.available, s.of_hold)::charge_source ORDER BY s.place)
     FROM (
@@ -36,7 +37,7 @@ LANGUAGE sql STABLE AS $$
         UNION ALL
         SELECT f.grant_id, f.kind = 'paid' AND NOT f.tax_included, f.free, false,
             1000000 + row_number() OVER ()
-        FROM wallet_free_grants(_wallet.id) AS f
+        FROM wallet_free_grants(_wallet.id) AS f WHERE f.kind <> ALL (_spare)
     ) AS s
 $$;
 
@@ -150,7 +151,7 @@ DECLARE
     part record;
 BEGIN
     FOR part IN
-        SELECT s.grant_id, s.available - least(s.available, coalesce(f.drawn, 0)) AS amount
+        SELECT s.grant_id, s.available - least(s.available, greatest(f.drawn, 0)) AS amount
         FROM unnest(_sources) AS s LEFT JOIN (
             SELECT grant_id, sum(net + tax) AS drawn FROM funding
             WHERE transaction_id = _transaction GROUP BY grant_id
@@ -167,7 +168,7 @@ END $$;
 CREATE OR REPLACE FUNCTION wallet_charge(
     _tenant text, _currency text, _key text, _occurred_at timestamptz, _lines jsonb,
     _hold_key text DEFAULT NULL, _labels jsonb DEFAULT '{}', _data jsonb DEFAULT '{}',
-    _keep_hold boolean DEFAULT false,
+    _keep_hold boolean DEFAULT false, _spare text[] DEFAULT '{}',
     OUT transaction_id text, OUT net numeric, OUT tax numeric, OUT allowance numeric,
     OUT promotion numeric, OUT paid numeric, OUT postpaid numeric
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -183,7 +184,7 @@ BEGIN
     IF known.id IS NULL THEN
         known := charge_write(found, _key, hash, coalesce(_occurred_at, now()), lines,
                               charge_hold(found, _hold_key), coalesce(_labels, '{}'), _data,
-                              _keep_hold);
+                              _keep_hold, _spare);
     END IF;
     transaction_id := known.id;
     net := known.answer->>'net';
@@ -196,12 +197,12 @@ END $$;
 
 CREATE OR REPLACE FUNCTION charge_write(
     _wallet wallet, _key text, _hash text, _occurred_at timestamptz, _lines ledger_line[],
-    _hold hold, _labels jsonb, _data jsonb, _keep_hold boolean
+    _hold hold, _labels jsonb, _data jsonb, _keep_hold boolean, _spare text[]
 ) RETURNS ledger_transaction LANGUAGE plpgsql AS $$
 DECLARE
     made text := ledger_new_id('txn_');
     net numeric := (SELECT coalesce(sum(l.net), 0) FROM unnest(_lines) AS l);
-    sources charge_source[] := charge_sources(_wallet, _hold);
+    sources charge_source[] := charge_sources(_wallet, _hold, _spare);
     answer jsonb;
     written ledger_transaction;
 BEGIN

@@ -112,7 +112,22 @@ BEGIN
         PERFORM wallet_require_currency(entry.currency);
         PERFORM ledger_require_account(entry);
     END LOOP;
+    PERFORM ledger_require_balance(entries);
     RETURN coalesce(entries, '{}');
+END $$;
+
+-- Before anything is written; the trigger looks again at the end.
+CREATE OR REPLACE FUNCTION ledger_require_balance(_entries ledger_entry[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    off record;
+BEGIN
+    SELECT currency, sum(amount) AS amount INTO off FROM unnest(_entries)
+    GROUP BY currency HAVING sum(amount) <> 0 LIMIT 1;
+    IF FOUND THEN
+        PERFORM ledger_refuse('BW422', format('the postings do not balance: %s %s too much',
+                              trim_scale(off.amount), off.currency), '{"param": "postings"}');
+    END IF;
 END $$;
 
 CREATE OR REPLACE FUNCTION ledger_require_account(_entry ledger_entry) RETURNS void

@@ -1,7 +1,7 @@
 -- Money going back: a charge below zero follows the fundings back, the latest first.
 
 -- Fundings of a wallet of which something has not gone back yet.
-CREATE OR REPLACE FUNCTION charge_returnable(_wallet bigint, _only_postpaid boolean)
+CREATE OR REPLACE FUNCTION charge_returnable(_wallet wallet, _only_postpaid boolean)
 RETURNS TABLE (id bigint, grant_id text, net numeric, tax numeric, jurisdiction text)
 LANGUAGE sql VOLATILE AS $$
     SELECT f.id, f.grant_id, f.net + coalesce(b.net, 0), f.tax + coalesce(b.tax, 0), f.jurisdiction
@@ -9,7 +9,8 @@ LANGUAGE sql VOLATILE AS $$
     LEFT JOIN LATERAL (
         SELECT sum(r.net) AS net, sum(r.tax) AS tax FROM funding r WHERE r.returns_id = f.id
     ) AS b ON true
-    WHERE f.wallet_id = _wallet AND f.returns_id IS NULL AND f.net + coalesce(b.net, 0) > 0
+    WHERE f.tenant_id = _wallet.tenant_id AND f.wallet_id = _wallet.id AND f.returns_id IS NULL
+        AND f.net + coalesce(b.net, 0) > 0
         AND (f.grant_id IS NULL OR NOT _only_postpaid)
     ORDER BY f.id DESC
 $$;
@@ -56,7 +57,8 @@ DECLARE
     fresh text;
 BEGIN
     UPDATE credit_grant SET amount = amount + _amount, tax = tax + _tax
-    WHERE wallet_id = _wallet.id AND source = 'returned' AND kind = 'paid' AND closed_at IS NULL
+    WHERE tenant_id = _wallet.tenant_id AND wallet_id = _wallet.id AND source = 'returned'
+        AND kind = 'paid' AND closed_at IS NULL
         AND tax_included = _tax_included AND jurisdiction = _jurisdiction
     RETURNING id INTO fresh;
     RETURN coalesce(fresh, wallet_grant_insert(_wallet, 'paid', _amount, _tax, 0, NULL, _tax_included,
@@ -85,7 +87,7 @@ DECLARE
     rest numeric := _net;
     owed numeric := _wallet.receivable;
 BEGIN
-    FOR source IN SELECT * FROM charge_returnable(_wallet.id, true) LOOP
+    FOR source IN SELECT * FROM charge_returnable(_wallet, true) LOOP
         EXIT WHEN rest = 0 OR owed = 0;
         part := charge_return_part(rest, source.net, source.tax, owed);
         CONTINUE WHEN part.net = 0;
@@ -104,7 +106,7 @@ DECLARE
     part record;
     rest numeric := _net;
 BEGIN
-    FOR source IN SELECT * FROM charge_returnable(_wallet.id, false) LOOP
+    FOR source IN SELECT * FROM charge_returnable(_wallet, false) LOOP
         EXIT WHEN rest = 0;
         part := charge_return_part(rest, source.net, source.tax, source.net + source.tax);
         PERFORM charge_return_write(

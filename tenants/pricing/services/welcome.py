@@ -24,6 +24,7 @@ def customer_sign_up(
     One transaction: the first request may follow at once. Raises as `tenant_sign_up` does.
     """
     with system_scope():
+        platform_tenant_ensure()  # who gives the credit; on a fresh system it is not there yet
         signed_up = tenant_sign_up(
             organisation=organisation,
             email=email,

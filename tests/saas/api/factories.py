@@ -30,6 +30,7 @@ from tenants.kernel.ids import new_id
 from tenants.kernel.scope import tenant_scope
 from tenants.usage.ingestion import NewUsage
 from tenants.usage.services import usage_record
+from tests.credit import credit_give
 from workers.assets.models import BaseModel, ModelVersion
 from workers.assets.selectors import model_resolve
 from workers.assets.services import base_model_register, model_version_create
@@ -124,6 +125,7 @@ def tenant_caller(
         organisation=organisation, email=f"{new_id('x')}@example.com", password=PASSWORD
     )
     owner = actor_by_member(signed_up.member)
+    credit_give(signed_up.tenant.id)
     with tenant_scope(signed_up.tenant.id):
         issued = api_key_create(actor=owner, name="test", role=role, scopes=scopes)
     return Caller(issued.secret, signed_up.tenant, owner)
@@ -227,6 +229,7 @@ def one_of_everything(caller: Caller) -> dict[str, str]:
     replies = {
         "upload_id": caller.post("/v1/uploads", upload),
         "dataset_id": caller.post("/v1/datasets", {"file": file_id, "model": BASE}),
+        "quote_id": caller.post("/v1/quotes", {"kind": "fine_tune", **job}),
         "job_id": caller.post("/v1/fine_tuning/jobs", job),
         "evaluation_id": caller.post("/v1/evaluations", {"model": BASE, "file": file_id}),
         "deployment_id": caller.post("/v1/deployments", {"model": version.name}),

@@ -48,6 +48,11 @@ NAMING = {
         {"model": BASE, "file": "{file_id}"},
         {"model": "{model}", "file": "{own_file_id}"},
     ],
+    "POST /v1/quotes": [
+        {"kind": "fine_tune", "model": BASE, "training_file": "{file_id}"},
+        {"kind": "evaluate", "model": "{model}", "file": "{own_file_id}"},
+        {"kind": "chat", "model": "{model}", "messages": [{"role": "user", "content": "x"}]},
+    ],
     "POST /v1/datasets": [{"model": BASE, "file": "{file_id}"}],
     "POST /v1/deployments": [{"model": "{model}"}],
 }

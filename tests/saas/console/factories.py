@@ -19,6 +19,7 @@ from tenants.accounts.services import (
 )
 from tenants.kernel.ids import new_id
 from tenants.kernel.scope import system_scope, tenant_scope
+from tests.credit import credit_give
 from workers.jobs.models import Job, JobEvent
 from workers.jobs.states import Kind, State
 
@@ -51,6 +52,7 @@ def owner_of(organisation: str = "Acme") -> Person:
     made = tenant_sign_up(
         organisation=organisation, email=f"{new_id('x')}@example.com", password=PASSWORD
     )
+    credit_give(made.tenant.id)
     person = Person(made.user, made.tenant, actor_by_member(made.member))
     sign_in(person.client, made.user)
     return person

@@ -17,6 +17,7 @@ from tenants.accounts.services import (
     tenant_sign_up,
 )
 from tenants.kernel.scope import tenant_scope
+from tests.credit import credit_give
 
 PASSWORD = "correct horse battery 9"
 _numbers = itertools.count(1)
@@ -27,8 +28,10 @@ def email_make() -> str:
 
 
 def tenant_make(organisation: str = "Acme") -> SignedUp:
-    """A tenant with its first owner."""
-    return tenant_sign_up(organisation=organisation, email=email_make(), password=PASSWORD)
+    """A tenant with its first owner, and credit."""
+    signed_up = tenant_sign_up(organisation=organisation, email=email_make(), password=PASSWORD)
+    credit_give(signed_up.tenant.id)
+    return signed_up
 
 
 def owner_of(tenant: SignedUp) -> Actor:

@@ -14,6 +14,7 @@ from tenants.kernel.ids import new_id
 from tenants.kernel.models import DataKey, InboxEntry, OutboxEvent
 from tenants.kernel.scope import APP, OWNER, SYSTEM, system_scope, tenant_scope
 from tenants.kernel.tenancy import TenantModel
+from tenants.ledger.functions import TABLES as LEDGER_TABLES
 from tests.tenants.accounts.factories import key_make, tenant_make
 
 pytestmark = pytest.mark.django_db
@@ -150,7 +151,7 @@ def test_every_tenants_table_has_the_one_policy_in_force_for_its_owner_too(table
         assert cursor.fetchone() == (True, True)
         cursor.execute(
             "SELECT permissive, roles::text, cmd, qual, with_check FROM pg_policies "
-            "WHERE schemaname = 'public' AND tablename = %s",
+            "WHERE schemaname = 'public' AND tablename = %s AND policyname <> 'ledger_writer'",
             [table],
         )
         ((permissive, roles, command, using, check),) = cursor.fetchall()
@@ -158,3 +159,17 @@ def test_every_tenants_table_has_the_one_policy_in_force_for_its_owner_too(table
     assert using == check
     assert "tenant_id" in using
     assert "NULLIF(current_setting('app.tenant'::text, true), ''::text)" in using
+
+
+def test_past_the_policies_goes_only_the_owner_as_whom_the_ledgers_functions_run() -> None:
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(
+            "SELECT tablename, cmd, qual, with_check FROM pg_policies"
+            " WHERE policyname = 'ledger_writer' AND roles = ARRAY[current_user]"
+        )
+        found = {table: tuple(policy) for table, *policy in cursor.fetchall()}
+        cursor.execute("SELECT count(*) FROM pg_policies WHERE policyname = 'ledger_writer'")
+        assert cursor.fetchone()[0] == len(found)
+    everything = dict.fromkeys(LEDGER_TABLES, ("ALL", "true", "true"))
+    outbox = ("INSERT", None, "((name)::text = 'budget.passed'::text)")
+    assert found == {**everything, "tenant": ("SELECT", "true", None), "outbox_event": outbox}

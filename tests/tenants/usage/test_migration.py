@@ -43,8 +43,9 @@ def test_events_are_carried_over_into_months_and_sums(database: str) -> None:
     migrate("0002")
     with psycopg.connect(database) as superuser:
         superuser.execute(
-            "INSERT INTO tenant (id, name, slug, is_platform, is_partner)"
-            " VALUES ('ten_1', 'A', 'a', false, false)"
+            "INSERT INTO tenant (id, name, slug, is_partner, is_platform, status, weight,"
+            " max_running_jobs)"
+            " VALUES ('ten_1', 'A', 'a', false, false, 'active', 1, 1)"
         )
         superuser.execute(
             "INSERT INTO usage_event"

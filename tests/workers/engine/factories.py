@@ -141,8 +141,7 @@ def always(_step: int) -> Command:
 
 @dataclass
 class Recorder:
-    """A `Progress` that keeps what it is told, copies folders away, and answers by
-    `answer(step)`."""
+    """A `Progress` that keeps what it is told, copies folders away, and answers `answer(step)`."""
 
     keep: Path
     answer: Callable[[int], Command] = always

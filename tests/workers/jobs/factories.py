@@ -11,6 +11,7 @@ from tenants.accounts.models import Tenant
 from tenants.kernel.crypto import data_key_create
 from tenants.kernel.ids import new_id
 from tenants.kernel.scope import system_scope
+from tests.credit import credit_give
 from workers.jobs.claims import Claim, claim
 from workers.jobs.models import Attempt, Job, JobEvent, Worker
 from workers.jobs.moves import job_queue
@@ -28,6 +29,7 @@ def make_tenant(**fields: Any) -> Tenant:
             id=new_id("ten_"), name=f"Tenant {number}", slug=new_id("t-")[-20:], **fields
         )
         data_key_create(tenant_id=tenant.id)
+    credit_give(tenant.id)
     return tenant
 
 

@@ -15,6 +15,7 @@ from tenants.accounts.selectors import actor_by_member
 from tenants.accounts.services import api_key_create, platform_tenant_ensure, tenant_sign_up
 from tenants.kernel.crypto import tenant_data_key
 from tenants.kernel.scope import system_scope, tenant_scope
+from tests.credit import credit_give
 from workers.assets.card import Card
 from workers.assets.models import BaseModel, ModelVersion
 from workers.assets.services import base_model_register, model_version_create, version_seal
@@ -37,6 +38,7 @@ def customer(name: str = "Acme") -> Customer:
         organisation=name, email=f"{name.lower()}@example.com", password="correct horse battery"
     )
     actor = actor_by_member(signed_up.member)
+    credit_give(signed_up.tenant.id)
     with tenant_scope(signed_up.tenant.id):
         issued = api_key_create(actor=actor, name="tests")
     return Customer(signed_up.tenant.id, actor, issued.secret, issued.row.id)

@@ -6,13 +6,13 @@ from dataclasses import asdict
 
 from tenants.accounts.actors import Actor
 from tenants.accounts.audit import audit_record
-from tenants.kernel.errors import InvalidInput, NotFound
+from tenants.kernel.errors import InvalidInput
 from tenants.kernel.ids import new_id
 from tenants.kernel.outbox import emit
 from workers.assets.datasets import problem_sentence, row_format, tally
 from workers.assets.events import DatasetValidated
 from workers.assets.models import BaseModel, Dataset, File
-from workers.assets.selectors import file_chunks, file_get, text_reader
+from workers.assets.selectors import base_model_get, file_chunks, file_get, text_reader
 from workers.assets.sniffing import TEXT_PURPOSES
 from workers.assets.streams import reader
 from workers.engine.data.readers import LINE_LIMIT, read_stream
@@ -29,9 +29,7 @@ def dataset_validate(
     """
     actor.require("files.read")
     file = file_get(file_id, param=param)
-    base = BaseModel.objects.filter(pk=base_id).first()
-    if base is None:
-        raise NotFound(f"no base model {base_id!r}", param="model", code="model_not_found")
+    base = base_model_get(base_id)
     if file.purpose not in TEXT_PURPOSES or base.kind != BaseModel.Kind.TEXT_GENERATION:
         raise InvalidInput(
             f"{file.id} has the purpose {file.purpose!r} and {base.id} is for {base.kind}; upload "

@@ -19,6 +19,7 @@ from tenants.kernel.errors import InvalidInput, NotFound, TooLarge
 from tenants.kernel.ids import new_id
 from tenants.kernel.locks import AdvisoryLock, advisory_lock
 from tenants.kernel.outbox import emit
+from workers.assets.credit import standing_require
 from workers.assets.events import FileCreated, FileDeleted
 from workers.assets.filenames import clean_filename
 from workers.assets.models import File
@@ -37,8 +38,13 @@ def file_create(
     media_type: str = "",
     expires_at: dt.datetime | None = None,
 ) -> File:
-    """Store a file. Raises InvalidInput (name, purpose, kind, empty, not UTF-8), TooLarge."""
+    """Store a file.
+
+    Raises InvalidInput (name, purpose, kind, empty, not UTF-8), TooLarge, PermissionDenied
+    (suspended tenant), InsufficientCredit: storage costs.
+    """
     actor.require("files.write")
+    standing_require(actor=actor)
     name = clean_filename(filename)
     refuse_purpose(purpose)
     stored = object_write(

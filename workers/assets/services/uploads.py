@@ -18,8 +18,10 @@ from tenants.kernel.clock import database_now
 from tenants.kernel.crypto import tenant_data_key
 from tenants.kernel.errors import Conflict, InvalidInput, NotFound, TooLarge
 from tenants.kernel.ids import new_id
+from workers.assets.credit import standing_require
 from workers.assets.filenames import clean_filename
 from workers.assets.models import Upload, UploadPart
+from workers.assets.selectors import upload_get
 from workers.assets.services.files import (
     clean_media_type,
     file_create,
@@ -39,9 +41,10 @@ def upload_create(
 ) -> Upload:
     """Promise a file of `bytes` bytes, to be sent in parts within the hour.
 
-    Raises InvalidInput, TooLarge.
+    Raises InvalidInput, TooLarge, PermissionDenied (suspended tenant), InsufficientCredit.
     """
     actor.require("files.write")
+    standing_require(actor=actor)
     name = clean_filename(filename)
     refuse_purpose(purpose)
     if bytes < 1:
@@ -67,7 +70,7 @@ def upload_part_add(*, actor: Actor, upload_id: str, chunks: Iterable[bytes]) ->
     Raises NotFound, Conflict for an upload that has ended, InvalidInput, TooLarge.
     """
     actor.require("files.write")
-    _refuse_ended(_upload(upload_id))
+    _refuse_ended(upload_get(upload_id))
     stored = object_write(
         tenant_id=actor.tenant_id,
         key=object_key(actor.tenant_id, "parts"),
@@ -75,7 +78,7 @@ def upload_part_add(*, actor: Actor, upload_id: str, chunks: Iterable[bytes]) ->
         data_key=tenant_data_key(actor.tenant_id),
     )
     with removed_on_error(stored):
-        upload = _upload_locked(upload_id)
+        upload = _upload_open(upload_id)
         _refuse_flood(upload, stored.bytes)
         row: UploadPart = UploadPart.objects.create(
             id=new_id("part_"),
@@ -96,7 +99,7 @@ def upload_complete(
     Raises NotFound, Conflict for an upload that has ended, InvalidInput; then it stays open.
     """
     actor.require("files.write")
-    upload = _upload_locked(upload_id)
+    upload = _upload_open(upload_id)
     parts = _parts_in_order(upload, part_ids)
     total = sum(part.bytes for part in parts)
     if total != upload.bytes:
@@ -122,7 +125,7 @@ def upload_complete(
 def upload_cancel(*, actor: Actor, upload_id: str) -> Upload:
     """Give an upload up; cancelling it again changes nothing. Raises NotFound, Conflict."""
     actor.require("files.write")
-    upload = _upload(upload_id, lock=True)
+    upload = _upload_locked(upload_id)
     if upload.status != Upload.Status.CANCELLED:
         _refuse_ended(upload)
         upload.status = Upload.Status.CANCELLED
@@ -131,16 +134,15 @@ def upload_cancel(*, actor: Actor, upload_id: str) -> Upload:
     return upload
 
 
-def _upload(upload_id: str, *, lock: bool = False) -> Upload:
-    rows = Upload.objects.select_for_update() if lock else Upload.objects.all()
-    row: Upload | None = rows.filter(pk=upload_id).first()
+def _upload_locked(upload_id: str) -> Upload:
+    row: Upload | None = Upload.objects.select_for_update().filter(pk=upload_id).first()
     if row is None:
         raise NotFound(f"no upload {upload_id!r}", param="upload_id")
     return row
 
 
-def _upload_locked(upload_id: str) -> Upload:
-    upload = _upload(upload_id, lock=True)
+def _upload_open(upload_id: str) -> Upload:
+    upload = _upload_locked(upload_id)
     _refuse_ended(upload)
     return upload
 

@@ -1,7 +1,6 @@
 """Builds the small local language model without any download, by our own training loop.
 
-`python -m workers.engine.base.build OUT_DIR` prints one JSON object per line: progress, then the
-result.
+`python -m workers.engine.base.build OUT_DIR` prints a JSON object per line: progress, then result.
 """
 
 from __future__ import annotations
@@ -27,7 +26,16 @@ from workers.engine.base.tokenizer import END, PAD, tokenizer_build
 from workers.engine.errors import EngineError
 from workers.engine.folders import file_sha256, folder_digest
 from workers.engine.models import parameter_count
-from workers.engine.protocol import Command, Handle, Member, Numerics, Outcome, Work
+from workers.engine.protocol import (
+    HUGGING_FACE_MODEL,
+    JSONL,
+    Command,
+    Handle,
+    Member,
+    Numerics,
+    Outcome,
+    Work,
+)
 from workers.engine.specs import FineTuneSpec
 from workers.engine.training.loop import train
 
@@ -98,7 +106,7 @@ class _Narrator:
 
     def checkpoint(self, key: str, step: int, folder: Path, metrics: Mapping[str, float]) -> Handle:
         del key, step, metrics
-        return Handle(folder, "application/vnd.huggingface.model", "")
+        return Handle(folder, HUGGING_FACE_MODEL, "")
 
     def joining(self) -> Sequence[Member]:
         return ()
@@ -177,8 +185,8 @@ def _write_start(folder: Path, data: Path, size: Size, seed: int) -> None:
 def _pretrain(
     start: Path, data: Path, scratch: Path, say: Say, spec: FineTuneSpec, threads: int
 ) -> tuple[Path, Mapping[str, float]]:
-    member = Member("base", spec, Handle(data, "application/jsonl", file_sha256(data)))
-    base = Handle(start, "application/vnd.huggingface.model", folder_digest(start))
+    member = Member("base", spec, Handle(data, JSONL, file_sha256(data)))
+    base = Handle(start, HUGGING_FACE_MODEL, folder_digest(start))
     work = Work(base, (member,), scratch / "work", Numerics(threads=threads))
     (result,) = train(work, _Narrator(say))
     if result.outcome is not Outcome.SUCCEEDED or result.artifact is None:

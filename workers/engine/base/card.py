@@ -1,5 +1,4 @@
-"""What accompanies the local base model: its model card and the notice of the text that it
-learned from."""
+"""What accompanies the local base model: its card, and the notice of the text it learned from."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""The English text that Python itself carries, cut into sections: what the local base model
-learns from."""
+"""The English text that Python itself carries, cut into sections.
+
+The local base model learns from it.
+"""
 
 from __future__ import annotations
 
@@ -59,8 +61,10 @@ def _unwrapped(block: str) -> str:
 
 
 def rows() -> Iterator[dict[str, Any]]:
-    """Training rows: every section as plain text, and as a chat in which the assistant explains
-    its heading."""
+    """Training rows: every section as plain text, and as a chat.
+
+    In the chat the assistant explains the section's heading.
+    """
     for number, section in enumerate(sections()):
         yield {"text": "\n\n".join((section.title, *section.paragraphs))}
         question = QUESTIONS[number % len(QUESTIONS)].format(section.title)

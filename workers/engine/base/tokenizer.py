@@ -29,8 +29,10 @@ TEMPLATE = """\
 def tokenizer_build(
     folder: Path, texts: Iterable[str], *, vocabulary: int, context: int
 ) -> Tokenizer:
-    """Learn a tokenizer of `vocabulary` tokens from `texts` and write its files for a `context`
-    of tokens."""
+    """Learn a tokenizer of `vocabulary` tokens from `texts`, and write its files into `folder`.
+
+    They say that the model holds `context` tokens.
+    """
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()

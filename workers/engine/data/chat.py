@@ -1,8 +1,7 @@
 """Chat messages through a model's own Jinja template, cut into what is trained and what is not.
-Free of torch.
 
 Spans come from rendering growing prefixes of the conversation, never from searching the rendered
-text, so a user who writes an assistant's marker cannot move the loss.
+text, so a user who writes an assistant's marker cannot move the loss. Free of torch.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from workers.engine.data.model_files import read_json, special_texts
 from workers.engine.errors import TemplateError
 
 Message = Mapping[str, Any]
@@ -83,8 +83,10 @@ class ChatTemplate:
 
     @classmethod
     def load(cls, folder: Path) -> ChatTemplate | None:
-        """The template of a Hugging Face folder (`chat_template.jinja` or
-        `tokenizer_config.json`), or None."""
+        """The template of a Hugging Face folder, or None.
+
+        It stands in `chat_template.jinja`, or in `tokenizer_config.json`.
+        """
         settings = read_json(folder / "tokenizer_config.json")
         own = folder / "chat_template.jinja"
         source = own.read_text("utf-8") if own.is_file() else settings.get("chat_template")
@@ -99,8 +101,7 @@ class ChatTemplate:
         add_generation_prompt: bool,
         tools: Sequence[Any] | None = None,
     ) -> str:
-        """The conversation as text; with `add_generation_prompt`, ready for the assistant's next
-        words.
+        """The conversation as text; with `add_generation_prompt`, up to the assistant's next words.
 
         Raises:
             TemplateError: the template refuses these messages.
@@ -118,8 +119,9 @@ class ChatTemplate:
     def segments(
         self, messages: Sequence[Message], tools: Sequence[Any] | None = None
     ) -> list[Segment]:
-        """The rendered conversation in segments; assistant turns of weight 1 (the default) are
-        trainable.
+        """The rendered conversation in segments.
+
+        Assistant turns of weight 1 (the default) are trainable.
 
         Raises:
             TemplateError: the template rewrites earlier turns when later ones are added.
@@ -150,22 +152,3 @@ def _grown(prefix: str, text: str, index: int) -> str:
             "train on prompt and completion."
         )
     return text[len(prefix) :]
-
-
-def special_texts(settings: Mapping[str, Any]) -> dict[str, str]:
-    """The special tokens' texts in a `tokenizer_config.json`."""
-    names = ("bos_token", "eos_token", "pad_token", "unk_token")
-    found = {name: settings.get(name) for name in names}
-    return {
-        name: value["content"] if isinstance(value, dict) else value
-        for name, value in found.items()
-        if value
-    }
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in `path`; empty if there is no such file."""
-    if not path.is_file():
-        return {}
-    loaded: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return loaded

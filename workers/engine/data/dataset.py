@@ -14,8 +14,7 @@ from workers.engine.data.tokens import Tokenizer
 
 @dataclass(frozen=True)
 class Reader:
-    """How texts become tokens for one model that knows `vocabulary` tokens and holds `context`
-    of them."""
+    """How texts become tokens, for a model that knows `vocabulary` of them and holds `context`."""
 
     tokenizer: Tokenizer
     template: ChatTemplate | None

@@ -1,5 +1,7 @@
-"""The order of examples: a pure function of seed, epoch and example, so that resuming needs no
-stored order."""
+"""The order of examples: a pure function of seed, epoch and example.
+
+So resuming needs no stored order.
+"""
 
 from __future__ import annotations
 

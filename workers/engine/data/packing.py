@@ -1,5 +1,7 @@
-"""Examples joined into one row of tokens: positions restart, labels shift inside each example,
-no example sees another."""
+"""Examples joined into one row of tokens.
+
+Positions restart, labels shift inside each example, no example sees another.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,8 @@ class Pack:
     """One forward pass over T tokens with L labels.
 
     `ids`, `positions`: (T,) int64. `bounds`: where each sequence starts, and T at the end.
-        `places`: (L,) int64, the tokens whose next one is learned; `labels`: (L,) int64, those next
-        ones.
+    `places`: (L,) int64, the tokens whose next one is learned. `labels`: (L,) int64, those
+    next ones.
     """
 
     ids: Ints
@@ -52,8 +54,10 @@ def plan(lengths: Sequence[int], budget: int, *, packing: bool) -> list[list[int
 
 
 def pack(sequences: Sequence[tuple[Ints, Ints]]) -> Pack:
-    """Join (ids, mask) pairs into one pack; mask[i] = 1 means that token i is learned, from
-    token i-1."""
+    """Join (ids, mask) pairs into one pack.
+
+    mask[i] = 1 means that token i is learned, from token i-1.
+    """
     sizes = [len(ids) for ids, _ in sequences]
     bounds = np.concatenate([[0], np.cumsum(sizes)])
     ids = np.concatenate([ids for ids, _ in sequences]).astype(np.int64)

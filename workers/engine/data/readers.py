@@ -1,5 +1,4 @@
-"""Training files, line by line: examples ready to train on, and every problem said so that it can
-be mended.
+"""Training files, line by line: examples ready to train on, and every problem with its remedy.
 
 Memory is bounded by one line. Free of torch; the dataset service counts and validates with it.
 """
@@ -22,8 +21,10 @@ LINE_LIMIT = 4 * 2**20  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One sequence to train on: `ids` and `mask` (1 = learned) are equally long; `cut` tokens
-    were left off."""
+    """One sequence to train on.
+
+    `ids` and `mask` (1 = learned) are equally long; `cut` tokens were left off.
+    """
 
     line: int
     ids: list[int]
@@ -82,8 +83,10 @@ def read_stream(
 
 
 def _lines(handle: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Numbered lines that are not blank; one past the limit comes cut just past it, and its rest
-    is skipped."""
+    """Numbered lines that are not blank.
+
+    One past the limit comes cut just past it, and its rest is skipped.
+    """
     number = 0
     while raw := handle.readline(LINE_LIMIT + 2):
         number += 1
@@ -126,7 +129,9 @@ def _encode(row: Chat | Completion, tokenizer: Tokenizer, template: ChatTemplate
                 "the base model has no chat template",
                 'use "prompt" and "completion", or a base model made for chats.',
             )
-        return tokenizer.encode_segments(template.segments(row.messages, row.tools))
+        messages = [tokenizer.shield.message(message) for message in row.messages]
+        tools = tokenizer.shield.value(row.tools)
+        return tokenizer.encode_segments(template.segments(messages, tools))
     except TemplateError as error:
         raise RowError(
             "messages", "template", str(error), "change the messages' roles or order."

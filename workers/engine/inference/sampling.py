@@ -13,8 +13,10 @@ from workers.engine.specs import GenerateSpec
 
 @dataclass(frozen=True)
 class Choice:
-    """The token drawn, its log-probability under the model alone, and the likeliest tokens' with
-    theirs."""
+    """The token drawn, with log-probabilities under the model alone.
+
+    `logprob` is its own; `top` pairs the likeliest tokens with theirs.
+    """
 
     token: int
     logprob: float | None = None
@@ -69,11 +71,10 @@ class Sampler:
 
 
 def probabilities(logits: Tensor, spec: GenerateSpec) -> Tensor:
-    """(vocabulary,): the distribution to draw from; what top-k and top-p leave out is 0, the rest
-    sums to 1.
+    """(vocabulary,): the distribution to draw from.
 
-    Top-p keeps the fewest likeliest tokens whose mass reaches it (Holtzman et al. 2020,
-    arXiv:1904.09751).
+    What top-k and top-p leave out is 0, the rest sums to 1. Top-p keeps the fewest likeliest tokens
+    whose mass reaches it (Holtzman et al. 2020, arXiv:1904.09751).
     """
     scaled = (logits - logits.max()) / spec.temperature
     if spec.top_k and spec.top_k < len(scaled):

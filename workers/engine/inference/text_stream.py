@@ -1,5 +1,4 @@
-"""Token ids to text as they come: whole characters only, and nothing of a stop text. Free of
-torch."""
+"""Token ids to text as they come: whole characters only, nothing of a stop text. Free of torch."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Activation checkpointing: keep each block's input only, and compute the rest again in the
-backward pass."""
+"""Activation checkpointing: keep each block's input, recompute the rest in the backward pass."""
 
 from __future__ import annotations
 
@@ -15,8 +14,7 @@ from workers.engine.models import blocks_of
 
 @contextmanager
 def checkpointing(model: nn.Module, mode: str) -> Iterator[None]:
-    """While open, every decoder block of `model` is recomputed (`mode` "full") or kept as it is
-    ("none").
+    """While open, each decoder block of `model` is recomputed (`mode` "full") or kept ("none").
 
     Chen et al. 2016, arXiv:1604.06174. Nothing inside draws from torch's global generator, so none
     is stored.

@@ -1,5 +1,4 @@
-"""One member's run: its data, trainable weights, optimiser and position, and one update at a
-time."""
+"""One member's run: data, trainable weights, optimiser, position, and one update at a time."""
 
 from __future__ import annotations
 
@@ -14,8 +13,8 @@ import numpy as np
 import torch
 
 from workers.engine.data.order import epoch_order
-from workers.engine.data.packing import Pack, pack, plan
-from workers.engine.data.shards import Ints, Shards
+from workers.engine.data.packing import Ints, Pack, pack, plan
+from workers.engine.data.shards import Shards
 from workers.engine.errors import DivergedError, EngineError, ModelError, OutOfMemoryError
 from workers.engine.losses import loss_sum
 from workers.engine.methods.method import Method
@@ -29,8 +28,10 @@ from workers.engine.training.state import State
 
 @dataclass(frozen=True)
 class Update:
-    """What one update saw: mean loss over `loss_tokens` of `tokens`, gradient norm before
-    clipping, rate, seconds."""
+    """What one update saw.
+
+    `loss` is the mean over `loss_tokens` of its `tokens`; `gradient_norm` is that before clipping.
+    """
 
     loss: float
     accuracy: float
@@ -53,8 +54,7 @@ class Update:
 
 
 class Run:
-    """A member in training. Everything that happens is a function of spec, data and
-    `state.step`."""
+    """A member in training: all that happens is a function of spec, data and `state.step`."""
 
     def __init__(
         self, member: Member, method: Method, data: Shards, validation: Shards | None, device: str
@@ -78,21 +78,26 @@ class Run:
 
     @property
     def cursor(self) -> dict[str, int]:
-        """How far the run is, for the outside: epochs done, examples done in this one, tokens
-        evaluated so far."""
+        """How far the run is, for the outside.
+
+        Epochs done, examples done in this one, tokens evaluated so far.
+        """
         epoch, place = divmod(self.state.step, self.steps_per_epoch)
         example = min(place * self.spec.batch_size, len(self.data))
         return {"epoch": epoch, "example": example, "evaluated": self.state.evaluated}
 
     @property
     def round_is_open(self) -> bool:
-        """Whether an evaluation point (before training, each epoch's end) is reached and not
-        closed yet."""
+        """Whether an evaluation point is reached and not closed yet.
+
+        There is one before training, and one at each epoch's end.
+        """
         return self.state.closed <= self.state.step // self.steps_per_epoch
 
     def update(self) -> Update:
-        """Train on the next `batch_size` examples. The weights change only if loss and gradient are
-        finite.
+        """Train on the next `batch_size` examples.
+
+        The weights change only if loss and gradient are finite.
 
         Raises:
             DivergedError: they are not.
@@ -153,8 +158,10 @@ class Run:
             )
 
     def _gradient_that_fits(self) -> tuple[float, int, list[Pack]]:
-        """The update's gradient, with smaller packs when memory runs out; the result is the
-        same."""
+        """Accumulate the update's gradient, in smaller packs when memory runs out.
+
+        The result is the same. Returns loss, hits and the packs.
+        """
         while True:
             packs = list(self._packs())
             try:
@@ -174,8 +181,10 @@ class Run:
                 )
 
     def _gradient(self, packs: list[Pack]) -> tuple[float, int]:
-        """Accumulate the gradient of the mean loss over all learned tokens of the update;
-        returns loss and hits."""
+        """Accumulate the gradient of the mean loss over all learned tokens of the update.
+
+        Returns loss and hits.
+        """
         total = sum(len(p.labels) for p in packs)
         self.method.clock.step = self.state.step
         loss, hits = 0.0, 0

@@ -23,8 +23,7 @@ from workers.engine.training.snapshots import Origin
 
 
 class Base:
-    """The base model of a pass: one frozen copy shared by all adapters, an own one for each full
-    fine-tune."""
+    """The base model of a pass: one frozen copy for all adapters, an own one per full fine-tune."""
 
     def __init__(self, work: Work) -> None:
         self.work = work

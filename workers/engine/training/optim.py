@@ -1,8 +1,7 @@
-"""SGD, Adam and AdamW over a flat list of tensors, and gradient clipping; same results as
-torch.optim.
+"""SGD, Adam and AdamW over a flat list of tensors, and gradient clipping.
 
-Sources: Sutskever et al. 2013 (momentum), Kingma & Ba 2015 (arXiv:1412.6980), Loshchilov & Hutter
-2019 (arXiv:1711.05101).
+Same results as torch.optim. Sources: Sutskever et al. 2013 (momentum), Kingma & Ba 2015
+(arXiv:1412.6980), Loshchilov & Hutter 2019 (arXiv:1711.05101).
 """
 
 # ruff: noqa: SLF001  (torch names its multi-tensor operations with an underscore)
@@ -22,8 +21,7 @@ EPSILON = 1e-8
 
 
 class Optimiser:
-    """Updates `parameters` in place from their gradients; `slots` hold one tensor per parameter
-    each."""
+    """Updates `parameters` in place from their gradients; a slot holds one tensor per parameter."""
 
     slot_names: tuple[str, ...] = ()
 

@@ -1,5 +1,4 @@
-"""The learning rate of each update: a warm-up, then constant, a line to zero or half a cosine.
-Pure."""
+"""Learning rates: a warm-up, then constant, a line to zero or half a cosine. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +8,10 @@ from workers.engine.specs import FineTuneSpec
 
 
 def learning_rate(spec: FineTuneSpec, update: int, total: int) -> float:
-    """The rate of update `update` (from 0) of `total`; the warm-up's last update has the full
-    rate."""
+    """The rate of update `update` (from 0) of `total`.
+
+    The warm-up's last update has the full rate.
+    """
     warm = math.ceil(spec.warmup_fraction * total)
     if update < warm:
         return spec.learning_rate * (update + 1) / warm

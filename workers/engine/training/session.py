@@ -1,5 +1,4 @@
-"""One member's conversation with the outside: beats and their answers, usage, snapshots,
-checkpoints, results."""
+"""One member and the outside: beats and their answers, usage, snapshots, checkpoints, results."""
 
 from __future__ import annotations
 
@@ -134,8 +133,10 @@ class Session:
         shutil.rmtree(folder, ignore_errors=True)
 
     def close_round(self) -> None:
-        """At an evaluation point: measure on held-out data and, after an epoch, hand over a
-        usable model."""
+        """At an evaluation point: measure on held-out data.
+
+        After an epoch, also hand over a usable model.
+        """
         run = self.run
         wanted = run.validation is not None and run.spec.evaluate_each_epoch
         metrics = dict(self._validate()) if wanted else {}

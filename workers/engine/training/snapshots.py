@@ -1,5 +1,4 @@
-"""Snapshots of a member: safetensors and JSON in a folder that is whole or absent, verified when
-read.
+"""Snapshots of a member: safetensors and JSON in a folder, whole or absent, verified when read.
 
 `delta.safetensors` the trained weights by name; `optimiser.safetensors` its slots as `slot/name`;
 `state.json` the position, settings, inputs and numerics fingerprint; `manifest.json` sizes and
@@ -30,8 +29,10 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Origin:
-    """What a snapshot belongs to: hashes of base and data, and the spec; and how its numbers
-    came about."""
+    """What a snapshot belongs to, and how its numbers came about.
+
+    `base` and `data` are SHA-256 hashes; `fingerprint` is that of `devices`.
+    """
 
     base: str
     data: str

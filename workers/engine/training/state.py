@@ -33,8 +33,11 @@ class Meter:
 
 @dataclass
 class State:
-    """`step` updates are done, `closed` rounds are finished (0: nothing; 1: the evaluation
-    before training; …)."""
+    """Where a member stands.
+
+    `step` updates are done, `closed` rounds are finished (0: nothing; 1: the evaluation before
+    training; …).
+    """
 
     micro_batch_tokens: int
     step: int = 0

@@ -19,11 +19,13 @@ from tenants.kernel.ids import new_id
 from tenants.kernel.rate_limits import take_from_async, tenant_limits
 from workers.serving.gateway import calls
 from workers.serving.gateway.admission import caller, model_named, require_kind
-from workers.serving.gateway.calls import Generation, Services, Ticket
+from workers.serving.gateway.calls import Generation, Services
 from workers.serving.gateway.chat import Heading, chat_chunks, chat_whole
 from workers.serving.gateway.completions import completion_chunks, completion_whole
-from workers.serving.gateway.database import Database
+from workers.serving.gateway.counts import Call, Counts, Ticket, labels_of, priced_by, quantities
+from workers.serving.gateway.database import Connection, Database
 from workers.serving.gateway.embeddings import embedding_answer
+from workers.serving.gateway.funds import Funds
 from workers.serving.gateway.http import (
     Answer,
     HungUp,
@@ -75,6 +77,7 @@ class Gateway:
             directory=Directory(self.database),
             replicas=ReplicaClient(),
             usage=UsageBook(self.database),
+            funds=Funds(self.database),
             unfinished=set(),
         )
         self._endpoints: dict[str, Callable[[Scope, bytes, Answer], Coroutine[Any, Any, None]]] = {
@@ -88,7 +91,7 @@ class Gateway:
 
     async def close(self) -> None:
         """Settle what hung-up clients owe, then let go of everything."""
-        if self._services.unfinished:
+        while self._services.unfinished:
             await asyncio.wait(self._services.unfinished)
         await self._services.usage.flush()
         await self._services.replicas.close()
@@ -188,10 +191,25 @@ class Gateway:
             asked = parse(kind, body)
             model = await model_named(connection, tenant_id=actor.tenant_id, name=asked.model)
             require_kind(model, does)
+            call = Call(answer.request_id, endpoint, actor, model)
             offer = await offer_for(
-                connection, tenant_id=actor.tenant_id, model=model, trace_id=answer.request_id
+                connection,
+                tenant_id=actor.tenant_id,
+                model=model,
+                trace_id=answer.request_id,
+                before_waking=partial(self._require_credit, connection, call),
             )
-        return asked, Ticket(answer.request_id, endpoint, actor, model, offer)
+        return asked, Ticket(**vars(call), offer=offer)
+
+    async def _require_credit(self, connection: Connection, call: Call) -> None:
+        """Nobody without credit keeps a deployment awake. Raises InsufficientCredit."""
+        await self._services.funds.require(
+            connection,
+            call.actor.tenant_id,
+            quantities=quantities(call, Counts(prompt=1, generated=1)),
+            dimensions=priced_by(call),
+            labels=labels_of(call),
+        )
 
     async def _limit(self, ticket: Ticket, tokens: int, answer: Answer) -> None:
         """Take a request and its prompt's tokens. Raises RateLimited."""

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
+from django.conf import settings
 
-from tenants.accounts.actors import Actor
-from tenants.kernel.errors import BreakwaterError, Unavailable
+from tenants.kernel.errors import BreakwaterError, InsufficientCredit, Unavailable
 from tenants.kernel.rate_limits import take_from_async, tenant_limits
-from tenants.usage.ingestion import NewUsage
-from workers.serving.gateway.admission import Model
+from workers.serving.gateway.counts import (
+    Counts,
+    Ticket,
+    charge_of,
+    labels_of,
+    priced_by,
+    quantities,
+    usage_of,
+)
+from workers.serving.gateway.funds import Funds, Reservation
 from workers.serving.gateway.replicas import Prompt, ReplicaClient, ReplicaGone, Token
 from workers.serving.gateway.usage import UsageBook
-from workers.serving.gateway.waking import Directory, Offer, ReplicaAddress
+from workers.serving.gateway.waking import Directory, ReplicaAddress
 
 log = structlog.get_logger(__name__)
 
@@ -29,36 +35,20 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Ticket:
-    """An admitted request."""
-
-    request_id: str
-    endpoint: str  # chat.completions, completions, embeddings
-    actor: Actor
-    model: Model
-    offer: Offer
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Tokens of one request: `prompt` once, however many choices are drawn from it."""
-
-    prompt: int
-    generated: int = 0
-
-
-@dataclass(frozen=True)
 class Services:
     """What the gateway holds open from its start to its end."""
 
     directory: Directory
     replicas: ReplicaClient
     usage: UsageBook
+    funds: Funds
     unfinished: set[asyncio.Task[None]]  # settling for clients that hung up
 
 
 class Generation:
-    """Tokens for one request, counted, and settled exactly once: fully or at the hang-up."""
+    """Tokens for one request, paid for ahead, counted, and settled exactly once: fully or at the
+    hang-up.
+    """
 
     def __init__(
         self, services: Services, ticket: Ticket, prompts: Sequence[Prompt], prompt_tokens: int
@@ -67,6 +57,8 @@ class Generation:
         self._prompt_tokens = prompt_tokens
         self._generated = 0
         self._settled = False
+        self._reservation = reservation_of(services, ticket)
+        self._reserved = 0  # tokens that may be generated
 
     @property
     def counts(self) -> Counts:
@@ -75,8 +67,28 @@ class Generation:
     async def tokens(self, *, restartable: bool) -> AsyncGenerator[Token]:
         """All sequences' tokens. Before the very last one leaves here, usage is durable.
 
-        A replica that goes is replaced by another while nothing was shown yet, or always where
-        the answer is `restartable`; then counting begins anew. Raises BreakwaterError.
+        Credit is set aside block by block. Where it runs out, an answer that is `restartable` (has
+        shown nothing) fails and costs nothing; else what was generated is settled. Raises
+        BreakwaterError.
+        """
+        try:
+            await self._reserve()
+            async with aclosing(self._restarted(restartable=restartable)) as tokens:
+                async for token in tokens:
+                    yield token
+        except InsufficientCredit:
+            if restartable or not self._generated:
+                self._finish_later(self._reservation.release())
+            else:
+                await self.settle()
+            raise
+        except Exception:
+            self._finish_later(self._reservation.release())
+            raise
+
+    async def _restarted(self, *, restartable: bool) -> AsyncGenerator[Token]:
+        """As `_from`. A replica that goes is replaced by another while nothing was shown yet, or
+        always where the answer is `restartable`; then counting begins anew.
         """
         gone: set[str] = set()
         while True:
@@ -96,6 +108,22 @@ class Generation:
             else:
                 return
 
+    async def _reserve(self) -> None:
+        """Have another block of each sequence set aside, as far as they can still go."""
+        block = settings.SERVING_BLOCK_TOKENS * len(self._prompts)
+        room = max(self._longest - self._reserved, 1)
+        reserved = self._reserved + min(block, room)
+        await self._reservation.cover(
+            quantities(self._ticket, Counts(self._prompt_tokens, reserved))
+        )
+        self._reserved = reserved
+
+    @property
+    def _longest(self) -> int:
+        """Tokens that all sequences can come to."""
+        context = self._ticket.model.context_length
+        return sum(p.spec.max_tokens or context - len(p.ids) for p in self._prompts)
+
     async def _from(self, replica: ReplicaAddress) -> AsyncGenerator[Token]:
         running = len(self._prompts)
         stream = self._services.replicas.generate(
@@ -106,6 +134,8 @@ class Generation:
         )
         async with aclosing(stream) as tokens:
             async for token in tokens:
+                if self._generated == self._reserved:
+                    await self._reserve()
                 self._generated += 1
                 running -= token.finish is not None
                 if not running:
@@ -123,24 +153,18 @@ class Generation:
             return
         self._settled = True
         try:
-            await charge(self._services, self._ticket, self.counts)
+            await charge(self._services, self._ticket, self.counts, self._reservation)
         except BreakwaterError:
             self._settled = False
             raise
 
     def hung_up(self) -> None:
         """The client has gone: it pays for what was generated, and nothing where nothing was."""
-        if self._settled or not self._generated:
-            return
-        task = asyncio.create_task(self._settle_quietly())
-        self._services.unfinished.add(task)
-        task.add_done_callback(self._services.unfinished.discard)
+        if not self._settled:
+            self._finish_later(self.settle() if self._generated else self._reservation.release())
 
-    async def _settle_quietly(self) -> None:
-        try:
-            await self.settle()
-        except BreakwaterError as error:
-            log.error("a hang-up could not be settled", ticket=self._ticket.request_id, error=error)  # noqa: TRY400
+    def _finish_later(self, work: Coroutine[Any, Any, None]) -> None:
+        finish_later(self._services, self._ticket, work)
 
 
 RESTART = Token(index=-1, id=-1, text="")  # what came so far is void; another replica begins anew
@@ -154,8 +178,18 @@ async def embed(
     async def ask(replica: ReplicaAddress) -> list[list[float]]:
         return await services.replicas.embed(replica, texts=texts, dimensions=dimensions)
 
-    vectors = await _from_any(services, ticket, ask)
-    await charge(services, ticket, Counts(prompt=tokens))
+    reservation = reservation_of(services, ticket)
+    try:
+        await reservation.cover(quantities(ticket, Counts(prompt=tokens)))
+        vectors = await _from_any(services, ticket, ask)
+    except BaseException:  # also where the client hangs up
+        finish_later(services, ticket, reservation.release())
+        raise
+    try:
+        await charge(services, ticket, Counts(prompt=tokens), reservation)
+    except Exception:  # of a hang-up nothing needs to be done: the charge is under way
+        finish_later(services, ticket, reservation.release())
+        raise
     return vectors
 
 
@@ -174,47 +208,45 @@ async def _from_any(
                 raise _lost(error) from error
 
 
-async def charge(services: Services, ticket: Ticket, counts: Counts) -> None:
-    """Write the request's usage, and take its tokens from the tenant's rate limit.
+async def charge(
+    services: Services, ticket: Ticket, counts: Counts, reservation: Reservation
+) -> None:
+    """Write the request's usage and charge it, and take its tokens from the tenant's rate limit.
 
     Raises Unavailable.
     """
     tenant_id = ticket.actor.tenant_id
-    await services.usage.commit([(tenant_id, event) for event in usage_of(ticket, counts)])
+    events = usage_of(ticket, counts)
+    await services.usage.commit(
+        [(tenant_id, event) for event in events], charge_of(ticket, events, reservation)
+    )
     spent = counts.generated
     if spent:
         await take_from_async(tenant_id, tenant_limits(), (0, spent), forced=True)
 
 
-def usage_of(ticket: Ticket, counts: Counts) -> list[NewUsage]:
-    """The request's events: one a meter, under (request id, meter) for ever."""
-    is_embedding = ticket.endpoint == "embeddings"
-    quantities = {
-        "requests": 1,
-        "tokens.embedded" if is_embedding else "tokens.input": counts.prompt,
-        "tokens.output": counts.generated,
-    }
-    now = dt.datetime.now(dt.UTC)
-    dimensions = {
-        "model": ticket.model.name,
-        "base": ticket.model.base_id,
-        "endpoint": ticket.endpoint,
-        "api_key_id": ticket.actor.id,
-        "request_id": ticket.request_id,
-        "deployment_id": ticket.offer.deployment_id,
-    }
-    return [
-        NewUsage(
-            meter=meter,
-            quantity=Decimal(quantity),
-            event_time=now,
-            source="gateway",
-            key=f"{ticket.request_id}:{meter}",
-            dimensions=dimensions,
-        )
-        for meter, quantity in quantities.items()
-        if quantity
-    ]
+def finish_later(services: Services, ticket: Ticket, work: Coroutine[Any, Any, None]) -> None:
+    """Settle or release though nobody waits for it. What fails is logged; the hold then expires."""
+
+    async def quietly() -> None:
+        try:
+            await work
+        except BreakwaterError as error:
+            log.error("a call could not be finished", ticket=ticket.request_id, error=error)  # noqa: TRY400
+
+    task = asyncio.create_task(quietly())
+    services.unfinished.add(task)
+    task.add_done_callback(services.unfinished.discard)
+
+
+def reservation_of(services: Services, ticket: Ticket) -> Reservation:
+    return Reservation(
+        funds=services.funds,
+        tenant_id=ticket.actor.tenant_id,
+        request_id=ticket.request_id,
+        dimensions=priced_by(ticket),
+        labels=labels_of(ticket),
+    )
 
 
 def _lost(error: ReplicaGone) -> Unavailable:

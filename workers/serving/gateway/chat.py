@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workers.engine.data.tokens import Tokenizer
-from workers.serving.gateway.calls import RESTART, Counts, Generation
+from workers.serving.gateway.calls import RESTART, Generation
+from workers.serving.gateway.counts import Counts
 from workers.serving.gateway.replicas import Token
 from workers.serving.gateway.requests import ChatRequest
 from workers.serving.gateway.spelling import token_bytes, token_text

@@ -1,7 +1,8 @@
 """The gateway's own connections: async, without the ORM, in the system's role.
 
-Each use is one short transaction; none is held while tokens stream. Every statement here names the
-tenant itself: row-level security does not stand behind this role.
+Each use is one short transaction, or one statement that is its own; none is held while tokens
+stream. Every statement here names the tenant itself: row-level security does not stand behind this
+role.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from tenants.kernel.errors import Unavailable
+from tenants.ledger.errors import translate
+from tenants.ledger.statements import Statement
 
 Connection = psycopg.AsyncConnection[DictRow]
 Row = Mapping[str, Any]
@@ -30,7 +33,7 @@ class Database:
     def __init__(self, *, most: int = 8) -> None:
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             conninfo(),
-            kwargs={"row_factory": dict_row, "prepare_threshold": None},
+            kwargs={"row_factory": dict_row, "prepare_threshold": None, "autocommit": True},
             connection_class=psycopg.AsyncConnection[DictRow],
             min_size=0,
             max_size=most,
@@ -48,7 +51,19 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """One transaction. Raises Unavailable where the database cannot be reached."""
+        """One transaction. Raises Unavailable where the database cannot be reached, and what the
+        ledger refuses as our errors.
+        """
+        async with self._connection() as connection, connection.transaction():
+            yield connection
+
+    async def ask(self, statement: Statement) -> Row | None:
+        """One statement, committed by itself; its first row. Raises as `transaction` does."""
+        async with self._connection() as connection:
+            return await (await connection.execute(statement.sql, statement.params)).fetchone()
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
         try:
             async with self._pool.connection() as connection:
                 yield connection
@@ -56,6 +71,8 @@ class Database:
             raise Unavailable(
                 "the database cannot be reached; try again shortly", retry_after=2
             ) from error
+        except psycopg.DatabaseError as error:
+            raise translate(error) from error
 
 
 def conninfo() -> str:

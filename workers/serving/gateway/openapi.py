@@ -15,6 +15,7 @@ REF = "#/components/schemas/{model}"
 STATUSES = {
     "400": "a field is wrong; `error.param` names it",
     "401": "no valid API key",
+    "402": "there is no credit left for this, or a hard budget is used up",
     "403": "the key may not do this",
     "404": "no such model, or it is not deployed",
     "413": "the body is too large",
@@ -54,6 +55,7 @@ def _post(name: str, summary: str, asked: type[BaseModel], answer: Json) -> Json
         "description": "Needs the permission `inference`.",
         "tags": ["models"],
         "security": [{"ApiKey": []}],
+        "x-costs-money": True,
         "requestBody": {"required": True, "content": body},
         "responses": responses,
     }

@@ -56,7 +56,8 @@ async def chat_prompt(model: Model, asked: ChatRequest) -> list[int]:
             param="model",
             code="wrong_model",
         )
-    turns = [message.to_turn() for message in asked.messages]
+    shield = language.tokenizer.shield
+    turns = [shield.message(message.to_turn()) for message in asked.messages]
     try:
         text = language.template.render(turns, add_generation_prompt=True)
     except TemplateError as error:

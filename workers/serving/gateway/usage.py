@@ -1,4 +1,6 @@
-"""Usage, committed in groups: while one transaction runs, the next one's rows gather.
+"""Usage and its charges, committed in groups: while one transaction runs, the next one's gather.
+
+Usage keys come first, then the wallets in one order: two groups cannot wait for each other.
 
 A caller waits until its rows are durable; the answer's last chunk leaves only then.
 """
@@ -13,6 +15,9 @@ from dataclasses import dataclass
 import structlog
 
 from tenants.kernel.errors import BreakwaterError, Unavailable
+from tenants.pricing.charge_requests import ChargeRequest
+from tenants.pricing.charging import charging_group
+from tenants.pricing.drivers import program_run_async
 from tenants.usage.ingestion import DIFFERING, INSERT, NewUsage, key_conflict, usage_parameters
 from workers.serving.gateway.database import Database
 
@@ -27,23 +32,24 @@ Rows = Sequence[tuple[str, NewUsage]]
 @dataclass(frozen=True)
 class _Entry:
     rows: Rows
+    charge: ChargeRequest
     done: asyncio.Future[None]
 
 
 class UsageBook:
-    """Writes usage events for many requests at once. Keys make a repeated write harmless."""
+    """Writes usage events and charges of many requests at once. Keys make a repetition harmless."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._waiting: list[_Entry] = []
         self._writer: asyncio.Task[None] | None = None
 
-    async def commit(self, rows: Rows) -> None:
-        """Return once `rows`, (tenant id, event) pairs, are durable.
+    async def commit(self, rows: Rows, charge: ChargeRequest) -> None:
+        """Return once `rows`, (tenant id, event) pairs, and their charge are durable.
 
         Raises Unavailable where the database does not answer in time, Conflict for a reused key.
         """
-        entry = _Entry(rows, asyncio.get_running_loop().create_future())
+        entry = _Entry(rows, charge, asyncio.get_running_loop().create_future())
         self._waiting.append(entry)
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write())
@@ -58,7 +64,7 @@ class UsageBook:
         while self._waiting:
             group, self._waiting = self._waiting, []
             try:
-                await self._write_patiently([row for entry in group for row in entry.rows])
+                await self._write_patiently(group)
             except BreakwaterError as error:
                 await self._write_apart(group, error)
             else:
@@ -71,33 +77,35 @@ class UsageBook:
             failed: BreakwaterError | None = error
             if len(group) > 1 and not isinstance(error, Unavailable):
                 try:
-                    await self._write_patiently(entry.rows)
+                    await self._write_patiently([entry])
                     failed = None
                 except BreakwaterError as own:
                     failed = own
             _settle(entry, failed)
 
-    async def _write_patiently(self, rows: Rows) -> None:
+    async def _write_patiently(self, group: Sequence[_Entry]) -> None:
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
-                await self._write_once(rows)
+                await self._write_once(group)
             except Unavailable:
                 if time.monotonic() >= deadline:
-                    log.exception("usage could not be written", events=len(rows))
+                    log.exception("usage could not be written", requests=len(group))
                     raise
                 await asyncio.sleep(PAUSE_S)
             else:
                 return
 
-    async def _write_once(self, rows: Rows) -> None:
-        parameters = usage_parameters(rows)
+    async def _write_once(self, group: Sequence[_Entry]) -> None:
+        parameters = usage_parameters(row for entry in group for row in entry.rows)
         async with self._database.transaction() as connection:
             inserted = (await connection.execute(INSERT, parameters)).rowcount
             if inserted < parameters["count"]:
                 differing = await (await connection.execute(DIFFERING, parameters)).fetchall()
                 if differing:
                     raise key_conflict([row["key"] for row in differing])
+            charges = charging_group([entry.charge for entry in group])
+            await program_run_async(connection, charges)
 
 
 def _settle(entry: _Entry, error: BreakwaterError | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -76,11 +76,17 @@ class Offer:
 
 
 async def offer_for(
-    connection: Connection, *, tenant_id: str, model: Model, trace_id: str
+    connection: Connection,
+    *,
+    tenant_id: str,
+    model: Model,
+    trace_id: str,
+    before_waking: Callable[[], Awaitable[None]],
 ) -> Offer:
     """Find the model's deployment and keep it wanted, waking it if it sleeps.
 
-    A model never yet on offer is put on offer. Raises NotFound for one taken off.
+    A model never yet on offer is put on offer. Raises NotFound for one taken off, and what
+    `before_waking` raises.
     """
     parameters = {"model": model.name, "tenant_id": tenant_id, "is_base": model.version_id is None}
     row = await (await connection.execute(FIND, parameters)).fetchone()
@@ -94,6 +100,7 @@ async def offer_for(
             code="model_not_deployed",
         )
     if row["is_due"] or row["state"] == "asleep":
+        await before_waking()
         await _push(connection, row, trace_id=trace_id)
     return Offer(deployment_id=row["id"], target=row["target"], last_error=row["last_error"])
 

@@ -14,6 +14,8 @@ from workers.tasks.runs.run import Context, numerics, used_tokens
 
 
 class EvaluateRun:
+    """A job of kind `evaluate`: its result is the figures."""
+
     entry = "workers.tasks.engine_child"
     network = NO_NETWORK
 

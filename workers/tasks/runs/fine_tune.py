@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from workers.assets.card import Card
-from workers.assets.models import BaseModel, ModelVersion
+from workers.assets.models import ModelVersion
 from workers.assets.provenance import code_version
+from workers.assets.selectors import base_model_get
 from workers.assets.services import model_version_create, version_seal
 from workers.assets.storage import StoredObject, folder_read
+from workers.engine.protocol import SNAPSHOT
 from workers.jobs.models import Job
 from workers.jobs.outcomes import Made, checkpoint_commit
 from workers.jobs.selectors import snapshot_get
@@ -19,10 +21,10 @@ from workers.tasks.child import NO_NETWORK
 from workers.tasks.runs.models import file_open, model_open
 from workers.tasks.runs.run import Context, handle, numerics, used_tokens
 
-SNAPSHOT_MEDIA_TYPE = "application/vnd.breakwater.snapshot"
-
 
 class FineTuneRun:
+    """A job of kind `fine_tune`: it may resume, and each epoch's end is a version of its own."""
+
     entry = "workers.tasks.engine_child"
     network = NO_NETWORK
 
@@ -61,7 +63,7 @@ class FineTuneRun:
             into=folder,
             data_key=context.data_key,
         )
-        return handle(folder, SNAPSHOT_MEDIA_TYPE, snapshot.sha256)
+        return handle(folder, SNAPSHOT, snapshot.sha256)
 
     def on_beat(self, frame: Frame) -> None:
         pass
@@ -141,8 +143,7 @@ class FineTuneRun:
         )
 
     def _licence(self) -> str:
-        base_id = self.spec["base_id"]
-        return self.context.in_scope(lambda: BaseModel.objects.get(pk=base_id).licence)
+        return self.context.in_scope(lambda: base_model_get(self.spec["base_id"]).licence)
 
     def _version(
         self,

@@ -8,11 +8,9 @@ from pathlib import Path
 from tenants.kernel.errors import NotFound
 from workers.assets.materialise import file_to_path, version_to_folder
 from workers.assets.models import BaseModel, ModelVersion
-from workers.assets.selectors import file_get, model_version_get
+from workers.assets.selectors import base_model_get, file_get, model_version_get
+from workers.engine.protocol import HUGGING_FACE_MODEL, JSONL, PEFT_ADAPTER
 from workers.tasks.runs.run import CannotRun, Context, handle
-
-BASE_MEDIA_TYPE = "application/vnd.huggingface.model"
-ADAPTER_MEDIA_TYPE = "application/vnd.peft.adapter"
 
 
 @dataclass(frozen=True)
@@ -26,14 +24,14 @@ class Opened:
 def model_open(context: Context, *, base_id: str, version_id: str | None) -> Opened:
     """Open a model for the child. Catalogue bases are read where they lie. Raises CannotRun."""
     base, version = context.in_scope(lambda: _rows(base_id, version_id))
-    plain = handle(base.path, BASE_MEDIA_TYPE, base.sha256)
+    plain = handle(base.path, HUGGING_FACE_MODEL, base.sha256)
     if version is None:
         return Opened(plain, None)
     folder = context.scratch / "model"
     version_to_folder(version=version, data_key=context.data_key, into=folder)
     if version.kind == ModelVersion.Kind.ADAPTER:
-        return Opened(plain, handle(folder, ADAPTER_MEDIA_TYPE, version.sha256))
-    return Opened(handle(folder, BASE_MEDIA_TYPE, version.sha256), None)
+        return Opened(plain, handle(folder, PEFT_ADAPTER, version.sha256))
+    return Opened(handle(folder, HUGGING_FACE_MODEL, version.sha256), None)
 
 
 def file_open(context: Context, file_id: str, name: str) -> dict[str, str]:
@@ -44,7 +42,7 @@ def file_open(context: Context, file_id: str, name: str) -> dict[str, str]:
         raise CannotRun(error.message, code="file_deleted", param=name) from error
     path: Path = context.scratch / f"{name}.jsonl"
     file_to_path(file=file, data_key=context.data_key, path=path)
-    return handle(path, "application/jsonl", file.sha256)
+    return handle(path, JSONL, file.sha256)
 
 
 def _rows(base_id: str, version_id: str | None) -> tuple[BaseModel, ModelVersion | None]:
@@ -52,4 +50,4 @@ def _rows(base_id: str, version_id: str | None) -> tuple[BaseModel, ModelVersion
         version = model_version_get(version_id) if version_id else None
     except NotFound as error:
         raise CannotRun(error.message, code="model_deleted", param="model") from error
-    return BaseModel.objects.get(pk=base_id), version
+    return base_model_get(base_id), version

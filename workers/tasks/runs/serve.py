@@ -30,6 +30,8 @@ STEADY_BEATS = 15  # about half a minute of serving
 
 
 class ServeRun:
+    """A job of kind `serve`: it ends by order only, and opens the adapters that it is asked for."""
+
     entry = "workers.tasks.serve_child"
     network = LOOPBACK
 

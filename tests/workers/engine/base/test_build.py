@@ -1,5 +1,4 @@
-"""The base model that is built here: deterministic, whole, and loadable by transformers
-unmodified."""
+"""The base model built here is deterministic, whole, and loads in transformers unmodified."""
 
 from __future__ import annotations
 
@@ -46,8 +45,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str
 
 
 def token_frequency_entropy(folder: Path, path: Path) -> float:
-    """The loss in nats of the best guess that knows how often each token comes, and nothing
-    else."""
+    """The loss in nats of the best guess that knows only how often each token comes."""
     some = islice(rows(), 2 * SECTIONS)
     path.write_text("".join(json.dumps(row) + "\n" for row in some))
     counts: Counter[int] = Counter()

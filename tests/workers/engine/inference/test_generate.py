@@ -1,5 +1,4 @@
-"""Generation against transformers.generate, with and without adapters, stop texts, limits, many
-at a time."""
+"""Generation against transformers.generate: adapters or none, stop texts, limits, many at once."""
 
 from __future__ import annotations
 

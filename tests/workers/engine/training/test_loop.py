@@ -1,71 +1,29 @@
-"""The training loop: it learns, obeys, reports, and resumes bit for bit."""
+"""The training loop: it learns, obeys and reports."""
 
 from __future__ import annotations
 
-import gc
-import math
-import random
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from transformers import get_linear_schedule_with_warmup
 
 from tests.workers.engine.factories import (
     Recorder,
-    chats,
-    completions,
     handle,
     reference_model,
     spec,
     work,
     write_jsonl,
 )
+from tests.workers.engine.training.factories import run, size_of, weights
 from workers.engine.data.chat import ChatTemplate
 from workers.engine.data.order import epoch_order
-from workers.engine.data.readers import Example, read_examples
+from workers.engine.data.readers import read_examples
 from workers.engine.data.tokens import Tokenizer
-from workers.engine.errors import DivergedError
-from workers.engine.protocol import Command, FailureKind, Member, Outcome, Result
-from workers.engine.training import member
+from workers.engine.protocol import Command, Member, Outcome
 from workers.engine.training.loop import train
-from workers.engine.training.opening import Base, session_open
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return write_jsonl(tmp_path / "train.jsonl", completions() + chats())
-
-
-@pytest.fixture
-def validation(tmp_path: Path) -> Path:
-    return write_jsonl(tmp_path / "validation.jsonl", completions(40)[24:])
-
-
-def run(
-    base: Path, data: Path, folder: Path, progress: Recorder, *, name: str = "run", **given: Any
-) -> Result:
-    resume, validation = given.pop("resume", None), given.pop("validation", None)
-    member = Member(
-        "m",
-        spec(**given),
-        handle(data),
-        resume=resume,
-        validation=handle(validation) if validation else None,
-    )
-    (result,) = train(work(base, folder / name, member), progress)
-    return result
-
-
-def weights(result: Result) -> dict[str, torch.Tensor]:
-    assert result.artifact is not None, result.error
-    (path,) = result.artifact.path.glob("*.safetensors")
-    return load_file(path)
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])
@@ -89,69 +47,6 @@ def test_training_lowers_loss_on_held_out_data(
     assert [step for step, *_ in progress.checkpoints] == [9, 18, 27, 36]
 
 
-@pytest.mark.parametrize("method", ["lora", "full"])
-@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
-def test_a_paused_run_resumes_bit_for_bit(
-    base: Path, data: Path, validation: Path, tmp_path: Path, method: str, optimiser: str
-) -> None:
-    # given an uninterrupted run
-    settings: dict[str, Any] = {
-        "method": method,
-        "optimiser": optimiser,
-        "momentum": 0.9,
-        "weight_decay": 0.01,
-        "lora": {"rank": 4, "alpha": 8.0, "dropout": 0.2},
-        "validation": validation,
-    }
-    whole = run(base, data, tmp_path, Recorder(tmp_path), name="whole", **settings)
-    stop = random.Random(f"{method}{optimiser}").randrange(1, 18)
-    # when another is paused at a random step and a third resumes from its snapshot
-    paused = Recorder(tmp_path, lambda step: Command.PAUSE if step == stop else Command.GO)
-    first = run(base, data, tmp_path, paused, name="first", **settings)
-    ((step, snapshot),) = paused.snapshots
-    resumed = Recorder(tmp_path)
-    second = run(base, data, tmp_path, resumed, name="second", resume=snapshot, **settings)
-    # then nothing differs from never having stopped
-    assert (first.outcome, step) == (Outcome.PAUSED, stop)
-    assert resumed.events[1][3] == {"step": stop, "bit_equal": True}
-    wanted, found = weights(whole), weights(second)
-    assert wanted.keys() == found.keys()
-    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
-    assert second.metrics == whole.metrics
-
-
-def test_a_run_killed_at_a_random_step_resumes_bit_for_bit_and_reports_work_once(
-    base: Path, data: Path, validation: Path, tmp_path: Path
-) -> None:
-    # given a run with a snapshot every three steps, and the work that it reports
-    settings: dict[str, Any] = {"snapshot_every_steps": 3, "validation": validation, "epochs": 3}
-    calm = Recorder(tmp_path)
-    whole = run(base, data, tmp_path, calm, name="whole", **settings)
-    # when another process dies at a random step, and the next attempt starts from the last snapshot
-    death = random.Random(4).randrange(4, 26)
-
-    def die(step: int) -> Command:
-        if step == death:
-            raise ConnectionError("the parent is gone")
-        return Command.GO
-
-    killed = Recorder(tmp_path, die)
-    with pytest.raises(ConnectionError):
-        run(base, data, tmp_path, killed, name="killed", **settings)
-    step, snapshot = killed.snapshots[-1]
-    resumed = Recorder(tmp_path)
-    second = run(base, data, tmp_path, resumed, name="resumed", resume=snapshot, **settings)
-    # then the weights are the same, and so are the work reports, told apart by their number
-    assert death - 3 <= step <= death
-    found = weights(second)
-    assert all(torch.equal(w, found[name]) for name, w in weights(whole).items())
-    told = {usage[1]: usage[:5] for usage in [*killed.usage, *resumed.usage]}
-    assert list(told.values()) == [usage[:5] for usage in calm.usage]
-    assert [m for *_, m in calm.beats if "loss" in m][step:] == [
-        m for *_, m in resumed.beats if "loss" in m
-    ]
-
-
 def test_work_reports_cover_every_step_once_and_all_tokens(
     base: Path, data: Path, tmp_path: Path
 ) -> None:
@@ -162,12 +57,6 @@ def test_work_reports_cover_every_step_once_and_all_tokens(
     tokens = sum(usage[4] for usage in progress.usage)
     assert tokens == result.metrics["trained_tokens"] == 3 * size_of(base, data)
     assert all(usage[5] > 0 and usage[6] > 0 for usage in progress.usage)
-
-
-def size_of(base: Path, data: Path) -> int:
-    tokenizer, template = Tokenizer.load(base), ChatTemplate.load(base)
-    examples = read_examples(data, tokenizer, template, "error", 96)
-    return sum(len(example.ids) for example in examples if isinstance(example, Example))
 
 
 def test_beats_come_once_per_update_and_the_cursor_only_grows(
@@ -204,8 +93,7 @@ def test_accumulation_equals_one_big_batch(
 def test_an_update_equals_torchs_on_transformers_loss(
     base: Path, data: Path, tmp_path: Path
 ) -> None:
-    """Six AdamW updates of a full fine-tune, done again by transformers' loss and torch's
-    optimiser."""
+    """Six AdamW updates of a full fine-tune, again by transformers' loss and torch's optimiser."""
     progress = Recorder(tmp_path)
     result = run(
         base,
@@ -262,15 +150,6 @@ def test_checkpointed_activations_train_the_same_weights(
     assert all(torch.equal(w, found[n]) for n, w in weights(plain).items())
 
 
-def test_a_snapshot_on_demand_does_not_disturb(base: Path, data: Path, tmp_path: Path) -> None:
-    calm = run(base, data, tmp_path, Recorder(tmp_path), name="calm")
-    asked = Recorder(tmp_path, lambda step: Command.SNAPSHOT if step == 5 else Command.GO)
-    result = run(base, data, tmp_path, asked, name="asked")
-    assert [step for step, _ in asked.snapshots] == [5]
-    found = weights(result)
-    assert all(torch.equal(w, found[n]) for n, w in weights(calm).items())
-
-
 def test_cancel_stops_without_a_snapshot_and_reports_what_was_used(
     base: Path, data: Path, tmp_path: Path
 ) -> None:
@@ -280,104 +159,6 @@ def test_cancel_stops_without_a_snapshot_and_reports_what_was_used(
     assert progress.snapshots == []
     assert [usage[1:4] for usage in progress.usage] == [(0, 0, 4)]
     assert progress.beats[-1][1] == 4
-
-
-@pytest.mark.parametrize("command", [Command.PAUSE, Command.CANCEL])
-def test_an_evaluation_can_be_interrupted(
-    base: Path, data: Path, validation: Path, tmp_path: Path, command: Command
-) -> None:
-    progress = Recorder(tmp_path, lambda _step: command)
-    result = run(base, data, tmp_path, progress, validation=validation)
-    assert (
-        result.outcome
-        == {Command.PAUSE: Outcome.PAUSED, Command.CANCEL: Outcome.CANCELLED}[command]
-    )
-    assert len(progress.beats) == 1
-    if command is Command.PAUSE:
-        ((step, snapshot),) = progress.snapshots
-        again = run(
-            base,
-            data,
-            tmp_path,
-            Recorder(tmp_path),
-            name="again",
-            resume=snapshot,
-            validation=validation,
-        )
-        assert step == 0
-        assert "initial_validation_loss" in again.metrics
-
-
-def test_divergence_is_the_customers_and_leaves_the_last_good_weights(
-    base: Path, data: Path, tmp_path: Path
-) -> None:
-    progress = Recorder(tmp_path)
-    result = run(
-        base,
-        data,
-        tmp_path,
-        progress,
-        method="full",
-        optimiser="sgd",
-        learning_rate=100,
-        gradient_clip=0,
-        snapshot_every_steps=1,
-    )
-    assert (result.outcome, result.failure) == (Outcome.FAILED, FailureKind.CUSTOMER)
-    assert "Lower learning_rate (now 100)" in str(result.error)
-    last = load_file(progress.snapshots[-1][1].path / "delta.safetensors")
-    assert all(bool(w.isfinite().all()) for w in last.values())
-    assert progress.usage[-1][3] == progress.beats[-1][1]
-
-
-def test_running_out_of_memory_halves_the_packs_and_says_so(base: Path, tmp_path: Path) -> None:
-    # given one update over 36,000 tokens in a single pass, and a process that may not grow that
-    # much
-    long = [{"prompt": f"{n} " + "for " * 80, "completion": f"it is {n}"} for n in range(400)]
-    data = write_jsonl(tmp_path / "long.jsonl", long)
-    settings: dict[str, Any] = {
-        "epochs": 1,
-        "batch_size": 400,
-        "method": "full",
-        "optimiser": "sgd",
-    }
-    calm = run(base, data, tmp_path, Recorder(tmp_path), name="calm", **settings)
-    progress = Recorder(tmp_path)
-    with address_space_limited(more_bytes=100 * 2**20):
-        tight = run(
-            base, data, tmp_path, progress, name="tight", micro_batch_tokens=100_000, **settings
-        )
-    # then the update is the same within rounding, and a person can read why it is slower
-    found = weights(tight)
-    assert all(torch.allclose(w, found[n], atol=1e-5) for n, w in weights(calm).items())
-    _, (_, level, message, told) = progress.events
-    assert (level, message[:14]) == ("warn", "Memory ran out")
-    assert told["micro_batch_tokens"] < 20_000
-
-
-@contextmanager
-def address_space_limited(*, more_bytes: int) -> Iterator[None]:
-    """Let this process take `more_bytes` beyond what it has now."""
-    gc.collect()
-    now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (now + more_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, before)
-
-
-def test_one_example_too_large_for_memory_is_the_platforms(
-    base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: Any) -> torch.Tensor:
-        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-
-    monkeypatch.setattr(member, "logits_of", refuse)
-    result = run(base, data, tmp_path, Recorder(tmp_path))
-    assert (result.outcome, result.failure) == (Outcome.FAILED, FailureKind.PLATFORM)
-    assert "does not fit in memory; lower max_length" in str(result.error)
 
 
 def test_members_train_one_after_another_and_do_not_touch_each_other(
@@ -428,13 +209,6 @@ def test_a_fine_tune_continues_from_an_earlier_adapter(
         )
 
 
-def test_bad_data_fail_as_the_customers_and_name_the_line(base: Path, tmp_path: Path) -> None:
-    data = write_jsonl(tmp_path / "bad.jsonl", [*completions(3), {"prompt": "x"}])
-    result = run(base, data, tmp_path, Recorder(tmp_path))
-    assert (result.outcome, result.failure) == (Outcome.FAILED, FailureKind.CUSTOMER)
-    assert "line 4, completion" in str(result.error)
-
-
 def test_the_start_says_what_is_trained_on_and_what_was_left_off(
     base: Path, data: Path, tmp_path: Path
 ) -> None:
@@ -448,25 +222,3 @@ def test_the_start_says_what_is_trained_on_and_what_was_left_off(
     (_, level, message, less) = cut.events[0]
     assert (level, less["tokens"] + less["cut_tokens"]) == ("warn", told["tokens"])
     assert "left off" in message
-
-
-def test_bad_validation_data_are_told_apart(base: Path, data: Path, tmp_path: Path) -> None:
-    bad = write_jsonl(tmp_path / "bad.jsonl", [{"text": ""}])
-    result = run(base, data, tmp_path, Recorder(tmp_path), validation=bad)
-    assert "in the validation file, " in str(result.error)
-
-
-def test_weights_that_broke_are_never_handed_over(base: Path, data: Path, tmp_path: Path) -> None:
-    # given a session whose last update made one weight infinite
-    progress, given = Recorder(tmp_path), Member("m", spec(), handle(data))
-    with session_open(Base(work(base, tmp_path / "run", given)), given, progress) as session:
-        done = session.run.update()
-        next(iter(session.run.parameters.values())).data.view(-1)[0] = torch.inf
-        assert math.isfinite(done.loss)
-        # then neither a checkpoint nor a result comes of it
-        with pytest.raises(DivergedError, match="lower learning_rate"):
-            session.finished()
-        session.run.state.closed = 1
-        with pytest.raises(DivergedError):
-            session.close_round()
-    assert progress.checkpoints == []

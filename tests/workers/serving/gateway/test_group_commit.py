@@ -11,8 +11,11 @@ from typing import Any, TypeVar
 
 import pytest
 
+from tenants.accounts.services import platform_tenant_ensure
 from tenants.kernel.errors import Conflict, Unavailable
 from tenants.kernel.scope import system_scope, tenant_scope
+from tenants.pricing.charge_requests import ChargeItem, ChargeRequest
+from tenants.pricing.models import Charge, PeriodTotal
 from tenants.usage.ingestion import NewUsage
 from tenants.usage.models import UsageEvent
 from tests.tenants.usage.factories import tenant_make
@@ -23,6 +26,12 @@ from workers.serving.gateway.usage import UsageBook
 pytestmark = pytest.mark.django_db
 
 T = TypeVar("T")
+
+
+@pytest.fixture(autouse=True)
+def _platform(db: None) -> None:
+    """What is charged is the platform's revenue."""
+    platform_tenant_ensure()
 
 
 class Counting(Database):
@@ -52,6 +61,13 @@ def event(key: str, quantity: int = 1) -> NewUsage:
     )
 
 
+def commit(book: UsageBook, tenant_id: str, counted: NewUsage) -> Awaitable[None]:
+    """Of one event and its charge."""
+    item = ChargeItem(counted.meter, counted.quantity, counted.dimensions, counted.event_time)
+    charge = ChargeRequest(tenant_id, f"request:{counted.key}", "request", counted.key, [item])
+    return book.commit([(tenant_id, counted)], charge)
+
+
 def with_book(database: Database, work: Callable[[UsageBook], Awaitable[T]]) -> T:
     async def run() -> T:
         await database.open()
@@ -68,37 +84,40 @@ def test_hundreds_at_once_need_a_handful_of_transactions() -> None:
     database = Counting()
 
     async def work(book: UsageBook) -> None:
-        rows = [[(tenants[n % 2], event(f"r{n}"))] for n in range(300)]
-        await asyncio.gather(*(book.commit(row) for row in rows))
+        await asyncio.gather(*(commit(book, tenants[n % 2], event(f"r{n}")) for n in range(300)))
 
     with_book(database, work)
     assert database.transactions <= 5
     for tenant_id in tenants:
         with tenant_scope(tenant_id):
             assert UsageEvent.objects.count() == 150
+            assert Charge.objects.count() == 150
+            assert PeriodTotal.objects.get().quantity == 150
 
 
 def test_the_same_event_again_is_fine_another_under_its_key_is_not() -> None:
     tenant_id = tenant_make()
 
     async def work(book: UsageBook) -> list[Any]:
-        await book.commit([(tenant_id, event("a"))])
+        await commit(book, tenant_id, event("a"))
         entries = [event("a"), event("a", quantity=2), event("b")]
-        commits = (book.commit([(tenant_id, one)]) for one in entries)
+        commits = (commit(book, tenant_id, one) for one in entries)
         return await asyncio.gather(*commits, return_exceptions=True)
 
     # when a repeated, a conflicting and a good event come in one group
     found = with_book(Counting(), work)
     # then only the conflicting one is refused
-    assert [type(result) for result in found] == [type(None), Conflict, type(None)]
+    assert [isinstance(result, Conflict) for result in found] == [False, True, False]
+    assert found[0] is found[2] is None
     with system_scope():
         assert sorted(UsageEvent.objects.values_list("key", "quantity")) == [("a", 1), ("b", 1)]
+        assert sorted(Charge.objects.values_list("key", flat=True)) == ["request:a", "request:b"]
 
 
 def test_a_database_that_restarts_is_waited_for() -> None:
     tenant_id = tenant_make()
     database = Counting(failing=3)
-    with_book(database, lambda book: book.commit([(tenant_id, event("a"))]))
+    with_book(database, lambda book: commit(book, tenant_id, event("a")))
     assert database.transactions == 4
     with system_scope():
         assert UsageEvent.objects.count() == 1
@@ -108,14 +127,14 @@ def test_one_that_stays_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     tenant_id = tenant_make()
     monkeypatch.setattr(usage, "PATIENCE_S", 0.3)
     with pytest.raises(Unavailable):
-        with_book(Counting(failing=1000), lambda book: book.commit([(tenant_id, event("a"))]))
+        with_book(Counting(failing=1000), lambda book: commit(book, tenant_id, event("a")))
 
 
 def test_a_caller_that_is_cancelled_leaves_its_rows_to_be_written() -> None:
     tenant_id = tenant_make()
 
     async def work(book: UsageBook) -> None:
-        task = asyncio.create_task(book.commit([(tenant_id, event("a"))]))
+        task = asyncio.ensure_future(commit(book, tenant_id, event("a")))
         await asyncio.sleep(0)
         task.cancel()
         await book.flush()

@@ -11,16 +11,14 @@ from workers.engine.export.huggingface import folder_save
 from workers.engine.export.merged import merge_into
 from workers.engine.methods.lora.adapter import adapter_load
 from workers.engine.methods.lora.layer import DropoutClock
+from workers.engine.protocol import HUGGING_FACE_MODEL
 from workers.engine.specs import FineTuneSpec
-
-MEDIA_TYPE = "application/vnd.huggingface.model"
 
 
 class FullMethod:
-    """All weights of `model`, which is this member's own copy; `start` is an adapter to merge in
-    first."""
+    """All weights of `model`, this member's own copy; `start` is an adapter to merge in first."""
 
-    media_type = MEDIA_TYPE
+    media_type = HUGGING_FACE_MODEL
 
     def __init__(
         self, model: nn.Module, spec: FineTuneSpec, base: Path, start: Path | None

@@ -60,8 +60,10 @@ def target_names(model: nn.Module, spec: LoraSpec) -> list[str]:
 
 
 def attach(model: nn.Module, spec: LoraSpec, clock: DropoutClock) -> dict[str, LoraLinear]:
-    """Put fresh LoRA layers (A uniform by Kaiming, B zero: the model is unchanged) on `model`,
-    by layer name."""
+    """Put fresh LoRA layers on `model`; returns them by layer name.
+
+    A is uniform by Kaiming, B zero: the model is unchanged.
+    """
     layers: dict[str, LoraLinear] = {}
     for number, name in enumerate(target_names(model, spec)):
         layer = LoraLinear(
@@ -79,8 +81,10 @@ def attach(model: nn.Module, spec: LoraSpec, clock: DropoutClock) -> dict[str, L
 
 
 def _initialise(layer: LoraLinear, seed: int) -> None:
-    """PEFT's default: Kaiming uniform with a = √5, that is ±1/√in; drawn on the CPU, so the same
-    on every device."""
+    """PEFT's default: Kaiming uniform with a = √5, that is ±1/√in.
+
+    Drawn on the CPU, so the same on every device.
+    """
     bound = 1 / math.sqrt(layer.A.shape[1])
     generator = torch.Generator().manual_seed(seed >> 1)
     draws = torch.empty(layer.A.shape).uniform_(-bound, bound, generator=generator)

@@ -1,7 +1,6 @@
-"""The LoRA layer: y = x·Wᵀ + b + s·(drop(x)·Aᵀ)·Bᵀ, with a backward pass that forms no frozen
-gradient.
+"""The LoRA layer: y = x·Wᵀ + b + s·(drop(x)·Aᵀ)·Bᵀ.
 
-Source: Hu et al. 2021, arXiv:2106.09685.
+Its backward pass forms no frozen gradient. Source: Hu et al. 2021, arXiv:2106.09685.
 """
 
 from __future__ import annotations
@@ -36,8 +35,10 @@ class DropoutClock:
 
 
 class _LoraProduct(torch.autograd.Function):
-    """base + scale·(x·keep·Aᵀ)·Bᵀ for x (..., in), W (out, in), A (r, in), B (out, r), keep
-    (..., in) or None."""
+    """x·Wᵀ + bias + scale·(x·keep·Aᵀ)·Bᵀ.
+
+    x (..., in), W (out, in), A (r, in), B (out, r), keep (all rows of x, in) or None.
+    """
 
     @staticmethod
     def forward(
@@ -78,8 +79,10 @@ class _LoraProduct(torch.autograd.Function):
 
 
 class LoraLinear(nn.Module):
-    """Stands in for one frozen linear layer (`nn.Linear`, or GPT-2's `Conv1D`) while an adapter
-    is trained."""
+    """Stands in for a frozen linear layer while an adapter is trained.
+
+    That is an `nn.Linear`, or GPT-2's `Conv1D`.
+    """
 
     def __init__(
         self,

@@ -1,5 +1,4 @@
-"""LoRA as a way to train: the base stays frozen and shared, the adapter is what changes and what
-is kept."""
+"""LoRA as a way to train: the base stays frozen and shared, the adapter changes and is kept."""
 
 from __future__ import annotations
 
@@ -17,16 +16,17 @@ from workers.engine.methods.lora.adapter import (
     load_into,
 )
 from workers.engine.methods.lora.layer import DropoutClock
+from workers.engine.protocol import PEFT_ADAPTER
 from workers.engine.specs import FineTuneSpec
-
-MEDIA_TYPE = "application/vnd.peft.adapter"
 
 
 class LoraMethod:
-    """An adapter on `model` from `open` to `close`; `start` is an earlier adapter whose shape
-    and weights it takes."""
+    """An adapter on `model` until the context ends; `start` is an earlier one to go on from.
 
-    media_type = MEDIA_TYPE
+    It then gives the shape too, whatever `spec` says.
+    """
+
+    media_type = PEFT_ADAPTER
 
     def __init__(
         self, model: nn.Module, spec: FineTuneSpec, base: Path, start: Path | None

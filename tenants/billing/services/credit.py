@@ -1,0 +1,58 @@
+"""Credit that an operator gives a tenant: a promotion or an allowance, never cash."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from tenants.accounts.actors import Actor
+from tenants.accounts.audit import audit_record
+from tenants.billing.operators import operators_only
+from tenants.kernel.clock import now
+from tenants.kernel.errors import InvalidInput
+from tenants.kernel.money import Money
+from tenants.ledger.chart import GrantKind
+from tenants.ledger.models import CreditGrant
+from tenants.ledger.services import grant_issue
+
+MOST = 10**12
+
+
+def credit_grant(
+    *,
+    actor: Actor,
+    key: str,
+    kind: GrantKind,
+    amount: Money,
+    reason: str,
+    expires_at: dt.datetime | None = None,
+) -> CreditGrant:
+    """Give the actor's tenant credit that nobody paid for, once for each `key`.
+
+    Paid credit comes by payments. Raises PermissionDenied, InvalidInput, Conflict where the key
+    came with other terms.
+    """
+    operators_only(actor)
+    if kind is GrantKind.PAID:
+        raise InvalidInput("credit that was paid for comes with its payment", param="kind")
+    if not 0 < amount.amount < MOST or amount.amount != round(amount.amount, 12):
+        raise InvalidInput("credit is above 0, with 12 decimals at most", param="amount")
+    if not 1 <= len(reason.strip()) <= 80:
+        raise InvalidInput("say why, in 1 to 80 characters", param="reason")
+    if expires_at is not None and expires_at <= now():
+        raise InvalidInput("credit expires later than now", param="expires_at")
+    grant_id = grant_issue(
+        tenant_id=actor.tenant_id,
+        key=f"operator:{key}",
+        kind=kind,
+        amount=amount,
+        source=reason.strip(),
+        expires_at=expires_at,
+    )
+    audit_record(
+        actor=actor,
+        action="credit.grant",
+        target=grant_id,
+        data={"amount": f"{amount.amount:f}", "currency": amount.currency, "reason": reason},
+    )
+    grant: CreditGrant = CreditGrant.objects.select_related("wallet").get(pk=grant_id)
+    return grant

@@ -1,0 +1,246 @@
+"""Every route that writes is known to cost money or to be free, and those that cost are refused
+without credit, beyond a hard budget, and to the suspended, with nothing begun.
+
+The routes come from the URL conf and from the gateway: a new one that is in neither list fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from tenants.accounts.models import Tenant
+from tenants.kernel.models import OutboxEvent
+from tenants.kernel.money import Money
+from tenants.kernel.scope import system_scope, tenant_scope
+from tenants.ledger.models import Hold
+from tenants.ledger.selectors import wallet_balance
+from tenants.ledger.services import budget_create, hold_place
+from tenants.pricing.models import Charge
+from tests.saas.api.factories import BASE, Caller, Reply, chats, version_make
+from tests.saas.api.routes import api_routes
+from tests.saas.api.test_schema import document
+from workers.assets.models import BaseModel, File, Upload
+from workers.jobs.models import Job
+from workers.serving.gateway.app import PATHS
+from workers.serving.models import Deployment
+
+pytestmark = pytest.mark.django_db
+
+# a route that writes and costs nothing → why
+FREE = {
+    "POST /v1/uploads/{upload_id}/parts": "what is stored is counted once the file is whole",
+    "POST /v1/uploads/{upload_id}/cancel": "ends something",
+    "DELETE /v1/files/{file_id}": "ends something",
+    "DELETE /v1/models/{model}": "ends something",
+    "POST /v1/datasets": "reads a file that is stored already; no meter counts it",
+    "POST /v1/quotes": "says what something would cost",
+    "POST /v1/fine_tuning/jobs/{job_id}/cancel": "ends something",
+    "POST /v1/fine_tuning/jobs/{job_id}/pause": "lets something wait",
+    "POST /v1/evaluations/{evaluation_id}/cancel": "ends something",
+    "POST /v1/deployments/{deployment_id}": "changes limits; what runs within them is held apart",
+    "DELETE /v1/deployments/{deployment_id}": "ends something",
+    "POST /v1/deployments/{deployment_id}/sleep": "ends something",
+    "POST /v1/usage/events": "tells of work that was done elsewhere",
+    "POST /v1/sign_up": "there is no tenant yet",
+    "POST /v1/api_keys": "administration",
+    "DELETE /v1/api_keys/{api_key_id}": "administration",
+    "POST /v1/api_keys/{api_key_id}/rotate": "administration",
+    "POST /v1/members": "administration",
+    "POST /v1/members/{member_id}": "administration",
+    "DELETE /v1/members/{member_id}": "administration",
+}
+
+
+@dataclass(frozen=True)
+class Things:
+    """What the costing routes need: made while there was credit."""
+
+    file_id: str
+    upload_id: str
+    part_id: str
+    paused_id: str
+    model: str
+    deployment_id: str
+
+
+@pytest.fixture
+def things(base: BaseModel, api: Caller) -> Things:
+    file_id = api.upload(chats()).json["id"]
+    upload = {"filename": "a.jsonl", "purpose": "fine-tune", "bytes": 3, "mime_type": "text/plain"}
+    upload_id = api.post("/v1/uploads", upload).json["id"]
+    part = SimpleUploadedFile("data", b"{}\n")
+    part_id = api.form(f"/v1/uploads/{upload_id}/parts", {"data": part}).json["id"]
+    job = {"model": BASE, "training_file": file_id}
+    paused_id = api.post("/v1/fine_tuning/jobs", job).json["id"]
+    api.post(f"/v1/fine_tuning/jobs/{paused_id}/pause")
+    offered = version_make(api, suffix="offered").name
+    deployment_id = api.post("/v1/deployments", {"model": offered}).json["id"]
+    with system_scope():  # a job from before there were prices has nothing set aside
+        Job.objects.filter(pk=paused_id).update(quote_id="", currency="", bound=None)
+    model = version_make(api, suffix="free").name
+    return Things(file_id, upload_id, part_id, paused_id, model, deployment_id)
+
+
+Drive = Callable[[Caller, Things], Reply]
+
+DRIVERS: Mapping[str, Drive] = {
+    "POST /v1/files": lambda c, _: c.upload(chats(3), name="more.jsonl"),
+    "POST /v1/uploads": lambda c, _: c.post(
+        "/v1/uploads",
+        {"filename": "b.jsonl", "purpose": "fine-tune", "bytes": 9, "mime_type": "text/plain"},
+    ),
+    "POST /v1/uploads/{upload_id}/complete": lambda c, t: c.post(
+        f"/v1/uploads/{t.upload_id}/complete", {"part_ids": [t.part_id]}
+    ),
+    "POST /v1/fine_tuning/jobs": lambda c, t: c.post(
+        "/v1/fine_tuning/jobs", {"model": BASE, "training_file": t.file_id}
+    ),
+    "POST /v1/fine_tuning/jobs/{job_id}/resume": lambda c, t: c.post(
+        f"/v1/fine_tuning/jobs/{t.paused_id}/resume"
+    ),
+    "POST /v1/evaluations": lambda c, t: c.post(
+        "/v1/evaluations", {"model": BASE, "file": t.file_id}
+    ),
+    "POST /v1/deployments": lambda c, t: c.post("/v1/deployments", {"model": t.model}),
+    "POST /v1/deployments/{deployment_id}/wake": lambda c, t: c.post(
+        f"/v1/deployments/{t.deployment_id}/wake"
+    ),
+}
+CALLS: Mapping[str, dict[str, Any]] = {
+    "/v1/chat/completions": {"messages": [{"role": "user", "content": "hello"}]},
+    "/v1/completions": {"prompt": "hello"},
+    "/v1/embeddings": {"input": "hello"},
+}
+COSTING = sorted(
+    str(route)
+    for route in api_routes()
+    if getattr(getattr(route.view, route.method.lower()), "costs", False)
+)
+
+
+def credit_gone(caller: Caller) -> str:
+    """All credit is set aside for something else."""
+    assert caller.tenant is not None
+    tenant_id = caller.tenant.id
+    with tenant_scope(tenant_id):
+        left = wallet_balance(tenant_id=tenant_id, currency="USD").available
+        hold_place(tenant_id=tenant_id, key="everything", amount=left)
+    return "insufficient_credit"
+
+
+def budget_used_up(caller: Caller) -> str:
+    assert caller.actor is not None
+    with tenant_scope(caller.actor.tenant_id):
+        budget_create(actor=caller.actor, subject="tenant", currency="USD", hard=Money.of(0, "USD"))
+    return "budget_exceeded"
+
+
+STATES = [credit_gone, budget_used_up]
+
+
+def footprint() -> dict[str, Any]:
+    """Everything that work begins with."""
+    with system_scope():
+        counts: dict[str, Any] = {
+            model.__name__: model.objects.count()
+            for model in (File, Upload, Job, Deployment, Hold, Charge, OutboxEvent)
+        }
+        counts["states"] = sorted(Job.objects.values_list("id", "state"))
+        counts["awake"] = sorted(Deployment.objects.values_list("id", "state", "wanted_until"))
+        return counts
+
+
+def test_every_writing_route_is_classified() -> None:
+    writing = {str(r) for r in api_routes() if r.method != "GET" and "/operator/" not in str(r)}
+    assert FREE.keys() | set(COSTING) == writing
+    assert not FREE.keys() & set(COSTING)
+    assert all(FREE.values())
+
+
+def test_every_costing_route_is_driven_and_documents_its_402() -> None:
+    assert set(DRIVERS) == set(COSTING)
+    assert set(CALLS) == PATHS
+    paths = document()["paths"]
+    posts = [name.removeprefix("POST ") for name in COSTING] + sorted(PATHS)
+    for path, item in paths.items():
+        for method, found in item.items():
+            is_costing = method == "post" and path in posts
+            assert ("402" in found.get("responses", {})) == is_costing, f"{method} {path}"
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("name", COSTING)
+def test_what_costs_is_refused_and_begins_nothing(
+    api: Caller, things: Things, name: str, state: Callable[[Caller], str]
+) -> None:
+    code = state(api)
+    before = footprint()
+
+    reply = DRIVERS[name](api, things)
+
+    assert (reply.status, reply.error["code"]) == (402, code), reply.content
+    assert reply.error["type"] == "insufficient_quota"
+    assert footprint() == before
+
+
+@pytest.mark.parametrize("name", COSTING)
+def test_with_credit_it_is_not_refused(api: Caller, things: Things, name: str) -> None:
+    """The test above could pass by refusing everyone."""
+    assert DRIVERS[name](api, things).status in {200, 201}
+
+
+@pytest.mark.parametrize("name", COSTING)
+def test_the_suspended_begin_nothing(api: Caller, things: Things, name: str) -> None:
+    assert api.tenant is not None
+    with system_scope():
+        Tenant.objects.filter(pk=api.tenant.id).update(status=Tenant.Status.SUSPENDED)
+    before = footprint()
+
+    reply = DRIVERS[name](api, things)
+
+    assert (reply.status, reply.error["code"]) == (403, "tenant_suspended"), reply.content
+    assert footprint() == before
+    assert api.get("/v1/files").status == 200  # but may read
+
+
+def call(web_url: str, caller: Caller, path: str, model: str) -> httpx.Response:
+    return httpx.post(
+        f"{web_url}{path}",
+        json={**CALLS[path], "model": model},
+        headers={"Authorization": f"Bearer {caller.secret}"},
+        timeout=30,
+    )
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("path", sorted(PATHS))
+def test_the_gateways_calls_are_refused_and_wake_nothing(
+    api: Caller, things: Things, web_url: str, path: str, state: Callable[[Caller], str]
+) -> None:
+    del things
+    with system_scope():
+        kind = "embedding" if path.endswith("embeddings") else "text_generation"
+        BaseModel.objects.filter(pk=BASE).update(kind=kind)
+    code = state(api)
+    before = footprint()
+
+    reply = call(web_url, api, path, BASE)
+
+    assert (reply.status_code, reply.json()["error"]["code"]) == (402, code), reply.text
+    assert footprint() == before
+
+
+def test_the_suspended_call_no_model(api: Caller, things: Things, web_url: str) -> None:
+    del things
+    assert api.tenant is not None
+    with system_scope():
+        Tenant.objects.filter(pk=api.tenant.id).update(status=Tenant.Status.SUSPENDED)
+    for path in PATHS:
+        reply = call(web_url, api, path, BASE)
+        assert (reply.status_code, reply.json()["error"]["code"]) == (403, "tenant_suspended")

@@ -1,0 +1,125 @@
+"""Quotes over the API: said before, held to afterwards, shown on the job."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from openai.types.fine_tuning import FineTuningJob
+
+from tenants.kernel.clock import now
+from tenants.kernel.scope import system_scope
+from tenants.ledger.models import Hold
+from tests.saas.api.factories import BASE, Caller, chats
+from tests.workers.jobs.factories import claimed, make_worker
+from tests.workers.jobs.test_money import trained
+from workers.assets.models import BaseModel
+from workers.jobs.models import Job
+from workers.jobs.outcomes import Made, job_finish
+
+pytestmark = pytest.mark.django_db
+
+TRAINED = Decimal("0.000004")
+
+
+@pytest.fixture
+def body(base: BaseModel, api: Caller) -> dict[str, Any]:
+    """A fine-tune of one's own file."""
+    return {"model": BASE, "training_file": api.upload(chats()).json["id"], "seed": 7}
+
+
+def test_a_quote_says_what_a_fine_tune_costs_and_holds_nothing(
+    api: Caller, body: dict[str, Any]
+) -> None:
+    reply = api.post("/v1/quotes", {"kind": "fine_tune", **body})
+
+    assert reply.status == 201, reply.content
+    quote = reply.json
+    (line,) = quote["lines"]
+    assert line["meter"] == "tokens.trained"
+    assert line["low"] == line["expected"] == line["high"]
+    assert line["dimensions"] == {"base": BASE, "model": BASE}
+    total = Decimal(line["high"]) * TRAINED
+    assert {case: Decimal(quote[case]["total"]) for case in ("low", "expected", "high")} == {
+        "low": total, "expected": total, "high": total,
+    }  # fmt: skip
+    assert quote["currency"] == "USD"
+    assert 3590 <= quote["expires_at"] - now().timestamp() <= 3600
+    assert api.get(f"/v1/quotes/{quote['id']}").json == quote
+    with system_scope():
+        assert not Hold.objects.exists()
+        assert not Job.objects.exists()
+
+
+def test_a_job_is_held_to_the_quote_it_names_and_shows_its_price(
+    api: Caller, body: dict[str, Any]
+) -> None:
+    quote = api.post("/v1/quotes", {"kind": "fine_tune", **body}).json
+    job = api.post("/v1/fine_tuning/jobs", {**body, "quote_id": quote["id"]}).json
+
+    FineTuningJob.model_validate(job)
+    shown = job["breakwater"]
+    assert shown["quote"] == quote["id"]
+    assert shown["estimate"]["high"] == quote["high"]["total"]
+    assert shown["charge"] == {"net": "0", "tax": "0", "total": "0"}
+
+    lease = claimed(make_worker()).lease
+    with system_scope():  # `trained` counts for another base
+        row = Job.objects.get(pk=job["id"])
+    usage = trained(row.id, 0, 5, 50)
+    usage.dimensions.update(model=BASE, base=BASE)  # type: ignore[attr-defined]
+    job_finish(lease=lease, usage=[usage], make=lambda _: Made({"model_name": "m"}))
+
+    ended = api.get(f"/v1/fine_tuning/jobs/{job['id']}").json
+    FineTuningJob.model_validate(ended)
+    assert ended["breakwater"]["charge"]["total"] == "0.0002"
+
+
+def test_a_quote_of_other_work_is_refused_by_name(api: Caller, body: dict[str, Any]) -> None:
+    quote = api.post("/v1/quotes", {"kind": "fine_tune", **body}).json
+    reply = api.post("/v1/fine_tuning/jobs", {**body, "seed": 8, "quote_id": quote["id"]})
+    assert (reply.status, reply.error["code"]) == (409, "quote_mismatch")
+    assert reply.error["param"] == "quote_id"
+
+
+def test_evaluations_are_quoted_and_show_their_price(api: Caller, body: dict[str, Any]) -> None:
+    asked = {"model": BASE, "file": body["training_file"]}
+    quote = api.post("/v1/quotes", {"kind": "evaluate", **asked}).json
+    job = api.post("/v1/evaluations", {**asked, "quote_id": quote["id"]}).json
+    assert [line["meter"] for line in quote["lines"]] == ["tokens.evaluated"]
+    assert job["price"]["estimate"]["expected"] == quote["expected"]["total"]
+
+
+def test_a_chat_is_quoted_by_its_prompt_and_its_limit(api: Caller, base: BaseModel) -> None:
+    del base
+    said = [{"role": "user", "content": "How much is this?"}]
+    asked = {"kind": "chat", "model": BASE, "messages": said, "max_tokens": 10, "n": 2}
+    quote = api.post("/v1/quotes", asked).json
+
+    lines = {line["meter"]: line for line in quote["lines"]}
+    assert lines["tokens.input"]["low"] == lines["tokens.input"]["high"] != "0"
+    assert (lines["tokens.output"]["low"], lines["tokens.output"]["high"]) == ("2", "20")
+    prompt = Decimal(lines["tokens.input"]["high"])
+    expected = prompt * Decimal("0.0000006") + 20 * Decimal("0.0000018")
+    assert Decimal(quote["high"]["total"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({}, "kind"),
+        ({"kind": "campaign", "model": BASE}, "kind"),
+        ({"kind": "fine_tune", "model": BASE}, "training_file"),
+        ({"kind": "evaluate", "model": BASE}, "file"),
+        ({"kind": "chat", "model": BASE}, "messages"),
+        ({"kind": "chat", "model": BASE, "messages": [], "x": 1}, "messages"),
+    ],
+)
+def test_a_quote_says_what_is_missing(
+    api: Caller, base: BaseModel, body: dict[str, Any], param: str
+) -> None:
+    del base
+    reply = api.post("/v1/quotes", body)
+    assert reply.status == 400, reply.content
+    assert (reply.error["param"] or "").startswith(param)

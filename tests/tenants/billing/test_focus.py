@@ -1,0 +1,98 @@
+"""FOCUS 1.2: every column, no forbidden null, allowed values, and rows that sum to what is due."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import datetime as dt
+import io
+import json
+from decimal import Decimal
+
+import pytest
+
+from tenants.billing.focus.columns import COLUMNS, FOCUS_1_2
+from tenants.billing.focus.rows import Account, focus_csv, invoice_rows
+from tests.tenants.billing.test_documents import VIEW, line
+
+D = Decimal
+ACME = Account("ten_1", "Acme")
+ALLOWED = {
+    "ChargeCategory": {"Usage", "Purchase", "Tax", "Credit", "Adjustment"},
+    "ChargeClass": {"", "Correction"},
+    "ChargeFrequency": {"One-Time", "Recurring", "Usage-Based"},
+    "PricingCategory": {"", "Standard", "Dynamic", "Committed", "Other"},
+    "ServiceCategory": {"AI and Machine Learning"},
+    "ServiceSubcategory": {
+        "Generative AI", "Machine Learning", "Other (AI and Machine Learning)",
+    },
+}  # fmt: skip
+INVOICE = dataclasses.replace(
+    VIEW,
+    lines=(
+        dataclasses.replace(VIEW.lines[0], price_key="tokens.input", revenue="tokens"),
+        dataclasses.replace(line(2, "Plan fee", "20.00"), kind="plan_fee"),
+        dataclasses.replace(line(3, "=late", "1.00", "5"), period="2026-10", price_key="k"),
+        dataclasses.replace(line(4, "Quote kept", "-1.00"), kind="quote_cap"),
+    ),
+)
+
+
+def rows() -> list[dict[str, str]]:
+    text = focus_csv(invoice_rows(INVOICE, ACME)).decode()
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def test_the_columns_are_those_of_the_specification() -> None:
+    assert len(FOCUS_1_2) == 57
+    assert [c.name for c in FOCUS_1_2] == sorted(c.name for c in FOCUS_1_2)
+    assert list(rows()[0]) == [c.name for c in COLUMNS]
+
+
+def test_values_are_among_the_allowed_and_well_formed() -> None:
+    for row in rows():
+        for name, allowed in ALLOWED.items():
+            assert row[name] in allowed, name
+        for column in COLUMNS:
+            value = row[column.name]
+            assert value or column.nullable, column.name
+            if column.kind == "Date/Time":
+                assert dt.datetime.fromisoformat(value).utcoffset() == dt.timedelta(0)
+            if column.kind == "Decimal" and value:
+                assert D(value).is_finite()
+            if column.kind == "JSON" and value:
+                assert json.loads(value)
+
+
+def test_rules_between_columns() -> None:
+    for row in rows():
+        category = row["ChargeCategory"]
+        assert bool(row["ConsumedQuantity"]) == bool(row["ConsumedUnit"])
+        if category == "Tax":
+            assert not row["SkuId"]
+            assert not row["PricingCategory"]
+            assert not row["PricingQuantity"]
+        if category in {"Usage", "Purchase"}:
+            assert row["SkuId"]
+            assert row["PricingQuantity"]
+            assert row["PricingCategory"]
+        if category == "Purchase":
+            assert row["ChargeFrequency"] != "Usage-Based"
+
+
+def test_what_came_late_is_a_correction_in_its_own_period() -> None:
+    late = next(row for row in rows() if row["ChargeDescription"] == "'=late")
+    assert late["ChargeClass"] == "Correction"
+    assert late["ChargePeriodStart"] == "2026-10-01T00:00:00Z"
+    assert late["BillingPeriodStart"] == "2026-11-01T00:00:00Z"
+
+
+def test_the_rows_of_an_invoice_sum_to_what_is_due() -> None:
+    assert sum(D(row["BilledCost"]) for row in rows()) == VIEW.due
+    assert {row["InvoiceId"] for row in rows()} == {VIEW.number}
+
+
+def test_a_forbidden_null_is_refused() -> None:
+    row = {**next(invoice_rows(INVOICE, ACME)), "BilledCost": None}
+    with pytest.raises(ValueError, match="BilledCost is never null"):
+        focus_csv([row])

@@ -1,0 +1,118 @@
+"""Awake deployments whose hours have a price: held for the next hour, charged, or put to sleep."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tenants.kernel.clock import now
+from tenants.kernel.money import Money
+from tenants.kernel.scope import system_scope, tenant_scope
+from tenants.ledger.models import Hold
+from tenants.ledger.selectors import holds_open, wallet_balance
+from tenants.ledger.services import hold_place
+from tenants.pricing.models import Charge, PeriodTotal
+from tenants.pricing.services.books import NewPrice
+from tenants.usage.meters import METERS
+from tests.tenants.pricing.books import prices_with, publish
+from tests.workers.serving.factories import Customer, copied, customer, text_base, version_of
+from workers.serving.metering import HOUR, deployments_meter
+from workers.serving.models import Deployment, MeterWatermark, ReadySpan
+from workers.serving.moves import deployment_move
+from workers.serving.rent import deployments_hold
+from workers.serving.services import deployment_create, deployment_sleep
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def acme() -> Customer:
+    return customer()
+
+
+@pytest.fixture
+def awake(acme: Customer, tiny: Path, tmp_path: Path) -> Deployment:
+    version = version_of(acme, text_base(tiny), copied(tiny, tmp_path / "v"), kind="full")
+    with tenant_scope(acme.tenant_id):
+        row = deployment_create(actor=acme.actor, model=version.name)
+        deployment_move(row, Deployment.State.READY, wanted_until=now() + HOUR)
+    return row
+
+
+def priced(amount: str) -> None:
+    """The list asks `amount` for a ready hour, from now on."""
+    free = {"model": "standard", "unit": "0"}
+    prices = prices_with(deployment_hours={"model": "standard", "unit": amount})
+    unpriced = METERS.keys() - {price.meter for price in prices}
+    publish(prices + [NewPrice(meter, "services", free, {}) for meter in sorted(unpriced)])
+
+
+def left(owner: Customer) -> list[Decimal]:
+    with tenant_scope(owner.tenant_id):
+        return [hold.left for hold in holds_open(tenant_id=owner.tenant_id)]
+
+
+def available(owner: Customer) -> Decimal:
+    with tenant_scope(owner.tenant_id):
+        return wallet_balance(tenant_id=owner.tenant_id, currency="USD").available.amount
+
+
+def test_hours_that_cost_nothing_hold_nothing(acme: Customer, awake: Deployment) -> None:
+    assert deployments_hold() == 0
+    assert left(acme) == []
+
+
+def test_the_next_hour_is_held_until_it_sleeps(acme: Customer, awake: Deployment) -> None:
+    priced("0.5")
+    assert deployments_hold() == 0
+    assert deployments_hold() == 0
+    assert left(acme) == [Decimal("0.5")]
+    with tenant_scope(acme.tenant_id):
+        deployment_sleep(actor=acme.actor, deployment_id=awake.id)
+    assert (left(acme), available(acme)) == ([], 1000)
+    # and another waking has a hold of its own
+    with tenant_scope(acme.tenant_id):
+        row = Deployment.objects.get()
+        deployment_move(row, Deployment.State.WAKING, wanted_until=now() + HOUR)
+    deployments_hold()
+    assert left(acme) == [Decimal("0.5")]
+
+
+def test_a_counted_hour_is_charged_from_it_and_it_is_filled_up(
+    acme: Customer, awake: Deployment
+) -> None:
+    priced("0.5")
+    deployments_hold()
+    begin = now().replace(minute=0, second=0, microsecond=0)
+    with system_scope():
+        ReadySpan.objects.update(started_at=begin)
+        MeterWatermark.objects.create(meter="deployment.hours", until=begin)
+    deployments_meter(at=begin + HOUR + dt.timedelta(minutes=6))
+
+    with system_scope():
+        (charge,) = Charge.objects.all()
+        total = PeriodTotal.objects.get(price_key="deployment.hours")
+    assert total.quantity == 1
+    assert available(acme) + sum(left(acme)) == 1000 - charge.net
+    deployments_hold()
+    assert left(acme) == [Decimal("0.5")]
+
+
+def test_without_credit_for_the_next_hour_it_sleeps_and_says_why(
+    acme: Customer, awake: Deployment
+) -> None:
+    priced("0.5")
+    with tenant_scope(acme.tenant_id):
+        hold_place(tenant_id=acme.tenant_id, key="rest", amount=Money.of("999.6", "USD"))
+
+    assert deployments_hold() == 1
+
+    with tenant_scope(acme.tenant_id):
+        row = Deployment.objects.get()
+        assert Hold.objects.count() == 1
+    assert row.state == Deployment.State.ASLEEP
+    assert "put to sleep" in row.last_error
+    assert "0.4" in row.last_error

@@ -1,0 +1,209 @@
+"""What a job costs: quoted before, held while it goes on, charged as it is used, settled once.
+
+`Job.quoted` holds the quote's gross totals as texts: currency, low, expected, high. The hold of a
+job is `job:{id}` at the quote's upper bound, tax in it. What is charged goes through `job_sell`, in
+the transaction that records the usage; `job_close` ends the hold with the job.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from tenants.accounts.actors import Actor, ActorKind
+from tenants.accounts.models import Tenant
+from tenants.kernel.clock import now
+from tenants.kernel.errors import InvalidInput
+from tenants.kernel.money import Money
+from tenants.ledger.selectors import holds_open
+from tenants.ledger.services import hold_extend, hold_place, hold_release
+from tenants.pricing.charge_requests import Charged, ChargeItem, ChargeRequest
+from tenants.pricing.models import Quote
+from tenants.pricing.quotes import QuoteLine, quote_make, quote_use
+from tenants.pricing.services import usage_charge
+from tenants.usage.ingestion import NewUsage
+from tenants.usage.services import usage_record
+from workers.jobs.kinds import KINDS, FailureKind
+from workers.jobs.models import Job
+from workers.jobs.states import Kind
+
+ZERO = Decimal(0)
+
+
+def work_quote(
+    *,
+    actor: Actor,
+    kind: Kind,
+    spec: Mapping[str, Any],
+    lines: Sequence[QuoteLine],
+    seconds: tuple[float, float, float] | None,
+    quote_id: str | None = None,
+) -> Quote:
+    """Return the quote named, or else make one. Raises what `quote_use` does for another's work."""
+    content = [kind.value, dict(spec)]
+    if quote_id:
+        return quote_use(quote_id, _fingerprint(content))
+    return content_quote(
+        actor=actor, kind=kind.value, content=content, lines=lines, seconds=seconds
+    )
+
+
+def content_quote(
+    *,
+    actor: Actor,
+    kind: str,
+    content: Any,
+    lines: Sequence[QuoteLine],
+    seconds: tuple[float, float, float] | None = None,
+) -> Quote:
+    """Quote what `content` (of JSON) asks for."""
+    return quote_make(
+        actor=actor,
+        kind=kind,
+        fingerprint=_fingerprint(content),
+        lines=lines,
+        seconds=[Decimal(f"{s:.3f}") for s in seconds] if seconds else None,
+    )
+
+
+def _fingerprint(content: Any) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def job_promise(job: Job, quote: Quote) -> None:
+    """Write the quote's price on a new job, and set its upper bound aside.
+
+    Raises InsufficientCredit: without credit, or beyond a hard budget.
+    """
+    job.quote_id, job.currency = quote.id, quote.currency
+    job.bound = quote.high_net if KINDS[Kind(job.kind)].firm_bound else None
+    job.quoted = {
+        case: f"{getattr(quote, f'{case}_net') + getattr(quote, f'{case}_tax'):f}"
+        for case in ("low", "expected", "high")
+    } | {"currency": quote.currency}
+    high = quote.high_net + quote.high_tax
+    if high > 0:
+        hold_place(
+            tenant_id=job.tenant_id,
+            key=hold_key(job),
+            amount=Money(high, quote.currency),
+            labels=job_labels(job),
+        )
+    job.save(update_fields=["quote_id", "currency", "bound", "quoted"])
+
+
+def job_sell(job: Job, usage: Sequence[NewUsage]) -> None:
+    """Record what a locked job used, and charge it: with what came before, at most its bound."""
+    if not usage:
+        return
+    usage_record(tenant_id=job.tenant_id, events=usage)
+    if _is_charged(job):
+        _count(job, _charge(job, usage))
+
+
+def job_close(job: Job, failure: FailureKind | None = None) -> None:
+    """A locked job has ended: let go of what is still held for it.
+
+    Where the failure was not the customer's, all that it was charged is given back.
+    """
+    if failure not in {None, FailureKind.CUSTOMER} and job.charged:
+        _give_back(job, f"the job failed: {failure}")
+    if job.currency:
+        hold_release(tenant_id=job.tenant_id, key=hold_key(job))
+
+
+def job_cover(job: Job, stretch: Decimal) -> None:
+    """Have at least `stretch` (tax in it) set aside for a job whose bound is not firm.
+
+    Raises InsufficientCredit.
+    """
+    held = holds_open(tenant_id=job.tenant_id).filter(key=hold_key(job)).first()
+    if held is None:
+        hold_place(
+            tenant_id=job.tenant_id,
+            key=hold_key(job),
+            amount=Money(stretch, job.currency),
+            labels=job_labels(job),
+        )
+    elif (left := held.amount - held.drawn) < stretch:
+        extra = Money(stretch - left, job.currency)
+        hold_extend(tenant_id=job.tenant_id, key=hold_key(job), extra=extra)
+
+
+def hold_key(job: Job) -> str:
+    return f"job:{job.id}"
+
+
+def job_labels(job: Job) -> dict[str, str]:
+    """Whom a job counts for in budgets."""
+    labels = {"model": str(job.spec["model"])} if job.spec.get("model") else {}
+    if job.created_by_kind == ActorKind.API_KEY:
+        labels["api_key_id"] = job.created_by_id
+    return labels
+
+
+def _is_charged(job: Job) -> bool:
+    """Replicas are the platform's own work, and so is all that its tenant asks for."""
+    if not KINDS[Kind(job.kind)].is_charged:
+        return False
+    return not Tenant.objects.filter(pk=job.tenant_id, is_platform=True).exists()
+
+
+def _charge(job: Job, usage: Sequence[NewUsage]) -> Charged:
+    part = f"{usage[0].key}..{usage[-1].key}".replace(f"{job.id}:", "")
+    request = _request(job, usage, part=part)
+    try:
+        return usage_charge(tenant_id=job.tenant_id, request=request)
+    except InvalidInput as error:
+        if error.code != "currency_mismatch":
+            raise
+    # The contract went on in another currency: a bound in the old one promises nothing there.
+    hold_release(tenant_id=job.tenant_id, key=hold_key(job))
+    job.bound = None
+    job.save(update_fields=["bound"])
+    return usage_charge(tenant_id=job.tenant_id, request=_request(job, usage, part=part))
+
+
+def _give_back(job: Job, why: str) -> None:
+    def give_back(occurred_at: dt.datetime) -> None:
+        request = _request(job, (), part="waived", waive=why, occurred_at=occurred_at)
+        _count(job, usage_charge(tenant_id=job.tenant_id, request=request))
+
+    try:
+        give_back(now())
+    except InvalidInput as error:
+        if error.code != "currency_mismatch":
+            raise
+        give_back(job.created_at)  # when the contract was in the currency that was charged
+
+
+def _request(job: Job, usage: Sequence[NewUsage], *, part: str, **changes: Any) -> ChargeRequest:
+    left = None if job.bound is None else Money(max(job.bound - job.charged, ZERO), job.currency)
+    return ChargeRequest(
+        tenant_id=job.tenant_id,
+        key=f"job:{job.id}:{part}",
+        subject_kind="job",
+        subject_id=job.id,
+        items=[ChargeItem(e.meter, e.quantity, e.dimensions, e.event_time) for e in usage],
+        hold_key=hold_key(job),
+        keep_hold=True,
+        bound=left,
+        labels=job_labels(job),
+        quote_id=job.quote_id,
+        **changes,
+    )
+
+
+def _count(job: Job, charged: Charged) -> None:
+    if charged.repeated:
+        return
+    job.charged += charged.net.amount
+    job.charged_tax += charged.tax.amount
+    job.stretch = max(charged.gross.amount, ZERO)
+    job.currency = charged.net.currency
+    job.save(update_fields=["charged", "charged_tax", "stretch", "currency"])
