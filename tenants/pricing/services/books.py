@@ -79,7 +79,7 @@ def price_version_draft(
     """
     operators_only(actor)
     book = book_locked(book_id)
-    version = PriceBookVersion.objects.create(
+    version = PriceBookVersion(
         id=new_id("bookv_"),
         tenant_id=book.tenant_id,
         book=book,
@@ -87,11 +87,7 @@ def price_version_draft(
         note=note[:200],
     )
     rows = [_price(version, price) for price in prices]
-    named = {(row.meter, match_of(row.match)) for row in rows}
-    if len(named) < len(rows):
-        raise InvalidInput(
-            "two prices have the same meter and match", param="prices", code="price_overlap"
-        )
+    version.save()
     Price.objects.bulk_create(rows)
     audit_record(
         actor=actor,
