@@ -27,7 +27,7 @@ from tenants.pricing.defaults import CURRENCY, FIRST_VERSION, LIST_BOOK, PRICES,
 from tenants.pricing.events import FxRateSet, PriceChanged, PriceOverridden
 from tenants.pricing.guard import refuse
 from tenants.pricing.locks import book_locked, version_locked
-from tenants.pricing.matching import coverage_check, match_check, match_of
+from tenants.pricing.matching import coverage_check, match_check
 from tenants.pricing.models import FxRate, Price, PriceBook, PriceBookVersion, PriceOverride
 from tenants.pricing.permissions import operators_only, system_only
 from tenants.pricing.selectors.books import version_prices

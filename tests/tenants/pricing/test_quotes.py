@@ -100,8 +100,8 @@ def test_a_quote_is_used_for_its_work_within_its_hour(
 def test_a_promise_is_not_changed(tenant: str) -> None:
     made = quote(tenant)
     with tenant_scope(tenant):
+        cursor = connections["default"].cursor()
         with pytest.raises(DatabaseError), transaction.atomic("default"):
-            cursor = connections["default"].cursor()
             cursor.execute("UPDATE quote SET high_net = 0 WHERE id = %s", [made.id])
 
 
