@@ -47,9 +47,7 @@ def below(*prices: object, cost: str, kind: str = "serve", discount: str = "0") 
 
 
 def test_a_price_is_below_cost_net_of_its_discount() -> None:
-    price = card_price(
-        "tokens.input", model(name="standard", unit="0.60", per="1000000")
-    )
+    price = card_price("tokens.input", model("standard", unit="0.60", per="1000000"))
     assert below(price, cost="0.60") == []
     assert below(price, cost="0.54", discount="0.1") == []
     assert below(price, cost="0.540000000001", discount="0.1") == ["tokens.input"]
