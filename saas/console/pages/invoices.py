@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -97,14 +98,16 @@ def _steps(currency: str) -> tuple[show.Cell, ...]:
 
 
 def _sums(found: Explained, currency: str) -> list[tuple[Any, str]]:
-    lines = [(_("Within minimum and cap"), show.as_money(found.model_amount, currency))]
-    if found.before:
-        lines.insert(
-            0, (_("Less what the month had before"), show.as_money(found.before_amount, currency))
-        )
-    lines.append((_("Times discount and exchange rate"), show.as_number(found.factor)))
-    lines.append((_("Exact amount"), show.as_money(found.amount, currency)))
-    return lines
+    def money(amount: Decimal) -> str:
+        return show.as_money(amount, currency)
+
+    before = [(_("Less what the month had before"), money(found.before_amount))]
+    return [
+        *(before if found.before else []),
+        (_("Within minimum and cap"), money(found.model_amount)),
+        (_("Times discount and exchange rate"), show.as_number(found.factor)),
+        (_("Exact amount"), money(found.amount)),
+    ]
 
 
 _SUMS = (
