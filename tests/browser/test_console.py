@@ -82,7 +82,10 @@ def test_data_is_uploaded_checked_and_made_into_a_job(
     page.fill("[name=suffix]", "answers")
     page.fill("[name=n_epochs]", "2")
     screenshots(page, "fine-tune")
-    page.click("button:has-text('Start')")
+    page.click("button:has-text('Show the price')")
+    expect(page.locator("#quote")).to_contain_text("At most")
+    screenshots(page, "fine-tune-quote")
+    page.click("button:has-text('Confirm and start')")
 
     expect(page.locator("#live-badge")).to_have_text("Queued")
     with tenant_scope(owner.tenant.id):
