@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
+from datetime import datetime
 
 from tenants.kernel.events import Event
 
@@ -15,7 +15,7 @@ class PriceChanged(Event, name="price.changed", aggregate="book_id"):
     book_id: str
     version_id: str
     number: int
-    valid_from: dt.datetime
+    valid_from: datetime
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class PriceOverridden(Event, name="price.overridden", aggregate="override_id"):
     override_id: str
     meter: str
     reason: str
-    expires_at: dt.datetime
+    expires_at: datetime
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class ContractChanged(Event, name="contract.changed", aggregate="tenant_id"):
     """A customer's terms changed from `starts` on; `contract_id` null: back to the list."""
 
     contract_id: str | None
-    starts: dt.datetime
+    starts: datetime
 
 
 @dataclass(frozen=True)
@@ -42,4 +42,4 @@ class FxRateSet(Event, name="fx_rate.set", aggregate="pair"):
 
     pair: str
     rate: str
-    valid_from: dt.datetime
+    valid_from: datetime

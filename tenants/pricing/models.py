@@ -89,9 +89,6 @@ class Price(models.Model):
 
     class Meta:
         db_table = "price"
-        constraints = (
-            models.UniqueConstraint(fields=["version", "meter", "match"], name="price_once"),
-        )
 
     def __str__(self) -> str:
         return f"{self.meter} {self.match}"

@@ -47,7 +47,8 @@ def usage_events(
 ) -> QuerySet[UsageEvent]:
     """Return events of [since, until) whose dimensions have one of the values in `where`."""
     rows: QuerySet[UsageEvent] = UsageEvent.objects.filter(**({"meter": meter} if meter else {}))
-    return _chosen(rows, "event_time", since, until, where)
+    chosen: QuerySet[UsageEvent] = _chosen(rows, "event_time", since, until, where)
+    return chosen
 
 
 def usage_hours(
@@ -57,8 +58,8 @@ def usage_hours(
     where: Mapping[str, Sequence[str]] | None = None,
 ) -> QuerySet[UsageHour]:
     """Return the hours that begin in [since, until)."""
-    rows: QuerySet[UsageHour] = UsageHour.objects.all()
-    return _chosen(rows, "hour", since, until, where)
+    chosen: QuerySet[UsageHour] = _chosen(UsageHour.objects.all(), "hour", since, until, where)
+    return chosen
 
 
 def usage_stretches(
@@ -129,15 +130,18 @@ def _chosen(
     until: dt.datetime | None,
     where: Mapping[str, Sequence[str]] | None,
 ) -> Any:
-    """Dimensions are compared as texts: those are indexed."""
+    """Dimensions with a column of their own are compared there: it is indexed."""
+    columns = {field.name for field in rows.model._meta.get_fields()}  # noqa: SLF001 -- Django's way
     if since is not None:
         rows = rows.filter(**{f"{time}__gte": since})
     if until is not None:
         rows = rows.filter(**{f"{time}__lt": until})
     for name, values in (where or {}).items():
-        alias = f"where_{name}"
-        rows = rows.alias(**{alias: KeyTextTransform(name, "dimensions")})
-        rows = rows.filter(**{f"{alias}__in": list(values)})
+        column = name
+        if name not in columns:
+            column = f"where_{name}"
+            rows = rows.alias(**{column: KeyTextTransform(name, "dimensions")})
+        rows = rows.filter(**{f"{column}__in": list(values)})
     return rows
 
 

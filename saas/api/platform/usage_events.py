@@ -130,7 +130,7 @@ class UsageIngestionView(ApiView):
 def events_of(request: Request) -> list[NewUsage]:
     """The request's events, checked. Raises InvalidInput."""
     media_type = str(request.content_type).partition(";")[0].strip().lower()
-    body = request.data
+    body: Any = request.data
     if media_type == CloudEventBatchParser.media_type:
         return external_events(_array(body), cloud_event)
     if media_type == CloudEventParser.media_type:

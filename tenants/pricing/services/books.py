@@ -27,7 +27,7 @@ from tenants.pricing.defaults import CURRENCY, FIRST_VERSION, LIST_BOOK, PRICES,
 from tenants.pricing.events import FxRateSet, PriceChanged, PriceOverridden
 from tenants.pricing.guard import refuse
 from tenants.pricing.locks import book_locked, version_locked
-from tenants.pricing.matching import coverage_check, match_check, match_of
+from tenants.pricing.matching import coverage_check, match_check
 from tenants.pricing.models import FxRate, Price, PriceBook, PriceBookVersion, PriceOverride
 from tenants.pricing.permissions import operators_only, system_only
 from tenants.pricing.selectors.books import version_prices
@@ -79,7 +79,7 @@ def price_version_draft(
     """
     operators_only(actor)
     book = book_locked(book_id)
-    version = PriceBookVersion.objects.create(
+    version = PriceBookVersion(
         id=new_id("bookv_"),
         tenant_id=book.tenant_id,
         book=book,
@@ -87,11 +87,7 @@ def price_version_draft(
         note=note[:200],
     )
     rows = [_price(version, price) for price in prices]
-    named = {(row.meter, match_of(row.match)) for row in rows}
-    if len(named) < len(rows):
-        raise InvalidInput(
-            "two prices have the same meter and match", param="prices", code="price_overlap"
-        )
+    version.save()
     Price.objects.bulk_create(rows)
     audit_record(
         actor=actor,

@@ -60,7 +60,7 @@ def rated(facts: PeriodFacts) -> dict[str, Decimal]:
     return sums
 
 
-# steps ------------------------------------------------------------------------------------------
+# steps -----
 
 
 def test_graduated_steps_are_those_worked_by_hand() -> None:
@@ -86,7 +86,7 @@ def test_no_step_is_below_zero(priced: ChargeModel, before: Decimal, delta: Deci
     assert step(priced, before, delta) >= 0
 
 
-# pieces: borders of prices and periods ---------------------------------------------------------------
+# pieces: borders of prices and periods -----
 
 
 @given(models(falling=False), st.lists(quantities, min_size=1, max_size=5))
@@ -113,7 +113,7 @@ def test_discount_and_exchange_rate_multiply_each_piece() -> None:
     assert pieces_amounts(pieces) == [18, 10]
 
 
-# periods --------------------------------------------------------------------------------------------
+# periods -----
 
 
 def facts(*totals: KeyTotal, currency: str = "USD", **changes: object) -> PeriodFacts:
@@ -223,7 +223,7 @@ def test_an_algorithm_of_the_future_is_not_guessed_at() -> None:
         rate(facts(algorithm=2))
 
 
-# cents ----------------------------------------------------------------------------------------------
+# cents -----
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_no_line_is_a_unit_or_more_away_from_its_exact_amount(
         assert abs(line.cents - line.exact) <= D(1).scaleb(-minor_units(currency))
 
 
-# bytes ----------------------------------------------------------------------------------------------
+# bytes -----
 
 
 @given(

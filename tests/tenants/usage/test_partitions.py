@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, connections, transaction
@@ -14,7 +15,7 @@ from tenants.kernel.scope import system_scope, tenant_scope
 from tenants.usage.models import UsageEvent, UsageHour, UsageKey
 from tenants.usage.partitions import partitions_ensure
 from tenants.usage.periods import projection_differences
-from tenants.usage.selectors import usage_total
+from tenants.usage.selectors import usage_events, usage_total
 from tenants.usage.services import usage_record
 from tests.tenants.usage.factories import NOON, tenant_make, usage
 from workers.tasks.tasks import partitions as partitions_task
@@ -136,7 +137,7 @@ def test_a_month_that_was_moved_is_as_guarded_as_the_others() -> None:
         assert found[name].leading, name
     name = name_of(LAST_YEAR)
     for alias in ("default", "system"):
-        for statement in (f"SELECT * FROM {name}", f"INSERT INTO {name} SELECT * FROM usage_event"):
+        for statement in (f"SELECT * FROM {name}", f"DELETE FROM {name}"):
             with pytest.raises(DatabaseError, match="permission denied"):
                 execute(alias, statement)
     for table in (name, "usage_event"):
@@ -172,3 +173,27 @@ def test_dropping_a_month_leaves_keys_and_sums() -> None:
         assert usage_record(tenant_id=tenant_id, events=again) == 0
     with system_scope():
         assert projection_differences() == []
+
+
+@pytest.mark.parametrize(
+    ("query", "condition"),
+    [
+        ({}, "id)::text < "),
+        ({"meter": "tokens.input"}, "meter)::text = 'tokens.input'"),
+        ({"where": {"model": ["a"]}}, "model)::text = 'a'"),
+        ({"where": {"api_key_id": ["key_1"]}}, "api_key_id)::text = 'key_1'"),
+    ],
+)
+def test_a_page_of_events_is_read_in_order_from_an_index(query: Any, condition: str) -> None:
+    """No month is sorted, and no row is read that the filter would drop."""
+    tenant_id = tenant_make()
+    with tenant_scope(tenant_id), connections["default"].cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_bitmapscan = off")
+        cursor.execute("SET LOCAL enable_sort = off")
+        plan = usage_events(**query).filter(id__lt="use_z").order_by("-id")[:21].explain()
+    lines = [line.strip() for line in plan.splitlines()]
+    conditions = [line for line in lines if line.startswith("Index Cond")]
+    assert len(conditions) >= 5, plan
+    assert all(condition in line and "id)::text < 'use_z'" in line for line in conditions), plan
+    assert not any(line.startswith(("->  Sort", "Filter")) for line in lines), plan
