@@ -50,12 +50,12 @@ def exact(value: Decimal) -> str:
     return f"{value.normalize():f}" if value else "0"
 
 
-@extend_schema_field({"type": "string", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$"})
+@extend_schema_field({"type": "string", "pattern": "^2[01][0-9]{2}-(0[1-9]|1[0-2])$"})
 class Month(serializers.Field[dt.date, Any, str, Any]):
     """A UTC month like `2026-11`: as a date its first day."""
 
     default_error_messages = {  # noqa: RUF012 -- DRF's own convention
-        "invalid": "give a month like 2026-11"
+        "invalid": "give a month like 2026-11, of the years 2000 to 2199"
     }
 
     def to_representation(self, value: dt.date) -> str:
@@ -66,7 +66,7 @@ class Month(serializers.Field[dt.date, Any, str, Any]):
         digits = len(year) == 4 and len(month) == 2 and f"{year}{month}".isdecimal()
         if not (dash and digits and str(data).isascii()):
             self.fail("invalid")
-        if not (int(year) >= 1970 and 1 <= int(month) <= 12):
+        if not (2000 <= int(year) <= 2199 and 1 <= int(month) <= 12):
             self.fail("invalid")
         return dt.date(int(year), int(month), 1)
 

@@ -7,17 +7,23 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 
 from saas.api.health import healthz
 from saas.api.openai import files, fine_tuning, models, organization, uploads
-from saas.api.operator import capacity, costs, tenants
+from saas.api.operator.urls import operator_urls
 from saas.api.platform import (
     api_keys,
+    budgets,
     datasets,
     deployments,
     evaluations,
+    exports,
+    invoice_documents,
+    invoices,
     members,
+    prices,
     quotes,
     sign_up,
     usage,
     usage_events,
+    wallet,
 )
 
 _files = [
@@ -65,14 +71,22 @@ _usage = [
         for kind, view in organization.USAGE_VIEWS.items()
     ),
 ]
-_operator = [
-    path("operator/v1/queues", capacity.QueuesView.as_view()),
-    path("operator/v1/workers", capacity.WorkersView.as_view()),
-    path("operator/v1/jobs", capacity.OperatorJobsView.as_view()),
-    path("operator/v1/tenants", tenants.TenantsView.as_view()),
-    path("operator/v1/costs/jobs", costs.CostsByJobView.as_view()),
-    path("operator/v1/costs/units", costs.CostsByUnitView.as_view()),
-    path("operator/v1/costs/slots", costs.CostsBySlotView.as_view()),
+_money = [
+    path("v1/wallet", wallet.WalletView.as_view()),
+    path("v1/wallet/transactions", wallet.WalletTransactionsView.as_view()),
+    path("v1/prices", prices.PricesView.as_view()),
+    path("v1/budgets", budgets.BudgetsView.as_view()),
+    path("v1/budgets/<str:budget_id>", budgets.BudgetView.as_view()),
+    path("v1/invoices", invoices.InvoicesView.as_view()),
+    path("v1/invoices/upcoming", invoice_documents.InvoiceUpcomingView.as_view()),
+    path("v1/invoices/<str:invoice_id>", invoices.InvoiceView.as_view()),
+    path("v1/invoices/<str:invoice_id>/pdf", invoice_documents.InvoicePdfView.as_view()),
+    path("v1/invoices/<str:invoice_id>/csv", invoice_documents.InvoiceCsvView.as_view()),
+    path(
+        "v1/invoices/<str:invoice_id>/lines/<str:line_id>",
+        invoice_documents.InvoiceLineView.as_view(),
+    ),
+    path("v1/exports/focus", exports.FocusExportView.as_view()),
 ]
 _accounts = [
     path("v1/sign_up", sign_up.SignUpView.as_view()),
@@ -94,7 +108,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *_jobs,
     *_serving,
     *_usage,
-    *_operator,
+    *_money,
+    *operator_urls,
     *_accounts,
     *_documents,
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -19,30 +19,38 @@ def price_said(charge: Charge, currency: str) -> str:
 
 
 def _main(charge: Charge, currency: str) -> str:
-    match charge["model"]:
-        case "flat":
-            return gettext("%(fee)s a month") % {"fee": _money(charge["fee"], currency)}
-        case "standard":
-            return _unit(charge["unit"], charge.get("per", "1"), currency)
-        case "cost_plus":
-            cost = _unit(charge["cost"], charge.get("per", "1"), currency)
-            return gettext("%(cost)s and %(markup)s %% on top") % {
-                "cost": cost,
-                "markup": charge["markup"],
-            }
-        case "percentage":
-            return gettext("%(percent)s %% of the amount") % {"percent": charge["percent"]}
-        case "package":
-            return gettext("%(price)s for each begun %(size)s") % {
-                "price": _money(charge["price"], currency),
-                "size": as_number(Decimal(charge["size"])),
-            }
-        case "graduated" | "volume":
-            return _tiers(charge, currency)
-        case "matrix":
-            return gettext("by %(dimensions)s") % {"dimensions": " × ".join(charge["dimensions"])}
-        case other:
-            return str(other)
+    return _SAID[charge["model"]](charge, currency)
+
+
+def _flat(charge: Charge, currency: str) -> str:
+    return gettext("%(fee)s a month") % {"fee": _money(charge["fee"], currency)}
+
+
+def _standard(charge: Charge, currency: str) -> str:
+    return _unit(charge["unit"], charge.get("per", "1"), currency)
+
+
+def _cost_plus(charge: Charge, currency: str) -> str:
+    cost = _unit(charge["cost"], charge.get("per", "1"), currency)
+    markup = {"cost": cost, "markup": charge["markup"]}
+    return gettext("%(cost)s and %(markup)s %% on top") % markup
+
+
+def _percentage(charge: Charge, currency: str) -> str:
+    del currency
+    return gettext("%(percent)s %% of the amount") % {"percent": charge["percent"]}
+
+
+def _package(charge: Charge, currency: str) -> str:
+    return gettext("%(price)s for each begun %(size)s") % {
+        "price": _money(charge["price"], currency),
+        "size": as_number(Decimal(charge["size"])),
+    }
+
+
+def _matrix(charge: Charge, currency: str) -> str:
+    del currency
+    return gettext("by %(dimensions)s") % {"dimensions": " × ".join(charge["dimensions"])}
 
 
 def _tiers(charge: Charge, currency: str) -> str:
@@ -83,3 +91,15 @@ def _unit(price: str, per: str, currency: str) -> str:
 
 def _money(amount: str, currency: str) -> str:
     return as_money(Decimal(amount), currency)
+
+
+_SAID: Mapping[str, Callable[[Charge, str], str]] = {
+    "flat": _flat,
+    "standard": _standard,
+    "graduated": _tiers,
+    "volume": _tiers,
+    "package": _package,
+    "percentage": _percentage,
+    "cost_plus": _cost_plus,
+    "matrix": _matrix,
+}

@@ -70,7 +70,7 @@ def _sums(lines: Iterable[Line], currency: str) -> tuple[str, str]:
 
 COLUMNS = (
     show.word("kind", _("Account"), ACCOUNT_KINDS),
-    show.text("ref", _("Of")),
+    show.text("ref", _("Sub-account")),
     show.amount("debit", _("Debit")),
     show.amount("credit", _("Credit")),
 )

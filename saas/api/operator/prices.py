@@ -1,4 +1,4 @@
-"""Price books for staff: drafted in versions, published past the guard, overridden with a reason."""
+"""Price books for staff: drafted in versions, published past the guard, overridden."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Invoices: what each month came to, line by line, as JSON, PDF and CSV."""
+"""Invoices: what each month came to, line by line."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from saas.api.pagination import PageQuery, page
 from saas.api.schema import list_of, operation
 from saas.api.views import ApiView
 from tenants.billing.models import Invoice, InvoiceLine, InvoiceTax
+from tenants.billing.selectors.invoices import invoice_get, invoices_visible
 from tenants.billing.states import InvoiceState
 
 TAG = "invoices"
@@ -54,6 +55,7 @@ class InvoiceLineOut(serializers.Serializer[InvoiceLine]):
     meter = serializers.CharField()
     price_key = serializers.CharField()
     price_version = serializers.CharField()
+    revenue = serializers.CharField(help_text="What was bought: tokens, training, …")
     quantity = Amount(allow_null=True)
     unit = serializers.CharField()
     exact = Amount(help_text="The rated amount, not rounded.")
@@ -78,7 +80,17 @@ def render(row: Invoice) -> dict[str, Any]:
     return InvoiceOut(row).data
 
 
+def render_full(row: Invoice) -> dict[str, Any]:
+    return InvoiceFullOut(row).data
+
+
 class InvoicesView(ApiView):
     @operation("List invoices", tag=TAG, needs=READ, answer=list_of(InvoiceOut), query=PageQuery)
     def get(self, request: Request) -> Response:  # noqa: ARG002
-        return Response(page(Invoice.objects.all(), self.query(PageQuery), render))
+        return Response(page(invoices_visible(), self.query(PageQuery), render))
+
+
+class InvoiceView(ApiView):
+    @operation("Retrieve an invoice", tag=TAG, needs=READ, answer=InvoiceFullOut)
+    def get(self, request: Request, invoice_id: str) -> Response:  # noqa: ARG002
+        return Response(render_full(invoice_get(invoice_id)))

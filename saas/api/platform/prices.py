@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from rest_framework import serializers
@@ -13,11 +14,14 @@ from saas.api.schema import operation
 from saas.api.views import ApiView
 from saas.currencies import book_currency
 from tenants.kernel.clock import now
+from tenants.kernel.errors import InvalidInput, NotFound
 from tenants.ledger.chart import RevenueLine
 from tenants.pricing.cards import CardPrice, RateCard
 from tenants.pricing.charge_json import model_to_json
 from tenants.pricing.selectors import rate_card
 from tenants.usage.meters import METERS
+
+AHEAD = dt.timedelta(days=366)
 
 
 class PriceOut(serializers.Serializer[Any]):
@@ -70,6 +74,16 @@ def render(card: RateCard) -> dict[str, Any]:
     return answer
 
 
+def card_at(tenant_id: str, at: dt.datetime) -> RateCard:
+    """Raises InvalidInput where no prices are known at that moment."""
+    if at > now() + AHEAD:
+        raise InvalidInput("prices are known for a year ahead at most", param="at")
+    try:
+        return rate_card(tenant_id, at)
+    except NotFound as error:
+        raise InvalidInput("no prices were in force at that moment", param="at") from error
+
+
 class PricesView(ApiView):
     """Prices of the book, before `discount` and `fx_rate`."""
 
@@ -82,4 +96,4 @@ class PricesView(ApiView):
     )
     def get(self, request: Request) -> Response:  # noqa: ARG002
         at = self.query(PricesQuery).get("at") or now()
-        return Response(render(rate_card(self.actor.tenant_id, at)))
+        return Response(render(card_at(self.actor.tenant_id, at)))

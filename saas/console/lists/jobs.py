@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from django.http import HttpRequest
@@ -54,6 +55,21 @@ def _data(field: str) -> Callable[[Any], Any]:
     return link
 
 
+def _quoted(job: Job) -> Any:
+    """The quote's bounds, tax in them."""
+    if not job.quoted:
+        return None
+    currency = job.quoted["currency"]
+    low, high = (show.as_money(Decimal(job.quoted[case]), currency) for case in ("low", "high"))
+    return f"{low} – {high}"
+
+
+def _charged(job: Job) -> Any:
+    if not job.currency:
+        return None
+    return show.as_money(job.charged + job.charged_tax, job.currency)
+
+
 def _progress(job: Job) -> str:
     percent = round(100 * job.step / job.steps) if job.steps else 0
     return render_to_string("console/bar.html", {"percent": percent, "small": True})
@@ -90,6 +106,8 @@ class JobAdmin(ReadOnlyAdmin):
         show.column(lambda job: job.spec.get("model"), _("Start from")),
         show.column(_data("training_file_id"), _("Training data")),
         show.column(_data("validation_file_id"), _("Validation data")),
+        show.column(_quoted, _("Quoted")),
+        show.column(_charged, _("Charged")),
         show.derived("metadata", _("Labels"), show.as_pairs),
     )
     acts = (

@@ -23,6 +23,10 @@ KINDS: Mapping[str, Word] = {
     "withdrawal": _("Credit paid back"),
     "reversal": _("Reversal"),
     "rounding": _("Rounding"),
+    "tax_change": _("Tax set right"),
+    "credit_note": _("Credit note"),
+    "write_off": _("Written off"),
+    "recovery": _("Owed again"),
 }
 
 
@@ -79,6 +83,6 @@ class TransactionAdmin(ReadOnlyAdmin):
 
 POSTINGS = (
     show.word("account.kind", _("Account"), ACCOUNT_KINDS),
-    show.code("account.ref", _("Of")),
+    show.code("account.ref", _("Sub-account")),
     show.amount("amount", _("Debit (+), credit (−)")),
 )

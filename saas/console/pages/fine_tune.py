@@ -1,4 +1,4 @@
-"""Starting a fine-tune: which model, which data, how thoroughly."""
+"""Starting a fine-tune: which model, which data, how thoroughly; and what it will cost."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from django.utils.translation import gettext_lazy as _
 
 from saas.console.asking import actor_of, perform
 from saas.console.pages.playground import callable_models
+from saas.console.pages.quote import quote_shown
+from tenants.pricing.models import Quote
 from workers.assets.models import File
 from workers.jobs.models import Job
-from workers.jobs.services import job_submit
+from workers.jobs.services import job_quote, job_submit
 from workers.jobs.states import Kind
 
 AUTO = _("Leave empty to let us choose.")
@@ -99,17 +101,38 @@ def _files() -> list[tuple[str, str]]:
 
 
 def fine_tune(request: HttpRequest) -> HttpResponse:
-    """Show the form; on POST submit the job and go to its live page."""
+    """Show the form, then what the job would cost; only what was shown is submitted.
+
+    A POST without `quote_id` quotes, one with it submits at that quote and leads to the live page.
+    Settings changed after the quote were never quoted: the quote no longer fits, and is made anew.
+    """
     from saas.console.site import console
 
+    quote = None
     if request.method == "POST":
         form = FineTuneForm(request.POST)
-        job = _submit(request, form) if form.is_valid() else None
-        if job is not None:
-            return redirect("console:jobs_job_change", job.pk)
+        if form.is_valid():
+            job = _submit(request, form) if request.POST.get("quote_id") else None
+            if job is not None:
+                return redirect("console:jobs_job_change", job.pk)
+            quote = _quote(request, form)
     else:
         form = FineTuneForm(initial=request.GET.dict())
-    return console.page(request, "console/fine_tune.html", title=_("Start a fine-tune"), form=form)
+    return console.page(
+        request,
+        "console/fine_tune.html",
+        title=_("Start a fine-tune"),
+        form=form,
+        quote=quote_shown(quote) if quote else None,
+    )
+
+
+def _quote(request: HttpRequest, form: FineTuneForm) -> Quote | None:
+    actor = actor_of(request)
+    quote: Quote | None = perform(
+        request, lambda: job_quote(actor=actor, kind=Kind.FINE_TUNE, spec=form.spec())
+    )
+    return quote
 
 
 def _submit(request: HttpRequest, form: FineTuneForm) -> Job | None:
@@ -119,6 +142,7 @@ def _submit(request: HttpRequest, form: FineTuneForm) -> Job | None:
             actor=actor_of(request),
             kind=Kind.FINE_TUNE,
             spec=form.spec(),
+            quote_id=request.POST["quote_id"][:40],
         ),
         done=_("The job is queued."),
     )

@@ -12,6 +12,7 @@ from saas.console.asking import allowed
 from saas.console.columns import as_number
 from saas.console.figures import DAYS, daily_usage, stacked_days
 from saas.console.pages.live import standing
+from saas.console.pages.money_figures import money_figures
 from workers.assets.models import File, ModelVersion
 from workers.jobs.models import Job
 from workers.jobs.states import Kind
@@ -30,6 +31,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "console/overview.html",
         title=_("Overview"),
         figures=[
+            *money_figures(request),
             (_("Live jobs"), len(live := _live_jobs()), "console:jobs_job_changelist"),
             (_("Tokens in 30 days"), as_number(total), "console:usage"),
             (_("Models"), _models(), "console:assets_modelversion_changelist"),

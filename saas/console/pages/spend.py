@@ -54,7 +54,7 @@ def spend(request: HttpRequest) -> HttpResponse:
             ("group", _("Split"), GROUPS.items(), group),
             ("days", _("Range"), RANGES.items(), days),
         ],
-        upcoming=upcoming(request),
+        upcoming=upcoming(actor_of(request).tenant_id, currency),
     )
 
 

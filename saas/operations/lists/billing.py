@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -30,10 +30,16 @@ from tenants.accounts.models import Tenant
 from tenants.billing.models import BankTransfer, Invoice, Payment, PaymentPart, Refund, Statement
 from tenants.billing.services.bank_transfers import bank_transfer_assign
 from tenants.billing.services.credit_notes import credit_note_issue
+from tenants.billing.services.finalising import statement_finalise
 from tenants.billing.services.invoices import invoice_void, invoice_write_off
 from tenants.billing.services.payments import payment_receive
 from tenants.billing.services.refunds import payment_refund
-from tenants.billing.states import PAYABLE, InvoiceState
+from tenants.billing.services.statements import (
+    statement_approval_require,
+    statement_approve,
+    statement_rerate,
+)
+from tenants.billing.states import PAYABLE, InvoiceState, StatementState
 from tenants.kernel.ids import new_id
 from tenants.kernel.money import Money
 
@@ -45,8 +51,56 @@ def invoice_link(row: Invoice) -> Any:
     return format_html('<a class="bw-link" href="{}">{}</a>', url, row.number or row.pk)
 
 
+def _statement(service: Callable[..., Any], **more: Any) -> Callable[[HttpRequest, str], Any]:
+    """A service of one statement as an act of the operator for its tenant."""
+
+    def run(request: HttpRequest, statement_id: str) -> Any:
+        actor = acting_on(actor_of(request), Statement.objects, statement_id)
+        return service(actor=actor, statement_id=statement_id, **more)
+
+    return run
+
+
+_STATEMENT_ACTS = (
+    Act(
+        name="require",
+        label=_("Ask for approval"),
+        permission="billing.write",
+        run=_statement(statement_approval_require, required=True),
+        done=_("It becomes final only once an operator has approved it."),
+        offered=lambda row: row.state != StatementState.FINAL and not row.approval,
+    ),
+    Act(
+        name="approve",
+        label=_("Approve"),
+        permission="billing.write",
+        run=_statement(statement_approve),
+        done=_("Approved: it becomes final when its grace is over."),
+        offered=lambda row: row.state == StatementState.GRACE and row.approved_at is None,
+    ),
+    Act(
+        name="finalise",
+        label=_("Make final now"),
+        permission="billing.write",
+        run=_statement(statement_finalise),
+        done=_("The month is frozen and its invoice issued."),
+        offered=lambda row: row.state == StatementState.GRACE,
+        confirm=_("Freeze this month now? Usage that comes later goes onto the next invoice."),
+    ),
+    Act(
+        name="rerate",
+        label=_("Rate again"),
+        permission="billing.write",
+        run=_statement(statement_rerate),
+        done=_("Rated again from what was frozen: the same to the byte."),
+        offered=lambda row: row.state == StatementState.FINAL,
+    ),
+)
+
+
 class StatementAdmin(OperatorAdmin):
     title = _("Statements")
+    acts = _STATEMENT_ACTS
     intro = _("A tenant's month: rated again as a whole when it closes, then frozen for ever.")
     list_display = (
         show.column(lambda row: f"{row.period:%Y-%m}", _("Month"), order="period"),

@@ -1,0 +1,85 @@
+"""The operator's routes: across tenants, with a key of the platform's own."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, path
+
+from saas.api.operator import (
+    books,
+    capacity,
+    contracts,
+    costs,
+    invoices,
+    money_in,
+    prices,
+    statements,
+    tenants,
+)
+
+_work = [
+    path("operator/v1/queues", capacity.QueuesView.as_view()),
+    path("operator/v1/workers", capacity.WorkersView.as_view()),
+    path("operator/v1/jobs", capacity.OperatorJobsView.as_view()),
+    path("operator/v1/tenants", tenants.TenantsView.as_view()),
+    path("operator/v1/costs/jobs", costs.CostsByJobView.as_view()),
+    path("operator/v1/costs/units", costs.CostsByUnitView.as_view()),
+    path("operator/v1/costs/slots", costs.CostsBySlotView.as_view()),
+]
+_prices = [
+    path("operator/v1/price_books", prices.PriceBooksView.as_view()),
+    path(
+        "operator/v1/price_books/<str:price_book_id>/versions", prices.PriceVersionsView.as_view()
+    ),
+    path("operator/v1/price_versions/<str:price_version_id>", prices.PriceVersionView.as_view()),
+    path(
+        "operator/v1/price_versions/<str:price_version_id>/publish",
+        prices.PriceVersionPublishView.as_view(),
+    ),
+    path("operator/v1/price_overrides", prices.PriceOverridesView.as_view()),
+    path("operator/v1/contracts", contracts.ContractsView.as_view()),
+    path("operator/v1/contracts/<str:contract_id>", contracts.ContractView.as_view()),
+    path("operator/v1/contracts/<str:contract_id>/end", contracts.ContractEndView.as_view()),
+]
+_money = [
+    path("operator/v1/grants", money_in.GrantsView.as_view()),
+    path("operator/v1/payments", money_in.PaymentsView.as_view()),
+    path("operator/v1/payments/<str:payment_id>/refunds", money_in.PaymentRefundView.as_view()),
+    path("operator/v1/bank_transfers", money_in.BankTransfersView.as_view()),
+    path(
+        "operator/v1/bank_transfers/<str:transfer_id>/assign",
+        money_in.BankTransferAssignView.as_view(),
+    ),
+]
+_statements = [
+    path("operator/v1/statements", statements.StatementsView.as_view()),
+    path(
+        "operator/v1/statements/<str:statement_id>/approval",
+        statements.StatementApprovalView.as_view(),
+    ),
+    path(
+        "operator/v1/statements/<str:statement_id>/approve",
+        statements.StatementApproveView.as_view(),
+    ),
+    path(
+        "operator/v1/statements/<str:statement_id>/finalise",
+        statements.StatementFinaliseView.as_view(),
+    ),
+    path(
+        "operator/v1/statements/<str:statement_id>/rerate", statements.StatementRerateView.as_view()
+    ),
+    path("operator/v1/invoices", invoices.OperatorInvoicesView.as_view()),
+    path("operator/v1/invoices/<str:invoice_id>/credit_notes", invoices.CreditNotesView.as_view()),
+    path("operator/v1/invoices/<str:invoice_id>/refunds", invoices.InvoiceRefundsView.as_view()),
+    path("operator/v1/invoices/<str:invoice_id>/void", invoices.InvoiceVoidView.as_view()),
+    path(
+        "operator/v1/invoices/<str:invoice_id>/uncollectible",
+        invoices.InvoiceUncollectibleView.as_view(),
+    ),
+]
+_books = [
+    path("operator/v1/tax_rates", books.TaxRatesView.as_view()),
+    path("operator/v1/ledger", books.LedgerView.as_view()),
+    path("operator/v1/margins", books.MarginsView.as_view()),
+    path("operator/v1/quote_errors", books.QuoteErrorsView.as_view()),
+]
+operator_urls: list[URLPattern] = [*_work, *_prices, *_money, *_statements, *_books]
