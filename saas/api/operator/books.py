@@ -21,7 +21,6 @@ from tenants.ledger.chart import AccountKind
 from tenants.ledger.selectors import AccountBalance, ledger_balances, unbalanced
 from tenants.pricing.margins import JobMargin, job_margins
 from tenants.pricing.selectors import quote_errors
-from tenants.pricing.selectors.charges import QuoteError
 
 TAG = "operator"
 READ, WRITE = "billing.read", "billing.write"
