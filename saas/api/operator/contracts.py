@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from rest_framework import serializers
@@ -13,11 +14,13 @@ from saas.api.pagination import PageQuery, page
 from saas.api.schema import list_of, operation
 from saas.api.views import ApiView
 from tenants.kernel.errors import NotFound
+from tenants.pricing.contract_terms import NewContract
 from tenants.pricing.models import Contract
 from tenants.pricing.selectors import contracts_visible
 from tenants.pricing.services.contracts import contract_end, contract_write
 
 TAG = "operator"
+ZERO = Decimal(0)
 READ, WRITE = "billing.read", "billing.write"
 
 
@@ -48,12 +51,12 @@ class ContractIn(serializers.Serializer[Any]):
     starts = UnixTime(required=False, allow_null=True, default=None, help_text="Default: now.")
     ends = UnixTime(required=False, allow_null=True, default=None)
     currency = Currency(required=False, default="USD")
-    discount = Amount(required=False, default=0, help_text="Off every price; 0.1 is 10%.")
-    plan_fee = Amount(required=False, default=0, help_text="A month.")
-    commitment = Amount(required=False, default=0, help_text="Least that a month comes to.")
+    discount = Amount(required=False, default=ZERO, help_text="Off every price; 0.1 is 10%.")
+    plan_fee = Amount(required=False, default=ZERO, help_text="A month.")
+    commitment = Amount(required=False, default=ZERO, help_text="Least that a month comes to.")
     cap = Amount(required=False, allow_null=True, default=None, help_text="Most of a month.")
-    allowance = Amount(required=False, default=0, help_text="Credit granted each month.")
-    credit_limit = Amount(required=False, default=0, help_text="How much may be owed.")
+    allowance = Amount(required=False, default=ZERO, help_text="Credit granted each month.")
+    credit_limit = Amount(required=False, default=ZERO, help_text="How much may be owed.")
 
 
 class ContractEndIn(serializers.Serializer[Any]):
@@ -89,7 +92,9 @@ class ContractsView(ApiView):
         "Write a contract", tag=TAG, needs=WRITE, answer=ContractOut, status=201, body=ContractIn
     )
     def post(self, request: Request) -> Response:  # noqa: ARG002
-        contract = contract_write(actor=self.actor, **self.body(ContractIn))
+        sent = self.body(ContractIn)
+        tenant_id = sent.pop("tenant_id")
+        contract = contract_write(actor=self.actor, tenant_id=tenant_id, terms=NewContract(**sent))
         return Response(render(contract), status=201)
 
 

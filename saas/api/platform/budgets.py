@@ -14,6 +14,7 @@ from saas.api.schema import list_of, operation
 from saas.api.views import ApiView
 from saas.budgets import with_use
 from saas.currencies import currency_of
+from tenants.accounts.selectors import api_key_get
 from tenants.kernel.errors import NotFound
 from tenants.kernel.money import Money
 from tenants.ledger.models import Budget
@@ -82,6 +83,8 @@ class BudgetsView(ApiView):
     @operation("Create a budget", tag=TAG, needs=WRITE, answer=BudgetOut, status=201, body=BudgetIn)
     def post(self, request: Request) -> Response:  # noqa: ARG002
         sent = self.body(BudgetIn)
+        if sent["subject"] == Budget.Subject.API_KEY:
+            api_key_get(sent["ref"])  # one that is there; a model may be made later
         currency = currency_of(self.actor.tenant_id)
         budget = budget_create(
             actor=self.actor,

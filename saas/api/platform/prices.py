@@ -24,7 +24,7 @@ from tenants.usage.meters import METERS
 AHEAD = dt.timedelta(days=366)
 
 
-class PriceOut(serializers.Serializer[Any]):
+class CardPriceOut(serializers.Serializer[Any]):
     key = serializers.CharField(help_text="Names the price on charges and invoice lines.")
     meter = serializers.ChoiceField(sorted(METERS))
     unit = serializers.CharField(help_text="What the meter counts.")
@@ -47,7 +47,7 @@ class RateCardOut(serializers.Serializer[Any]):
     fx_rate = Amount(help_text="From the price book's currency into yours.")
     starts = UnixTime(help_text="In this month.")
     ends = UnixTime(allow_null=True)
-    prices = PriceOut(many=True)
+    prices = CardPriceOut(many=True)
 
 
 class PricesQuery(serializers.Serializer[Any]):

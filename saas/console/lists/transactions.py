@@ -54,7 +54,6 @@ class TransactionAdmin(ReadOnlyAdmin):
         show.amount("effect", _("Effect")),
         show.code("id", _("Id")),
     )
-    list_display_links = ("kind",)
     search_fields = ("id", "key")
     ordering = ("-id",)
     details = (

@@ -1,4 +1,4 @@
-"""Starting a fine-tune: which model, which data, how thoroughly; and what it will cost."""
+"""Starting a fine-tune: which model, which data, how thoroughly, and at what price."""
 
 from __future__ import annotations
 

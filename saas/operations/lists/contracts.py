@@ -16,6 +16,7 @@ from saas.console.asking import actor_of, ask
 from saas.console.readonly import Act
 from saas.operations.lists.work import OperatorAdmin
 from tenants.accounts.models import Tenant
+from tenants.pricing.contract_terms import NewContract
 from tenants.pricing.models import Contract, PriceBook, PriceBookVersion
 from tenants.pricing.services.contracts import contract_end, contract_write
 
@@ -91,7 +92,9 @@ def contract_create(request: HttpRequest) -> HttpResponse:
         operations,
         form=ContractForm,
         initial=request.GET.dict(),
-        run=lambda **fields: contract_write(actor=actor_of(request), **fields),
+        run=lambda tenant_id, **terms: contract_write(
+            actor=actor_of(request), tenant_id=tenant_id, terms=NewContract(**terms)
+        ),
         then=lambda made: redirect("operations:pricing_contract_change", made.pk),
         title=_("New contract"),
         done=_("The contract holds from now on."),

@@ -100,7 +100,7 @@ class PriceBookAdmin(OperatorAdmin):
         show.text("name", _("Name"), sort=True),
         show.text("currency", _("Currency")),
         show.column(lambda row: row.tenant.name if row.tenant else None, _("For")),
-        show.column(lambda row: _("yes") if row.is_list else None, _("List")),
+        show.column(lambda row: _("yes") if row.is_list else None, _("Default")),
         show.moment("created_at", _("Created")),
     )
     list_select_related = ("tenant",)

@@ -28,9 +28,11 @@ from tenants.kernel.clock import now
 from tenants.kernel.crypto import tenant_data_key
 from tenants.kernel.ids import new_id
 from tenants.kernel.scope import tenant_scope
+from tenants.pricing.defaults import FIRST_VERSION, LIST_BOOK
 from tenants.usage.ingestion import NewUsage
 from tenants.usage.services import usage_record
 from tests.credit import credit_give
+from tests.saas.money import billed, on_credit, stray_transfer, top_up
 from workers.assets.models import BaseModel, ModelVersion
 from workers.assets.selectors import model_resolve
 from workers.assets.services import base_model_register, model_version_create
@@ -234,9 +236,33 @@ def one_of_everything(caller: Caller) -> dict[str, str]:
         "evaluation_id": caller.post("/v1/evaluations", {"model": BASE, "file": file_id}),
         "deployment_id": caller.post("/v1/deployments", {"model": version.name}),
         "api_key_id": caller.post("/v1/api_keys", {"name": "another"}),
+        "budget_id": caller.post("/v1/budgets", {"soft": "900", "hard": "1000"}),
         "member_id": caller.post("/v1/members", {"email": email, "role": "viewer"}),
     }
     for name, reply in replies.items():
         assert reply.status in {200, 201}, f"{name}: {reply.content!r}"
     made = {name: str(reply.json["id"]) for name, reply in replies.items()}
-    return {**made, "file_id": file_id, "model": version.name}
+    return {**made, "file_id": file_id, "model": version.name, **money_of(caller)}
+
+
+def money_of(caller: Caller) -> dict[str, str]:
+    """What staff make of a tenant's money: its last month's invoice, a payment, a contract."""
+    assert caller.tenant is not None
+    contract_id = on_credit(caller.tenant)
+    month = billed(caller.tenant)
+    return {
+        "contract_id": contract_id,
+        "invoice_id": month.invoice.id,
+        "line_id": month.line.id,
+        "statement_id": month.statement.id,
+        "payment_id": top_up(caller.tenant).id,
+    }
+
+
+def shared_money() -> dict[str, str]:
+    """What belongs to no tenant: the list's prices, a transfer that nobody has claimed."""
+    return {
+        "price_book_id": LIST_BOOK,
+        "price_version_id": FIRST_VERSION,
+        "transfer_id": stray_transfer().id,
+    }

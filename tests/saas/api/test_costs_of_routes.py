@@ -54,6 +54,9 @@ FREE = {
     "POST /v1/members": "administration",
     "POST /v1/members/{member_id}": "administration",
     "DELETE /v1/members/{member_id}": "administration",
+    "POST /v1/budgets": "administration",
+    "POST /v1/budgets/{budget_id}": "administration",
+    "DELETE /v1/budgets/{budget_id}": "administration",
 }
 
 

@@ -25,7 +25,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.saas.api.factories import Caller, one_of_everything, operator_caller
+from tests.saas.api.factories import Caller, one_of_everything, operator_caller, shared_money
 from tests.saas.api.routes import api_routes
 from workers.assets.models import BaseModel
 
@@ -87,7 +87,7 @@ def test_the_document_and_its_pages_are_served_from_here(nobody: Caller) -> None
 def test_answers_keep_to_the_document(
     operation: Any, api: Caller, base: BaseModel, web_url: str
 ) -> None:
-    made = one_of_everything(api)
+    made = {**one_of_everything(api), **shared_money()}
     caller = operator_caller() if operation.path.startswith("/operator/") else api
     headers = {"Authorization": f"Bearer {caller.secret}"}
     strategies = st.one_of(

@@ -20,6 +20,7 @@ from tests.saas.api.factories import (
     Reply,
     chats,
     one_of_everything,
+    shared_money,
     usage_make,
 )
 from tests.saas.api.routes import Route, api_routes
@@ -28,7 +29,14 @@ from workers.serving.gateway.app import PATHS
 
 pytestmark = pytest.mark.django_db
 
-ADDRESSED = [route for route in api_routes() if route.parameters]
+ADDRESSED = [
+    route
+    for route in api_routes()
+    if route.parameters and not route.template.startswith("/operator/")
+]
+OPERATED = [
+    route for route in api_routes() if route.parameters and route.template.startswith("/operator/")
+]
 LISTS = [route for route in api_routes() if route.method == "GET" and not route.parameters]
 
 # A body that passes the route's own checks, so that only the missing thing can refuse it.
@@ -36,6 +44,27 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/uploads/{upload_id}/complete": {"part_ids": ["part_x"]},
     "POST /v1/members/{member_id}": {"role": "viewer"},
     "POST /v1/deployments/{deployment_id}": {"max_replicas": 2},
+    "POST /v1/budgets/{budget_id}": {"hard": "12"},
+}
+# What staff send, likewise.
+REASON = {"reason": "as agreed by telephone"}
+STAFF: dict[str, dict[str, Any] | None] = {
+    "GET /operator/v1/price_books/{price_book_id}/versions": None,
+    "POST /operator/v1/price_books/{price_book_id}/versions": {"prices": []},
+    "GET /operator/v1/price_versions/{price_version_id}": None,
+    "POST /operator/v1/price_versions/{price_version_id}/publish": {},
+    "GET /operator/v1/contracts/{contract_id}": None,
+    "POST /operator/v1/contracts/{contract_id}/end": {},
+    "POST /operator/v1/payments/{payment_id}/refunds": {"amount": "1"},
+    "POST /operator/v1/bank_transfers/{transfer_id}/assign": {"tenant_id": "ten_x"},
+    "POST /operator/v1/statements/{statement_id}/approval": {"required": True},
+    "POST /operator/v1/statements/{statement_id}/approve": {},
+    "POST /operator/v1/statements/{statement_id}/finalise": {},
+    "POST /operator/v1/statements/{statement_id}/rerate": {},
+    "POST /operator/v1/invoices/{invoice_id}/credit_notes": {**REASON, "to": "wallet"},
+    "POST /operator/v1/invoices/{invoice_id}/refunds": REASON,
+    "POST /operator/v1/invoices/{invoice_id}/void": REASON,
+    "POST /operator/v1/invoices/{invoice_id}/uncollectible": {},
 }
 # Bodies that name another tenant's things.
 NAMING = {
@@ -54,6 +83,7 @@ NAMING = {
         {"kind": "chat", "model": "{model}", "messages": [{"role": "user", "content": "x"}]},
     ],
     "POST /v1/datasets": [{"model": BASE, "file": "{file_id}"}],
+    "POST /v1/budgets": [{"subject": "api_key", "ref": "{api_key_id}", "hard": "5"}],
     "POST /v1/deployments": [{"model": "{model}"}],
 }
 
@@ -108,6 +138,7 @@ def test_a_body_cannot_name_another_tenants_things(
             .replace("{own_file_id}", own)
             .replace("{file_id}", theirs["file_id"])
             .replace("{model}", theirs["model"])
+            .replace("{api_key_id}", theirs["api_key_id"])
         )
         reply = api.send(method, path, filled)
         assert reply.status == 404, f"{name} {filled}: {reply.content!r}"
@@ -132,17 +163,34 @@ def test_lists_show_nothing_of_another_tenant(
             assert value not in text, f"{route} shows {value}"
 
 
-def test_customers_do_not_reach_the_operators_routes(api: Caller) -> None:
-    for route in LISTS:
+def test_customers_do_not_reach_the_operators_routes(rival: Caller, theirs: dict[str, str]) -> None:
+    """Not even those that are about themselves."""
+    ids = {**theirs, **shared_money()}
+    for route in api_routes():
         if route.template.startswith("/operator/"):
-            assert api.get(route.template).status == 403, str(route)
+            path = route.template.format(**ids)
+            assert rival.send(route.method, path).status == 403, str(route)
+
+
+def test_staff_find_them_on_theirs(operator: Caller, theirs: dict[str, str]) -> None:
+    ids = {**theirs, **shared_money()}
+    for route in OPERATED:
+        assert set(route.parameters) <= set(ids), f"no id for {route}: add it to the factory"
+
+        found = operator.send(route.method, route.template.format(**ids))
+        missing = operator.send(
+            route.method, route.template.format(**dict.fromkeys(ids, "nobody")), STAFF[str(route)]
+        )
+
+        assert found.status != 404, f"{route}: {found.content!r}"
+        assert missing.status == 404, f"{route}: {missing.content!r}"
 
 
 def test_nobody_reaches_anything_without_a_key(nobody: Caller, theirs: dict[str, str]) -> None:
-    public = {"/v1/sign_up"}
+    public, shared = {"/v1/sign_up"}, shared_money()
     for route in api_routes():
         if route.template not in public:
-            path = route.template.format(**theirs)
+            path = route.template.format(**theirs, **shared)
             assert nobody.send(route.method, path).status == 401, str(route)
 
 

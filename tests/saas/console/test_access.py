@@ -16,9 +16,14 @@ from saas.operations.register import operations
 from tenants.accounts.models import ApiKey, AuditEntry, Member
 from tenants.accounts.roles import Role
 from tenants.accounts.services import api_key_create
+from tenants.billing.models import InvoiceLine
+from tenants.kernel.money import Money
 from tenants.kernel.scope import tenant_scope
+from tenants.ledger.models import Budget, LedgerTransaction
+from tenants.ledger.services import budget_create
 from tests.saas.api.factories import Caller, chats, version_make
 from tests.saas.console.factories import Person, colleague_of, job_make
+from tests.saas.money import billed
 from workers.assets.models import BaseModel, File
 from workers.assets.services import file_create
 from workers.jobs.models import Job
@@ -40,8 +45,18 @@ def rows_of(person: Person) -> dict[str, str]:
         key = api_key_create(actor=person.actor, name="ci").row
         deployment = deployment_create(actor=person.actor, model=version.name)
         member, entry = Member.objects.get(), AuditEntry.objects.first()
+        budget = budget_create(
+            actor=person.actor,
+            subject=Budget.Subject.TENANT,
+            currency="USD",
+            hard=Money.of("900", "USD"),
+        )
+    invoice = billed(person.tenant).invoice
+    with tenant_scope(person.tenant.id):
+        transaction = LedgerTransaction.objects.first()
     assert entry is not None
-    owned = (file, job, version, deployment, key, member, entry)
+    assert transaction is not None
+    owned = (file, job, version, deployment, key, member, entry, budget, invoice, transaction)
     return {f"{row._meta.app_label}/{row._meta.model_name}": row.pk for row in owned}
 
 
@@ -85,6 +100,12 @@ def test_another_tenants_rows_do_not_exist(owner: Person, rival: Person, base: B
 
     urls = [f"/console/{name}/{pk}/change/" for name, pk in rows.items()]
     urls += [f"/console/jobs/{job_id}/live/", f"/console/models/{version_id}/download/"]
+    with tenant_scope(rival.tenant.id):
+        line = InvoiceLine.objects.filter(invoice_id=rows["billing/invoice"]).first()
+    assert line is not None
+    for part in ("pdf", "csv", f"lines/{line.pk}"):
+        urls.append(f"/console/invoices/{line.invoice_id}/{part}/")
+        assert rival.get(urls[-1]).status_code == 200, urls[-1]
     for url in urls:
         assert owner.get(url).status_code == 404, url
     for url in act_urls(rows):
@@ -95,6 +116,7 @@ def test_another_tenants_rows_do_not_exist(owner: Person, rival: Person, base: B
         assert File.objects.get().deleted_at is None
         assert Deployment.objects.get().deleted_at is None
         assert Member.objects.count() == 1
+        assert Budget.objects.get().archived_at is None
 
 
 def test_lists_show_ones_own_rows_only(owner: Person, rival: Person, base: BaseModel) -> None:
@@ -131,6 +153,8 @@ def test_a_viewer_can_do_nothing(owner: Person, base: BaseModel) -> None:
         "accounts/member/join/",
         "playground/key/",
         "jobs/job/start/",
+        "ledger/budget/new/",
+        "billing/details/",
     ):
         assert viewer.post(f"/console/{page}").status_code == 403, page
     job_page = viewer.get(f"/console/jobs/job/{rows['jobs/job']}/change/").content.decode()
@@ -150,7 +174,8 @@ def test_the_menu_leads_only_where_the_role_may_go(owner: Person, role: Role) ->
 
 
 def test_only_staff_come_into_operations(owner: Person, operator: Person) -> None:
-    for url in ("/operations/", "/operations/jobs/job/", "/operations/costs/"):
+    pages = [f"/operations/{page.route}" for page in operations.pages if "<" not in page.route]
+    for url in ("/operations/", "/operations/jobs/job/", *pages):
         assert operator.get(url).status_code == 200, url
         assert owner.client.get(url, follow=True).status_code == 403, url
         assert Client().get(url).status_code == 302, url

@@ -255,26 +255,46 @@ def test_a_fine_tune_starts_from_the_form(owner: Person, base: BaseModel) -> Non
     assert training is not None
     assert validation is not None
 
-    answer = owner.post(
-        "/console/jobs/job/start/",
-        model=base.pk,
-        training_file=training.pk,
-        validation_file=validation.pk,
-        suffix="tone",
-        method="lora",
-        n_epochs="2",
-        batch_size="",
-        learning_rate_multiplier="",
-        seed="7",
-    )
+    sent = {
+        "model": base.pk,
+        "training_file": training.pk,
+        "validation_file": validation.pk,
+        "suffix": "tone",
+        "method": "lora",
+        "n_epochs": "2",
+        "batch_size": "",
+        "learning_rate_multiplier": "",
+        "seed": "7",
+    }
+
+    quoted = owner.post("/console/jobs/job/start/", **sent)
+    with tenant_scope(owner.tenant.id):
+        assert not Job.objects.exists(), "a quote starts nothing"
+    quote_id = quoted.context["quote"]["id"]
+    answer = owner.post("/console/jobs/job/start/", **sent, quote_id=quote_id)
 
     with tenant_scope(owner.tenant.id):
         job = Job.objects.get()
+    assert job.quote_id == quote_id
     assert answer.headers["location"] == f"/console/jobs/job/{job.pk}/change/"
     assert (job.state, job.created_by_id) == (State.QUEUED, owner.user.pk)
     assert job.spec["validation_file_id"] == validation.pk
     assert (job.spec["settings"]["epochs"], job.spec["settings"]["seed"]) == (2, 7)
     assert owner.get(answer.headers["location"]).status_code == 200
+
+
+def test_settings_changed_after_the_quote_are_quoted_again(owner: Person, base: BaseModel) -> None:
+    file = upload(owner, chats(30))
+    assert file is not None
+    sent = {"model": base.pk, "training_file": file.pk, "n_epochs": "1"}
+    quote_id = owner.post("/console/jobs/job/start/", **sent).context["quote"]["id"]
+
+    answer = owner.post("/console/jobs/job/start/", **sent | {"n_epochs": "9"}, quote_id=quote_id)
+
+    assert answer.context["quote"]["id"] != quote_id
+    assert "was made for other work" in answer.content.decode()
+    with tenant_scope(owner.tenant.id):
+        assert not Job.objects.exists()
 
 
 @pytest.mark.parametrize(

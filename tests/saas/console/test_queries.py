@@ -20,6 +20,7 @@ from workers.serving.services import deployment_create
 pytestmark = pytest.mark.django_db
 
 BASELINE = 16  # queries of any list: session, user, memberships, scope, count, rows, and a margin
+FIRST_PAGE = 24  # looks at everything: work, usage, and money
 
 
 def fill(owner: Person, rows: int) -> None:
@@ -60,6 +61,7 @@ def test_no_list_asks_once_for_each_row(owner: Person, base: BaseModel) -> None:
     many = {url: queries(lambda url=url: owner.get(url)) for url in LISTS}  # type: ignore[misc]
 
     assert many == few
+    assert many.pop("/console/") <= FIRST_PAGE
     assert max(many.values()) <= BASELINE, many
 
 

@@ -1,0 +1,114 @@
+"""Money of a tenant for tests of pages and routes: an invoice, a payment, a contract."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+
+from tenants.accounts.models import Tenant
+from tenants.accounts.services import platform_tenant_ensure
+from tenants.billing.models import BankTransfer, Invoice, InvoiceLine, Payment, Statement
+from tenants.billing.periods import Period
+from tenants.billing.services.bank_transfers import bank_transfers_import
+from tenants.billing.services.payments import payment_receive
+from tenants.billing.services.statements import statements_advance
+from tenants.kernel.clock import now
+from tenants.kernel.ids import new_id
+from tenants.kernel.money import Money
+from tenants.kernel.scope import system_scope, tenant_scope
+from tenants.ledger.services import wallet_change
+from tenants.pricing.charge_requests import ChargeItem, ChargeRequest
+from tenants.pricing.services import usage_charge
+from tenants.usage.ingestion import NewUsage
+from tenants.usage.services import usage_record
+from tests.tenants.billing.factories import MODEL, contract, operator_of, used
+
+
+@dataclass(frozen=True)
+class Billed:
+    """A tenant's finished month."""
+
+    invoice: Invoice
+    line: InvoiceLine
+    statement: Statement
+
+
+def last_month() -> Period:
+    return Period.of(now()).previous()
+
+
+def billed(tenant: Tenant, *, quantity: int = 3_000_000, approved: bool = True) -> Billed:
+    """Tokens used last month, and that month's statement and invoice."""
+    platform_tenant_ensure()
+    period = last_month()
+    moment = period.start + dt.timedelta(days=9)
+    used(tenant.id, new_id("req_"), quantity, moment)
+    used(tenant.id, new_id("req_"), quantity, moment, "tokens.output")
+    later = period.end + dt.timedelta(days=1 if not approved else 4)
+    statements_advance(now=later, tenant_id=tenant.id)
+    with system_scope():
+        statement = Statement.objects.get(tenant_id=tenant.id, period=period.month)
+        invoice = Invoice.objects.get(statement=statement)
+        line = InvoiceLine.objects.select_related("invoice").filter(invoice=invoice).first()
+    assert line is not None
+    return Billed(invoice, line, statement)
+
+
+def trained(tenant: Tenant, job_id: str, tokens: int = 1_000_000, *, quote_id: str = "") -> None:
+    """Tokens that a fine-tune trained now, charged as jobs are: 4 US dollars a million."""
+    platform_tenant_ensure()
+    event = NewUsage(
+        meter="tokens.trained",
+        quantity=Decimal(tokens),
+        event_time=now(),
+        source="jobs",
+        key=new_id("job_"),
+        dimensions={"model": "tuned", "base": MODEL, "job_id": job_id},
+    )
+    item = ChargeItem(event.meter, event.quantity, event.dimensions, event.event_time)
+    with tenant_scope(tenant.id):
+        usage_record(tenant_id=tenant.id, events=[event])
+        usage_charge(
+            tenant_id=tenant.id,
+            request=ChargeRequest(
+                tenant_id=tenant.id,
+                key=event.key,
+                subject_kind="job",
+                subject_id=job_id,
+                items=[item],
+                quote_id=quote_id,
+            ),
+        )
+
+
+def top_up(tenant: Tenant, amount: str = "20.00") -> Payment:
+    with system_scope():
+        return payment_receive(
+            actor=operator_of(tenant.id),
+            provider="manual",
+            external_id=new_id("bank_"),
+            amount=Money.of(amount, "USD"),
+        )
+
+
+def on_credit(tenant: Tenant, limit: str = "100") -> str:
+    """A contract from long ago under which so much may be owed; its id."""
+    made = contract(tenant.id, credit_limit=Decimal(limit))
+    with system_scope():
+        wallet_change(tenant_id=tenant.id, currency="USD", credit_limit=Money.of(limit, "USD"))
+    return made
+
+
+def stray_transfer(amount: str = "15.00") -> BankTransfer:
+    """A line of the bank's list that names nobody."""
+    name = new_id("bank-")
+    content = (
+        "date,amount,currency,reference,payer,bank_id\n"
+        f"{now():%Y-%m-%d},{amount},USD,thanks,Somebody,{name}\n"
+    )
+    platform = platform_tenant_ensure()
+    with system_scope():
+        bank_transfers_import(actor=operator_of(platform.id), content=content.encode())
+        found: BankTransfer = BankTransfer.objects.get(bank_id=name)
+    return found
