@@ -21,7 +21,6 @@ from tenants.ledger.chart import AccountKind
 from tenants.ledger.selectors import AccountBalance, ledger_balances, unbalanced
 from tenants.pricing.margins import JobMargin, job_margins
 from tenants.pricing.selectors import quote_errors
-from tenants.pricing.selectors.charges import QuoteError
 
 TAG = "operator"
 READ, WRITE = "billing.read", "billing.write"
@@ -69,7 +68,7 @@ class TaxRateIn(serializers.Serializer[Any]):
     valid_from = UnixTime()
 
 
-class MarginOut(serializers.Serializer[JobMargin]):
+class MarginOut(serializers.Serializer[Any]):
     object = Constant("margin.job")
     job_id = serializers.CharField()
     tenant_id = serializers.CharField()
@@ -88,7 +87,7 @@ class MarginsQuery(RangeQuery):
     tenant = serializers.CharField(required=False, max_length=40)
 
 
-class QuoteErrorOut(serializers.Serializer[QuoteError]):
+class QuoteErrorOut(serializers.Serializer[Any]):
     object = Constant("quote_error")
     quote_id = serializers.CharField()
     tenant_id = serializers.CharField()
@@ -168,7 +167,7 @@ class MarginsView(ApiView):
             until=query.get("end_time"),
             tenant_id=query.get("tenant", ""),
         )
-        return table(MarginOut(rows, many=True).data)
+        return table(iter(MarginOut(rows, many=True).data))
 
 
 class QuoteErrorsView(ApiView):
@@ -182,4 +181,4 @@ class QuoteErrorsView(ApiView):
     def get(self, request: Request) -> Response:  # noqa: ARG002
         query = self.query(QuoteErrorsQuery)
         rows = quote_errors(since=query.get("start_time"), limit=query["limit"])
-        return table(QuoteErrorOut(rows, many=True).data)
+        return table(iter(QuoteErrorOut(rows, many=True).data))

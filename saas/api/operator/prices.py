@@ -72,7 +72,7 @@ class PriceVersionFullOut(PriceVersionOut):
 
 
 class PriceVersionIn(serializers.Serializer[Any]):
-    prices = PriceFields(many=True, max_length=2000)
+    prices = PriceFields(many=True, max_length=2000)  # type: ignore[call-arg]
     note = serializers.CharField(required=False, default="", max_length=200, allow_blank=True)
 
 

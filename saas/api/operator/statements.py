@@ -52,7 +52,7 @@ class StatementsQuery(PageQuery):
 
 
 class ApprovalIn(serializers.Serializer[Any]):
-    required = serializers.BooleanField()
+    required = serializers.BooleanField()  # type: ignore[assignment]
 
 
 class ReratedOut(serializers.Serializer[Any]):

@@ -37,7 +37,7 @@ class CardPriceOut(serializers.Serializer[Any]):
     )
 
 
-class RateCardOut(serializers.Serializer[RateCard]):
+class RateCardOut(serializers.Serializer[Any]):
     object = Constant("rate_card")
     currency = serializers.CharField(help_text="What you are billed in.")
     book_currency = serializers.CharField(help_text="What the prices are written in.")

@@ -29,7 +29,7 @@ class GrantOut(serializers.Serializer[CreditGrant]):
     remaining = Amount()
     held = Amount(help_text="Of what remains, set aside for running work.")
     priority = serializers.IntegerField(help_text="The lowest is used first, within a kind.")
-    source = serializers.CharField()  # type: ignore[assignment] -- DRF's own attribute
+    source = serializers.CharField()  # type: ignore[assignment]
     tax_included = serializers.BooleanField(help_text="Taxed when it was bought.")
     expires_at = UnixTime(allow_null=True)
     created_at = UnixTime()

@@ -36,10 +36,11 @@ def with_effect(rows: QuerySet[Any], *, tenant_id: str) -> QuerySet[Any]:
     Postings are debit positive, so that is their sum on the tenant's own accounts, turned round.
     """
     own = Q(postings__tenant_id=tenant_id)
-    return rows.annotate(
+    found: QuerySet[Any] = rows.annotate(
         effect=-Sum("postings__amount", filter=own),
         currency=Max(F("postings__currency"), filter=own),
     )
+    return found
 
 
 class TransactionAdmin(ReadOnlyAdmin):

@@ -57,7 +57,7 @@ def line(request: HttpRequest, invoice_id: str, line_id: str) -> HttpResponse:
 
 
 def _details(found: LineExplanation, row: InvoiceLine, invoice: Invoice) -> list[tuple[Any, Any]]:
-    lines = [
+    lines: list[tuple[Any, Any]] = [
         (_("Month"), f"{row.period:%Y-%m}"),
         (_("Exact"), show.as_money(row.exact, invoice.currency)),
         (_("Net"), show.as_money(row.net, invoice.currency)),

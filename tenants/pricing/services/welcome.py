@@ -41,7 +41,6 @@ def welcome_credit_grant(*, tenant_id: str) -> str | None:
     amount = Decimal(settings.WELCOME_CREDIT)
     if amount <= 0:
         return None
-    platform_tenant_ensure()  # the other side of the grant is the platform's own
     return grant_issue(
         tenant_id=tenant_id,
         key="welcome",

@@ -27,10 +27,11 @@ def email_make() -> str:
     return f"person{next(_numbers)}@example.test"
 
 
-def tenant_make(organisation: str = "Acme") -> SignedUp:
-    """A tenant with its first owner, and credit."""
+def tenant_make(organisation: str = "Acme", *, has_credit: bool = True) -> SignedUp:
+    """A tenant with its first owner, and credit unless its books are to start empty."""
     signed_up = tenant_sign_up(organisation=organisation, email=email_make(), password=PASSWORD)
-    credit_give(signed_up.tenant.id)
+    if has_credit:
+        credit_give(signed_up.tenant.id)
     return signed_up
 
 

@@ -41,7 +41,7 @@ def on(period: Period, day: int, hour: int = 12) -> dt.datetime:
 def customer(**terms: Any) -> str:
     """Return the id of a new tenant, with a contract from long ago where there are `terms`."""
     platform_tenant_ensure()  # whose the revenue is
-    tenant_id = tenant_make("Acme").tenant.id
+    tenant_id = tenant_make(has_credit=False).tenant.id
     if terms:
         contract(tenant_id, **terms)
     return tenant_id

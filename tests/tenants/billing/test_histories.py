@@ -8,6 +8,7 @@ are checked; at the end all months are made final, and the sums are compared.
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -321,7 +322,7 @@ def test_histories(history: tuple[int, bool, list[Step]]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@settings(max_examples=300, **LIFE)
+@settings(max_examples=int(os.environ.get("LONG_HISTORIES", "8")), **LIFE)  # about 10 s each
 @given(histories(60))
 def test_long_histories(history: tuple[int, bool, list[Step]]) -> None:
     live(*history)

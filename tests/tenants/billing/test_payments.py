@@ -325,7 +325,7 @@ def test_what_is_written_off_is_bad_debt_and_may_still_be_paid() -> None:
 
 def test_only_operators_and_only_for_their_tenant() -> None:
     tenant_id, invoice = owing()
-    tenant = tenant_make()
+    tenant = tenant_make(has_credit=False)
     with system_scope():
         with pytest.raises(PermissionDenied):
             invoice_write_off(actor=owner_of(tenant), invoice_id=invoice.id)

@@ -281,6 +281,6 @@ def test_numbers_have_no_gap_and_start_anew_each_year() -> None:
 
 
 def test_members_neither_finalise_nor_approve() -> None:
-    tenant = tenant_make()
+    tenant = tenant_make(has_credit=False)
     with system_scope(), pytest.raises(PermissionDenied):
         statement_finalise(actor=owner_of(tenant), statement_id="stmt_1")

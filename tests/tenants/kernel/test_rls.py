@@ -141,6 +141,9 @@ def test_nobody_rewrites_the_audit_trail(
             cursor.execute(change)
 
 
+OWNERS_POLICIES = ["ledger_writer", "kept_by_trigger", "moved_by_owner"]
+
+
 @pytest.mark.parametrize("table", TENANT_TABLES)
 def test_every_tenants_table_has_the_one_policy_in_force_for_its_owner_too(table: str) -> None:
     with connections[OWNER].cursor() as cursor:
@@ -151,8 +154,8 @@ def test_every_tenants_table_has_the_one_policy_in_force_for_its_owner_too(table
         assert cursor.fetchone() == (True, True)
         cursor.execute(
             "SELECT permissive, roles::text, cmd, qual, with_check FROM pg_policies "
-            "WHERE schemaname = 'public' AND tablename = %s AND policyname <> 'ledger_writer'",
-            [table],
+            "WHERE schemaname = 'public' AND tablename = %s AND policyname <> ALL (%s)",
+            [table, OWNERS_POLICIES],
         )
         ((permissive, roles, command, using, check),) = cursor.fetchall()
     assert (permissive, roles, command) == ("PERMISSIVE", "{public}", "ALL")
@@ -161,15 +164,23 @@ def test_every_tenants_table_has_the_one_policy_in_force_for_its_owner_too(table
     assert "NULLIF(current_setting('app.tenant'::text, true), ''::text)" in using
 
 
-def test_past_the_policies_goes_only_the_owner_as_whom_the_ledgers_functions_run() -> None:
+def test_past_the_policies_goes_only_the_owner_as_whom_the_databases_functions_run() -> None:
+    """The ledger's functions, the trigger that sums usage by hour, the mover of late months."""
     with connections[OWNER].cursor() as cursor:
         cursor.execute(
             "SELECT tablename, cmd, qual, with_check FROM pg_policies"
-            " WHERE policyname = 'ledger_writer' AND roles = ARRAY[current_user]"
+            " WHERE policyname = ANY (%s) AND roles = ARRAY[current_user]",
+            [OWNERS_POLICIES],
         )
         found = {table: tuple(policy) for table, *policy in cursor.fetchall()}
-        cursor.execute("SELECT count(*) FROM pg_policies WHERE policyname = 'ledger_writer'")
+        cursor.execute("SELECT count(*) FROM pg_policies WHERE current_user = ANY (roles)")
         assert cursor.fetchone()[0] == len(found)
-    everything = dict.fromkeys(LEDGER_TABLES, ("ALL", "true", "true"))
+    everything = ("ALL", "true", "true")
+    usage = dict.fromkeys(["usage_hour", "usage_event_default"], everything)
     outbox = ("INSERT", None, "((name)::text = 'budget.passed'::text)")
-    assert found == {**everything, "tenant": ("SELECT", "true", None), "outbox_event": outbox}
+    assert found == {
+        **dict.fromkeys(LEDGER_TABLES, everything),
+        **usage,
+        "tenant": ("SELECT", "true", None),
+        "outbox_event": outbox,
+    }
