@@ -273,13 +273,12 @@ class InvoiceAdmin(OperatorAdmin):
 
     def sections(self, request: HttpRequest, row: Invoice) -> Sequence[Section]:
         del request
-        described = show.text("description", _("Line"))
+        described = show.column(console_invoices.line_name, _("Line"))
         return console_invoices.invoice_sections(row, described=described)
 
     def more(self, request: HttpRequest, row: Invoice) -> Mapping[str, Any]:
         del request
-        cells = console_invoices.amounts
-        return {"amounts": [(cell.short_description, cell(row)) for cell in cells]}  # type: ignore[attr-defined]
+        return {"amounts": console_invoices.amounts_shown(row)}
 
 
 class RefundForm(forms.Form):
@@ -321,6 +320,9 @@ class PaymentAdmin(OperatorAdmin):
     list_select_related = ("tenant",)
     search_fields = ("id", "external_id", "payer", "tenant__name")
     details = (show.code("id", _("Id")), *list_display, show.code("external_id", _("Reference")))
+
+    def heading(self, row: Payment) -> str:
+        return f"{row.received_at:%Y-%m-%d} · {show.as_money(row.amount, row.currency)}"
 
     def sections(self, request: HttpRequest, row: Payment) -> Sequence[Section]:
         del request
@@ -397,6 +399,9 @@ class BankTransferAdmin(OperatorAdmin):
         show.code("tenant_id", _("Tenant")),
         show.code("payment_id", _("Payment")),
     )
+
+    def heading(self, row: BankTransfer) -> str:
+        return f"{row.booked_on:%Y-%m-%d} · {show.as_money(row.amount, row.currency)}"
 
 
 class TaxRateAdmin(OperatorAdmin):
