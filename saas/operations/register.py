@@ -6,15 +6,10 @@ from saas.console.sites import Page
 from saas.operations.books import books
 from saas.operations.costs import costs
 from saas.operations.forms import price_book_new, tax_rate_new, transfers_import
-from saas.operations.lists.billing import (
-    BankTransferAdmin,
-    InvoiceAdmin,
-    PaymentAdmin,
-    StatementAdmin,
-    TaxRateAdmin,
-)
+from saas.operations.lists.billing import InvoiceAdmin, StatementAdmin, TaxRateAdmin
 from saas.operations.lists.business import BaseModelAdmin, CostEntryAdmin, RateAdmin, TenantAdmin
 from saas.operations.lists.contracts import ContractAdmin, contract_create
+from saas.operations.lists.payments import BankTransferAdmin, PaymentAdmin
 from saas.operations.lists.prices import PriceBookAdmin, PriceVersionAdmin
 from saas.operations.lists.wallets import WalletAdmin
 from saas.operations.lists.work import (

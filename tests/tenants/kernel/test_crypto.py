@@ -189,7 +189,7 @@ def test_a_bad_setting_says_what_to_set(value: str) -> None:
 @pytest.mark.django_db
 def test_keys_are_wrapped_anew_under_the_current_kek_and_open_the_same_data() -> None:
     with override_settings(KEY_ENCRYPTION_KEYS=setting(old=1)):
-        tenant = tenant_make().tenant
+        tenant = tenant_make(has_credit=False).tenant
         with tenant_scope(tenant.id):
             before = tenant_data_key(tenant.id)
     with override_settings(KEY_ENCRYPTION_KEYS=setting(new=2, old=1)), system_scope():
