@@ -48,6 +48,6 @@ def plot_margins(rows: Mapping[str, Mapping[str, str]], path: Path) -> None:
     axes.set_xticks(range(len(rows)), list(rows))
     axes.set_yscale("log")  # a job costs a small part of what it is sold for
     axes.set_ylabel("USD, before tax")
-    axes.legend()
+    figure.legend(loc="outside upper center", ncols=4)
     figure.savefig(path, dpi=120)
     plt.close(figure)
