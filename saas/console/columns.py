@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 from django.utils import timezone
-from django.utils.formats import date_format, number_format
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -119,11 +119,10 @@ def as_moment(value: dt.datetime) -> SafeString:
 
 
 def as_number(value: float | Decimal) -> str:
+    """Grouped by thousands in both languages: figures compare by their length."""
     if isinstance(value, Decimal):
-        value = value.normalize()
-        return number_format(f"{value:f}", force_grouping=True)
-    decimal_pos = 0 if float(value).is_integer() else 4
-    return number_format(value, decimal_pos=decimal_pos, force_grouping=True)
+        return f"{value.normalize():,f}"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4f}"
 
 
 def as_money(value: Decimal, currency: str) -> str:
@@ -131,8 +130,7 @@ def as_money(value: Decimal, currency: str) -> str:
     least = minor_units(currency)
     shown = round(value, 6) or round(value, 12)
     digits = max(least, -int(shown.normalize().as_tuple().exponent))
-    text = number_format(f"{shown:.{digits}f}", decimal_pos=digits, force_grouping=True)
-    return f"{text} {currency}"
+    return f"{shown:,.{digits}f} {currency}"
 
 
 def as_cents(value: Decimal, currency: str) -> str:
@@ -141,7 +139,7 @@ def as_cents(value: Decimal, currency: str) -> str:
 
 
 def as_percent(value: Decimal) -> str:
-    return f"{number_format(f'{value * 100:.1f}', decimal_pos=1)} %"
+    return f"{value * 100:,.1f} %"
 
 
 def as_size(value: int) -> str:

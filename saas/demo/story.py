@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 
 from openai import OpenAI
 
-from saas.demo import work
+from saas.demo import money, work
 from saas.demo.data import Corpus, character_corpus, library_corpus
 from saas.demo.identities import (
     DemoFailed,
@@ -18,11 +19,12 @@ from saas.demo.identities import (
 )
 from saas.demo.narration import Narration
 from saas.demo.operator import CostReport, operator_identity
-from saas.demo.plots import plot_losses
+from saas.demo.plots import plot_losses, plot_margins
 
 CUSTOMERS = ("customer", "rival")
 FALLS_CLEARLY = 0.3  # nats per token off the held-out loss: perplexity falls by a quarter
 JOBS_LIMIT_S = 180.0
+TOP_UP = "20.00"  # US dollars
 
 
 @dataclass
@@ -45,12 +47,18 @@ class Story:
     def tell(self) -> None:
         with self.narration.step("Sign up two customers, a partner, and an operator"):
             self._people()
-        with self.narration.step("Upload real data and fine-tune both models at the same time"):
+        with self.narration.step("Buy credit by bank transfer, or begin with the welcome credit"):
+            self._credit()
+        with self.narration.step(
+            "Upload real data, see the price, fine-tune both at the same time"
+        ):
             self._fine_tune()
         with self.narration.step("Call the fine-tuned models with the ordinary OpenAI client"):
             self._call()
         with self.narration.step("Who used what, and what it cost"):
             self._account()
+        with self.narration.step("What was quoted, charged and earned, and that it adds up"):
+            self._books()
         self.file.save(self.path)
 
     def _people(self) -> None:
@@ -65,6 +73,15 @@ class Story:
         for role, identity in self.file.identities.items():
             self.narration.say(f"{role:9s} {identity.email}  tenant {identity.tenant}")
 
+    def _credit(self) -> None:
+        reference = money.top_up(self._account_of("customer"), self._account_of("operator"), TOP_UP)
+        self.narration.say(f"customer transferred {TOP_UP} USD under {reference}")
+        for role in CUSTOMERS:
+            wallet = self._account_of(role).get("/v1/wallet")
+            self.narration.say(
+                f"{role:9s} has {wallet['available']} {wallet['currency']} of credit"
+            )
+
     def _fine_tune(self) -> None:
         corpora: dict[str, Corpus] = {
             "customer": library_corpus(examples=700, held_out=80),
@@ -76,7 +93,10 @@ class Story:
         for role, corpus in corpora.items():
             rows = corpus.training.count(b"\n")
             self.narration.say(f"{role:9s} {corpus.name}: {rows} examples")
-            job = work.start_fine_tune(clients[role], corpus, self.file.base_model)
+            body = work.upload(clients[role], corpus, self.file.base_model)
+            quote = money.quote(self._account_of(role), body)
+            money.say_quote(self.narration, role, quote)
+            job = work.start_fine_tune(clients[role], body, quote["id"])
             jobs.append((clients[role], job.id))
         ended = work.wait_for_all(jobs, self.narration.say, limit_s=JOBS_LIMIT_S)
         together = work.ran_together(ended)
@@ -129,6 +149,27 @@ class Story:
         report = CostReport.fetch(self.base_url, self.file.identities["operator"].api_key)
         jobs = {run.job.id: role for role, run in self.runs.items()}
         report.tell(self.narration, jobs)
+
+    def _books(self) -> None:
+        found = self._account_of("operator").get("/operator/v1/margins")["data"]
+        margins = {row["job_id"]: row for row in found}
+        rows = {role: margins[run.job.id] for role, run in self.runs.items()}
+        names = ("quoted", "quoted_high", "charged", "cost", "margin")
+        header = ("fine-tune", "quoted", "at most", "charged", "cost", "margin")
+        table = [(role, *(money.cents(row[name]) for name in names)) for role, row in rows.items()]
+        self.narration.table(header, table)
+        for role, row in rows.items():
+            if not 0 < Decimal(row["charged"]) <= Decimal(row["quoted_high"]):
+                raise DemoFailed(f"the {role} was charged {row['charged']}: beyond its quote")
+            invoice = money.add_up(self._account_of(role))
+            money.tell_invoice(self.narration, role, invoice)
+        self.narration.say("charges = invoice lines = revenue in the ledger, to the last digit")
+        picture = self.var / "money.png"
+        plot_margins(rows, picture)
+        self.narration.say(f"quotes, charges and costs: {picture}")
+
+    def _account_of(self, role: str) -> money.Account:
+        return money.Account(self.base_url, self.file.identities[role])
 
     def _client(self, role: str) -> OpenAI:
         return work.client_for(self.file.openai_base_url, self.file.identities[role])

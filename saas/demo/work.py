@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from openai import OpenAI
 from openai.types.fine_tuning import FineTuningJob
@@ -40,22 +41,27 @@ def client_for(openai_base_url: str, identity: Identity) -> OpenAI:
     return OpenAI(base_url=openai_base_url, api_key=identity.api_key, timeout=120, max_retries=3)
 
 
-def start_fine_tune(client: OpenAI, corpus: Corpus, base_model: str) -> FineTuningJob:
-    """Upload both parts of the corpus and create the job."""
+def upload(client: OpenAI, corpus: Corpus, base_model: str) -> dict[str, Any]:
+    """Upload both parts of the corpus; return the body of the job that learns from them."""
     training = client.files.create(
         file=(f"{corpus.name}.jsonl", io.BytesIO(corpus.training)), purpose="fine-tune"
     )
     held_out = client.files.create(
         file=(f"{corpus.name}-held-out.jsonl", io.BytesIO(corpus.held_out)), purpose="fine-tune"
     )
-    return client.fine_tuning.jobs.create(
-        model=base_model,
-        training_file=training.id,
-        validation_file=held_out.id,
-        suffix=corpus.name,
-        seed=1,
-        method=METHOD,
-    )
+    return {
+        "model": base_model,
+        "training_file": training.id,
+        "validation_file": held_out.id,
+        "suffix": corpus.name,
+        "seed": 1,
+        "method": METHOD,
+    }
+
+
+def start_fine_tune(client: OpenAI, body: Mapping[str, Any], quote_id: str) -> FineTuningJob:
+    """Create the job at the price that was quoted for it."""
+    return client.fine_tuning.jobs.create(**body, extra_body={"quote_id": quote_id})
 
 
 def wait_for_all(

@@ -23,8 +23,10 @@ ROOT = HERE.parents[1]
 LIMIT_S = 1800.0
 _CALL = """
 import importlib, json, sys
-found = importlib.import_module(sys.argv[1]).main()
-with open(sys.argv[2], "w") as out:
+name, answer = sys.argv[1:]
+sys.argv[1:] = []
+found = importlib.import_module(name).main()
+with open(answer, "w") as out:
     json.dump(found, out, default=str)
 """
 

@@ -206,7 +206,7 @@ def percentile(seconds: Sequence[float], percent: float) -> float:
     return round(ordered[int(place)] * 1000, 3)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rate", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=10)
@@ -214,8 +214,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     figures = bench(rate=options.rate, seconds=options.seconds, tenants=options.tenants)
     sys.stdout.write(json.dumps(figures, indent=2) + "\n")
-    return 0 if figures["ok"] else 1
+    return figures
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(0 if main()["ok"] else 1)

@@ -13,6 +13,7 @@ from saas.api.pagination import PageQuery, page
 from saas.api.schema import list_of, operation
 from saas.api.views import ApiView
 from saas.currencies import currency_of
+from tenants.billing.providers import MANUAL, provider_named
 from tenants.ledger.chart import AccountKind, GrantKind
 from tenants.ledger.models import CreditGrant, LedgerPosting, LedgerTransaction
 from tenants.ledger.selectors import Balance, transactions_of, wallet_balance
@@ -35,6 +36,12 @@ class GrantOut(serializers.Serializer[CreditGrant]):
     created_at = UnixTime()
 
 
+class TopUpOut(serializers.Serializer[Any]):
+    provider = serializers.CharField()
+    reference = serializers.CharField(help_text="What a transfer of any amount must say.")
+    instructions = serializers.ListField(child=serializers.CharField())
+
+
 class WalletOut(serializers.Serializer[Any]):
     object = Constant("wallet")
     currency = serializers.CharField()
@@ -45,6 +52,7 @@ class WalletOut(serializers.Serializer[Any]):
     credit_limit = Amount(help_text="How much may be owed; 0: prepaid only.")
     tax_rate = Amount(help_text="Taken as credit is used; 0.19 is 19%.")
     grants = GrantOut(many=True, help_text="In the order in which they are used.")
+    top_up = TopUpOut(help_text="How to buy credit.")
 
 
 class PostingOut(serializers.Serializer[LedgerPosting]):
@@ -69,11 +77,12 @@ class TransactionsQuery(PageQuery):
     kind = serializers.CharField(required=False, max_length=24)
 
 
-def render_wallet(balance: Balance, currency: str) -> dict[str, Any]:
+def render_wallet(balance: Balance, tenant_id: str, currency: str) -> dict[str, Any]:
     names = ("available", "credit", "held", "owed", "credit_limit")
     amounts = {name: getattr(balance, name).amount for name in names}
     rest = {"currency": currency, "tax_rate": balance.tax_rate, "grants": balance.grants}
-    answer: dict[str, Any] = WalletOut({**amounts, **rest}).data
+    bought = {"top_up": provider_named(MANUAL).top_up(tenant_id, currency)}
+    answer: dict[str, Any] = WalletOut({**amounts, **rest, **bought}).data
     return answer
 
 
@@ -87,7 +96,7 @@ class WalletView(ApiView):
         tenant_id = self.actor.tenant_id
         currency = currency_of(tenant_id)
         balance = wallet_balance(tenant_id=tenant_id, currency=currency)
-        return Response(render_wallet(balance, currency))
+        return Response(render_wallet(balance, tenant_id, currency))
 
 
 class WalletTransactionsView(ApiView):

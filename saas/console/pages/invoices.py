@@ -21,6 +21,12 @@ from tenants.billing.selectors.explaining import LineExplanation
 from tenants.billing.selectors.invoices import invoice_get
 
 EVENTS = 50
+STEPS = {
+    "each unit": _("each unit"),
+    "free of charge": _("free of charge"),
+    "once a month": _("once a month"),
+    "percent of": _("percent of"),
+}
 
 
 def invoice_pdf(request: HttpRequest, invoice_id: str) -> HttpResponse:
@@ -89,7 +95,7 @@ def _steps(currency: str) -> tuple[show.Cell, ...]:
         return show.right(show.derived(name, label, lambda value: show.as_money(value, currency)))
 
     return (
-        show.text("what", _("Step")),
+        show.column(lambda step: STEPS.get(step.what, step.what), _("Step")),
         show.number("quantity", _("Quantity")),
         money("price", _("Price")),
         show.number("per", _("For each")),

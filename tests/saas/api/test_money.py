@@ -10,6 +10,7 @@ import pytest
 
 from tenants.accounts.roles import Role
 from tenants.billing.focus.columns import COLUMNS
+from tenants.billing.manual.references import top_up_reference
 from tenants.kernel.clock import now
 from tenants.kernel.ids import new_id
 from tenants.kernel.scope import system_scope, tenant_scope
@@ -36,6 +37,7 @@ def test_the_wallet_adds_up(api: Caller) -> None:
     moved = api.get("/v1/wallet/transactions?limit=100").json["data"]
 
     assert wallet["available"] == "1024.4"
+    assert wallet["top_up"]["reference"] == top_up_reference(tenant_id(api))
     assert sum(Decimal(grant["remaining"]) for grant in wallet["grants"]) == Decimal("1024.4")
     left = -sum(Decimal(p["amount"]) for row in moved for p in row["postings"])
     assert left == Decimal("1024.4")

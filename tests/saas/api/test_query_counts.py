@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -10,8 +11,13 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
 from tenants.accounts.services import user_create
+from tenants.billing.models import TaxProfile, TaxRate
+from tenants.kernel.clock import now
 from tenants.kernel.ids import new_id
+from tenants.kernel.scope import system_scope
 from tests.saas.api.factories import BASE, PASSWORD, Caller, chats, usage_make, version_make
+from tests.saas.money import top_up
+from tests.tenants.billing.factories import used
 from workers.assets.models import BaseModel
 
 pytestmark = pytest.mark.django_db
@@ -49,6 +55,29 @@ def model_make(caller: Caller) -> None:
     version_make(caller, suffix=new_id("s"), parent=own[0]["id"] if own else "")
 
 
+def budget_make(caller: Caller) -> None:
+    caller.post("/v1/budgets", {"subject": "model", "ref": new_id("ft:"), "hard": "5"})
+
+
+def charge_make(caller: Caller) -> None:
+    assert caller.tenant is not None
+    used(caller.tenant.id, new_id("req_"), 1000, now())
+
+
+def invoice_make(caller: Caller) -> None:
+    """The tax document of a top-up, in a jurisdiction where its tax arises at top-up."""
+    assert caller.tenant is not None
+    with system_scope():
+        TaxRate.objects.get_or_create(
+            jurisdiction="DE",
+            defaults={"name": "MwSt.", "rate": "0.19", "valid_from": now() - dt.timedelta(days=9)},
+        )
+        TaxProfile.objects.update_or_create(
+            tenant_id=caller.tenant.id, defaults={"country": "DE", "tax_point": "top_up"}
+        )
+    top_up(caller.tenant)
+
+
 LISTS: dict[str, Make] = {
     "/v1/files": lambda caller: caller.upload(chats()),
     "/v1/datasets": dataset_make,
@@ -59,6 +88,9 @@ LISTS: dict[str, Make] = {
     "/v1/api_keys": lambda caller: caller.post("/v1/api_keys", {"name": "more"}),
     "/v1/members": member_make,
     "/v1/usage": usage_make,
+    "/v1/budgets": budget_make,
+    "/v1/wallet/transactions": charge_make,
+    "/v1/invoices": invoice_make,
 }
 
 
