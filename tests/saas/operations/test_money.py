@@ -15,7 +15,6 @@ from tenants.accounts.models import AuditEntry, Tenant
 from tenants.accounts.services import tenant_sign_up
 from tenants.billing.manual.references import top_up_reference
 from tenants.billing.models import BankTransfer, CreditNote, Invoice, Payment, Statement, TaxRate
-from tenants.costs.services import slot_time_record
 from tenants.kernel.clock import now
 from tenants.kernel.ids import new_id
 from tenants.kernel.money import Money
@@ -27,10 +26,9 @@ from tenants.pricing.margins import DayMargin, JobMargin, job_margins, quote_acc
 from tenants.pricing.models import Contract, PriceBook, PriceBookVersion, PriceOverride
 from tenants.pricing.selectors.charges import QuoteError
 from tests.saas.console.factories import PASSWORD, Person, job_make
-from tests.saas.money import billed, on_credit, stray_transfer, top_up, trained
+from tests.saas.money import billed, cost_measured, on_credit, stray_transfer, top_up, trained
 from tests.saas.operations.test_operations import spend
 from tests.tenants.billing.factories import used
-from tests.tenants.costs.factories import resource_make, slot_time
 
 pytestmark = pytest.mark.django_db
 
@@ -48,29 +46,10 @@ def draft(operator: Person, unit: str) -> PriceBookVersion:
         return PriceBookVersion.objects.order_by("-number")[0]
 
 
-def cost_measured(owner: Person, *, tokens: int = 1_000_000) -> None:
-    """A fine-tune that cost a tenth of a dollar and trained a million tokens: 0.10 a million."""
-    job = job_make(owner)
-    moment = now() - dt.timedelta(minutes=5)
-    trained(owner.tenant, job.pk, tokens)
-    entry = slot_time(
-        0,
-        0,
-        resource=resource_make((moment - dt.timedelta(days=30), "0.01")),
-        tenant_id=owner.tenant.id,
-        job_id=job.pk,
-        started_at=moment,
-        ended_at=moment + dt.timedelta(seconds=10),
-        labels={"kind": "fine_tune", "base": "breakwater-mini-1"},
-    )
-    with system_scope():
-        slot_time_record(entries=[entry])
-
-
 def test_a_price_below_cost_is_refused_with_its_arithmetic_until_overridden(
     owner: Person, operator: Person
 ) -> None:
-    cost_measured(owner)
+    cost_measured(owner.tenant, job_make(owner).pk)
     version = draft(operator, "0.05")
     where = f"/operations/pricing/pricebookversion/{version.pk}/"
 
