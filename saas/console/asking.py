@@ -61,6 +61,7 @@ def ask(
     done: Word,
     initial: Mapping[str, Any] | None = None,
     note: Word = "",
+    button: Word = "",
     crumbs: Sequence[Mapping[str, Any]] = (),
 ) -> HttpResponse:
     """Show a form; with what was sent call `run(**fields)` once, and go where `then` leads.
@@ -85,6 +86,7 @@ def ask(
         crumbs=list(crumbs) or [{"title": title}],
         form=bound,
         note=note,
+        button=button or title,
     )
     return page
 

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
 from saas.console.words import TONES, Word
-from tenants.kernel.money import minor_units
+from tenants.kernel.money import Money, minor_units
 
 Cell = Callable[[Any], Any]
 NONE = "–"
@@ -133,6 +133,11 @@ def as_money(value: Decimal, currency: str) -> str:
     digits = max(least, -int(shown.normalize().as_tuple().exponent))
     text = number_format(f"{shown:.{digits}f}", decimal_pos=digits, force_grouping=True)
     return f"{text} {currency}"
+
+
+def as_cents(value: Decimal, currency: str) -> str:
+    """In the currency's own digits, for figures that are read from afar."""
+    return as_money(Money(value, currency).rounded().amount, currency)
 
 
 def as_percent(value: Decimal) -> str:

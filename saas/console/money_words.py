@@ -34,6 +34,14 @@ INVOICE_STATES: Mapping[str, Word] = {
     "void": _("Void"),
 }
 INVOICE_KINDS: Mapping[str, Word] = {"usage": _("Usage"), "top_up": _("Top-up")}
+LINE_KINDS: Mapping[str, Word] = {
+    "plan_fee": _("Plan fee"),
+    "true_up": _("Up to the commitment"),
+    "cap": _("Down to the cap"),
+    "quote_cap": _("Beyond what was quoted"),
+    "waiver": _("Waived: our failure"),
+    "credit": _("Prepaid credit"),
+}
 STATEMENT_STATES: Mapping[str, Word] = {
     "open": pgettext_lazy("statement", "Running"),
     "grace": _("In grace"),

@@ -50,6 +50,12 @@ _MENU: Menu = [
         _("Money"),
         [
             Entry(_("Wallet"), "account_balance_wallet", "wallet", "billing.read"),
+            Entry(
+                _("Transactions"),
+                "swap_vert",
+                "ledger_ledgertransaction_changelist",
+                "billing.read",
+            ),
             Entry(_("Spend"), "payments", "spend", "costs.read"),
             Entry(_("Invoices"), "receipt_long", "billing_invoice_changelist", "billing.read"),
             Entry(_("Budgets"), "savings", "ledger_budget_changelist", "billing.read"),

@@ -66,6 +66,10 @@ class Section:
         return [(cell.short_description, _align(cell)) for cell in self.columns]  # type: ignore[attr-defined]
 
     @property
+    def headed(self) -> bool:
+        return any(label for label, _align in self.headers)
+
+    @property
     def cells(self) -> list[list[tuple[Any, str]]]:
         """Each row's values with their columns' classes."""
         return [[(cell(row), _align(cell)) for cell in self.columns] for row in self.rows]

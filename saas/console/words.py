@@ -98,6 +98,8 @@ METERS: Mapping[str, Word] = {
     "storage.gb_hours": _("Storage (GB hours)"),
     "deployment.hours": _("Deployment hours"),
     "slot.seconds": _("Worker seconds"),
+    "plugin.units": _("Plugin units"),
+    "service.units": _("Service units"),
 }
 
 # The colour that a state has everywhere (unfold's label variants).

@@ -46,9 +46,9 @@ def margins(request: HttpRequest) -> HttpResponse:
         "operations/margins.html",
         title=_("Margins"),
         figures=[
-            (_("Revenue"), show.as_money(revenue, CURRENCY), _("before tax")),
-            (_("Cost"), show.as_money(cost, CURRENCY), _("idle time included")),
-            (_("Margin"), show.as_money(revenue - cost, CURRENCY), _share(revenue - cost, revenue)),
+            (_("Revenue"), show.as_cents(revenue, CURRENCY), _("before tax")),
+            (_("Cost"), show.as_cents(cost, CURRENCY), _("idle time included")),
+            (_("Margin"), show.as_cents(revenue - cost, CURRENCY), _share(revenue - cost, revenue)),
         ],
         chart=margin_chart(by_day, days=days),
         choices=[("days", _("Range"), RANGES.items(), days)],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from django.http import HttpRequest
 from django.urls import reverse
@@ -17,8 +18,10 @@ from saas.console.money_words import (
     DUNNING_STEPS,
     INVOICE_KINDS,
     INVOICE_STATES,
+    LINE_KINDS,
 )
 from saas.console.readonly import ReadOnlyAdmin, Section
+from saas.console.words import METERS
 from tenants.billing.models import (
     CreditNote,
     DunningStep,
@@ -34,9 +37,22 @@ def invoice_name(row: Invoice) -> Any:
     return row.number or _("Draft")
 
 
+def line_name(line: Any) -> Any:
+    """What was counted, with what tells its price apart; without a count what kind of line it is.
+
+    Also for the lines of an invoice that is not one yet.
+    """
+    if not line.meter:
+        return LINE_KINDS.get(line.kind, line.description)
+    pairs = line.price_key.partition("?")[2].split("&")
+    apart = ", ".join(unquote(pair.partition("=")[2]) for pair in pairs if pair)
+    name = METERS.get(line.meter, line.meter)
+    return f"{name} · {apart}" if apart else name
+
+
 def _explained(line: InvoiceLine) -> Any:
     url = reverse("console:line", args=[line.invoice_id, line.pk])
-    return format_html('<a href="{}">{}</a>', url, line.description)
+    return format_html('<a href="{}" title="{}">{}</a>', url, line.description, line_name(line))
 
 
 def _quantity(line: InvoiceLine) -> str:
@@ -113,12 +129,24 @@ class InvoiceAdmin(ReadOnlyAdmin):
     def more(self, request: HttpRequest, row: Invoice) -> Mapping[str, Any]:
         del request
         return {
-            "amounts": [(cell.short_description, cell(row)) for cell in amounts],  # type: ignore[attr-defined]
+            "amounts": amounts_shown(row),
             "links": [
                 {"label": name, "url": reverse(f"console:invoice_{kind}", args=[row.pk])}
                 for kind, name in (("pdf", "PDF"), ("csv", "CSV"))
             ],
         }
+
+
+ALWAYS = frozenset({"net", "total", "due", "remaining"})
+
+
+def amounts_shown(row: Invoice) -> list[tuple[Any, Any]]:
+    """What the invoice comes to and what paid for it; zeros only where they say something."""
+    return [
+        (cell.short_description, cell(row))  # type: ignore[attr-defined]
+        for cell in amounts
+        if cell.__name__ in ALWAYS or getattr(row, cell.__name__)
+    ]
 
 
 def invoice_sections(row: Invoice, *, described: show.Cell) -> list[Section]:

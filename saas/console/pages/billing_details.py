@@ -66,5 +66,6 @@ def billing_details(request: HttpRequest) -> HttpResponse:
         run=run,
         then=lambda _profile: redirect("console:billing_details"),
         title=_("Billing details"),
+        button=_("Save"),
         done=_("Saved: invoices say so from now on."),
     )

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from saas.api.platform.invoice_documents import as_csv, as_pdf, explanation
 from saas.console import columns as show
-from saas.console.lists.invoices import invoice_name
+from saas.console.lists.invoices import invoice_name, line_name
 from saas.console.readonly import Section
 from saas.console.words import METERS
 from tenants.billing.explaining import Explained
@@ -44,11 +44,11 @@ def line(request: HttpRequest, invoice_id: str, line_id: str) -> HttpResponse:
     return console.page(
         request,
         "console/line.html",
-        title=row.description,
+        title=line_name(row),
         crumbs=[
             {"title": _("Invoices"), "link": reverse("console:billing_invoice_changelist")},
             {"title": invoice_name(invoice), "link": back},
-            {"title": row.description},
+            {"title": line_name(row)},
         ],
         details=_details(found, row, invoice),
         sections=_sections(found, invoice.currency),

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from saas.budgets import with_use
 from saas.console.asking import actor_of, allowed
-from saas.console.columns import as_money
+from saas.console.columns import as_cents
 from saas.console.lists.budgets import STATES, state_of
 from saas.console.spending import spent_since
 from saas.currencies import currency_of
@@ -32,10 +32,10 @@ def money_figures(request: HttpRequest) -> list[Figure]:
     found: list[Figure] = []
     if sees_wallet:
         credit = wallet_balance(tenant_id=tenant_id, currency=currency).available
-        found.append((_("Credit left"), as_money(credit.amount, currency), "console:wallet"))
+        found.append((_("Credit left"), as_cents(credit.amount, currency), "console:wallet"))
     if sees_costs:
         spent = spent_since(now().date().replace(day=1), currency)
-        found.append((_("Spent this month"), as_money(spent, currency), "console:spend"))
+        found.append((_("Spent this month"), as_cents(spent, currency), "console:spend"))
     if sees_wallet and (state := budget_state()):
         found.append((_("Budgets"), STATES[state], "console:ledger_budget_changelist"))
     return found

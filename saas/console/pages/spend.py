@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from saas.console.asking import actor_of
-from saas.console.columns import as_money
+from saas.console.columns import as_cents, as_money
 from saas.console.figures import first_day, stacked_days, totals
 from saas.console.money_words import REVENUE_LINES
 from saas.console.pages.upcoming import upcoming
@@ -42,8 +42,8 @@ def spend(request: HttpRequest) -> HttpResponse:
         "console/spend.html",
         title=_("Spend"),
         figures=[
-            (_("Today"), as_money(spent_since(first_day(1), currency), currency), _("before tax")),
-            (_("This month"), as_money(spent_since(month, currency), currency), _("before tax")),
+            (_("Today"), as_cents(spent_since(first_day(1), currency), currency), _("before tax")),
+            (_("This month"), as_cents(spent_since(month, currency), currency), _("before tax")),
         ],
         chart={**stacked_days(rows, days=days, names=names), "unit": currency},
         totals=[

@@ -21,6 +21,11 @@ from tenants.ledger.models import LedgerTransaction
 from tenants.ledger.selectors import Balance, wallet_balance
 
 NEWEST = 10
+SOURCES = {
+    "manual": _("Bank transfer"),
+    "welcome": _("Welcome credit"),
+    "contract": _("Contract"),
+}
 
 
 def wallet(request: HttpRequest) -> HttpResponse:
@@ -49,7 +54,7 @@ def balance_figures(balance: Balance) -> list[tuple[Any, str, Any]]:
         (_("Owed"), balance.owed),
         (_("Credit limit"), balance.credit_limit),
     )
-    return [(label, show.as_money(money.amount, money.currency), "") for label, money in figures]
+    return [(label, show.as_cents(money.amount, money.currency), "") for label, money in figures]
 
 
 def transfer_lines(tenant_id: str) -> list[tuple[Any, Any]]:
@@ -63,6 +68,11 @@ def transfer_lines(tenant_id: str) -> list[tuple[Any, Any]]:
     ]
 
 
+def source_name(source: str) -> Any:
+    """Where credit came from, as people call it; an operator's reason as it was written."""
+    return SOURCES.get(source.partition(":")[0], source)
+
+
 def grant_columns(currency: str) -> Sequence[show.Cell]:
     def money(name: str, label: Any) -> show.Cell:
         return show.right(show.derived(name, label, lambda value: show.as_money(value, currency)))
@@ -72,7 +82,7 @@ def grant_columns(currency: str) -> Sequence[show.Cell]:
         money("remaining", _("Left")),
         money("held", _("Held")),
         money("amount", _("At first")),
-        show.text("source", _("From whom")),
+        show.column(lambda grant: source_name(grant.source), _("From whom")),
         show.moment("expires_at", _("Expires")),
     )
 

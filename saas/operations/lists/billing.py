@@ -269,13 +269,12 @@ class InvoiceAdmin(OperatorAdmin):
 
     def sections(self, request: HttpRequest, row: Invoice) -> Sequence[Section]:
         del request
-        described = show.text("description", _("Line"))
+        described = show.column(console_invoices.line_name, _("Line"))
         return console_invoices.invoice_sections(row, described=described)
 
     def more(self, request: HttpRequest, row: Invoice) -> Mapping[str, Any]:
         del request
-        cells = console_invoices.amounts
-        return {"amounts": [(cell.short_description, cell(row)) for cell in cells]}  # type: ignore[attr-defined]
+        return {"amounts": console_invoices.amounts_shown(row)}
 
 
 class TaxRateAdmin(OperatorAdmin):

@@ -68,6 +68,9 @@ class PaymentAdmin(OperatorAdmin):
     search_fields = ("id", "external_id", "payer", "tenant__name")
     details = (show.code("id", _("Id")), *list_display, show.code("external_id", _("Reference")))
 
+    def heading(self, row: Payment) -> str:
+        return f"{row.received_at:%Y-%m-%d} · {show.as_money(row.amount, row.currency)}"
+
     def sections(self, request: HttpRequest, row: Payment) -> Sequence[Section]:
         del request
         parts = PaymentPart.objects.filter(payment=row).select_related("invoice", "payment")
@@ -143,3 +146,6 @@ class BankTransferAdmin(OperatorAdmin):
         show.code("tenant_id", _("Tenant")),
         show.code("payment_id", _("Payment")),
     )
+
+    def heading(self, row: BankTransfer) -> str:
+        return f"{row.booked_on:%Y-%m-%d} · {show.as_money(row.amount, row.currency)}"

@@ -44,13 +44,14 @@ def prices_json(version: PriceBookVersion | None) -> str:
     """A version's prices as the draft form takes them."""
     rows = Price.objects.filter(version=version).order_by("id") if version else []
     values = [{name: getattr(row, name) for name in FIELDS} for row in rows]
-    return json.dumps(values, indent=1, ensure_ascii=False)
+    lines = (json.dumps(value, ensure_ascii=False) for value in values)
+    return "[\n" + ",\n".join(lines) + "\n]"
 
 
 class DraftForm(forms.Form):
     prices = forms.CharField(
         label=_("Prices"),
-        widget=forms.Textarea(attrs={"rows": 24, "class": "bw-code", "spellcheck": "false"}),
+        widget=forms.Textarea(attrs={"rows": 16, "class": "bw-code", "spellcheck": "false"}),
         help_text=_("A JSON list of meter, match, revenue and charge."),
         max_length=1_000_000,
     )

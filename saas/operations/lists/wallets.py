@@ -17,6 +17,7 @@ from saas.acting import acting_on
 from saas.console import columns as show
 from saas.console.asking import actor_of
 from saas.console.money_words import GRANT_KINDS
+from saas.console.pages.wallet import source_name
 from saas.console.readonly import Act, Section
 from saas.operations.lists.work import OperatorAdmin
 from tenants.billing.services.credit import credit_grant
@@ -116,7 +117,7 @@ _GRANTS = (
     show.amount("remaining", _("Left"), currency="wallet.currency"),
     show.amount("held", _("Held"), currency="wallet.currency"),
     show.amount("amount", _("At first"), currency="wallet.currency"),
-    show.text("source", _("From whom")),
+    show.column(lambda grant: source_name(grant.source), _("From whom")),
     show.moment("created_at", _("Created")),
     show.moment("expires_at", _("Expires")),
 )

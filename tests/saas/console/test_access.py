@@ -104,7 +104,7 @@ def test_another_tenants_rows_do_not_exist(owner: Person, rival: Person, base: B
         line = InvoiceLine.objects.filter(invoice_id=rows["billing/invoice"]).first()
     assert line is not None
     for part in ("pdf", "csv", f"lines/{line.pk}"):
-        urls.append(f"/console/invoices/{line.invoice_id}/{part}/")
+        urls.append(f"/console/billing/invoice/{line.invoice_id}/{part}/")
         assert rival.get(urls[-1]).status_code == 200, urls[-1]
     for url in urls:
         assert owner.get(url).status_code == 404, url
