@@ -92,10 +92,10 @@ def trained(tenant: Tenant, job_id: str, tokens: int = 1_000_000, *, quote_id: s
         )
 
 
-def cost_measured(tenant: Tenant, job_id: str, tokens: int = 1_000_000) -> None:
+def cost_measured(tenant: Tenant, job_id: str, *, quote_id: str = "") -> None:
     """A fine-tune that cost a tenth of a dollar and trained a million tokens: 0.10 a million."""
     moment = now() - dt.timedelta(minutes=5)
-    trained(tenant, job_id, tokens)
+    trained(tenant, job_id, quote_id=quote_id)
     entry = slot_time(
         0,
         0,
