@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from decimal import Decimal
 
 import pytest
@@ -107,14 +108,32 @@ def test_credit_is_granted_and_the_customer_reads_why(owner: Person, operator: P
         wallet = Wallet.objects.get(tenant_id=owner.tenant.id)
     url = f"/operations/ledger/wallet/{wallet.pk}/do/grant/"
 
-    operator.post(url, amount="7.5", reason="for the trouble", days="30")
+    sent = {"amount": "7.5", "reason": "for the trouble", "days": "30"}
+    answers = [operator.post(url, key="key_1", **sent) for _ in range(2)]
+    operator.post(url, key="key_1", **sent | {"amount": "75"})
 
+    assert [answer.status_code for answer in answers] == [302, 302]
     assert "for the trouble" in owner.get("/console/wallet/").content.decode()
     with system_scope():
         grant = CreditGrant.objects.get(source="for the trouble")
         entry = AuditEntry.objects.get(action="credit.grant")
     assert (grant.kind, grant.amount) == ("promotion", Decimal("7.5"))
     assert (entry.tenant_id, entry.actor_id) == (owner.tenant.id, operator.user.pk)
+
+
+def test_a_form_that_moves_money_brings_a_new_key_each_time_it_is_opened(
+    owner: Person, operator: Person
+) -> None:
+    url = f"/operations/billing/payment/{top_up(owner.tenant).pk}/do/refund/"
+
+    pages = [operator.get(url).content.decode() for _ in range(2)]
+    keys = {re.search(r'name="key" value="(key_\w+)"', page)[1] for page in pages}  # type: ignore[index]
+    keyless = operator.post(url, amount="5")
+
+    assert len(keys) == 2
+    assert keyless.status_code == 200
+    with system_scope():
+        assert Payment.objects.get().refunded == 0
 
 
 def test_a_statement_waits_for_its_approval_and_is_rated_again(
@@ -136,7 +155,7 @@ def test_an_invoice_is_paid_credited_and_refunded(owner: Person, operator: Perso
 
     if invoice.remaining:
         operator.post(f"{where}pay/", amount=f"{invoice.remaining}", external_id="b1", payer="A")
-    operator.post(f"{where}credit/", reason="bad service", to="wallet")
+    operator.post(f"{where}credit/", key="k", reason="bad service", to="wallet")
 
     with system_scope():
         note = CreditNote.objects.get()
@@ -188,7 +207,7 @@ def test_the_banks_list_is_imported_and_strays_are_assigned(
 def test_unused_credit_goes_back_to_its_payer(owner: Person, operator: Person) -> None:
     payment = top_up(owner.tenant, "20.00")
 
-    operator.post(f"/operations/billing/payment/{payment.pk}/do/refund/", amount="5")
+    operator.post(f"/operations/billing/payment/{payment.pk}/do/refund/", key="k", amount="5")
 
     with system_scope():
         assert Payment.objects.get(pk=payment.pk).refunded == 5
