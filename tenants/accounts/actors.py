@@ -18,7 +18,11 @@ class ActorKind(StrEnum):
 
 @dataclass(frozen=True)
 class Actor:
-    """One who acts for `tenant_id`. `may` holds what its role, and its key's scopes, allow."""
+    """One who acts for `tenant_id`. `may` holds what its role, and its key's scopes, allow.
+
+    An operator without a role is staff at operations, who may everything; one with a role came
+    with a key of the platform's tenant, and its scopes bind it.
+    """
 
     kind: ActorKind
     id: str
@@ -28,7 +32,8 @@ class Actor:
 
     def require(self, permission: str) -> None:
         """Raises PermissionDenied unless this actor may do `permission`."""
-        if self.kind in {ActorKind.SYSTEM, ActorKind.OPERATOR} or permission in self.may:
+        is_staff = self.kind is ActorKind.OPERATOR and self.role is None
+        if self.kind is ActorKind.SYSTEM or is_staff or permission in self.may:
             return
         who = f"the role {self.role.value!r}" if self.role else "this key"
         raise PermissionDenied(

@@ -1,4 +1,4 @@
-"""Money of a tenant for tests of pages and routes: an invoice, a payment, a contract."""
+"""Money of a tenant for tests of pages and routes: an invoice, a payment, a measured cost."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tenants.billing.periods import Period
 from tenants.billing.services.bank_transfers import bank_transfers_import
 from tenants.billing.services.payments import payment_receive
 from tenants.billing.services.statements import statements_advance
+from tenants.costs.services import slot_time_record
 from tenants.kernel.clock import now
 from tenants.kernel.ids import new_id
 from tenants.kernel.money import Money
@@ -23,6 +24,7 @@ from tenants.pricing.services import usage_charge
 from tenants.usage.ingestion import NewUsage
 from tenants.usage.services import usage_record
 from tests.tenants.billing.factories import MODEL, contract, operator_of, used
+from tests.tenants.costs.factories import resource_make, slot_time
 
 
 @dataclass(frozen=True)
@@ -38,17 +40,25 @@ def last_month() -> Period:
     return Period.of(now()).previous()
 
 
-def billed(tenant: Tenant, *, quantity: int = 3_000_000, approved: bool = True) -> Billed:
-    """Tokens used last month, and that month's statement and invoice."""
+def in_grace(tenant: Tenant, *, quantity: int = 3_000_000) -> Statement:
+    """Tokens used last month, and that month's statement a day after its end."""
     platform_tenant_ensure()
     period = last_month()
     moment = period.start + dt.timedelta(days=9)
     used(tenant.id, new_id("req_"), quantity, moment)
     used(tenant.id, new_id("req_"), quantity, moment, "tokens.output")
-    later = period.end + dt.timedelta(days=1 if not approved else 4)
-    statements_advance(now=later, tenant_id=tenant.id)
+    statements_advance(now=period.end + dt.timedelta(days=1), tenant_id=tenant.id)
     with system_scope():
-        statement = Statement.objects.get(tenant_id=tenant.id, period=period.month)
+        found: Statement = Statement.objects.get(tenant_id=tenant.id, period=period.month)
+    return found
+
+
+def billed(tenant: Tenant, *, quantity: int = 3_000_000) -> Billed:
+    """The same month, final, and its invoice."""
+    statement = in_grace(tenant, quantity=quantity)
+    statements_advance(now=last_month().end + dt.timedelta(days=4), tenant_id=tenant.id)
+    with system_scope():
+        statement.refresh_from_db()
         invoice = Invoice.objects.get(statement=statement)
         line = InvoiceLine.objects.select_related("invoice").filter(invoice=invoice).first()
     assert line is not None
@@ -80,6 +90,24 @@ def trained(tenant: Tenant, job_id: str, tokens: int = 1_000_000, *, quote_id: s
                 quote_id=quote_id,
             ),
         )
+
+
+def cost_measured(tenant: Tenant, job_id: str, *, quote_id: str = "") -> None:
+    """A fine-tune that cost a tenth of a dollar and trained a million tokens: 0.10 a million."""
+    moment = now() - dt.timedelta(minutes=5)
+    trained(tenant, job_id, quote_id=quote_id)
+    entry = slot_time(
+        0,
+        0,
+        resource=resource_make((moment - dt.timedelta(days=30), "0.01")),
+        tenant_id=tenant.id,
+        job_id=job_id,
+        started_at=moment,
+        ended_at=moment + dt.timedelta(seconds=10),
+        labels={"kind": "fine_tune", "base": MODEL},
+    )
+    with system_scope():
+        slot_time_record(entries=[entry])
 
 
 def top_up(tenant: Tenant, amount: str = "20.00") -> Payment:

@@ -24,6 +24,7 @@ from saas.console.money_words import (
 )
 from saas.console.readonly import Act, Section
 from saas.operations.lists.work import OperatorAdmin
+from saas.operations.once import OnceForm
 from tenants.accounts.actors import Actor
 from tenants.billing.models import Invoice, Statement
 from tenants.billing.services.credit_notes import credit_note_issue
@@ -36,7 +37,6 @@ from tenants.billing.services.statements import (
     statement_rerate,
 )
 from tenants.billing.states import PAYABLE, InvoiceState, StatementState
-from tenants.kernel.ids import new_id
 from tenants.kernel.money import Money
 
 tenant = show.text("tenant.name", _("Tenant"), sort=True)
@@ -144,7 +144,7 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(label=_("Reason"), max_length=300)
 
 
-class CreditNoteForm(ReasonForm):
+class CreditNoteForm(ReasonForm, OnceForm):
     to = forms.ChoiceField(
         label=_("What was already paid goes"),
         choices=[(value, text) for value, text in CREDIT_NOTE_TO.items() if value != "invoice"],
@@ -161,11 +161,11 @@ def _of(request: HttpRequest, invoice_id: str) -> Actor:
     return acting_on(actor_of(request), Invoice.objects, invoice_id)
 
 
-def _credit(request: HttpRequest, invoice_id: str, *, to: str, reason: str) -> Any:
+def _credit(request: HttpRequest, invoice_id: str, *, key: str, to: str, reason: str) -> Any:
     return credit_note_issue(
         actor=_of(request, invoice_id),
         invoice_id=invoice_id,
-        key=new_id("key_"),
+        key=key,
         reason=reason,
         to=to,
     )

@@ -20,25 +20,25 @@ from saas.console.money_words import (
 from saas.console.readonly import Act, Section
 from saas.operations.lists.billing import invoice_link, tenant
 from saas.operations.lists.work import OperatorAdmin
+from saas.operations.once import OnceForm
 from tenants.accounts.models import Tenant
 from tenants.billing.models import BankTransfer, Payment, PaymentPart, Refund
 from tenants.billing.services.bank_transfers import bank_transfer_assign
 from tenants.billing.services.refunds import payment_refund
-from tenants.kernel.ids import new_id
 from tenants.kernel.money import Money
 
 
-class RefundForm(forms.Form):
+class RefundForm(OnceForm):
     amount = forms.DecimalField(label=_("Amount"), min_value=Decimal("0.001"), decimal_places=3)
 
 
-def _refund(request: HttpRequest, payment_id: str, *, amount: Decimal) -> Any:
+def _refund(request: HttpRequest, payment_id: str, *, key: str, amount: Decimal) -> Any:
     currency = Payment.objects.values_list("currency", flat=True).get(pk=payment_id)
     return payment_refund(
         actor=acting_on(actor_of(request), Payment.objects, payment_id),
         payment_id=payment_id,
         amount=Money(amount, currency),
-        key=new_id("key_"),
+        key=key,
     )
 
 

@@ -20,15 +20,15 @@ from saas.console.money_words import GRANT_KINDS
 from saas.console.pages.wallet import source_name
 from saas.console.readonly import Act, Section
 from saas.operations.lists.work import OperatorAdmin
+from saas.operations.once import OnceForm
 from tenants.billing.services.credit import credit_grant
 from tenants.kernel.clock import now
-from tenants.kernel.ids import new_id
 from tenants.kernel.money import Money
 from tenants.ledger.chart import GrantKind
 from tenants.ledger.models import CreditGrant, Hold, Wallet
 
 
-class CreditForm(forms.Form):
+class CreditForm(OnceForm):
     amount = forms.DecimalField(
         label=_("Amount"), min_value=Decimal("0.000001"), max_digits=20, decimal_places=6
     )
@@ -45,17 +45,29 @@ class CreditForm(forms.Form):
 
 
 def _grant(
-    request: HttpRequest, wallet_id: str, *, amount: Decimal, reason: str, days: int | None
+    request: HttpRequest,
+    wallet_id: str,
+    *,
+    key: str,
+    amount: Decimal,
+    reason: str,
+    days: int | None,
 ) -> Any:
     currency = Wallet.objects.values_list("currency", flat=True).get(pk=wallet_id)
     return credit_grant(
         actor=acting_on(actor_of(request), Wallet.objects, wallet_id),
-        key=new_id("key_"),
+        key=key,
         kind=GrantKind.PROMOTION,
         amount=Money(amount, currency),
         reason=reason,
-        expires_at=now() + dt.timedelta(days=days) if days else None,
+        expires_at=_midnight_after(days) if days else None,
     )
+
+
+def _midnight_after(days: int) -> dt.datetime:
+    """The end of a UTC day, so that the same form sent twice says the same."""
+    last = now().astimezone(dt.UTC).date() + dt.timedelta(days=days)
+    return dt.datetime.combine(last + dt.timedelta(days=1), dt.time(), tzinfo=dt.UTC)
 
 
 class WalletAdmin(OperatorAdmin):

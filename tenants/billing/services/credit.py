@@ -11,8 +11,8 @@ from tenants.kernel.clock import now
 from tenants.kernel.errors import InvalidInput
 from tenants.kernel.money import Money
 from tenants.ledger.chart import GrantKind
-from tenants.ledger.models import CreditGrant
-from tenants.ledger.services import grant_issue
+from tenants.ledger.models import CreditGrant, LedgerTransaction
+from tenants.ledger.services import grant_issue, wallet_lock
 
 MOST = 10**12
 
@@ -40,19 +40,19 @@ def credit_grant(
         raise InvalidInput("say why, in 1 to 80 characters", param="reason")
     if expires_at is not None and expires_at <= now():
         raise InvalidInput("credit expires later than now", param="expires_at")
+    wallet_lock(tenant_id=actor.tenant_id, currency=amount.currency)
+    own = f"operator:{key}"
+    known = LedgerTransaction.objects.filter(tenant_id=actor.tenant_id, key=own).exists()
     grant_id = grant_issue(
         tenant_id=actor.tenant_id,
-        key=f"operator:{key}",
+        key=own,
         kind=kind,
         amount=amount,
         source=reason.strip(),
         expires_at=expires_at,
     )
-    audit_record(
-        actor=actor,
-        action="credit.grant",
-        target=grant_id,
-        data={"amount": f"{amount.amount:f}", "currency": amount.currency, "reason": reason},
-    )
+    if not known:
+        data = {"amount": f"{amount.amount:f}", "currency": amount.currency, "reason": reason}
+        audit_record(actor=actor, action="credit.grant", target=grant_id, data=data)
     grant: CreditGrant = CreditGrant.objects.select_related("wallet").get(pk=grant_id)
     return grant

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from decimal import Decimal
 
 import pytest
@@ -15,7 +16,6 @@ from tenants.accounts.models import AuditEntry, Tenant
 from tenants.accounts.services import tenant_sign_up
 from tenants.billing.manual.references import top_up_reference
 from tenants.billing.models import BankTransfer, CreditNote, Invoice, Payment, Statement, TaxRate
-from tenants.costs.services import slot_time_record
 from tenants.kernel.clock import now
 from tenants.kernel.ids import new_id
 from tenants.kernel.money import Money
@@ -27,10 +27,9 @@ from tenants.pricing.margins import DayMargin, JobMargin, job_margins, quote_acc
 from tenants.pricing.models import Contract, PriceBook, PriceBookVersion, PriceOverride
 from tenants.pricing.selectors.charges import QuoteError
 from tests.saas.console.factories import PASSWORD, Person, job_make
-from tests.saas.money import billed, on_credit, stray_transfer, top_up, trained
+from tests.saas.money import billed, cost_measured, on_credit, stray_transfer, top_up, trained
 from tests.saas.operations.test_operations import spend
 from tests.tenants.billing.factories import used
-from tests.tenants.costs.factories import resource_make, slot_time
 
 pytestmark = pytest.mark.django_db
 
@@ -48,29 +47,10 @@ def draft(operator: Person, unit: str) -> PriceBookVersion:
         return PriceBookVersion.objects.order_by("-number")[0]
 
 
-def cost_measured(owner: Person, *, tokens: int = 1_000_000) -> None:
-    """A fine-tune that cost a tenth of a dollar and trained a million tokens: 0.10 a million."""
-    job = job_make(owner)
-    moment = now() - dt.timedelta(minutes=5)
-    trained(owner.tenant, job.pk, tokens)
-    entry = slot_time(
-        0,
-        0,
-        resource=resource_make((moment - dt.timedelta(days=30), "0.01")),
-        tenant_id=owner.tenant.id,
-        job_id=job.pk,
-        started_at=moment,
-        ended_at=moment + dt.timedelta(seconds=10),
-        labels={"kind": "fine_tune", "base": "breakwater-mini-1"},
-    )
-    with system_scope():
-        slot_time_record(entries=[entry])
-
-
 def test_a_price_below_cost_is_refused_with_its_arithmetic_until_overridden(
     owner: Person, operator: Person
 ) -> None:
-    cost_measured(owner)
+    cost_measured(owner.tenant, job_make(owner).pk)
     version = draft(operator, "0.05")
     where = f"/operations/pricing/pricebookversion/{version.pk}/"
 
@@ -128,14 +108,32 @@ def test_credit_is_granted_and_the_customer_reads_why(owner: Person, operator: P
         wallet = Wallet.objects.get(tenant_id=owner.tenant.id)
     url = f"/operations/ledger/wallet/{wallet.pk}/do/grant/"
 
-    operator.post(url, amount="7.5", reason="for the trouble", days="30")
+    sent = {"amount": "7.5", "reason": "for the trouble", "days": "30"}
+    answers = [operator.post(url, key="key_1", **sent) for _ in range(2)]
+    operator.post(url, key="key_1", **sent | {"amount": "75"})
 
+    assert [answer.status_code for answer in answers] == [302, 302]
     assert "for the trouble" in owner.get("/console/wallet/").content.decode()
     with system_scope():
         grant = CreditGrant.objects.get(source="for the trouble")
         entry = AuditEntry.objects.get(action="credit.grant")
     assert (grant.kind, grant.amount) == ("promotion", Decimal("7.5"))
     assert (entry.tenant_id, entry.actor_id) == (owner.tenant.id, operator.user.pk)
+
+
+def test_a_form_that_moves_money_brings_a_new_key_each_time_it_is_opened(
+    owner: Person, operator: Person
+) -> None:
+    url = f"/operations/billing/payment/{top_up(owner.tenant).pk}/do/refund/"
+
+    pages = [operator.get(url).content.decode() for _ in range(2)]
+    keys = {re.search(r'name="key" value="(key_\w+)"', page)[1] for page in pages}  # type: ignore[index]
+    keyless = operator.post(url, amount="5")
+
+    assert len(keys) == 2
+    assert keyless.status_code == 200
+    with system_scope():
+        assert Payment.objects.get().refunded == 0
 
 
 def test_a_statement_waits_for_its_approval_and_is_rated_again(
@@ -157,7 +155,7 @@ def test_an_invoice_is_paid_credited_and_refunded(owner: Person, operator: Perso
 
     if invoice.remaining:
         operator.post(f"{where}pay/", amount=f"{invoice.remaining}", external_id="b1", payer="A")
-    operator.post(f"{where}credit/", reason="bad service", to="wallet")
+    operator.post(f"{where}credit/", key="k", reason="bad service", to="wallet")
 
     with system_scope():
         note = CreditNote.objects.get()
@@ -209,7 +207,7 @@ def test_the_banks_list_is_imported_and_strays_are_assigned(
 def test_unused_credit_goes_back_to_its_payer(owner: Person, operator: Person) -> None:
     payment = top_up(owner.tenant, "20.00")
 
-    operator.post(f"/operations/billing/payment/{payment.pk}/do/refund/", amount="5")
+    operator.post(f"/operations/billing/payment/{payment.pk}/do/refund/", key="k", amount="5")
 
     with system_scope():
         assert Payment.objects.get(pk=payment.pk).refunded == 5

@@ -56,3 +56,17 @@ def test_the_system_and_operators_may_everything() -> None:
     Actor(kind=ActorKind.OPERATOR, id="user_1", tenant_id="ten_1").require("anything.at.all")
     with pytest.raises(PermissionDenied):
         Actor(kind=ActorKind.MEMBER, id="user_1", tenant_id="ten_1").require("files.read")
+
+
+def test_an_operators_key_may_what_its_role_and_scopes_allow() -> None:
+    key = Actor(
+        kind=ActorKind.OPERATOR,
+        id="key_1",
+        tenant_id="ten_1",
+        may=permissions(Role.ADMIN, ["billing.read"]),
+        role=Role.ADMIN,
+    )
+
+    key.require("billing.read")
+    with pytest.raises(PermissionDenied):
+        key.require("billing.write")
