@@ -149,3 +149,7 @@ def check(rated: list[Any], counted: dict[str, Any]) -> None:
     found = sum(total.quantity for totals in counted.values() for total in totals)
     if found != wanted or len(rated) != TENANTS or not all(one.lines for one in rated):
         raise AssertionError(f"{found} units were rated of {wanted}")
+
+
+if __name__ == "__main__":
+    main()

@@ -151,6 +151,7 @@ def test_prices_that_a_dimension_tells_apart_do_not_overlap() -> None:
         ({"meter": "tokens.dreamt"}, "unknown_meter"),
         ({"charge": {"model": "standard", "unit": "-1"}}, "invalid_price"),
         ({"charge": {"model": "standard", "unit": "NaN"}}, "invalid_price"),
+        ({"charge": {"model": "standard", "unit": "Infinity"}}, "invalid_price"),
         ({"match": {"region": "eu"}}, "invalid_price"),
         ({"match": {"api_key_id": "key_1"}}, "invalid_price"),
         ({"revenue": "tips"}, "invalid_value"),

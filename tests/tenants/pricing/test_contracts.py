@@ -11,6 +11,7 @@ import pytest
 from tenants.accounts.models import AuditEntry
 from tenants.kernel.clock import now
 from tenants.kernel.errors import Conflict, InvalidInput, NotFound
+from tenants.kernel.money import Money
 from tenants.kernel.scope import system_scope, tenant_scope
 from tenants.ledger.selectors import wallet_balance
 from tenants.pricing.cards import month_bounds, period_of
@@ -164,3 +165,18 @@ def test_a_month_stays_in_the_currency_in_which_it_was_charged() -> None:
     with tenant_scope(tenant):
         assert rate_card(tenant, now()).currency == "USD"
         assert rate_card(tenant, next_month()).currency == "EUR"
+
+
+def test_a_waiver_after_a_change_of_currency_gives_no_dollars_back_as_euros() -> None:
+    platform_make()
+    tenant = tenant_make(credit="10")
+    rate_make()
+    job = {"subject_kind": "job", "subject_id": "ftjob-1"}
+    charge(tenant, "ftjob-1:0-10", item("tokens.trained", 1_000_000, job_id="j"), **job)
+    contract_make(tenant, currency="EUR", credit_limit=D(100), starts=next_month())
+    later = next_month() + HOUR
+    part = item("tokens.trained", 500_000, at=later, job_id="j")
+    assert charge(tenant, "ftjob-1:10-20", part, **job).net == Money(D("1.8"), "EUR")  # 2 x 0.9
+    waived = charge(tenant, "ftjob-1:failed", waive="ours", occurred_at=later, **job)
+    assert waived.net == Money(D("-1.8"), "EUR")
+    assert balance(tenant)[1] == 6  # the dollars were charged at 4, and stay charged

@@ -16,6 +16,7 @@ from tenants.kernel.ids import new_id
 from tenants.kernel.scope import system_scope
 from tenants.pricing.defaults import FIRST_VERSION, LIST_BOOK
 from tenants.pricing.guard import MeasuredCost, shortfalls
+from tenants.pricing.models import PriceOverride
 from tenants.pricing.selectors import prices_below_cost
 from tenants.pricing.services import price_override_grant
 from tenants.pricing.services.books import NewPrice
@@ -170,6 +171,28 @@ def test_an_override_lets_one_meter_of_one_book_pass() -> None:
         entry = AuditEntry.objects.filter(action="price_override.grant").first()
         assert entry is not None
         assert entry.data["reason"] == "matches a rival for a quarter"
+
+
+@pytest.mark.django_db
+def test_an_override_that_has_ended_lets_nothing_pass() -> None:
+    """Rows are append-only, so one that has ended is written as such; only its end differs."""
+    cost_measure("5")
+    cheap = prices_with(tokens_trained=per_million("4.99"))
+
+    def leave(ends: dt.timedelta) -> None:
+        with system_scope():
+            PriceOverride.objects.create(
+                id=new_id("override_"), book_id=LIST_BOOK, meter="tokens.trained",
+                reason="matches a rival for a quarter", granted_by="user_op",
+                expires_at=now() + ends,
+            )  # fmt: skip
+
+    leave(dt.timedelta(seconds=-1))
+    with pytest.raises(InvalidInput, match=r"tokens\.trained: 4\.99") as refused:
+        publish(cheap)
+    assert refused.value.code == "price_below_cost"
+    leave(dt.timedelta(minutes=5))
+    publish(cheap)
 
 
 @pytest.mark.django_db
