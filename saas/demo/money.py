@@ -128,6 +128,22 @@ def add_up(customer: Account) -> dict[str, Any]:
         time.sleep(2)
 
 
+def balance(operator: Account) -> dict[str, Any]:
+    """The trial balance, once it is sure that it is one.
+
+    Raises DemoFailed where a currency does not sum to zero, a transaction does not balance, or a
+    wallet, grant, hold or budget says other than the postings.
+    """
+    books: dict[str, Any] = operator.get("/operator/v1/ledger")
+    off = {currency: total for currency, total in books["sums"].items() if Decimal(total)}
+    if off or books["unbalanced"] or books["wrong"] or not books["accounts"]:
+        raise DemoFailed(
+            f"the ledger does not balance: sums {off}, transactions {books['unbalanced']}, "
+            f"projections {books['wrong']}, {len(books['accounts'])} accounts"
+        )
+    return books
+
+
 def tell_invoice(narration: Narration, role: str, invoice: Mapping[str, Any]) -> None:
     """Print the invoice so far, and what paid for it."""
     rows = [

@@ -47,7 +47,7 @@ class Story:
     def tell(self) -> None:
         with self.narration.step("Sign up two customers, a partner, and an operator"):
             self._people()
-        with self.narration.step("Buy credit by bank transfer, or begin with the welcome credit"):
+        with self.narration.step("Add to the welcome credit by bank transfer"):
             self._credit()
         with self.narration.step(
             "Upload real data, see the price, fine-tune both at the same time"
@@ -74,12 +74,14 @@ class Story:
             self.narration.say(f"{role:9s} {identity.email}  tenant {identity.tenant}")
 
     def _credit(self) -> None:
-        reference = money.top_up(self._account_of("customer"), self._account_of("operator"), TOP_UP)
-        self.narration.say(f"customer transferred {TOP_UP} USD under {reference}")
         for role in CUSTOMERS:
-            wallet = self._account_of(role).get("/v1/wallet")
+            customer = self._account_of(role)
+            before = customer.get("/v1/wallet")["available"]
+            reference = money.top_up(customer, self._account_of("operator"), TOP_UP)
+            wallet = customer.get("/v1/wallet")
             self.narration.say(
-                f"{role:9s} has {wallet['available']} {wallet['currency']} of credit"
+                f"{role:9s} had {before}, transferred {TOP_UP} under {reference}: "
+                f"now {wallet['available']} {wallet['currency']} of credit"
             )
 
     def _fine_tune(self) -> None:
@@ -164,6 +166,11 @@ class Story:
             invoice = money.add_up(self._account_of(role))
             money.tell_invoice(self.narration, role, invoice)
         self.narration.say("charges = invoice lines = revenue in the ledger, to the last digit")
+        books = money.balance(self._account_of("operator"))
+        self.narration.say(
+            f"the ledger's {len(books['accounts'])} accounts sum to zero, and wallets, grants, "
+            "holds and budgets agree with its postings"
+        )
         picture = self.var / "money.png"
         plot_margins(rows, picture)
         self.narration.say(f"quotes, charges and costs: {picture}")
