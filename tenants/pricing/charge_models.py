@@ -7,6 +7,7 @@ a power of ten, so that dividing by it is exact.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
@@ -17,7 +18,7 @@ ONE = Decimal(1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChargeModel:
+class ChargeModel(ABC):
     """`allowance`: units free in each period. `minimum` and `cap`: least (once anything beyond the
     allowance was used) and most that a period costs.
     """
@@ -26,17 +27,17 @@ class ChargeModel:
     minimum: Decimal | None = None
     cap: Decimal | None = None
 
+    @abstractmethod
     def of(self, units: Decimal) -> Decimal:
         """What `units` > 0 beyond the allowance cost."""
-        raise NotImplementedError
 
+    @abstractmethod
     def most_for(self, units: Decimal) -> Decimal:
         """The most that `units` can add, wherever in the period they fall."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lowest_unit(self) -> Decimal:
         """The price of a unit where it is cheapest, the allowance apart (18 decimals)."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
