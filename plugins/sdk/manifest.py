@@ -1,0 +1,60 @@
+"""`plugin.toml`: what a plugin says of itself, read without running a line of it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from plugins.sdk.codec import from_json
+from plugins.sdk.errors import ContractError, ManifestError
+
+FILE_NAME = "plugin.toml"
+ENTRY_POINTS = "breakwater.plugins"
+_NAME = re.compile(r"[a-z][a-z0-9_]{1,62}")
+_VERSION = re.compile(r"\d+(\.\d+){0,2}")
+
+Category = Literal[
+    "pipelines", "data", "training", "compression", "evaluation", "pricing", "services", "console"
+]
+Permission = Literal[
+    "data.datasets", "data.models", "data.usage", "data.jobs", "data.quotes", "network", "gpu"
+]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A plugin's own words. `settings` is a JSON Schema (2020-12) of an object."""
+
+    name: str
+    version: str
+    author: str
+    licence: str
+    contact: str
+    category: Category
+    least_platform: str
+    greatest_platform: str
+    permissions: tuple[Permission, ...] = ()
+    conflicts: tuple[str, ...] = ()
+    notice: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ContractError(f"plugin.toml: name: {self.name!r} is not lower_case of 2 to 63")
+        for key in ("least_platform", "greatest_platform"):
+            if not _VERSION.fullmatch(getattr(self, key)):
+                raise ContractError(f"plugin.toml: {key}: write a version such as 1.4")
+        for key in ("version", "author", "licence", "contact"):
+            if not getattr(self, key).strip():
+                raise ContractError(f"plugin.toml: {key} is empty")
+
+
+def manifest_read(text: str) -> Manifest:
+    """Parse the file's text. Raises ManifestError, naming the key."""
+    try:
+        found: Manifest = from_json(Manifest, tomllib.loads(text), "plugin.toml")
+    except (tomllib.TOMLDecodeError, ContractError) as error:
+        raise ManifestError(str(error)) from error
+    return found
