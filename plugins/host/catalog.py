@@ -1,0 +1,144 @@
+"""Which plugins there are, found by their metadata alone, and why each refused one is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+from typing import Literal
+
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from plugins.sdk.errors import ManifestError
+from plugins.sdk.manifest import ENTRY_POINTS, FILE_NAME, Manifest, manifest_read
+
+SDK_DISTRIBUTIONS = {"breakwater-plugin-sdk", "breakwater", "pluggy"}  # in every child's runtime
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin that may be called. `site` is its environment; None for a built-in."""
+
+    manifest: Manifest
+    entry: str
+    mode: Literal["trusted", "isolated"]
+    site: Path | None = None
+    builtin: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A plugin that is not called, and what its author or operator must do about it."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Plugins in the order in which they are called, and those refused."""
+
+    plugins: tuple[Plugin, ...]
+    refused: tuple[Refused, ...] = ()
+
+    def named(self, name: str) -> Plugin | None:
+        return next((plugin for plugin in self.plugins if plugin.name == name), None)
+
+
+def catalog_make(
+    found: Iterable[Plugin | Refused], *, platform_version: str, provided: Iterable[str] = ()
+) -> Catalog:
+    """Check what was discovered, as a whole. Never raises for a plugin's sake."""
+    candidates, refused = [], []
+    lent = {canonicalize_name(name) for name in (*provided, *SDK_DISTRIBUTIONS)}
+    for each in found:
+        reason = _unfit(each, platform_version, lent) if isinstance(each, Plugin) else each.reason
+        if reason is None and isinstance(each, Plugin):
+            candidates.append(each)
+        else:
+            refused.append(Refused(each.name, str(reason)))
+    candidates.sort(key=lambda plugin: (not plugin.builtin, plugin.name))
+    kept: list[Plugin] = []
+    for plugin in candidates:
+        reason = _conflict(plugin, kept)
+        if reason is None:
+            kept.append(plugin)
+        else:
+            refused.append(Refused(plugin.name, reason))
+    return Catalog(tuple(kept), tuple(sorted(refused, key=lambda each: each.name)))
+
+
+def discover(site: Path, mode: Literal["trusted", "isolated"]) -> list[Plugin | Refused]:
+    """Read the plugins of one environment without importing a line of it."""
+    found: list[Plugin | Refused] = []
+    for installed in distributions(path=[str(site)]):
+        for entry in installed.entry_points.select(group=ENTRY_POINTS):
+            try:
+                manifest = _manifest(installed, entry.module)
+            except (ManifestError, OSError) as error:
+                found.append(Refused(entry.name, str(error)))
+                continue
+            if manifest.name != entry.name:
+                reason = f"plugin.toml says {manifest.name!r}, the entry point {entry.name!r}"
+                found.append(Refused(entry.name, reason))
+            elif manifest.version != installed.version:
+                reason = f"plugin.toml says {manifest.version}, the wheel {installed.version}"
+                found.append(Refused(entry.name, reason))
+            else:
+                found.append(Plugin(manifest, entry.value, mode, site))
+    return found
+
+
+def _manifest(installed: Distribution, module: str) -> Manifest:
+    path = Path(str(installed.locate_file(module.split(".")[0]))) / FILE_NAME
+    if not path.is_file():
+        raise ManifestError(f"the wheel has no {path.parent.name}/{FILE_NAME}")
+    return manifest_read(path.read_text())
+
+
+def _unfit(plugin: Plugin, platform_version: str, lent: set[str]) -> str | None:
+    least, greatest = plugin.manifest.least_platform, plugin.manifest.greatest_platform
+    ours = Version(platform_version)
+    if ours < Version(least):
+        return f"needs platform {least} or later; this is {platform_version}"
+    places = len(greatest.split("."))
+    if ours.release[:places] > Version(greatest).release:
+        return f"knows platforms up to {greatest}; this is {platform_version}"
+    if plugin.site is not None and (missing := _missing(plugin.site, lent)):
+        return f"its dependency {missing} is neither in its environment nor lent by the platform"
+    return None
+
+
+def _missing(site: Path, lent: set[str]) -> str | None:
+    here = {canonicalize_name(each.metadata["Name"]): each for each in distributions(path=[str(site)])}
+    environment = {**default_environment(), "extra": ""}
+    for installed in here.values():
+        for text in installed.requires or ():
+            needed = Requirement(text)
+            if needed.marker is not None and not needed.marker.evaluate(dict(environment)):
+                continue
+            name = canonicalize_name(needed.name)
+            if name in here and not needed.specifier.contains(here[name].version, prereleases=True):
+                return f"{text} (version {here[name].version} is there)"
+            if name not in here and name not in lent:
+                return text
+    return None
+
+
+def _conflict(plugin: Plugin, kept: list[Plugin]) -> str | None:
+    if plugin.name in {other.name for other in kept}:
+        return "another plugin has the same name; uninstall one of them"
+    for other in kept:
+        if other.name in plugin.manifest.conflicts or plugin.name in other.manifest.conflicts:
+            return f"in conflict with {other.name}; uninstall one of them"
+    return None
+
+

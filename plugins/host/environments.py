@@ -1,0 +1,78 @@
+"""A partner's wheel in a folder of its own. Installing copies files; none of them runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterable
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
+from pathlib import Path
+
+from plugins.host.errors import WheelRefused
+
+PROVIDED = ("numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl", "narwhals")
+
+
+def wheel_install(wheel: Path, folder: Path) -> None:
+    """Unpack one wheel into `folder`, which must not exist. Raises WheelRefused."""
+    _inspect(wheel)
+    if folder.exists():
+        raise WheelRefused(f"{folder.name} is installed already: use a new folder per version")
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+        + ["--only-binary", ":all:", "--no-compile", "--disable-pip-version-check"]
+        + ["--root-user-action=ignore", "--target", str(folder), str(wheel)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise WheelRefused(f"{wheel.name}: {done.stderr.strip()[-1000:]}")
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def _inspect(wheel: Path) -> None:
+    if wheel.suffix != ".whl":
+        raise WheelRefused(f"{wheel.name}: only wheels are installed; build one of it")
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            names = archive.namelist()
+    except (OSError, zipfile.BadZipFile) as error:
+        raise WheelRefused(f"{wheel.name}: no readable wheel ({error})") from error
+    for name in names:
+        if name.endswith(".pth"):
+            raise WheelRefused(f"{wheel.name}: {name} would run at every start of Python")
+        if name.split("/")[0] in {"plugins", "saas", "tenants", "workers", "pluggy"}:
+            raise WheelRefused(f"{wheel.name}: {name} stands in the platform's own place")
+
+
+def installed(folder: Path) -> Iterable[Distribution]:
+    """What an environment holds, by its metadata."""
+    return distributions(path=[str(folder)])
+
+
+def provided_paths(names: Iterable[str] = PROVIDED) -> dict[str, tuple[str, ...]]:
+    """The folders and files of the libraries that the platform lends to children, by library."""
+    found = {}
+    for name in names:
+        try:
+            lent = distribution(name)
+        except PackageNotFoundError:
+            continue
+        tops = {path.parts[0] for path in lent.files or () if path.parts[0] not in {"..", "bin"}}
+        tops.discard("__pycache__")
+        found[name] = tuple(sorted(str(lent.locate_file(top)) for top in tops))
+    return found
+
+
+def provided_link(folder: Path, names: Iterable[str] = PROVIDED) -> Path:
+    """One folder of links to the lent libraries: nothing beside them can be imported."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for paths in provided_paths(names).values():
+        for path in map(Path, paths):
+            link = folder / path.name
+            if not link.is_symlink():
+                link.symlink_to(path.resolve())
+    return folder
