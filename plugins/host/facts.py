@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 Level = Literal["bubblewrap", "namespaces", "seccomp_landlock", "none"]
@@ -57,8 +56,6 @@ class Outcome:
     level: Level | Literal["trusted"] = "trusted"
     wall_s: float = 0.0
     cpu_s: float = 0.0
-    files: tuple[Path, ...] = ()
-    snapshot: Mapping[str, Any] | None = None
     usage_keys: Mapping[str, str] = field(default_factory=dict)  # meter → idempotency key
 
 

@@ -12,7 +12,7 @@ from plugins.host.errors import CallFailed
 from plugins.host.process import Child
 
 Key = tuple[str, str, str]
-_HARMLESS = frozenset({"refused", "raised", "contract"})  # the child still keeps its word
+_HARMLESS = frozenset({"refused", "raised"})  # the child still keeps its word
 
 
 class Pool:
