@@ -1,0 +1,1 @@
+"""Expenditure and default risk from a table, with calibrated probabilities."""

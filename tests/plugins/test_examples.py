@@ -1,0 +1,99 @@
+"""The examples as a partner ships them: built, installed apart, loaded by entry point, run confined."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from plugins.host.calls import PluginHost
+from plugins.host.catalog import Plugin, catalog_make, discover
+from plugins.host.environments import PROVIDED, provided_link, wheel_install
+from plugins.host.facts import Enabled, Limits
+from plugins.host.isolated import Isolated
+from plugins.host.orders import WorkOrder
+from plugins.host.pool import Pool
+from plugins.host.sandbox import Sandbox
+from tests.architecture.sources import ROOT
+
+EXAMPLES = ROOT / "plugins" / "examples"
+
+
+def wheel_build(source: Path, folder: Path) -> Path:
+    """Build with the setuptools that is here, from a copy: building writes beside its source."""
+    copy = shutil.copytree(source, folder / f"{source.name}-source")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index"]
+        + ["--no-build-isolation", "--wheel-dir", str(folder), str(copy)],
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def finance_risk(reachable: Path) -> Plugin:
+    wheel = wheel_build(EXAMPLES / "finance_risk", reachable)
+    wheel_install(wheel, reachable / "finance_risk")
+    wheel.unlink()
+    found = discover(reachable / "finance_risk", "isolated")
+    (plugin,) = catalog_make(found, platform_version="0.1.0", provided=PROVIDED).plugins
+    return plugin
+
+
+def test_finance_risk_scores_real_data_better_than_the_base_rate(
+    finance_risk: Plugin, reachable: Path, sandboxes: dict[str, Sandbox], tmp_path: Path
+) -> None:
+    level = next(name for name, box in sandboxes.items() if box.probe(name).holds)  # type: ignore[arg-type]
+    sandbox = replace(sandboxes[level], limits=Limits(call_s=60.0))
+    sandbox._runtime = sandboxes[level].runtime
+    pool = Pool()
+    catalog = catalog_make([finance_risk], platform_version="0.1.0", provided=PROVIDED)
+    host = PluginHost(catalog, Isolated(sandbox, pool, provided_link(reachable / "lent")))
+    enabled = Enabled("finance_risk", {}, frozenset({"data.datasets"}))
+    try:
+        (outcome,) = host.call(
+            "run_step",
+            {"pipeline": "risk", "step": "score"},
+            tenant="t",
+            enabled=[enabled],
+            order=WorkOrder("call", tmp_path),
+        )
+    finally:
+        pool.close()
+    assert outcome.failure is None
+    figures = outcome.value.figures
+    assert figures["rows"] == 20190
+    assert figures["brier"] < figures["brier_of_base_rate"] * 0.98
+    assert figures["auc"] > 0.62
+    assert figures["calibration_error"] < 0.03
+    assert "Not for deciding" in outcome.value.notice
+    scores = list(csv.DictReader((tmp_path / "scores.csv").open()))
+    assert len(scores) == 4038
+    assert all(0 <= float(row["probability"]) <= 1 for row in scores)
+    assert outcome.usage_keys == {"rows": "plugin:finance_risk:call:rows"}
+
+
+def test_the_sdk_builds_as_a_wheel_of_its_own(tmp_path: Path) -> None:
+    wheel = wheel_build(ROOT / "plugins" / "sdk", tmp_path)
+    site = tmp_path / "site"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+        + ["--target", str(site), str(wheel)],
+        check=True,
+        capture_output=True,
+    )
+    code = (
+        f"import sys; sys.path.insert(0, {str(site)!r}); import plugins.sdk as s; "
+        "import plugins.sdk.testing; print(s.__file__, s.SDK_VERSION)"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert str(site) in shown.stdout
