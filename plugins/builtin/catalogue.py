@@ -1,4 +1,4 @@
-"""The built-ins as files on disk: their manifests and modules, for the host to load like any other."""
+"""The built-ins on disk: their manifests and modules, for the host to load like any other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The host: one hook, called at each plugin that the tenant enabled, in order; outcomes as facts."""
+"""The host: one hook, called at each plugin that the tenant enabled; outcomes as facts."""
 
 from __future__ import annotations
 
@@ -180,7 +180,9 @@ def _check_arguments(hook: str, args: Mapping[str, Any], order: WorkOrder | None
         raise HostError(f"there is no hook {hook!r}")
     given = {*args, *(["work"] if order is not None else [])}
     if given != set(known.arguments):
-        raise HostError(f"{hook} takes {', '.join(known.arguments)}; got {', '.join(sorted(given))}")
+        raise HostError(
+            f"{hook} takes {', '.join(known.arguments)}; got {', '.join(sorted(given))}"
+        )
 
 
 def _permitted(plugin: Plugin, hook: str, enabled: Enabled) -> None:

@@ -98,7 +98,7 @@ def discover(site: Path, mode: Literal["trusted", "isolated"]) -> list[Plugin | 
 
 
 def _manifest(installed: Distribution, module: str) -> Manifest:
-    path = Path(str(installed.locate_file(module.split(".")[0]))) / FILE_NAME
+    path = Path(str(installed.locate_file(module.split(".", maxsplit=1)[0]))) / FILE_NAME
     if not path.is_file():
         raise ManifestError(f"the wheel has no {path.parent.name}/{FILE_NAME}")
     return manifest_read(path.read_text())
@@ -118,7 +118,9 @@ def _unfit(plugin: Plugin, platform_version: str, lent: set[str]) -> str | None:
 
 
 def _missing(site: Path, lent: set[str]) -> str | None:
-    here = {canonicalize_name(each.metadata["Name"]): each for each in distributions(path=[str(site)])}
+    here = {
+        canonicalize_name(each.metadata["Name"]): each for each in distributions(path=[str(site)])
+    }
     environment = {**default_environment(), "extra": ""}
     for installed in here.values():
         for text in installed.requires or ():
@@ -140,5 +142,3 @@ def _conflict(plugin: Plugin, kept: list[Plugin]) -> str | None:
         if other.name in plugin.manifest.conflicts or plugin.name in other.manifest.conflicts:
             return f"in conflict with {other.name}; uninstall one of them"
     return None
-
-

@@ -20,9 +20,23 @@ def wheel_install(wheel: Path, folder: Path) -> None:
     if folder.exists():
         raise WheelRefused(f"{folder.name} is installed already: use a new folder per version")
     done = subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
-        + ["--only-binary", ":all:", "--no-compile", "--disable-pip-version-check"]
-        + ["--root-user-action=ignore", "--target", str(folder), str(wheel)],
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-index",
+            "--only-binary",
+            ":all:",
+            "--no-compile",
+            "--disable-pip-version-check",
+            "--root-user-action=ignore",
+            "--target",
+            str(folder),
+            str(wheel),
+        ],
         capture_output=True,
         text=True,
         check=False,

@@ -25,7 +25,6 @@ from plugins.sdk.errors import ContractError
 from plugins.sdk.hooks import hooks
 
 
-
 class Isolated:
     """`lent` is a folder of links to the libraries that the platform lends, or None."""
 
@@ -152,5 +151,3 @@ def _collect(result: StepResult, folder: Path, results: Path, most: int) -> None
                 raise CallFailed("flood", f"its files are larger than {most:,} bytes")
             with (results / name).open("xb") as target:
                 shutil.copyfileobj(source, target)
-
-

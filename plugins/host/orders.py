@@ -1,4 +1,4 @@
-"""What a step is given from outside: files, the last snapshot, a way to stop; and its in-process port."""
+"""What a step is given from outside: files, the last snapshot, a way to stop."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class Child:
             answer = self._receive(time.monotonic() + limits.start_s, None, "its start")
             for key in ("unconfined", "refused"):
                 if key in answer:
-                    raise CallFailed("unavailable", str(answer[key]))
+                    raise CallFailed("unavailable", str(answer[key]))  # noqa: TRY301 - closes below
             self.hooks = tuple(str(name) for name in answer.get("hello", ()))
         except (CallFailed, ChannelClosed) as error:
             self.close()

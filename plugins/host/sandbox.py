@@ -1,4 +1,4 @@
-"""Which level of isolation this machine really gives: each is tried, and what it stops is measured."""
+"""Which isolation this machine really gives: each level is tried, and measured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from plugins.host.process import Child, Program
 from plugins.host.runtime import Runtime, runtime_make
 from plugins.host.userids import UserIds
 
-REQUIRED = frozenset({"files", "network", "processes"})  # what a partner's plugin is refused without
+REQUIRED = frozenset(
+    {"files", "network", "processes"}
+)  # what a partner's plugin is refused without
 _PROBE_LIMITS = Limits(call_s=5.0, start_s=10.0)
 
 

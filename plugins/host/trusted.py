@@ -58,7 +58,7 @@ class Trusted:
             raise CallFailed("cancelled", str(error)) from error
         except PluginError as error:
             raise CallFailed("refused", str(error)) from error
-        except Exception as error:  # noqa: BLE001 - never aborts another plugin's call
+        except Exception as error:
             raise CallFailed("raised", f"{type(error).__name__}: {error}") from error
 
     def _load(self, plugin: Plugin) -> None:

@@ -1,4 +1,4 @@
-"""Contracts to JSON and back, checked: what arrives is what its type says, or an error says where."""
+"""Contracts to JSON and back: what arrives is what its type says, or an error says where."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def to_json(value: Any) -> Any:
     raise ContractError(f"a {type(value).__name__} is no contract of the SDK")
 
 
-def from_json(kind: Any, value: Any, where: str = "value") -> Any:
+def from_json(kind: Any, value: Any, where: str = "value") -> Any:  # noqa: PLR0911 - one a shape
     """Return `value` as `kind`. Raises ContractError with the place of what does not fit."""
     origin = get_origin(kind)
     if kind is Any:
@@ -80,9 +80,7 @@ def _dataclass(kind: type, value: Any, where: str) -> Any:
     hints = field_types(kind)
     if unknown := sorted(set(value) - set(hints)):
         raise ContractError(f"{where}.{unknown[0]}: {kind.__name__} has no such field")
-    given = {
-        name: from_json(hints[name], part, f"{where}.{name}") for name, part in value.items()
-    }
+    given = {name: from_json(hints[name], part, f"{where}.{name}") for name, part in value.items()}
     try:
         return kind(**given)
     except TypeError as error:

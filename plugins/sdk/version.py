@@ -1,4 +1,4 @@
-"""The SDK's semantic version: additions raise the minor, removals the major and only after notice."""
+"""The semantic version: additions raise the minor, removals the major, after notice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The examples as a partner ships them: built, installed apart, loaded by entry point, run confined."""
+"""The examples as partners ship them: built, installed apart, run confined."""
 
 from __future__ import annotations
 
@@ -28,8 +28,19 @@ def wheel_build(source: Path, folder: Path) -> Path:
     """Build with the setuptools that is here, from a copy: building writes beside its source."""
     copy = shutil.copytree(source, folder / f"{source.name}-source")
     subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index"]
-        + ["--no-build-isolation", "--wheel-dir", str(folder), str(copy)],
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--no-index",
+            "--no-build-isolation",
+            "--wheel-dir",
+            str(folder),
+            str(copy),
+        ],
         check=True,
         capture_output=True,
     )
@@ -84,8 +95,18 @@ def test_the_sdk_builds_as_a_wheel_of_its_own(tmp_path: Path) -> None:
     wheel = wheel_build(ROOT / "plugins" / "sdk", tmp_path)
     site = tmp_path / "site"
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
-        + ["--target", str(site), str(wheel)],
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-index",
+            "--target",
+            str(site),
+            str(wheel),
+        ],
         check=True,
         capture_output=True,
     )

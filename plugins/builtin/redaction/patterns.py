@@ -45,12 +45,16 @@ class Kind:
 # in this order: a longer number is not taken for a telephone's
 KINDS: Mapping[str, Kind] = {
     "email": Kind(re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+", re.ASCII)),
-    "iban": Kind(re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"), iban_holds),
+    "iban": Kind(
+        re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"), iban_holds
+    ),
     "cn_id": Kind(re.compile(r"(?<!\d)\d{17}[\dXx](?![\dXx])"), cn_id_holds),
     "card": Kind(re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)"), luhn_holds),
     "ip": Kind(re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"), ip_holds),
     "phone": Kind(
-        re.compile(r"(?<![\w.-])(?:\+\d{1,3}[ -]?(?:\(?\d{1,4}\)?[ -]?){2,4}\d{2,4}|1[3-9]\d{9})(?![\w-])")
+        re.compile(
+            r"(?<![\w.-])(?:\+\d{1,3}[ -]?(?:\(?\d{1,4}\)?[ -]?){2,4}\d{2,4}|1[3-9]\d{9})(?![\w-])"
+        )
     ),
 }
 

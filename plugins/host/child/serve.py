@@ -55,9 +55,7 @@ def serve(channel: Channel, settings: Mapping[str, Any]) -> None:
             channel.send({"error": "flood", "message": str(error)})
 
 
-def _listen(
-    channel: Channel, calls: queue.SimpleQueue[tuple[dict[str, Any], ChildPort]]
-) -> None:
+def _listen(channel: Channel, calls: queue.SimpleQueue[tuple[dict[str, Any], ChildPort]]) -> None:
     port: ChildPort | None = None
     try:
         while True:

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import time
+from decimal import Decimal
 from pathlib import Path
 
 from plugins.sdk import Claim, Meter, StepResult, hookimpl
@@ -155,11 +156,10 @@ def fills_disk(work):
 
 
 def links(work):
-    os.symlink("/etc/passwd", "out") if not work.inputs else None
     with work.create("x"):
         pass
-    os.unlink(Path(work._port._folder) / "x")
-    os.symlink("/etc/passwd", Path(work._port._folder) / "x")
+    (work._port._folder / "x").unlink()
+    (work._port._folder / "x").symlink_to("/etc/passwd")
     return StepResult(files=("x",))
 
 
@@ -182,8 +182,6 @@ def good(work):
 
 @hookimpl
 def prepare_dataset(work):
-    from decimal import Decimal
-
     work.settings_quantity = Decimal(work.settings.get("quantity", "1"))
     return globals()[work.settings["act"]](work)
 

@@ -94,7 +94,7 @@ def test_a_fault_costs_the_plugin_only(attack: Attack, act: str, expected: set[s
 
 
 def test_time_is_measured_by_us(attack: Attack) -> None:
-    assert attack("spins", timeout=0.5).cpu_s >= 0.2
+    assert attack("spins", timeout=1.5).cpu_s >= 0.1
 
 
 @pytest.mark.parametrize(
@@ -123,18 +123,14 @@ def test_no_socket_reaches_us(attack: Attack, sandbox: Sandbox) -> None:
     assert (kind(outcome) == "raised") == enforces(sandbox, "network")
 
 
-def test_no_secret_is_in_its_environment(
-    attack: Attack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_secret_is_in_its_environment(attack: Attack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "a-secret-of-the-platform")
     seen = attack("environment").value.notice
     assert "a-secret-of-the-platform" not in seen
     assert "DATABASE" not in seen
 
 
-def test_our_own_files_are_out_of_reach(
-    attack: Attack, sandbox: Sandbox, reachable: Path
-) -> None:
+def test_our_own_files_are_out_of_reach(attack: Attack, sandbox: Sandbox, reachable: Path) -> None:
     secret = reachable / "another-tenants-file"
     secret.write_text("theirs")
     outcome = attack("reads", path=str(secret))
@@ -199,7 +195,7 @@ def test_no_process_is_left_behind(attack: Attack, pool: Pool) -> None:
 )
 def test_a_lie_about_usage_bills_nothing(attack: Attack, meter: str, quantity: str) -> None:
     outcome = attack("lies", meter=meter, quantity=quantity)
-    assert kind(outcome) == "contract"
+    assert kind(outcome) == "contract", outcome
     assert outcome.usage_keys == {}
 
 

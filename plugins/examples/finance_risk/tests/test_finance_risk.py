@@ -1,6 +1,7 @@
 """The package's own test: what any partner's looks like."""
 
 from finance_risk.plugin import run_step
+
 from plugins.sdk.testing import step_checked, work_make
 
 
