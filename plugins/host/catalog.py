@@ -8,7 +8,6 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Literal
 
-from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -58,7 +57,7 @@ def catalog_make(
 ) -> Catalog:
     """Check what was discovered, as a whole. Never raises for a plugin's sake."""
     candidates, refused = [], []
-    lent = {canonicalize_name(name) for name in (*provided, *SDK_DISTRIBUTIONS)}
+    lent = {str(canonicalize_name(name)) for name in (*provided, *SDK_DISTRIBUTIONS)}
     for each in found:
         reason = _unfit(each, platform_version, lent) if isinstance(each, Plugin) else each.reason
         if reason is None and isinstance(each, Plugin):
@@ -121,11 +120,10 @@ def _missing(site: Path, lent: set[str]) -> str | None:
     here = {
         canonicalize_name(each.metadata["Name"]): each for each in distributions(path=[str(site)])
     }
-    environment = {**default_environment(), "extra": ""}
     for installed in here.values():
         for text in installed.requires or ():
             needed = Requirement(text)
-            if needed.marker is not None and not needed.marker.evaluate(dict(environment)):
+            if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
                 continue
             name = canonicalize_name(needed.name)
             if name in here and not needed.specifier.contains(here[name].version, prereleases=True):

@@ -81,10 +81,10 @@ class Pool:
         child.close()
 
     def _end(self, chosen: Callable[[Key, float], bool]) -> None:
-        ended = []
+        ended: list[tuple[float, Child]] = []
         with self._lock:
             for key in list(self._idle):
-                stay = []
+                stay: list[tuple[float, Child]] = []
                 for since, child in self._idle[key]:
                     (ended if chosen(key, since) else stay).append((since, child))
                 self._idle[key] = stay

@@ -108,5 +108,10 @@ class Sandbox:
 
 
 def _probe_frame(port: int) -> dict[str, object]:
-    work = {"settings": {"port": port}, "inputs": [], "state": None, "folder": "."}
+    work: dict[str, object] = {
+        "settings": {"port": port},
+        "inputs": [],
+        "state": None,
+        "folder": ".",
+    }
     return {"hook": "prepare_dataset", "args": {}, "work": work}

@@ -17,7 +17,7 @@ class UserIds:
         named = {entry.pw_uid for entry in pwd.getpwall()}
         first = _FIRST + os.getpid() % 4000  # two hosts on one machine seldom meet
         order = [*range(first, _LAST + 1), *range(_FIRST, first)]
-        self._free = [uid for uid in reversed(order) if uid not in named]
+        self._free: list[int] = [uid for uid in reversed(order) if uid not in named]
 
     def take(self) -> int:
         """Our own id where we are no root."""
