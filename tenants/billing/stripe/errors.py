@@ -1,0 +1,36 @@
+"""What an error of Stripe's means for the call that met it. Pure.
+
+https://docs.stripe.com/error-low-level: a refusal (4xx) did nothing; of anything else the outcome
+is unknown.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from stripe import CardError, InvalidRequestError, StripeError
+
+NOT_NOW = frozenset(
+    {"balance_insufficient", "insufficient_funds", "lock_timeout", "idempotency_key_in_use"}
+)
+
+
+class Verdict(StrEnum):
+    FINAL = "final"  # it would be refused again
+    NOT_NOW = "not_now"  # nothing was done, and it may be done later
+    UNKNOWN = "unknown"  # it may have been done: the same key again
+
+
+def verdict_on(error: StripeError) -> Verdict:
+    if isinstance(error, CardError):
+        return Verdict.FINAL
+    if isinstance(error, InvalidRequestError):
+        return Verdict.NOT_NOW if error.code in NOT_NOW else Verdict.FINAL
+    return Verdict.UNKNOWN
+
+
+def said(error: StripeError) -> str:
+    """One line for a person: what Stripe said, and its code and request."""
+    code = getattr(error, "code", None) or type(error).__name__
+    request = f" [{error.request_id}]" if error.request_id else ""
+    return f"{code}: {error.user_message or error}{request}"[:500]

@@ -1,0 +1,72 @@
+"""Fetching Stripe's objects, outside of any transaction: with all that is needed to act on them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stripe import InvalidRequestError
+
+from tenants.billing.stripe.client import stripe_client
+from tenants.billing.stripe.objects import Seen
+from tenants.kernel.clock import database_now
+from tenants.kernel.scope import ScopeError, current_scope, system_scope
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Where objects of a kind are, and what is fetched with them."""
+
+    of: Callable[[Any], Any]
+    expand: tuple[str, ...] = ()
+
+
+KINDS: Mapping[str, Kind] = {
+    "customer": Kind(lambda v1: v1.customers),
+    "checkout.session": Kind(
+        lambda v1: v1.checkout.sessions,
+        ("payment_intent.latest_charge.balance_transaction", "setup_intent.payment_method"),
+    ),
+    "payment_intent": Kind(lambda v1: v1.payment_intents, ("latest_charge.balance_transaction",)),
+    "charge": Kind(lambda v1: v1.charges, ("balance_transaction", "payment_intent")),
+}
+
+
+def fetch(kind: str, stripe_id: str, *, account: str = "") -> Seen | None:
+    """Return an object as it stands now; None where Stripe has none (any more).
+
+    `account`: a connected account whose object it is. Raises StripeError where it cannot be
+    reached.
+    """
+    found = KINDS[kind]
+    at = _moment()
+    options = {"stripe_account": account} if account else {}
+    params = {"expand": list(found.expand)} if found.expand else {}
+    try:
+        answer = found.of(stripe_client().v1).retrieve(stripe_id, params, options)
+    except InvalidRequestError as error:
+        if error.code == "resource_missing":
+            return None
+        raise
+    return Seen(answer.to_dict(), at)
+
+
+def fetch_all(kind: str, **where: Any) -> Iterator[Seen]:
+    """Every object of a kind that a list can be narrowed to by `where`, the latest first."""
+    found = KINDS[kind]
+    at = _moment()
+    params: dict[str, Any] = {"limit": 100, **where}
+    if found.expand:
+        params["expand"] = [f"data.{path}" for path in found.expand]
+    for answer in found.of(stripe_client().v1).list(params).auto_paging_iter():
+        yield Seen(answer.to_dict(), at)
+
+
+def _moment() -> dt.datetime:
+    """The database's time. Raises ScopeError inside a scope: Stripe is never waited for there."""
+    if current_scope() is not None:
+        raise ScopeError("Stripe is never called inside a transaction")
+    with system_scope():
+        return database_now()

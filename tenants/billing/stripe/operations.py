@@ -1,0 +1,105 @@
+"""The operations we ask of Stripe: how each is sent, and how its object is found again.
+
+What is found again: Stripe prunes idempotency keys after a day, so a call whose outcome stayed
+unknown that long is looked up by our own key in the metadata before it is sent anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stripe import StripeClient
+
+METADATA_KEY = "breakwater_key"  # holds the call's id
+METADATA_FOR = "breakwater_for"  # what it is to us
+METADATA_TENANT = "breakwater_tenant"
+
+Params = Mapping[str, Any]
+Send = Callable[[Any, str, Params, Any], Any]  # the v1 services, target, params, options
+
+
+@dataclass(frozen=True)
+class Operation:
+    """`finder` lists what the object is among; None: it carries no metadata, or acts on `target`,
+    where doing it twice is refused by the object's own state.
+    """
+
+    send: Send
+    finder: Callable[[Any], Any] | None = None
+    narrow: tuple[str, ...] = ()  # params that its list can be narrowed by
+    has_metadata: bool = True
+    refusable: bool = False  # a refusal is an ordinary answer (a declined card): no finding
+
+
+def _create(of: Callable[[Any], Any], *narrow: str, **more: Any) -> Operation:
+    def send(v1: Any, target: str, params: Params, options: Any) -> Any:
+        del target
+        return of(v1).create(params, options)
+
+    return Operation(send, finder=of, narrow=narrow, **more)
+
+
+def _act(call: Callable[[Any], Callable[..., Any]], **more: Any) -> Operation:
+    def send(v1: Any, target: str, params: Params, options: Any) -> Any:
+        return call(v1)(target, params, options)
+
+    return Operation(send, has_metadata=False, **more)
+
+
+def _bare(of: Callable[[Any], Any], **more: Any) -> Operation:
+    """Makes an object without metadata, of which a second one does no harm."""
+
+    def send(v1: Any, target: str, params: Params, options: Any) -> Any:
+        del target
+        return of(v1).create(params, options)
+
+    return Operation(send, has_metadata=False, **more)
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "customer.create": _create(lambda v1: v1.customers),
+    "checkout.create": _create(lambda v1: v1.checkout.sessions, "customer"),
+    "portal.create": _bare(lambda v1: v1.billing_portal.sessions),
+    "invoice.create": _create(lambda v1: v1.invoices, "customer"),
+    "invoice_item.create": _create(lambda v1: v1.invoice_items, "invoice"),
+    "invoice.finalize": _act(lambda v1: v1.invoices.finalize_invoice),
+    "invoice.pay": _act(lambda v1: v1.invoices.pay, refusable=True),
+    "invoice.void": _act(lambda v1: v1.invoices.void_invoice),
+    "invoice.attach_payment": _act(lambda v1: v1.invoices.attach_payment),
+    "payment_record.report": Operation(
+        lambda v1, _target, params, options: v1.payment_records.report_payment(params, options)
+    ),
+    "refund.create": _create(lambda v1: v1.refunds, "payment_intent"),
+    "credit_note.create": _create(lambda v1: v1.credit_notes, "invoice"),
+    "product.create": _create(lambda v1: v1.products),
+    "price.create": _create(lambda v1: v1.prices, "product"),
+    "subscription.create": _create(lambda v1: v1.subscriptions, "customer", refusable=True),
+    "subscription.cancel": _act(lambda v1: v1.subscriptions.cancel),
+    "meter_event.create": _bare(lambda v1: v1.billing.meter_events),
+    "account.create": _create(lambda v1: v1.accounts),
+    "account_link.create": _bare(lambda v1: v1.account_links),
+    "transfer.create": _create(lambda v1: v1.transfers, "transfer_group"),
+    "transfer.reverse": Operation(
+        lambda v1, target, params, options: v1.transfers.reversals.create(target, params, options),
+        refusable=True,
+    ),
+}
+
+
+def found_again(client: StripeClient, name: str, params: Params, key: str, since: int) -> Any:
+    """Return the object that an earlier, unheard call under `key` made; None where there is none.
+
+    `since`: when it was sent first, as seconds of the epoch. Lists, unlike searches, are never
+    behind.
+    """
+    operation = OPERATIONS[name]
+    if operation.finder is None:
+        return None
+    where = {field: params[field] for field in operation.narrow if field in params}
+    listed = operation.finder(client.v1).list({"created": {"gte": since}, "limit": 100, **where})
+    for candidate in listed.auto_paging_iter():
+        if (candidate.metadata or {}).get(METADATA_KEY) == key:
+            return candidate
+    return None
