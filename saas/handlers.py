@@ -7,15 +7,23 @@ system.
 from __future__ import annotations
 
 from tenants.accounts.events import TenantClosed
-from tenants.billing.events import TaxProfileChanged
+from tenants.billing.events import (
+    CreditNoteIssued,
+    InvoiceFinalised,
+    InvoiceReminded,
+    InvoiceVoided,
+    InvoiceWrittenOff,
+    PaymentReceived,
+    TaxProfileChanged,
+)
 from tenants.billing.services.statements import statements_close
 from tenants.billing.services.tax import tax_apply
+from tenants.billing.stripe import following as to_stripe
 from tenants.billing.stripe.events import (
     StripeCallQueued,
     StripeEventReceived,
     StripeVisitAsked,
 )
-from tenants.billing.stripe.services.visits import visit_open
 from tenants.kernel.events import Event
 from tenants.kernel.outbox import HandlerTable, Subscription
 from workers.jobs.events import JobQueued, JobSucceeded
@@ -45,10 +53,6 @@ def _reconcile(_: Event) -> None:
     reconcile_send()
 
 
-def _open_visit(event: StripeVisitAsked) -> None:
-    visit_open(tenant_id=str(event.tenant_id), visit_id=event.visit_id)
-
-
 def _stripe(_: Event) -> None:
     stripe_send()
 
@@ -60,7 +64,13 @@ HANDLERS: HandlerTable = {
     DeploymentSlept: (Subscription("serving.reconcile_slept", _reconcile),),
     TenantClosed: (Subscription("billing.close_statements", _close_statements),),
     TaxProfileChanged: (Subscription("billing.apply_tax", _apply_tax),),
-    StripeVisitAsked: (Subscription("stripe.open_visit", _open_visit),),
+    InvoiceFinalised: (Subscription("stripe.collect_invoice", to_stripe.collect_invoice),),
+    InvoiceReminded: (Subscription("stripe.charge_again", to_stripe.charge_invoice_again),),
+    InvoiceVoided: (Subscription("stripe.void_invoice", to_stripe.void_invoice),),
+    InvoiceWrittenOff: (Subscription("stripe.give_up_invoice", to_stripe.give_up_invoice),),
+    PaymentReceived: (Subscription("stripe.report_payment", to_stripe.report_payment),),
+    CreditNoteIssued: (Subscription("stripe.send_credit_note", to_stripe.send_credit_note),),
+    StripeVisitAsked: (Subscription("stripe.open_visit", to_stripe.open_visit),),
     StripeCallQueued: (Subscription("stripe.send_call", _stripe),),
     StripeEventReceived: (Subscription("stripe.handle_event", _stripe),),
 }

@@ -78,6 +78,22 @@ def payout_arrived(amount: Decimal) -> list[Entry]:
     return _entries((BANK, amount), (ON_ITS_WAY, -amount))
 
 
+def transfer_sent(amount: Decimal) -> list[Entry]:
+    """What was on its way to a partner has left our balance."""
+    return _entries(((AccountKind.PARTNER_PAID, ""), amount), (CLEARING, -amount))
+
+
+def transfer_refused(amount: Decimal) -> list[Entry]:
+    """It never left: it may be paid again."""
+    paid, available = (AccountKind.PARTNER_PAID, ""), (AccountKind.PARTNER_AVAILABLE, "")
+    return _entries((paid, amount), (available, -amount))
+
+
+def transfer_taken_back(amount: Decimal) -> list[Entry]:
+    """It came back, off what the partner owed us."""
+    return _entries((CLEARING, amount), ((AccountKind.PARTNER_RECEIVABLE, ""), -amount))
+
+
 def dispute_lost(amount: Decimal, *, withdrawn: Decimal) -> list[Entry]:
     """The disputed money does not come back. `withdrawn` of it was taken off unused credit, the
     rest is a loss.

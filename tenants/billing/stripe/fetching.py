@@ -31,6 +31,19 @@ KINDS: Mapping[str, Kind] = {
     ),
     "payment_intent": Kind(lambda v1: v1.payment_intents, ("latest_charge.balance_transaction",)),
     "charge": Kind(lambda v1: v1.charges, ("balance_transaction", "payment_intent")),
+    "setup_intent": Kind(lambda v1: v1.setup_intents, ("payment_method",)),
+    "payment_method": Kind(lambda v1: v1.payment_methods),
+    "invoice": Kind(lambda v1: v1.invoices, ("payments.data.payment.payment_intent",)),
+    "credit_note": Kind(lambda v1: v1.credit_notes),
+    "refund": Kind(lambda v1: v1.refunds, ("balance_transaction", "failure_balance_transaction")),
+    "dispute": Kind(lambda v1: v1.disputes),
+    "subscription": Kind(
+        lambda v1: v1.subscriptions, ("latest_invoice.payments.data.payment.payment_intent",)
+    ),
+    "account": Kind(lambda v1: v1.accounts),
+    "transfer": Kind(lambda v1: v1.transfers, ("balance_transaction",)),
+    "payout": Kind(lambda v1: v1.payouts, ("balance_transaction", "failure_balance_transaction")),
+    "balance_transaction": Kind(lambda v1: v1.balance_transactions),
 }
 
 

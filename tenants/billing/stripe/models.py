@@ -98,12 +98,13 @@ class StripeObject(TenantModel):
 
 
 class StripeVisit(TenantModel):
-    """A customer's way to one of Stripe's pages: to pay, to save a card, to its portal."""
+    """A tenant's way to one of Stripe's pages: to pay, to save a card, to its portal."""
 
     class Kind(models.TextChoices):
         TOP_UP = "top_up"
         SETUP = "setup"
         PORTAL = "portal"
+        ONBOARDING = "onboarding"  # of a partner that is to be paid
 
     class State(models.TextChoices):
         ASKED = "asked"

@@ -17,10 +17,14 @@ from tenants.billing.stripe.operations import METADATA_KEY
 
 @dataclass(frozen=True)
 class Seen:
-    """An object as Stripe answered with it, to a request that began at `at`."""
+    """An object as Stripe answered with it, to a request that began at `at`.
+
+    `call`: whose answer it is, where it is one; objects without metadata are known by it alone.
+    """
 
     data: Mapping[str, Any]
     at: dt.datetime
+    call: StripeCall | None = None
 
     @property
     def kind(self) -> str:
@@ -69,7 +73,9 @@ def owner_of(seen: Seen) -> Owner | None:
         if call is not None:
             return Owner(call.tenant_id, call.key)
     row = object_known(seen.kind, seen.id)
-    return Owner(row.tenant_id, row.our_id) if row else None
+    if row is not None:
+        return Owner(row.tenant_id, row.our_id)
+    return Owner(seen.call.tenant_id, seen.call.key) if seen.call else None
 
 
 def object_known(kind: str, stripe_id: str) -> StripeObject | None:

@@ -67,6 +67,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "invoice.finalize": _act(lambda v1: v1.invoices.finalize_invoice),
     "invoice.pay": _act(lambda v1: v1.invoices.pay, refusable=True),
     "invoice.void": _act(lambda v1: v1.invoices.void_invoice),
+    "invoice.mark_uncollectible": _act(lambda v1: v1.invoices.mark_uncollectible),
     "invoice.attach_payment": _act(lambda v1: v1.invoices.attach_payment),
     "payment_record.report": Operation(
         lambda v1, _target, params, options: v1.payment_records.report_payment(params, options)

@@ -17,6 +17,7 @@ from stripe import InvalidRequestError, StripeError
 from tenants.billing.stripe.calls import params_of, target_of
 from tenants.billing.stripe.client import stripe_client, stripe_mode
 from tenants.billing.stripe.errors import Verdict, said, verdict_on
+from tenants.billing.stripe.fetching import KINDS, fetch
 from tenants.billing.stripe.findings import finding_open
 from tenants.billing.stripe.models import StripeCall
 from tenants.billing.stripe.objects import Seen
@@ -76,12 +77,12 @@ def _send(call: StripeCall) -> None:
     with system_scope():
         target, params = target_of(call), params_of(call)
     try:
-        answer = _asked(call, target, params, began)
+        seen = _whole(_asked(call, target, params, began), call, began)
     except StripeError as error:
         _failed(call, error)
         return
     try:
-        _answered(call, answer, began)
+        _answered(call, seen)
     except Exception as error:  # it is asked again, and Stripe answers as before
         log.exception("stripe answer failed", call=call.id, operation=call.operation)
         with system_scope():
@@ -102,13 +103,21 @@ def _asked(call: StripeCall, target: str, params: dict[str, Any], now: dt.dateti
     return OPERATIONS[call.operation].send(client.v1, target, params, options)
 
 
-def _answered(call: StripeCall, answer: Any, began: dt.datetime) -> None:
+def _whole(answer: Any, call: StripeCall, began: dt.datetime) -> Seen:
+    """The answer with all that is needed to act on it: fetched anew where it came without."""
+    seen = Seen(answer.to_dict(), began, call)
+    kind = KINDS.get(seen.kind)
+    if kind is None or not kind.expand or not seen.id:
+        return seen
+    return fetch(seen.kind, seen.id) or seen
+
+
+def _answered(call: StripeCall, seen: Seen) -> None:
     """Record, in one transaction, the answer and all that follows from it."""
-    snapshot = answer.to_dict()
     with system_scope():
-        observe(Seen(snapshot, began))
+        observe(seen)
         StripeCall.objects.filter(pk=call.pk).update(
-            state=DONE, answer_id=snapshot.get("id", ""), error="", done_at=Now()
+            state=DONE, answer_id=seen.id, error="", done_at=Now()
         )
 
 

@@ -14,6 +14,7 @@ from tenants.billing.stripe.books import (
 )
 from tenants.billing.stripe.findings import finding_open
 from tenants.billing.stripe.objects import Seen
+from tenants.ledger.models import LedgerTransaction
 from tenants.ledger.services import transaction_post
 
 
@@ -39,6 +40,12 @@ def change_of(seen: Seen) -> BalanceChange:
         fee=seen.amount("fee"),
         net=seen.amount("net"),
     )
+
+
+def stripe_posted(key: str) -> bool:
+    """Whether `key` was posted before."""
+    rows = LedgerTransaction.objects.filter(tenant_id=platform_tenant().id, key=f"stripe:{key}")
+    return bool(rows.exists())
 
 
 def stripe_post(seen: Seen, *, key: str, kind: str, entries: list[Entry]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tenants.billing.stripe.models import StripeVisit
 from tenants.billing.stripe.objects import Seen, object_see, owner_of
+from tenants.billing.stripe.observers.methods import method_saved
 from tenants.billing.stripe.observers.payments import intent_observe
 
 State = StripeVisit.State
@@ -18,7 +19,19 @@ def session_observe(seen: Seen) -> None:
     object_see(seen, owner, state=str(seen.data.get("status") or ""))
     if intent := seen.part("payment_intent"):
         intent_observe(intent)
+    setup = seen.part("setup_intent") if seen.data.get("status") == "complete" else None
+    if setup is not None and (method := setup.part("payment_method")):
+        method_saved(method, owner.tenant_id)
     _move(owner.our_id, seen)
+
+
+def page_observe(seen: Seen) -> None:
+    """A page that is only led to: the portal, a partner's onboarding."""
+    owner = owner_of(seen)
+    if owner is not None:
+        StripeVisit.objects.filter(pk=owner.our_id, state=State.ASKED).update(
+            state=State.READY, url=seen.data.get("url") or ""
+        )
 
 
 def _move(visit_id: str, seen: Seen) -> None:

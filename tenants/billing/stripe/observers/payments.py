@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from tenants.accounts.actors import system_actor
 from tenants.billing.models import Payment
-from tenants.billing.services.payments import payment_receive
-from tenants.billing.stripe.amounts import of_stripe
 from tenants.billing.stripe.findings import finding_open
 from tenants.billing.stripe.models import StripeVisit
 from tenants.billing.stripe.names import STRIPE
 from tenants.billing.stripe.objects import Owner, Seen, object_see
 from tenants.billing.stripe.observers.balance import balance_transaction_observe
+from tenants.billing.stripe.observers.intake import payment_take
 from tenants.billing.stripe.operations import METADATA_FOR, METADATA_TENANT
 
 SUCCEEDED, CANCELED = "succeeded", "canceled"
@@ -57,12 +55,7 @@ def _visit_of(seen: Seen) -> StripeVisit | None:
 
 
 def _credit(visit: StripeVisit, seen: Seen) -> None:
-    payment = payment_receive(
-        actor=system_actor(visit.tenant_id),
-        provider=STRIPE,
-        external_id=seen.id,
-        amount=of_stripe(int(seen.data["amount_received"]), seen.currency),
-    )
+    payment = payment_take(tenant_id=visit.tenant_id, intent=seen)
     StripeVisit.objects.filter(pk=visit.pk).update(
         state=StripeVisit.State.DONE, payment_id=payment.id, url="", error=""
     )

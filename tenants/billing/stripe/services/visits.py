@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
-
-from django.conf import settings
 
 from tenants.accounts.actors import Actor
-from tenants.accounts.audit import audit_record
 from tenants.billing.operators import system_only
 from tenants.billing.stripe.amounts import to_stripe
 from tenants.billing.stripe.calls import answer_of, call_queue
-from tenants.billing.stripe.client import stripe_mode
-from tenants.billing.stripe.events import StripeVisitAsked
 from tenants.billing.stripe.models import StripeCall, StripeVisit
 from tenants.billing.stripe.operations import METADATA_FOR, METADATA_TENANT
+from tenants.billing.stripe.services.asking import visit_ask
 from tenants.billing.stripe.services.customers import customer_ensure
+from tenants.billing.stripe.services.partners import onboarding_open
 from tenants.kernel.errors import InvalidInput
-from tenants.kernel.ids import new_id
 from tenants.kernel.money import Money
-from tenants.kernel.outbox import emit
 
 Kind = StripeVisit.Kind
 
@@ -32,23 +26,31 @@ def top_up_start(*, actor: Actor, amount: Money, return_url: str) -> StripeVisit
     """
     if to_stripe(amount) <= 0:
         raise InvalidInput("a top-up is above 0", param="amount")
-    return _asked(actor, Kind.TOP_UP, return_url, amount=amount.amount, currency=amount.currency)
+    return visit_ask(
+        actor=actor,
+        kind=Kind.TOP_UP,
+        return_url=return_url,
+        amount=amount.amount,
+        currency=amount.currency,
+    )
 
 
 def card_setup_start(*, actor: Actor, currency: str, return_url: str) -> StripeVisit:
     """Ask for a page on which a payment method is saved. Raises PermissionDenied, StripeOff."""
-    return _asked(actor, Kind.SETUP, return_url, currency=currency)
+    return visit_ask(actor=actor, kind=Kind.SETUP, return_url=return_url, currency=currency)
 
 
 def portal_start(*, actor: Actor, return_url: str) -> StripeVisit:
     """Ask for the Billing Portal. Raises PermissionDenied, StripeOff."""
-    return _asked(actor, Kind.PORTAL, return_url)
+    return visit_ask(actor=actor, kind=Kind.PORTAL, return_url=return_url)
 
 
 def visit_open(*, tenant_id: str, visit_id: str) -> StripeCall:
     """Decide on the calls that open a visit's page (system scope). Safe to repeat."""
     system_only()
     visit: StripeVisit = StripeVisit.objects.get(pk=visit_id, tenant_id=tenant_id)
+    if visit.kind == Kind.ONBOARDING:
+        return onboarding_open(tenant_id=tenant_id, visit=visit)
     customer = customer_ensure(tenant_id=tenant_id)
     is_portal = visit.kind == Kind.PORTAL
     params = {"customer": answer_of(customer), **_PARAMS[Kind(visit.kind)](visit)}
@@ -59,29 +61,6 @@ def visit_open(*, tenant_id: str, visit_id: str) -> StripeCall:
         params=params,
         after=customer,
     )
-
-
-def _asked(actor: Actor, kind: Kind, return_url: str, **fields: Any) -> StripeVisit:
-    actor.require("billing.write")
-    stripe_mode()
-    _check_url(return_url)
-    visit: StripeVisit = StripeVisit.objects.create(
-        id=new_id("visit_"),
-        tenant_id=actor.tenant_id,
-        kind=kind,
-        return_url=return_url,
-        **fields,
-    )
-    audit_record(actor=actor, action=f"stripe.{kind}", target=visit.id)
-    emit(StripeVisitAsked(tenant_id=visit.tenant_id, visit_id=visit.id, kind=str(kind)))
-    return visit
-
-
-def _check_url(url: str) -> None:
-    """Back to ourselves only: an address of anybody's own would make us an open redirect."""
-    own, given = urlsplit(settings.BASE_URL), urlsplit(url)
-    if (given.scheme, given.netloc) != (own.scheme, own.netloc) or len(url) > 500:
-        raise InvalidInput(f"come back to an address under {settings.BASE_URL}", param="return_url")
 
 
 def _top_up(visit: StripeVisit) -> dict[str, Any]:

@@ -1,0 +1,56 @@
+"""Subscriptions: how each stands, and what its invoices have paid for."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from tenants.billing.periods import Period
+from tenants.billing.stripe.objects import Owner, Seen, object_known, object_see, owner_of
+from tenants.billing.stripe.observers.intake import payment_take
+from tenants.billing.stripe.observers.invoiced import intents_of
+from tenants.billing.stripe.services.plan_fees import plan_fee_charge
+
+KIND = "subscription"
+PLAN = "plan"  # how an invoice of a subscription's is known: plan:contract:month
+
+
+def subscription_observe(seen: Seen) -> None:
+    owner = owner_of(seen)
+    if owner is None:
+        return
+    object_see(seen, owner, state=str(seen.data.get("status") or ""))
+    if invoice := seen.part("latest_invoice"):
+        subscription_invoice_observe(invoice)
+
+
+def subscription_invoice_observe(seen: Seen) -> None:
+    """The fee that it paid becomes credit, which the month's fee is charged to at once."""
+    details = ((seen.data.get("parent") or {}).get("subscription_details")) or {}
+    subscription = details.get("subscription")
+    if isinstance(subscription, dict):
+        subscription = subscription.get("id")
+    known = object_known(KIND, str(subscription or ""))
+    if known is None:
+        return
+    period = _period_of(seen)
+    owner = Owner(known.tenant_id, f"{PLAN}:{known.our_id}:{period.month:%Y-%m}")
+    object_see(
+        seen,
+        owner,
+        state=str(seen.data.get("status") or ""),
+        amount=seen.amount("amount_due"),
+        url=seen.data.get("hosted_invoice_url") or "",
+    )
+    intents = intents_of(seen)
+    for intent in intents:
+        payment_take(tenant_id=known.tenant_id, intent=intent)
+    if intents:
+        plan_fee_charge(tenant_id=known.tenant_id, contract_id=known.our_id, period=period)
+
+
+def _period_of(seen: Seen) -> Period:
+    """The month that it is for: in which the invoice's latest line begins, else it was made."""
+    lines = (seen.data.get("lines") or {}).get("data") or []
+    starts = [int((line.get("period") or {}).get("start") or 0) for line in lines]
+    at = max([*starts, 0]) or int(seen.data["created"])
+    return Period.of(dt.datetime.fromtimestamp(at, tz=dt.UTC))
