@@ -13,6 +13,8 @@ from tenants.billing.services.statements import statements_advance
 from tenants.billing.services.tax import taxes_apply
 from tenants.billing.stripe.client import stripe_is_on
 from tenants.billing.stripe.handling import events_handle
+from tenants.billing.stripe.reconciling.service import stripe_reconcile
+from tenants.billing.stripe.reporting import streams_report
 from tenants.billing.stripe.sending import calls_send
 from tenants.kernel.idempotency import idempotent_requests_purge
 from tenants.kernel.scope import system_scope
@@ -105,5 +107,12 @@ def billing() -> None:
 @shared_task(name=STRIPE, acks_late=True)
 def stripe() -> None:
     if stripe_is_on():
+        streams_report()
         calls_send()
         events_handle()
+
+
+@shared_task(name="control.stripe_reconcile", acks_late=True)
+def reconcile_stripe() -> None:
+    if stripe_is_on():
+        stripe_reconcile()

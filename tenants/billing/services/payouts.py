@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
-
-from django.db.models import Sum
 
 from tenants.accounts.actors import Actor
 from tenants.accounts.audit import audit_record
 from tenants.billing.operators import operators_only
 from tenants.billing.payouts import Part, payer_named
+from tenants.billing.selectors.partners import partner_balance
 from tenants.kernel.errors import Conflict, InvalidInput
 from tenants.kernel.money import Money
 from tenants.ledger.chart import AccountKind
-from tenants.ledger.models import LedgerPosting, LedgerTransaction
+from tenants.ledger.models import LedgerTransaction
 from tenants.ledger.services import NewPosting, transaction_post, wallet_lock
 
-ZERO = Decimal(0)
 STRIPE = "stripe"
 
 
@@ -60,15 +57,6 @@ def partner_pay(
     chosen.pay(actor.tenant_id, parts, key=key)
     audit_record(actor=actor, action="partner.pay", target=key, data={"amount": str(amount)})
     return amount
-
-
-def partner_balance(tenant_id: str, kind: AccountKind, currency: str) -> Money:
-    """What a partner has on one of its accounts, as a liability of ours (above zero: owed)."""
-    rows = LedgerPosting.objects.filter(
-        tenant_id=tenant_id, account__kind=kind, account__currency=currency
-    )
-    total = rows.aggregate(total=Sum("amount"))["total"] or ZERO
-    return Money(-total, currency)
 
 
 def _known(tenant_id: str, key: str, currency: str) -> Money | None:

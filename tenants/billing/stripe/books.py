@@ -14,7 +14,7 @@ from decimal import Decimal
 from tenants.billing.books import Entry
 from tenants.billing.providers import MANUAL
 from tenants.billing.stripe.names import STRIPE
-from tenants.ledger.chart import AccountKind
+from tenants.ledger.chart import AccountKind, RevenueLine
 
 ZERO = Decimal(0)
 CLEARING = (AccountKind.CASH, STRIPE)
@@ -92,6 +92,14 @@ def transfer_refused(amount: Decimal) -> list[Entry]:
 def transfer_taken_back(amount: Decimal) -> list[Entry]:
     """It came back, off what the partner owed us."""
     return _entries((CLEARING, amount), ((AccountKind.PARTNER_RECEIVABLE, ""), -amount))
+
+
+def metered_sale(amount: Decimal, *, tax: Decimal) -> list[Entry]:
+    """What Stripe priced and collected itself: revenue at once, beside every wallet."""
+    revenue = (AccountKind.REVENUE, str(RevenueLine.SERVICES))
+    return _entries(
+        (CLEARING, amount), (revenue, tax - amount), ((AccountKind.TAX_PAYABLE, STRIPE), -tax)
+    )
 
 
 def dispute_lost(amount: Decimal, *, withdrawn: Decimal) -> list[Entry]:

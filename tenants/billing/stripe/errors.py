@@ -15,6 +15,13 @@ NOT_NOW = frozenset(
 )
 
 
+class OutcomeLost(StripeError):
+    """Whether it was done is not known and cannot be found out; again, it might count twice."""
+
+    def __init__(self) -> None:
+        super().__init__("never answered, and Stripe has forgotten its key", code="outcome_lost")
+
+
 class Verdict(StrEnum):
     FINAL = "final"  # it would be refused again
     NOT_NOW = "not_now"  # nothing was done, and it may be done later
@@ -22,7 +29,7 @@ class Verdict(StrEnum):
 
 
 def verdict_on(error: StripeError) -> Verdict:
-    if isinstance(error, CardError):
+    if isinstance(error, CardError | OutcomeLost):
         return Verdict.FINAL
     if isinstance(error, InvalidRequestError):
         return Verdict.NOT_NOW if error.code in NOT_NOW else Verdict.FINAL

@@ -37,9 +37,7 @@ KINDS: Mapping[str, Kind] = {
     "credit_note": Kind(lambda v1: v1.credit_notes),
     "refund": Kind(lambda v1: v1.refunds, ("balance_transaction", "failure_balance_transaction")),
     "dispute": Kind(lambda v1: v1.disputes),
-    "subscription": Kind(
-        lambda v1: v1.subscriptions, ("latest_invoice.payments.data.payment.payment_intent",)
-    ),
+    "subscription": Kind(lambda v1: v1.subscriptions),
     "account": Kind(lambda v1: v1.accounts),
     "transfer": Kind(lambda v1: v1.transfers, ("balance_transaction",)),
     "payout": Kind(lambda v1: v1.payouts, ("balance_transaction", "failure_balance_transaction")),
@@ -67,13 +65,10 @@ def fetch(kind: str, stripe_id: str, *, account: str = "") -> Seen | None:
 
 
 def fetch_all(kind: str, **where: Any) -> Iterator[Seen]:
-    """Every object of a kind that a list can be narrowed to by `where`, the latest first."""
-    found = KINDS[kind]
+    """Every object of a kind that a list can be narrowed to by `where`, without expansions."""
     at = _moment()
-    params: dict[str, Any] = {"limit": 100, **where}
-    if found.expand:
-        params["expand"] = [f"data.{path}" for path in found.expand]
-    for answer in found.of(stripe_client().v1).list(params).auto_paging_iter():
+    listed = KINDS[kind].of(stripe_client().v1).list({"limit": 100, **where})
+    for answer in listed.auto_paging_iter():
         yield Seen(answer.to_dict(), at)
 
 

@@ -200,3 +200,48 @@ class StripeFinding(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.subject}"
+
+
+class StripeStream(TenantModel):
+    """A tenant's usage of one meter that Stripe prices, from `since` on; never priced here, too."""
+
+    id = models.CharField(max_length=40, primary_key=True)
+    meter = models.CharField(max_length=60)
+    event_name = models.CharField(max_length=100)  # of the meter in Stripe
+    price_id = models.CharField(max_length=120)  # that the operator made there
+    since = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta(TenantModel.Meta):
+        db_table = "stripe_stream"
+        constraints = (
+            models.UniqueConstraint(
+                fields=["tenant", "meter"],
+                name="stripe_stream_once",
+                condition=models.Q(ended_at__isnull=True),
+            ),
+        )
+        indexes = (models.Index(fields=["tenant", "meter"], name="stripe_stream_tenant"),)
+
+    def __str__(self) -> str:
+        return f"{self.meter} → {self.event_name}"
+
+
+class StripeReport(TenantModel):
+    """How much of one hour of a stream was reported, in how many events."""
+
+    id = models.BigAutoField(primary_key=True)
+    stream = models.ForeignKey(StripeStream, on_delete=models.PROTECT, related_name="reports")
+    hour = models.DateTimeField()
+    quantity = ExactField(default=0)
+    events = models.PositiveIntegerField(default=0)
+
+    class Meta(TenantModel.Meta):
+        db_table = "stripe_report"
+        constraints = (
+            models.UniqueConstraint(fields=["tenant", "stream", "hour"], name="stripe_report_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.stream_id} {self.hour}"

@@ -13,6 +13,7 @@ from tenants.billing.stripe.amounts import of_stripe
 from tenants.billing.stripe.client import stripe_mode
 from tenants.billing.stripe.models import StripeCall, StripeObject
 from tenants.billing.stripe.operations import METADATA_KEY
+from tenants.billing.stripe.states import state_of
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class Seen:
     @property
     def id(self) -> str:
         return str(self.data.get("id", ""))
+
+    @property
+    def state(self) -> str:
+        return state_of(self.kind, self.data)
 
     @property
     def metadata(self) -> Mapping[str, str]:
@@ -93,10 +98,10 @@ def object_ours(kind: str, tenant_id: str, our_id: str) -> StripeObject | None:
     return found
 
 
-def object_see(seen: Seen, owner: Owner, *, state: str, **facts: Any) -> StripeObject:
+def object_see(seen: Seen, owner: Owner, **facts: Any) -> StripeObject:
     """Remember how an object stands (system scope). What was seen later stays."""
     system_only()
-    fields = {"our_id": owner.our_id, "state": state, "seen_at": seen.at, **facts}
+    fields = {"our_id": owner.our_id, "state": seen.state, "seen_at": seen.at, **facts}
     if seen.currency:
         fields["currency"] = seen.currency
     row, made = StripeObject.objects.get_or_create(

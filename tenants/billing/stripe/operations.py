@@ -31,6 +31,7 @@ class Operation:
     narrow: tuple[str, ...] = ()  # params that its list can be narrowed by
     has_metadata: bool = True
     refusable: bool = False  # a refusal is an ordinary answer (a declined card): no finding
+    once: bool = False  # cannot be found again, and would count twice: not sent after a key's life
 
 
 def _create(of: Callable[[Any], Any], *narrow: str, **more: Any) -> Operation:
@@ -78,7 +79,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "price.create": _create(lambda v1: v1.prices, "product"),
     "subscription.create": _create(lambda v1: v1.subscriptions, "customer", refusable=True),
     "subscription.cancel": _act(lambda v1: v1.subscriptions.cancel),
-    "meter_event.create": _bare(lambda v1: v1.billing.meter_events),
+    "meter_event.create": _bare(lambda v1: v1.billing.meter_events, once=True),
     "account.create": _create(lambda v1: v1.accounts),
     "account_link.create": _bare(lambda v1: v1.account_links),
     "transfer.create": _create(lambda v1: v1.transfers, "transfer_group"),

@@ -56,7 +56,7 @@ class StripePayer:
             kind="transfer",
             mode=stripe_mode(),
             currency=amount.currency,
-            state="sent",
+            state__startswith="sent",
         )
         for row in rows.order_by("-id"):
             part = min(left, Money(row.amount - _taken(row), amount.currency))

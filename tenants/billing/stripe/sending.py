@@ -16,7 +16,7 @@ from stripe import InvalidRequestError, StripeError
 
 from tenants.billing.stripe.calls import params_of, target_of
 from tenants.billing.stripe.client import stripe_client, stripe_mode
-from tenants.billing.stripe.errors import Verdict, said, verdict_on
+from tenants.billing.stripe.errors import OutcomeLost, Verdict, said, verdict_on
 from tenants.billing.stripe.fetching import KINDS, fetch
 from tenants.billing.stripe.findings import finding_open
 from tenants.billing.stripe.models import StripeCall
@@ -95,6 +95,8 @@ def _asked(call: StripeCall, target: str, params: dict[str, Any], now: dt.dateti
     client = stripe_client()
     assert call.sent_at is not None  # noqa: S101 -- set by the claim
     if call.earlier and now - call.sent_at > KEY_LIFE:  # type: ignore[attr-defined]
+        if OPERATIONS[call.operation].once:
+            raise OutcomeLost
         since = int(call.sent_at.timestamp()) - 60
         found = found_again(client, call.operation, params, call.id, since)
         if found is not None:

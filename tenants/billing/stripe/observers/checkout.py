@@ -16,7 +16,7 @@ def session_observe(seen: Seen) -> None:
     owner = owner_of(seen)
     if owner is None:
         return
-    object_see(seen, owner, state=str(seen.data.get("status") or ""))
+    object_see(seen, owner)
     if intent := seen.part("payment_intent"):
         intent_observe(intent)
     setup = seen.part("setup_intent") if seen.data.get("status") == "complete" else None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tenants.billing.stripe.objects import Seen, object_see, owner_of
 
-ACTIVE, DELETED = "active", "deleted"
+DELETED = "deleted"
 
 
 def customer_observe(seen: Seen) -> None:
     owner = owner_of(seen)
     if owner is not None:
-        object_see(seen, owner, state=DELETED if seen.data.get("deleted") else ACTIVE)
+        object_see(seen, owner)

@@ -15,14 +15,14 @@ from tenants.billing.stripe.observers.balance import (
     stripe_post,
     stripe_posted,
 )
+from tenants.billing.stripe.states import FINAL
 from tenants.kernel.money import Money
 from tenants.ledger.models import CreditGrant
 from tenants.ledger.services import grant_withdraw, wallet_lock
 
 ZERO = Decimal(0)
 _POINT = Decimal("0.000000000001")  # the ledger's 12 decimals
-LOST, WON = "lost", "won"
-OVER = (LOST, WON, "warning_closed", "prevented")
+LOST = "lost"
 
 
 def dispute_observe(seen: Seen) -> None:
@@ -34,14 +34,12 @@ def dispute_observe(seen: Seen) -> None:
     if payment is None:
         _unknown(seen)
         return
-    state = str(seen.data.get("status"))
-    owner = Owner(payment.tenant_id, payment.id)
-    object_see(seen, owner, state=state, amount=seen.amount("amount"))
-    if state not in OVER:
+    object_see(seen, Owner(payment.tenant_id, payment.id), amount=seen.amount("amount"))
+    if seen.state not in FINAL["dispute"]:
         _ask_for_evidence(seen, payment)
         return
     finding_settled(kind="dispute_open", subject=seen.id)
-    if state == LOST:
+    if seen.state == LOST:
         _lose(seen, payment)
 
 

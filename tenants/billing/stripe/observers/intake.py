@@ -42,7 +42,9 @@ def _received(tenant_id: str, intent: Seen, invoice_id: str) -> Payment:
         amount=of_stripe(int(intent.data["amount_received"]), intent.currency),
         invoice_id=invoice_id,
     )
+    object_see(intent, Owner(tenant_id, payment.id), amount=payment.amount)
     if charge := intent.id_of("latest_charge"):  # by it a partner is paid before it is available
-        seen = Seen({"object": "charge", "id": charge, "currency": payment.currency}, intent.at)
-        object_see(seen, Owner(tenant_id, payment.id), state="succeeded", amount=payment.amount)
+        facts = {"object": "charge", "id": charge, "currency": payment.currency}
+        seen = Seen({**facts, "status": "succeeded"}, intent.at)
+        object_see(seen, Owner(tenant_id, payment.id), amount=payment.amount)
     return payment

@@ -18,7 +18,6 @@ def invoice_observe(seen: Seen) -> None:
     object_see(
         seen,
         Owner(owner.tenant_id, invoice_id),
-        state=str(seen.data.get("status") or ""),
         amount=seen.amount("amount_due"),
         url=seen.data.get("hosted_invoice_url") or "",
     )
@@ -28,5 +27,4 @@ def invoice_observe(seen: Seen) -> None:
 
 def credit_note_observe(seen: Seen) -> None:
     if owner := owner_of(seen):
-        state = str(seen.data.get("status") or "")
-        object_see(seen, owner, state=state, amount=seen.amount("amount"))
+        object_see(seen, owner, amount=seen.amount("amount"))

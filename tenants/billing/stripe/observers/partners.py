@@ -16,10 +16,8 @@ def account_observe(seen: Seen) -> None:
     if owner is None:
         return
     wanted = (seen.data.get("requirements") or {}).get("currently_due") or []
-    transfers = (seen.data.get("capabilities") or {}).get("transfers")
-    state = "active" if transfers == "active" else "restricted"
     data = {"wanted": list(wanted), "payouts": bool(seen.data.get("payouts_enabled"))}
-    object_see(seen, owner, state=state, data=data)
+    object_see(seen, owner, data=data)
 
 
 def transfer_observe(seen: Seen) -> None:
@@ -30,9 +28,8 @@ def transfer_observe(seen: Seen) -> None:
     if owner is None:
         return
     amount = seen.amount("amount")
-    state = "reversed" if seen.data.get("reversed") else "sent"
     data = {"reversed": seen.data.get("amount_reversed") or 0}
-    object_see(seen, owner, state=state, amount=amount, data=data)
+    object_see(seen, owner, amount=amount, data=data)
     currency = seen.currency
     partner_post(owner, key=f"{seen.id}:sent", currency=currency, entries=transfer_sent(amount))
     for reversal in (seen.data.get("reversals") or {}).get("data") or []:

@@ -21,16 +21,16 @@ def intent_observe(seen: Seen) -> None:
         balance_transaction_observe(balance)
     known = Payment.objects.filter(provider=STRIPE, external_id=seen.id).first()
     if known is not None:
+        object_see(seen, Owner(known.tenant_id, known.id), amount=seen.amount("amount"))
         _still_paid(known, seen, charge)
         return
     visit = _visit_of(seen)
     if visit is None:
         return
-    state = str(seen.data.get("status"))
-    object_see(seen, Owner(visit.tenant_id, visit.id), state=state, amount=seen.amount("amount"))
-    if state == SUCCEEDED:
+    object_see(seen, Owner(visit.tenant_id, visit.id), amount=seen.amount("amount"))
+    if seen.state == SUCCEEDED:
         _credit(visit, seen)
-    elif state == CANCELED:
+    elif seen.state == CANCELED:
         _end(visit, "the payment was cancelled")
 
 

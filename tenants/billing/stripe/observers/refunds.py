@@ -19,10 +19,9 @@ def refund_observe(seen: Seen) -> None:
     if owner is None:
         _foreign(seen)
         return
-    state = str(seen.data.get("status"))
-    object_see(seen, owner, state=state, amount=seen.amount("amount"))
+    object_see(seen, owner, amount=seen.amount("amount"))
     Refund.objects.filter(tenant_id=owner.tenant_id, key=owner.our_id).update(external_id=seen.id)
-    if state in FAILED:
+    if seen.state in FAILED:
         _review(seen, owner)
     else:
         finding_settled(kind=KIND, subject=seen.id)
