@@ -45,18 +45,16 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
-def fetch(kind: str, stripe_id: str, *, account: str = "") -> Seen | None:
+def fetch(kind: str, stripe_id: str) -> Seen | None:
     """Return an object as it stands now; None where Stripe has none (any more).
 
-    `account`: a connected account whose object it is. Raises StripeError where it cannot be
-    reached.
+    Raises StripeError where it cannot be reached.
     """
     found = KINDS[kind]
     at = _moment()
-    options = {"stripe_account": account} if account else {}
     params = {"expand": list(found.expand)} if found.expand else {}
     try:
-        answer = found.of(stripe_client().v1).retrieve(stripe_id, params, options)
+        answer = found.of(stripe_client().v1).retrieve(stripe_id, params)
     except InvalidRequestError as error:
         if error.code == "resource_missing":
             return None

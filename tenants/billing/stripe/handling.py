@@ -64,7 +64,7 @@ def _handle(events: list[StripeEvent]) -> None:
             _close(ids, IGNORED)
         return
     try:
-        seen = fetch(one.kind, one.object_id, account=one.account)
+        seen = fetch(one.kind, one.object_id)
     except StripeError as error:
         _put_off(ids, one.attempts + 1, said(error))
         return
@@ -79,7 +79,9 @@ def _handle(events: list[StripeEvent]) -> None:
 
 
 def _ours(event: StripeEvent) -> bool:
-    return event.livemode == (stripe_mode() == LIVE)
+    """Of our mode, and not of a partner's own business: its account's state alone is ours."""
+    is_partners = bool(event.account) and event.kind != "account"
+    return event.livemode == (stripe_mode() == LIVE) and not is_partners
 
 
 def _close(ids: list[str], state: str) -> None:
