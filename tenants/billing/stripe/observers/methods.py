@@ -17,8 +17,16 @@ def method_observe(seen: Seen) -> None:
     owner = customer or known
     if owner is None:
         return
-    state = (known.state if known else ATTACHED) if customer else DETACHED
+    state = _attached(owner.tenant_id, known) if customer else DETACHED
     object_see(seen, Owner(owner.tenant_id, ""), state=state, data=_shown(seen))
+
+
+def _attached(tenant_id: str, known: StripeObject | None) -> str:
+    """As it was; the first one is the default."""
+    if known is not None and known.state != DETACHED:
+        return known.state
+    others = StripeObject.objects.filter(tenant_id=tenant_id, kind=KIND, state=DEFAULT)
+    return ATTACHED if others.exists() else DEFAULT
 
 
 def method_saved(seen: Seen, tenant_id: str) -> None:

@@ -13,14 +13,14 @@ from tenants.kernel.errors import Conflict
 ACCOUNT = "account"
 
 
-def onboarding_start(*, actor: Actor, return_url: str) -> StripeVisit:
+def onboarding_start(*, actor: Actor, back: str) -> StripeVisit:
     """Ask for the page on which a partner tells Stripe who it is and where its bank is.
 
     Raises PermissionDenied, StripeOff, Conflict before the country is in the tax profile.
     """
     if not tax_profile(actor.tenant_id).country:
         raise Conflict("say which country you are in first", code="country_missing")
-    return visit_ask(actor=actor, kind=StripeVisit.Kind.ONBOARDING, return_url=return_url)
+    return visit_ask(actor=actor, kind=StripeVisit.Kind.ONBOARDING, back=back)
 
 
 def onboarding_open(*, tenant_id: str, visit: StripeVisit) -> StripeCall:

@@ -19,7 +19,7 @@ from tenants.kernel.money import Money
 Kind = StripeVisit.Kind
 
 
-def top_up_start(*, actor: Actor, amount: Money, return_url: str) -> StripeVisit:
+def top_up_start(*, actor: Actor, amount: Money, back: str) -> StripeVisit:
     """Ask for a page on which `amount` of prepaid credit is paid. The row's `url` comes soon.
 
     Raises PermissionDenied, StripeOff, InvalidInput for an amount that cannot be charged.
@@ -29,20 +29,20 @@ def top_up_start(*, actor: Actor, amount: Money, return_url: str) -> StripeVisit
     return visit_ask(
         actor=actor,
         kind=Kind.TOP_UP,
-        return_url=return_url,
+        back=back,
         amount=amount.amount,
         currency=amount.currency,
     )
 
 
-def card_setup_start(*, actor: Actor, currency: str, return_url: str) -> StripeVisit:
+def card_setup_start(*, actor: Actor, currency: str, back: str) -> StripeVisit:
     """Ask for a page on which a payment method is saved. Raises PermissionDenied, StripeOff."""
-    return visit_ask(actor=actor, kind=Kind.SETUP, return_url=return_url, currency=currency)
+    return visit_ask(actor=actor, kind=Kind.SETUP, back=back, currency=currency)
 
 
-def portal_start(*, actor: Actor, return_url: str) -> StripeVisit:
+def portal_start(*, actor: Actor, back: str) -> StripeVisit:
     """Ask for the Billing Portal. Raises PermissionDenied, StripeOff."""
-    return visit_ask(actor=actor, kind=Kind.PORTAL, return_url=return_url)
+    return visit_ask(actor=actor, kind=Kind.PORTAL, back=back)
 
 
 def visit_open(*, tenant_id: str, visit_id: str) -> StripeCall:
