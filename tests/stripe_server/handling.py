@@ -20,6 +20,7 @@ class Call:
     params: Mapping[str, Any] = field(default_factory=dict)
     ids: Mapping[str, str] = field(default_factory=dict)
     account: str | None = None
+    path: str = ""
 
     def given(self, *names: str) -> Object:
         """The named parameters that were sent."""
@@ -73,7 +74,7 @@ def page(call: Call, found: list[Object]) -> Object:
         "object": "list",
         "data": found[:limit],
         "has_more": len(found) > limit,
-        "url": "",
+        "url": call.path,
     }
 
 

@@ -56,6 +56,7 @@ class StripeServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet: else the other side's kernel waits for the second
     server: StripeServer
 
     def do_GET(self) -> None:

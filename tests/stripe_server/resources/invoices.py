@@ -15,7 +15,8 @@ from tests.stripe_server.resources.payments import intent_confirm, intent_make
 from tests.stripe_server.resources.prices import line_amount
 from tests.stripe_server.store import Object, Store
 
-HOUR, DAY = 3600, 86_400
+HOUR = 3600
+_DEFAULTS = {"parent": None, "billing_reason": "manual", "default_payment_method": None}
 
 lists("/v1/invoices", "invoice", "customer", "status", "subscription", "collection_method")
 lists("/v1/invoiceitems", "invoiceitem", "customer", "invoice")
@@ -200,12 +201,10 @@ def invoice_make(store: Store, customer: str, currency: str, **fields: Any) -> O
         invoice_pdf=None,
         lines=_list_of([]),
         payments=_list_of([]),
-        parent=None,
         test_clock=clock,
-        billing_reason="manual",
         post_payment_credit_notes_amount=0,
         pre_payment_credit_notes_amount=0,
-        **{"metadata": {}, "default_payment_method": None, **fields},
+        **{**_DEFAULTS, "metadata": {}, **fields},
     )
     store.emit("invoice.created", invoice)
     if invoice["auto_advance"]:

@@ -97,7 +97,8 @@ def subscription_renew(store: Store, subscription_id: str) -> None:
         return
     for item in subscription["items"]["data"]:
         start = item["current_period_end"]
-        item.update(current_period_start=start, current_period_end=_next(item["price"], start))
+        end = _next(item["price"], start, subscription["billing_cycle_anchor"])
+        item.update(current_period_start=start, current_period_end=end)
     end = subscription["items"]["data"][0]["current_period_end"]
     store.later(end, "subscription_renew", subscription_id, subscription["test_clock"])
     _bill(store, subscription, extra=[], behavior="allow_incomplete", prorated=False)
@@ -191,7 +192,7 @@ def _item(store: Store, given: Any, now: int, anchor: int) -> Object:
             f"with `type=recurring`. ({price['id']})",
             param="items[0][price]",
         )
-    end = anchor if anchor > now else _next(price, now)
+    end = anchor if anchor > now else _next(price, now, now)
     return store.add(
         "subscription_item",
         price=dict(price),
@@ -202,16 +203,19 @@ def _item(store: Store, given: Any, now: int, anchor: int) -> Object:
     )
 
 
-def _next(price: Object, start: int) -> int:
-    """One interval later, by the calendar; a month's 31st becomes its last day."""
+def _next(price: Object, start: int, anchor: int) -> int:
+    """One interval later: on the anchor's day of the month, or on the month's last.
+
+    https://docs.stripe.com/billing/subscriptions/billing-cycle
+    """
     every, unit = price["recurring"]["interval_count"], price["recurring"]["interval"]
-    at = dt.datetime.fromtimestamp(start, tz=dt.UTC)
     if unit in {"day", "week"}:
-        return start + every * (DAY if unit == "day" else 7 * DAY)
+        return int(start + every * (DAY if unit == "day" else 7 * DAY))
+    at, day = (dt.datetime.fromtimestamp(t, tz=dt.UTC) for t in (start, anchor))
     months = at.month - 1 + every * (1 if unit == "month" else 12)
     year, month = at.year + months // 12, months % 12 + 1
-    day = min(at.day, calendar.monthrange(year, month)[1])
-    return int(at.replace(year=year, month=month, day=day).timestamp())
+    last = calendar.monthrange(year, month)[1]
+    return int(at.replace(year=year, month=month, day=min(day.day, last)).timestamp())
 
 
 def _alive(call: Call) -> Object:
