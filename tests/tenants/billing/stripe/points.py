@@ -1,7 +1,9 @@
-"""Every point of a flow, as a place to die at: each request to Stripe, and each commit.
+"""Every point of a flow, as a place to die at.
 
-`Killed` is no Exception: like SIGKILL, nothing catches it and nothing is cleaned up but what the
-database does by itself.
+What a kill leaves behind is what was committed and what Stripe has done. Both change at requests and
+at commits only, so dying before each request, before each commit that writes, and losing each
+answer, is every state there is: after a commit is before the next request or commit.
+`Killed` is no Exception: like SIGKILL, nothing catches it.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from tests.stripe_server.faults import What
 from tests.tenants.billing.stripe.world import World
 
 REQUEST, COMMIT = "request", "commit"
-BEFORE, AFTER, UNHEARD, UNREACHED = "before", "after", "unheard", "unreached"
+KILLED, UNHEARD, UNREACHED = "killed before", "unheard", "unreached"
 
 
 class Killed(BaseException):
@@ -31,8 +33,8 @@ class Killed(BaseException):
 class Point:
     """The `number`-th request or commit of a flow, and what happens there.
 
-    `before` and `after`: the process dies. `unheard`: Stripe acts, and its answer is lost, the
-    SDK's retry too. `unreached`: Stripe is away.
+    `unheard`: Stripe acts, and its answer is lost, the SDK's own retry's too. `unreached`: Stripe
+    is away.
     """
 
     what: str
@@ -45,9 +47,9 @@ class Counting:
 
     def __init__(self, world: World, point: Point | None) -> None:
         self.world, self.point = world, point
-        self.counts = {REQUEST: 0, COMMIT: 0}
-        self.struck = False
-        self.is_watching = False
+        self.requests = self.commits = 0
+        self.writes: list[int] = []  # commits that changed anything
+        self.struck = self.is_watching = False
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -58,15 +60,19 @@ class Counting:
         finally:
             self.is_watching = False
 
-    def count(self, what: str) -> None:
-        if self.is_watching:
-            self.counts[what] += 1
-
-    def meets(self, what: str, when: str) -> bool:
-        here = Point(what, when, self.counts[what])
-        hit = self.is_watching and self.point == here and not self.struck
+    def meets(self, what: str, when: str, number: int) -> bool:
+        hit = self.is_watching and not self.struck and self.point == Point(what, when, number)
         self.struck = self.struck or hit
         return hit
+
+    @property
+    def points(self) -> list[Point]:
+        """Every point of a flow that was run without a fault."""
+        whens = (KILLED, UNHEARD, UNREACHED)
+        return [
+            *(Point(REQUEST, when, n) for n in range(1, self.requests + 1) for when in whens),
+            *(Point(COMMIT, KILLED, n) for n in self.writes),
+        ]
 
 
 @contextmanager
@@ -88,32 +94,18 @@ def survived(step: Callable[[], None]) -> None:
         step()
 
 
-def points_of(counts: Counting) -> list[Point]:
-    """Every point of a flow that was run once without a fault."""
-    whens = {REQUEST: (BEFORE, AFTER, UNHEARD, UNREACHED), COMMIT: (BEFORE, AFTER)}
-    return [
-        Point(what, when, number)
-        for what, count in counts.counts.items()
-        for number in range(1, count + 1)
-        for when in whens[what]
-    ]
-
-
 def _watch_requests(patch: pytest.MonkeyPatch, counts: Counting) -> None:
     original = HTTPClient.request_with_retries
 
     def asked(self: Any, *args: Any, **kwargs: Any) -> Any:
-        counts.count(REQUEST)
-        if counts.meets(REQUEST, BEFORE):
+        counts.requests += counts.is_watching
+        if counts.meets(REQUEST, KILLED, counts.requests):
             raise Killed
-        if counts.meets(REQUEST, UNHEARD):
+        if counts.meets(REQUEST, UNHEARD, counts.requests):
             counts.world.control.fault(What.LOSE, times=2)
-        if counts.meets(REQUEST, UNREACHED):
+        if counts.meets(REQUEST, UNREACHED, counts.requests):
             counts.world.control.fault(What.REFUSE, times=2)
-        answer = original(self, *args, **kwargs)
-        if counts.meets(REQUEST, AFTER):
-            raise Killed
-        return answer
+        return original(self, *args, **kwargs)
 
     patch.setattr(HTTPClient, "request_with_retries", asked)
 
@@ -122,12 +114,18 @@ def _watch_commits(patch: pytest.MonkeyPatch, counts: Counting) -> None:
     original = BaseDatabaseWrapper.commit
 
     def commit(self: Any) -> None:
-        counts.count(COMMIT)
-        if counts.meets(COMMIT, BEFORE):
+        counts.commits += counts.is_watching
+        if counts.is_watching and counts.point is None and _has_written(self):
+            counts.writes.append(counts.commits)
+        if counts.meets(COMMIT, KILLED, counts.commits):
             self.close()  # the server rolls back what a dead client left
             raise Killed
         original(self)
-        if counts.meets(COMMIT, AFTER):
-            raise Killed
 
     patch.setattr(BaseDatabaseWrapper, "commit", commit)
+
+
+def _has_written(connection: Any) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
+        return bool(cursor.fetchone()[0])

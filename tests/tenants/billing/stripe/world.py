@@ -53,10 +53,14 @@ TABLE = _without_hints()
 
 @dataclass
 class World:
-    """`shuffle`: how webhooks come; it gets the payloads and returns those that arrive."""
+    """`shuffle`: how webhooks come; it gets the payloads and returns those that arrive.
+
+    `held`: webhooks that were not answered with 200 yet; Stripe sends them again.
+    """
 
     control: Control
     shuffle: Callable[[list[bytes]], list[bytes]] = field(default=lambda payloads: payloads)
+    held: list[bytes] = field(default_factory=list)
 
     @property
     def api(self) -> StripeClient:
@@ -64,10 +68,12 @@ class World:
 
     def deliver(self) -> int:
         """Bring the webhooks that wait; return how many there were."""
-        payloads = self.control.take_events()
-        for payload in self.shuffle(payloads):
-            receive(payload)
-        return len(payloads)
+        self.held += self.shuffle(self.control.take_events())
+        count = len(self.held)
+        while self.held:
+            receive(self.held[0])
+            self.held.pop(0)
+        return count
 
     def settle(self) -> None:
         """Do everything that is due or will be."""
