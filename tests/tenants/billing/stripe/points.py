@@ -1,7 +1,7 @@
 """Every point of a flow, as a place to die at.
 
-What a kill leaves behind is what was committed and what Stripe has done. Both change at requests and
-at commits only, so dying before each request, before each commit that writes, and losing each
+What a kill leaves behind is what was committed and what Stripe has done. Both change at requests
+and at commits only, so dying before each request, before each commit that writes, and losing each
 answer, is every state there is: after a commit is before the next request or commit.
 `Killed` is no Exception: like SIGKILL, nothing catches it.
 """

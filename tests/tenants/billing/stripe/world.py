@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from stripe import StripeClient
 
 from saas.handlers import HANDLERS
+from tenants.billing.models import Payment
 from tenants.billing.stripe.client import stripe_client
 from tenants.billing.stripe.handling import events_handle
 from tenants.billing.stripe.models import StripeCall, StripeEvent, StripeObject, StripeVisit
@@ -140,14 +141,33 @@ def topped_up(
     return visit_now(visit)
 
 
+def card_setup(tenant: SignedUp) -> StripeVisit:
+    """A member asks for a page to save a payment method on."""
+    with tenant_scope(tenant.tenant.id):
+        return card_setup_start(actor=owner_of(tenant), currency="USD", back=BACK)
+
+
 def card_saved(world: World, tenant: SignedUp, method: str = "pm_card_visa") -> StripeVisit:
     """A member saves a payment method on Stripe's page."""
-    with tenant_scope(tenant.tenant.id):
-        visit = card_setup_start(actor=owner_of(tenant), currency="USD", back=BACK)
+    visit = card_setup(tenant)
     world.settle()
     world.control.pay_session(session_of(visit), method)
     world.settle()
     return visit_now(visit)
+
+
+def object_id(tenant: SignedUp, kind: str) -> str:
+    """Stripe's id of a tenant's latest object of a kind."""
+    with system_scope():
+        rows = StripeObject.objects.filter(kind=kind, tenant_id=tenant.tenant.id)
+        return str(rows.order_by("-id").values_list("stripe_id", flat=True)[0])
+
+
+def payment_of(tenant: SignedUp) -> Payment:
+    """A tenant's latest payment."""
+    with system_scope():
+        found: Payment = Payment.objects.filter(tenant_id=tenant.tenant.id).latest("created_at")
+    return found
 
 
 @contextmanager
