@@ -10,9 +10,7 @@ from enum import StrEnum
 
 from stripe import CardError, InvalidRequestError, StripeError
 
-NOT_NOW = frozenset(
-    {"balance_insufficient", "insufficient_funds", "lock_timeout", "idempotency_key_in_use"}
-)
+NO_BALANCE = frozenset({"balance_insufficient", "insufficient_funds"})
 
 
 class OutcomeLost(StripeError):
@@ -24,7 +22,7 @@ class OutcomeLost(StripeError):
 
 class Verdict(StrEnum):
     FINAL = "final"  # it would be refused again
-    NOT_NOW = "not_now"  # nothing was done, and it may be done later
+    NOT_NOW = "not_now"  # nothing was done, and it may be done once there is a balance
     UNKNOWN = "unknown"  # it may have been done: the same key again
 
 
@@ -32,7 +30,7 @@ def verdict_on(error: StripeError) -> Verdict:
     if isinstance(error, CardError | OutcomeLost):
         return Verdict.FINAL
     if isinstance(error, InvalidRequestError):
-        return Verdict.NOT_NOW if error.code in NOT_NOW else Verdict.FINAL
+        return Verdict.NOT_NOW if error.code in NO_BALANCE else Verdict.FINAL
     return Verdict.UNKNOWN
 
 

@@ -31,6 +31,7 @@ class Operation:
     narrow: tuple[str, ...] = ()  # params that its list can be narrowed by
     has_metadata: bool = True
     refusable: bool = False  # a refusal is an ordinary answer (a declined card): no finding
+    waits: bool = True  # where there is no balance, until there is one
     once: bool = False  # cannot be found again, and would count twice: not sent after a key's life
 
 
@@ -85,7 +86,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "transfer.create": _create(lambda v1: v1.transfers, "transfer_group"),
     "transfer.reverse": Operation(
         lambda v1, target, params, options: v1.transfers.reversals.create(target, params, options),
-        refusable=True,
+        waits=False,
     ),
 }
 
@@ -102,6 +103,6 @@ def found_again(client: StripeClient, name: str, params: Params, key: str, since
     where = {field: params[field] for field in operation.narrow if field in params}
     listed = operation.finder(client.v1).list({"created": {"gte": since}, "limit": 100, **where})
     for candidate in listed.auto_paging_iter():
-        if (candidate.metadata or {}).get(METADATA_KEY) == key:
+        if (candidate.to_dict().get("metadata") or {}).get(METADATA_KEY) == key:
             return candidate
     return None

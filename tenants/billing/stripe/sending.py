@@ -78,15 +78,13 @@ def _send(call: StripeCall) -> None:
         target, params = target_of(call), params_of(call)
     try:
         seen = _whole(_asked(call, target, params, began), call, began)
+        _answered(call, seen)
     except StripeError as error:
         _failed(call, error)
-        return
-    try:
-        _answered(call, seen)
     except Exception as error:  # it is asked again, and Stripe answers as before
-        log.exception("stripe answer failed", call=call.id, operation=call.operation)
+        log.exception("stripe call broke", call=call.id, operation=call.operation)
         with system_scope():
-            StripeCall.objects.filter(pk=call.pk).update(
+            StripeCall.objects.filter(pk=call.pk, state=SENT).update(
                 error=repr(error)[:500], available_at=Now() + _back_off(call.attempts)
             )
 
@@ -125,6 +123,8 @@ def _answered(call: StripeCall, seen: Seen) -> None:
 
 def _failed(call: StripeCall, error: StripeError) -> None:
     verdict = verdict_on(error)
+    if verdict is Verdict.NOT_NOW and not OPERATIONS[call.operation].waits:
+        verdict = Verdict.FINAL
     log.warning("stripe call failed", call=call.id, operation=call.operation, error=said(error))
     with system_scope():
         rows = StripeCall.objects.filter(pk=call.pk, state=SENT)

@@ -19,10 +19,10 @@ def session_observe(seen: Seen) -> None:
     object_see(seen, owner)
     if intent := seen.part("payment_intent"):
         intent_observe(intent)
-    setup = seen.part("setup_intent") if seen.data.get("status") == "complete" else None
+    ended = _move(owner.our_id, seen)
+    setup = seen.part("setup_intent") if ended else None
     if setup is not None and (method := setup.part("payment_method")):
         method_saved(method, owner.tenant_id)
-    _move(owner.our_id, seen)
 
 
 def page_observe(seen: Seen) -> None:
@@ -34,15 +34,17 @@ def page_observe(seen: Seen) -> None:
         )
 
 
-def _move(visit_id: str, seen: Seen) -> None:
+def _move(visit_id: str, seen: Seen) -> bool:
+    """Bring a visit up to its session; return whether that has just ended it."""
     rows = StripeVisit.objects.filter(pk=visit_id).exclude(state__in=OVER)
     status = seen.data.get("status")
     if status == "open":
         rows.filter(state=State.ASKED).update(state=State.READY, url=seen.data.get("url") or "")
-    elif status == "expired":
-        rows.update(state=State.EXPIRED, url="")
-    elif status == "complete":
-        rows.update(state=_completed(seen), url="")
+        return False
+    if status not in {"expired", "complete"}:
+        return False
+    state = _completed(seen) if status == "complete" else State.EXPIRED
+    return bool(rows.update(state=state, url="")) and state == State.DONE
 
 
 def _completed(seen: Seen) -> State:

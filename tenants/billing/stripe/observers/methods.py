@@ -30,9 +30,7 @@ def _attached(tenant_id: str, known: StripeObject | None) -> str:
 
 
 def method_saved(seen: Seen, tenant_id: str) -> None:
-    """A customer has just saved it: from now on it is the one that is charged."""
-    if object_known(KIND, seen.id) is not None:
-        return
+    """A customer has just saved it: from now on it is the one that is charged. Once a visit."""
     StripeObject.objects.filter(tenant_id=tenant_id, kind=KIND, state=DEFAULT).update(
         state=ATTACHED
     )

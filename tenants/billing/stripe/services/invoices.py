@@ -174,7 +174,7 @@ def _pay(tenant_id: str, key: str, made: StripeCall, after: StripeCall | None) -
         tenant_id=tenant_id,
         operation="invoice.pay",
         key=key,
-        params={"off_session": True},
+        params={"off_session": True, "payment_method": default_method(tenant_id)},
         target=made,
         after=after,
     )

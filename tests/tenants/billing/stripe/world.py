@@ -56,12 +56,14 @@ TABLE = _without_hints()
 class World:
     """`shuffle`: how webhooks come; it gets the payloads and returns those that arrive.
 
-    `held`: webhooks that were not answered with 200 yet; Stripe sends them again.
+    `held`: webhooks that were not answered with 200 yet; Stripe sends them again. `meanwhile`: what
+    happens before anything is tried again.
     """
 
     control: Control
     shuffle: Callable[[list[bytes]], list[bytes]] = field(default=lambda payloads: payloads)
     held: list[bytes] = field(default_factory=list)
+    meanwhile: Callable[[], None] = field(default=lambda: None)
 
     @property
     def api(self) -> StripeClient:
@@ -81,6 +83,7 @@ class World:
         for _ in range(ROUNDS):
             while drain(TABLE) + calls_send() + self.deliver() + events_handle():
                 pass
+            self.meanwhile()
             if not make_due():
                 return
         raise AssertionError(f"still not settled: {waiting()}")
