@@ -26,6 +26,7 @@ _FOREIGN = (
 ).split()
 
 LAYOUT = pytest.StashKey[Layout]()
+STRIPE_KEY = pytest.StashKey[str]()  # of Stripe's test mode, where its suite is to run there
 
 _WHOLE = "the whole system"
 _ON_THE_SYSTEM = ("tests/journeys/", "tests/saas/runtime/test_commands.py")
@@ -36,6 +37,7 @@ _FIRST = {_WHOLE: 0, "tests/workers/tasks": 1}
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     for name in _FOREIGN:
         os.environ.pop(name, None)
+    early_config.stash[STRIPE_KEY] = _stripe_key()
     layout = _claimed()
     os.environ["BREAKWATER_VAR"] = str(layout.var)
     shutil.rmtree(layout.var / "storage", ignore_errors=True)
@@ -62,6 +64,14 @@ def _group(nodeid: str) -> str:
     """A test's folder, or the name of all that use the running system."""
     path = nodeid.partition("::")[0]
     return _WHOLE if path.startswith(_ON_THE_SYSTEM) else path.rpartition("/")[0]
+
+
+def _stripe_key() -> str:
+    """For the Stripe suite alone: all other tests run with Stripe off."""
+    key = os.environ.pop("STRIPE_SECRET_KEY", "")
+    if key and not key.startswith(("sk_test_", "rk_test_")):
+        raise pytest.UsageError("STRIPE_SECRET_KEY is no test key: nothing is sent with it here")
+    return key
 
 
 def _claimed() -> Layout:

@@ -77,8 +77,7 @@ def _send(call: StripeCall) -> None:
     with system_scope():
         target, params = target_of(call), params_of(call)
     try:
-        seen = _whole(_asked(call, target, params, began), call, began)
-        _answered(call, seen)
+        _answered(call, _asked(call, target, params, began))
     except StripeError as error:
         _failed(call, error)
     except Exception as error:  # it is asked again, and Stripe answers as before
@@ -89,18 +88,32 @@ def _send(call: StripeCall) -> None:
             )
 
 
-def _asked(call: StripeCall, target: str, params: dict[str, Any], now: dt.datetime) -> Any:
-    client = stripe_client()
-    assert call.sent_at is not None  # noqa: S101 -- set by the claim
-    if call.earlier and now - call.sent_at > KEY_LIFE:  # type: ignore[attr-defined]
-        if OPERATIONS[call.operation].once:
-            raise OutcomeLost
-        since = int(call.sent_at.timestamp()) - 60
-        found = found_again(client, call.operation, params, call.id, since)
-        if found is not None:
-            return found
+def _asked(call: StripeCall, target: str, params: dict[str, Any], began: dt.datetime) -> Seen:
+    """Have it done, or find that it was; return the object as it then stands."""
+    operation = OPERATIONS[call.operation]
+    found = _found(call, target, params, began)
+    if found is not None:
+        return _whole(found, call, began)
     options = {"idempotency_key": call.idempotency_key}
-    return OPERATIONS[call.operation].send(client.v1, target, params, options)
+    try:
+        answer = operation.send(stripe_client().v1, target, params, options)
+    except InvalidRequestError:
+        acted_on = fetch(operation.kind, target) if operation.kind else None
+        if acted_on is None or acted_on.state not in operation.done:
+            raise
+        return acted_on  # an earlier try did it, unheard
+    return _whole(answer, call, began)
+
+
+def _found(call: StripeCall, target: str, params: dict[str, Any], now: dt.datetime) -> Any:
+    """What an earlier try made, where Stripe may have forgotten its key. Raises OutcomeLost."""
+    assert call.sent_at is not None  # noqa: S101 -- set by the claim
+    if not call.earlier or now - call.sent_at <= KEY_LIFE:  # type: ignore[attr-defined]
+        return None
+    if OPERATIONS[call.operation].once:
+        raise OutcomeLost
+    since = int(call.sent_at.timestamp()) - 60
+    return found_again(stripe_client(), call.operation, target, params, call.id, since)
 
 
 def _whole(answer: Any, call: StripeCall, began: dt.datetime) -> Seen:

@@ -15,7 +15,7 @@ from tenants.billing.states import InvoiceState
 from tenants.billing.stripe.amounts import collectable, to_stripe
 from tenants.billing.stripe.calls import answer_of, call_named, call_queue
 from tenants.billing.stripe.findings import finding_open
-from tenants.billing.stripe.models import StripeCall
+from tenants.billing.stripe.models import StripeCall, StripeObject
 from tenants.billing.stripe.names import STRIPE
 from tenants.billing.stripe.selectors import default_method
 from tenants.billing.stripe.services.customers import customer_ensure
@@ -39,6 +39,7 @@ def invoice_collect(*, tenant_id: str, invoice_id: str) -> StripeCall | None:
         return None
     if amount != left:
         _say_too_fine(invoice, left - amount)
+    _take_over(invoice)
     customer = customer_ensure(tenant_id=tenant_id)
     key = f"{invoice.id}:{customer.key}"
     method = default_method(tenant_id)
@@ -244,6 +245,24 @@ def _refunds(note: CreditNote) -> list[tuple[Refund, StripeCall]]:
     rows = Refund.objects.filter(credit_note=note, payment__provider=STRIPE).order_by("id")
     found = [(row, call_named(row.tenant_id, "refund.create", row.key)) for row in rows]
     return [(row, call) for row, call in found if call is not None]
+
+
+def _take_over(invoice: Invoice) -> None:
+    """A plan's fee that its subscription has not collected is on this invoice now: only here."""
+    rows = StripeObject.objects.filter(
+        tenant_id=invoice.tenant_id,
+        kind="invoice",
+        state="open",
+        our_id__startswith="plan:",
+        our_id__endswith=f":{invoice.period:%Y-%m}",
+    )
+    for row in rows:
+        call_queue(
+            tenant_id=invoice.tenant_id,
+            operation="invoice.void",
+            key=row.our_id,
+            target=row.stripe_id,
+        )
 
 
 def _say_too_fine(invoice: Invoice, rest: Money) -> None:

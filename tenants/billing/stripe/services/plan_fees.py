@@ -8,6 +8,7 @@ from decimal import Decimal
 from tenants.billing.models import Statement
 from tenants.billing.operators import system_only
 from tenants.billing.periods import Period
+from tenants.billing.services.tax import tax_apply
 from tenants.billing.states import StatementState
 from tenants.billing.stripe.plan_fees import fee_of_month
 from tenants.kernel.clock import now
@@ -34,7 +35,8 @@ def plan_fee_charge(*, tenant_id: str, contract_id: str, period: Period) -> Char
     net = fee_of_month(contract, period)
     if known is not None or net <= 0 or _is_final(contract, period):
         return known
-    at = min(now(), period.end - dt.timedelta(microseconds=1))
+    tax_apply(tenant_id=tenant_id)  # a wallet that the payment has just made knows no tax yet
+    at = max(period.start, min(now(), period.end - dt.timedelta(microseconds=1)))
     outcome = charge_post(
         tenant_id=tenant_id,
         currency=contract.currency,

@@ -102,7 +102,7 @@ def dispute(world: World, tenant: SignedUp) -> Iterator[bool | None]:
 def subscription(world: World, tenant: SignedUp) -> Iterator[bool | None]:
     """A plan with a fee, from a saved card to its end."""
     card = card_setup(tenant)
-    yield
+    yield KNOWN
     world.control.pay_session(session_of(card))
     yield
     terms = contract(tenant.tenant.id, plan_fee=Decimal(50), allowance=Decimal(10))
