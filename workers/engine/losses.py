@@ -6,7 +6,10 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from workers.engine.kernels.head import head_loss
+from workers.engine.models import Batch, hidden_of, logits_of, plain_head
 
 
 class _CrossEntropySum(torch.autograd.Function):
@@ -33,3 +36,16 @@ def loss_sum(logits: Tensor, labels: Tensor) -> Tensor:
     """Summed cross-entropy in nats, computed in fp32, of logits (L, vocabulary) for labels (L,)."""
     apply = cast("Callable[..., Tensor]", _CrossEntropySum.apply)
     return apply(logits, labels)
+
+
+def batch_loss(model: nn.Module, batch: Batch, tokens: int) -> tuple[Tensor, int]:
+    """The batch's part of the mean loss over `tokens` learned tokens, and how many it guessed."""
+    head = plain_head(model)
+    if head is None:
+        logits = logits_of(model, batch)
+        hits = (logits.detach().argmax(-1) == batch.labels).sum()
+        return loss_sum(logits, batch.labels) / tokens, int(hits)
+    rows = hidden_of(model, batch)
+    weights = rows.new_full((len(rows),), 1 / tokens)
+    loss, scored = head_loss(rows, head.weight, head.bias, batch.labels, weights)
+    return loss, int(scored.hits.sum())

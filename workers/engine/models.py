@@ -88,6 +88,32 @@ def logits_of(model: nn.Module, batch: Batch) -> Tensor:
     return logits
 
 
+def hidden_of(model: nn.Module, batch: Batch) -> Tensor:
+    """(L, n): the last hidden states at the learned places, which the output head would read."""
+    body = cast("Any", model).base_model
+    out = body(
+        input_ids=batch.ids,
+        position_ids=batch.positions,
+        use_cache=False,
+        bounds=batch.bounds,
+        places=batch.places,
+    )
+    rows: Tensor = out.last_hidden_state.squeeze(0)
+    # a block of ours computes nothing else to begin with; the last token is never learned from
+    return rows if len(rows) < batch.ids.shape[1] else rows[batch.places]
+
+
+def plain_head(model: nn.Module) -> nn.Linear | None:
+    """The output head, where logits are its product and nothing more."""
+    config = config_of(model)
+    if any(getattr(config, name, None) for name in ("final_logit_softcapping", "logits_scaling")):
+        return None
+    if getattr(config, "logit_scale", 1.0) != 1.0:
+        return None
+    head = cast("Any", model).get_output_embeddings()
+    return head if type(head) is nn.Linear else None
+
+
 def linear_names(model: nn.Module) -> list[str]:
     """Full names of the blocks' linear layers (all but the output head), in the model's order."""
     head = model.get_output_embeddings()  # type: ignore[operator]

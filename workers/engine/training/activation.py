@@ -20,6 +20,7 @@ def checkpointing(model: nn.Module, mode: str) -> Iterator[None]:
     is stored.
     """
     blocks = list(blocks_of(model)) if mode == "full" else []
+    before = [vars(block).get("forward") for block in blocks]
     for block in blocks:
         block.forward = partial(
             checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False
@@ -27,5 +28,7 @@ def checkpointing(model: nn.Module, mode: str) -> Iterator[None]:
     try:
         yield
     finally:
-        for block in blocks:
+        for block, earlier in zip(blocks, before, strict=True):
             del block.forward
+            if earlier is not None:
+                block.forward = earlier

@@ -16,9 +16,9 @@ from workers.engine.data.order import epoch_order
 from workers.engine.data.packing import Ints, Pack, pack, plan
 from workers.engine.data.shards import Shards
 from workers.engine.errors import DivergedError, EngineError, ModelError, OutOfMemoryError
-from workers.engine.losses import loss_sum
+from workers.engine.losses import batch_loss
 from workers.engine.methods.method import Method
-from workers.engine.models import Batch, logits_of
+from workers.engine.models import Batch
 from workers.engine.protocol import Member
 from workers.engine.training.optim import OPTIMISERS, clip_gradients, gradient_norm
 from workers.engine.training.schedule import learning_rate
@@ -191,9 +191,8 @@ class Run:
         for number, each in enumerate(packs):
             self.method.clock.micro_batch = number
             batch = Batch.of(each, self.device)
-            logits = logits_of(self.model, batch)
-            part = loss_sum(logits, batch.labels) / total
-            hits += int((logits.detach().argmax(-1) == batch.labels).sum())
+            part, right = batch_loss(self.model, batch, total)
+            hits += right
             part.backward()  # type: ignore[no-untyped-call]
             loss += part.item()
         return loss, hits

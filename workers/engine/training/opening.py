@@ -12,6 +12,7 @@ from workers.engine import devices
 from workers.engine.data.dataset import Reader
 from workers.engine.data.shards import Shards
 from workers.engine.errors import DataError
+from workers.engine.kernels.block import fast_blocks
 from workers.engine.methods.method import method_open
 from workers.engine.models import config_of, context_length, model_load, parameter_count
 from workers.engine.profiles import Shape, flops_per_token
@@ -59,6 +60,7 @@ def session_open(base: Base, member: Member, progress: Progress) -> Iterator[Ses
     scratch = work.scratch / member.key
     start = member.adapter.path if member.adapter else None
     with (
+        fast_blocks(model),
         method_open(model, spec, work.base.path, start) as method,
         checkpointing(model, spec.activation_checkpointing),
     ):

@@ -85,7 +85,7 @@ def test_running_out_of_memory_halves_the_packs_and_says_so(base: Path, tmp_path
     }
     calm = run(base, data, tmp_path, Recorder(tmp_path), name="calm", **settings)
     progress = Recorder(tmp_path)
-    with address_space_limited(more_bytes=100 * 2**20):
+    with address_space_limited(more_bytes=25 * 2**20):
         tight = run(
             base, data, tmp_path, progress, name="tight", micro_batch_tokens=100_000, **settings
         )
@@ -116,7 +116,7 @@ def test_one_example_too_large_for_memory_is_the_platforms(
     def refuse(*_: Any) -> torch.Tensor:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(member, "logits_of", refuse)
+    monkeypatch.setattr(member, "batch_loss", refuse)
     result = run(base, data, tmp_path, Recorder(tmp_path))
     assert (result.outcome, result.failure) == (Outcome.FAILED, FailureKind.PLATFORM)
     assert "does not fit in memory; lower max_length" in str(result.error)
