@@ -20,7 +20,7 @@ from workers.tasks.process import ALLOCATOR
 
 ROOT = Path(__file__).resolve().parents[3]
 WARM_UP = 3  # updates
-OURS = "ours"
+OURS, OURS_BF16 = "ours", "ours_bf16"
 
 
 def contest(contenders: Sequence[str], size: str, *, rounds: int, steps: int) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def run(contender: str, size: str, steps: int) -> dict[str, Any]:
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",
     }
-    if contender == OURS:
+    if contender in {OURS, OURS_BF16}:
         env |= ALLOCATOR
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", __spec__.name, contender, size, str(steps)],
@@ -82,8 +82,10 @@ def main(contender: str, size: str, steps: int) -> None:
         ordered = [examples[place] for place in epoch_order(0, 0, len(examples))]
         with method_open(model_load(base), spec(), base, None) as method:
             method.save(folder / "adapter")
-        if contender == OURS:
-            found = ours.train(base, examples, spec(), folder, adapter=folder / "adapter")
+        if contender in {OURS, OURS_BF16}:
+            dtype = "float32" if contender == OURS else "bfloat16"
+            adapter = folder / "adapter"
+            found = ours.train(base, examples, spec(), folder, adapter=adapter, dtype=dtype)
         else:
             found = stock.train(
                 base, ordered, folder / "adapter", folder, grouped=contender == "grouped"

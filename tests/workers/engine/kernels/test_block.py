@@ -83,7 +83,7 @@ def test_loss_and_gradients_are_the_librarys(
     assert ours[0] == pytest.approx(theirs[0], rel=1e-7)
     assert ours[1] == theirs[1]
     for name, gradient in theirs[2].items():
-        assert (ours[2][name] - gradient).norm() <= 1e-6 * gradient.norm(), name
+        assert (ours[2][name] - gradient).norm() <= 1e-5 * gradient.norm(), name
 
 
 @pytest.mark.parametrize("family", FAMILIES[:4])
