@@ -7,9 +7,10 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
-from workers.engine.kernels.head import head_loss
-from workers.engine.models import Batch, hidden_of, logits_of, plain_head
+from workers.engine.kernels.head import Scored, head_loss
+from workers.engine.models import Batch, exact_dtype, hidden_of, logits_of, plain_head
 
 
 class _CrossEntropySum(torch.autograd.Function):
@@ -38,14 +39,24 @@ def loss_sum(logits: Tensor, labels: Tensor) -> Tensor:
     return apply(logits, labels)
 
 
+def weighted_loss(model: nn.Module, batch: Batch, weights: Tensor) -> tuple[Tensor, Scored]:
+    """Σ weights · cross-entropy over the batch's learned places, and each one's share.
+
+    `weights` (L,) is what each place counts. Memory does not grow with the vocabulary where the
+    head is plain.
+    """
+    head = plain_head(model)
+    if head is not None:
+        rows = hidden_of(model, batch)
+        return head_loss(rows, head.weight, head.bias, batch.labels, weights)
+    logits = logits_of(model, batch)
+    losses = cross_entropy(logits.float(), batch.labels, reduction="none")
+    hits = logits.detach().argmax(-1) == batch.labels
+    return (losses * weights).sum(), Scored(losses.detach(), hits)
+
+
 def batch_loss(model: nn.Module, batch: Batch, tokens: int) -> tuple[Tensor, int]:
     """The batch's part of the mean loss over `tokens` learned tokens, and how many it guessed."""
-    head = plain_head(model)
-    if head is None:
-        logits = logits_of(model, batch)
-        hits = (logits.detach().argmax(-1) == batch.labels).sum()
-        return loss_sum(logits, batch.labels) / tokens, int(hits)
-    rows = hidden_of(model, batch)
-    weights = rows.new_full((len(rows),), 1 / tokens)
-    loss, scored = head_loss(rows, head.weight, head.bias, batch.labels, weights)
+    weights = torch.full_like(batch.labels, 1 / tokens, dtype=exact_dtype(model))
+    loss, scored = weighted_loss(model, batch, weights)
     return loss, int(scored.hits.sum())

@@ -19,7 +19,12 @@ from workers.engine.errors import ModelError
 # Whoever runs the engine hears of progress through the protocol.
 disable_progress_bar()  # type: ignore[no-untyped-call]
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES = {
+    "float64": torch.float64,
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
 
 
 def model_load(folder: Path, *, dtype: str = "float32", device: str = "cpu") -> nn.Module:
@@ -103,6 +108,11 @@ def hidden_of(model: nn.Module, batch: Batch) -> Tensor:
     return rows if len(rows) < batch.ids.shape[1] else rows[batch.places]
 
 
+def exact_dtype(model: nn.Module) -> torch.dtype:
+    """What sums over many tokens are kept in: the weights' own type, fp32 at least."""
+    return torch.promote_types(next(model.parameters()).dtype, torch.float32)
+
+
 def plain_head(model: nn.Module) -> nn.Linear | None:
     """The output head, where logits are its product and nothing more."""
     config = config_of(model)
@@ -115,10 +125,13 @@ def plain_head(model: nn.Module) -> nn.Linear | None:
 
 
 def linear_names(model: nn.Module) -> list[str]:
-    """Full names of the blocks' linear layers (all but the output head), in the model's order."""
+    """Full names of the blocks' linear layers (all but the output head), in the model's order.
+
+    A layer that stands in for one while an adapter is on it keeps it as `base`.
+    """
     head = model.get_output_embeddings()  # type: ignore[operator]
     return [
-        name
+        name.removesuffix(".base")
         for name, module in model.named_modules()
         if isinstance(module, (nn.Linear, Conv1D)) and module is not head
     ]

@@ -71,3 +71,16 @@ def pack(sequences: Sequence[tuple[Ints, Ints]]) -> Pack:
         places=learned - 1,
         labels=ids[learned],
     )
+
+
+def join(packs: Sequence[Pack]) -> Pack:
+    """Several packs as one, in order."""
+    starts = np.cumsum([0, *(len(p.ids) for p in packs)])
+    bounds = [b + int(at) for p, at in zip(packs, starts, strict=False) for b in p.bounds[:-1]]
+    return Pack(
+        ids=np.concatenate([p.ids for p in packs]),
+        positions=np.concatenate([p.positions for p in packs]),
+        bounds=(*bounds, int(starts[-1])),
+        places=np.concatenate([p.places + at for p, at in zip(packs, starts, strict=False)]),
+        labels=np.concatenate([p.labels for p in packs]),
+    )

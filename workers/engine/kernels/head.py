@@ -42,7 +42,7 @@ class _HeadLoss(torch.autograd.Function):
             g = _softmax_loss(rows[part], W, b, labels[part], losses[part], hits[part])
             if not (needs_rows or needs_W):
                 continue
-            g.mul_(weights[part, None])
+            g.mul_(weights[part, None].to(g.dtype))
             g = g.to(W.dtype)
             if drows is not None:
                 drows[part] = g @ W

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -51,6 +51,16 @@ class Update:
             "tokens": float(self.tokens),
             "loss_tokens": float(self.loss_tokens),
         }
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """One update's gradient, formed from `packs` in `seconds`: mean loss, and right guesses."""
+
+    packs: Sequence[Pack]
+    loss: float
+    hits: int
+    seconds: float
 
 
 class Run:
@@ -104,25 +114,35 @@ class Run:
             ModelError: they are not, before any update.
             OutOfMemoryError: not even one example fits.
         """
-        begin = time.perf_counter()
         before = self.state.micro_batch_tokens
+        gathered = self._gradient_that_fits()
+        halved = self.state.micro_batch_tokens < before
+        return self.conclude(gathered, halved_to=self.state.micro_batch_tokens * halved)
+
+    def conclude(self, gathered: Gathered, *, halved_to: int = 0) -> Update:
+        """Take the update's step with the gradient that was formed.
+
+        Raises:
+            DivergedError, ModelError: loss or gradient is not finite; nothing has changed.
+        """
+        begin = time.perf_counter()
         rate = learning_rate(self.spec, self.state.step, self.steps)
-        loss, hits, packs = self._gradient_that_fits()
         norm = gradient_norm(self.optimiser.parameters).item()
-        if not math.isfinite(loss) or not math.isfinite(norm):
+        if not math.isfinite(gathered.loss) or not math.isfinite(norm):
             self.optimiser.clear()
-            raise self._divergence(loss, norm)
+            raise self._divergence(gathered.loss, norm)
         clip_gradients(self.optimiser.parameters, norm, self.spec.gradient_clip)
         self.optimiser.step(rate)
+        loss_tokens = sum(len(p.labels) for p in gathered.packs)
         done = Update(
-            loss=loss,
-            accuracy=hits / sum(len(p.labels) for p in packs),
+            loss=gathered.loss,
+            accuracy=gathered.hits / loss_tokens,
             gradient_norm=norm,
             learning_rate=rate,
-            tokens=sum(len(p.ids) for p in packs),
-            loss_tokens=sum(len(p.labels) for p in packs),
-            seconds=time.perf_counter() - begin,
-            halved_to=self.state.micro_batch_tokens * (self.state.micro_batch_tokens < before),
+            tokens=sum(len(p.ids) for p in gathered.packs),
+            loss_tokens=loss_tokens,
+            seconds=gathered.seconds + time.perf_counter() - begin,
+            halved_to=halved_to,
         )
         self._advance(done)
         return done
@@ -157,30 +177,39 @@ class Run:
                 "gradient_clip."
             )
 
-    def _gradient_that_fits(self) -> tuple[float, int, list[Pack]]:
+    def _gradient_that_fits(self) -> Gathered:
         """Accumulate the update's gradient, in smaller packs when memory runs out.
 
-        The result is the same. Returns loss, hits and the packs.
+        The result is the same.
         """
         while True:
-            packs = list(self._packs())
+            begin = time.perf_counter()
+            packs = self.packs()
             try:
-                return (*self._gradient(packs), packs)
+                loss, hits = self._gradient(packs)
             except (RuntimeError, MemoryError) as error:
                 self.optimiser.clear()
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
-                longest = max(len(p.ids) for p in packs)
-                if all(len(p.bounds) == 2 for p in packs):
-                    raise OutOfMemoryError(
-                        f"one example of {longest} tokens does not fit in memory; lower "
-                        "max_length, or set activation_checkpointing to full."
-                    ) from error
-                self.state.micro_batch_tokens = max(
-                    1, min(self.state.micro_batch_tokens, longest) // 2
-                )
+                self.halve(packs, error)
+            else:
+                return Gathered(packs, loss, hits, time.perf_counter() - begin)
 
-    def _gradient(self, packs: list[Pack]) -> tuple[float, int]:
+    def halve(self, packs: Sequence[Pack], error: BaseException) -> None:
+        """Make packs half as long from now on.
+
+        Raises:
+            OutOfMemoryError: each holds one example already.
+        """
+        longest = max(len(p.ids) for p in packs)
+        if all(len(p.bounds) == 2 for p in packs):
+            raise OutOfMemoryError(
+                f"one example of {longest} tokens does not fit in memory; lower "
+                "max_length, or set activation_checkpointing to full."
+            ) from error
+        self.state.micro_batch_tokens = max(1, min(self.state.micro_batch_tokens, longest) // 2)
+
+    def _gradient(self, packs: Sequence[Pack]) -> tuple[float, int]:
         """Accumulate the gradient of the mean loss over all learned tokens of the update.
 
         Returns loss and hits.
@@ -197,15 +226,16 @@ class Run:
             loss += part.item()
         return loss, hits
 
-    def _packs(self) -> Iterator[Pack]:
+    def packs(self) -> list[Pack]:
+        """What the next update trains on."""
         epoch, place = divmod(self.state.step, self.steps_per_epoch)
         if self._order is None or self._order[0] != epoch:
             self._order = (epoch, epoch_order(self.spec.seed, epoch, len(self.data)))
         size = self.spec.batch_size
         chosen = self._order[1][place * size : (place + 1) * size]
         lengths = [int(n) for n in np.take(self.data.lengths, chosen)]
-        for group in plan(lengths, self.state.micro_batch_tokens, packing=self.spec.packing):
-            yield pack([self.data[int(chosen[index])] for index in group])
+        groups = plan(lengths, self.state.micro_batch_tokens, packing=self.spec.packing)
+        return [pack([self.data[int(chosen[index])] for index in group]) for group in groups]
 
     def snapshot(self, folder: Path, origin: Origin) -> None:
         """Write where this run stands."""
@@ -223,7 +253,7 @@ class Run:
         return {"train_loss": mean}
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return any(words in str(error) for words in ("not enough memory", "can't allocate memory"))

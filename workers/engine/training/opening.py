@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from workers.engine.data.dataset import Reader
 from workers.engine.data.shards import Shards
 from workers.engine.errors import DataError
 from workers.engine.kernels.block import fast_blocks
+from workers.engine.methods.lora.method import Seat
 from workers.engine.methods.method import method_open
 from workers.engine.models import config_of, context_length, model_load, parameter_count
 from workers.engine.profiles import Shape, flops_per_token
@@ -49,21 +51,34 @@ class Base:
 
 @contextmanager
 def session_open(base: Base, member: Member, progress: Progress) -> Iterator[Session]:
-    """Everything that `member` needs to train, put back when it is over.
+    """Everything that `member` needs to train with the model to itself, put back afterwards.
+
+    Raises:
+        EngineError: the base, the data, an earlier adapter or the settings cannot be used.
+    """
+    model = base.model(member.spec.method)
+    with (
+        fast_blocks(model),
+        checkpointing(model, member.spec.activation_checkpointing),
+        seated(base, member, progress, model) as session,
+    ):
+        yield session
+
+
+@contextmanager
+def seated(
+    base: Base, member: Member, progress: Progress, model: nn.Module, seat: Seat | None = None
+) -> Iterator[Session]:
+    """A member's own part of a pass over `model`: data, trainable weights, position.
 
     Raises:
         EngineError: the base, the data, an earlier adapter or the settings cannot be used.
     """
     work, spec = base.work, member.spec
-    model = base.model(spec.method)
     flops = flops_per_token(spec, _shape(model))
     scratch = work.scratch / member.key
     start = member.adapter.path if member.adapter else None
-    with (
-        fast_blocks(model),
-        method_open(model, spec, work.base.path, start) as method,
-        checkpointing(model, spec.activation_checkpointing),
-    ):
+    with method_open(model, spec, work.base.path, start, seat=seat) as method:
         data = _shards(base, model, member, member.data, scratch / "data" / "train")
         validation = (
             _validation_shards(base, model, member, member.validation, scratch)
@@ -74,7 +89,7 @@ def session_open(base: Base, member: Member, progress: Progress) -> Iterator[Ses
             run=Run(member, method, data, validation, work.numerics.device),
             progress=progress,
             scratch=scratch,
-            origin=_origin(work, member),
+            origin=_origin(work, member, together=seat is not None),
             flops=flops,
         )
 
@@ -98,12 +113,14 @@ def _validation_shards(
         raise DataError(f"in the validation file, {error}") from error
 
 
-def _origin(work: Work, member: Member) -> Origin:
+def _origin(work: Work, member: Member, *, together: bool) -> Origin:
+    """Rounding depends on who else is in the pass, so no two passes of a cohort are bit-equal."""
+    how = {"pass": uuid.uuid4().hex} if together else {}
     return Origin(
         base=work.base.sha256,
         data=member.data.sha256,
         spec=member.spec.to_dict(),
-        fingerprint=devices.fingerprint(work.numerics),
+        fingerprint=devices.fingerprint(work.numerics) | how,
     )
 
 

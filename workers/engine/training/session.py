@@ -155,10 +155,11 @@ class Session:
         run, total = self.run, Score()
         assert run.validation is not None  # noqa: S101  (the caller's condition, for the type checker)
         size = run.state.micro_batch_tokens
-        for score in scores(run.model, run.validation, size, run.device):
-            total += score
-            run.state.evaluated += score.tokens
-            self.beat({})
+        with run.method.alone():
+            for score in scores(run.model, run.validation, size, run.device):
+                total += score
+                run.state.evaluated += score.tokens
+                self.beat({})
         return total.metrics("validation_")
 
     def _checkpoint(self, metrics: Mapping[str, float]) -> None:

@@ -63,8 +63,12 @@ class LoraLinear(nn.Module):
 
     def product(self, x: Tensor) -> Product:
         """The base's weight and this adapter on it, for an input like x."""
-        delta = Delta(self.A, self.B, self.scale, keep=self._keep(x))
-        return Product(*frozen_weight(self.base), (delta,))
+        return Product(*frozen_weight(self.base), (self.delta(x, None),))
+
+    def delta(self, x: Tensor, rows: slice | None) -> Delta:
+        """This adapter on those rows of x (all: None)."""
+        seen = x if rows is None else x[rows]
+        return Delta(self.A, self.B, self.scale, rows, self._keep(seen))
 
     def _keep(self, x: Tensor) -> Tensor | None:
         """The dropout mask, already divided by the share kept; none outside of training."""
