@@ -20,7 +20,7 @@ from workers.engine.losses import batch_loss
 from workers.engine.methods.method import Method
 from workers.engine.models import Batch
 from workers.engine.protocol import Member
-from workers.engine.training.optim import OPTIMISERS, clip_gradients, gradient_norm
+from workers.engine.training.optim import OPTIMISERS
 from workers.engine.training.schedule import learning_rate
 from workers.engine.training.snapshots import Origin, snapshot_read, snapshot_write
 from workers.engine.training.state import State
@@ -127,11 +127,11 @@ class Run:
         """
         begin = time.perf_counter()
         rate = learning_rate(self.spec, self.state.step, self.steps)
-        norm = gradient_norm(self.optimiser.parameters).item()
+        norm = self.optimiser.gather()
         if not math.isfinite(gathered.loss) or not math.isfinite(norm):
             self.optimiser.clear()
             raise self._divergence(gathered.loss, norm)
-        clip_gradients(self.optimiser.parameters, norm, self.spec.gradient_clip)
+        self.optimiser.clip(norm, self.spec.gradient_clip)
         self.optimiser.step(rate)
         loss_tokens = sum(len(p.labels) for p in gathered.packs)
         done = Update(
@@ -170,8 +170,7 @@ class Run:
         Raises:
             DivergedError: a weight is no number.
         """
-        norms = torch._foreach_norm(self.optimiser.parameters)  # noqa: SLF001
-        if not bool(torch.stack(list(norms)).isfinite().all()):
+        if not self.optimiser.finite():
             raise DivergedError(
                 f"step {self.state.step} broke the weights; lower learning_rate, or set "
                 "gradient_clip."

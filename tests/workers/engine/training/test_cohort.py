@@ -21,9 +21,10 @@ from tests.workers.engine.factories import (
 )
 from tests.workers.engine.training.factories import weights
 from workers.engine.protocol import Command, FailureKind, Member, Numerics, Outcome, Result
-from workers.engine.training import cohort, member
+from workers.engine.training import cohort
 from workers.engine.training.loop import train
 from workers.engine.training.member import Run
+from workers.engine.training.optim import Optimiser
 
 CLOSE = {"float32": 1e-5, "float64": 1e-10}
 
@@ -130,19 +131,17 @@ def test_a_shared_gradient_norm_would_be_caught(
     # given clipping by the norm over everybody's gradients
     given = members(tmp_path, steps=20)
     alone = trained(base, tmp_path / "alone", given, together=False)
-    own, runs = member.gradient_norm, []
-    keep = cohort.Cohort._gradients
+    own, keep = Optimiser.gather, cohort.Cohort._gather
+    total: list[float] = []
 
-    def remember(self: Any, passes: Any) -> Any:
-        runs[:] = [place.run for place in self.seats.values()]
-        return keep(self, passes)
+    def remember(self: Any, runs: Sequence[Run]) -> Any:
+        found = keep(self, runs)
+        everybodys = [p.grad for run in runs for p in run.optimiser.parameters]
+        total[:] = [float(torch.cat([g.reshape(-1) for g in everybodys]).norm())]
+        return found
 
-    def norm(parameters: Sequence[torch.Tensor]) -> torch.Tensor:
-        left = [p for r in runs for p in r.optimiser.parameters if p.grad is not None]
-        return own(left) if runs else own(parameters)
-
-    monkeypatch.setattr(cohort.Cohort, "_gradients", remember)
-    monkeypatch.setattr(member, "gradient_norm", norm)
+    monkeypatch.setattr(cohort.Cohort, "_gather", remember)
+    monkeypatch.setattr(Optimiser, "gather", lambda self: own(self) * 0 + total[0])
     shared = trained(base, tmp_path / "shared", given, together=True)
     assert apart(shared["long"], alone["long"]) > 100 * CLOSE["float32"]
 
@@ -162,6 +161,7 @@ def test_a_step_on_an_absent_members_momentum_would_be_caught(
             if run.member.key in absent:
                 for parameter in run.optimiser.parameters:
                     parameter.grad = torch.zeros_like(parameter)
+                run.optimiser.gather()
                 run.optimiser.step(run.spec.learning_rate)
         return whole(self, [run for run in runs if run.member.key not in absent])
 
