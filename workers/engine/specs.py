@@ -5,6 +5,7 @@ Free of torch, so that the API can check too.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
@@ -53,17 +54,24 @@ def _tuple(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class LoraSpec(_Spec):
-    """A low-rank adapter's shape (Hu et al. 2021, arXiv:2106.09685): W + (alpha / rank) · B·A."""
+    """A low-rank adapter's shape (Hu et al. 2021, arXiv:2106.09685): W + scale · B·A."""
 
     rank: int = 16  # columns of B
     alpha: float = 32.0  # scale numerator
     target_modules: str | tuple[str, ...] = "auto"  # "auto" = every linear layer of the blocks
     dropout: float = 0.0  # probability, on the adapter's input
+    use_rslora: bool = False  # scale alpha / √rank (Kalajdzievski 2023, arXiv:2312.03732)
+
+    @property
+    def scale(self) -> float:
+        """What B·A is multiplied by: alpha / rank, or alpha / √rank."""
+        return self.alpha / (math.sqrt(self.rank) if self.use_rslora else self.rank)
 
     def __post_init__(self) -> None:
         whole("lora.rank", self.rank, 1, 1024, "columns")
         real("lora.alpha", self.alpha, 0, 65536, "scale numerator", open_low=True)
         real("lora.dropout", self.dropout, 0, 0.9, "probability")
+        truth("lora.use_rslora", self.use_rslora)
         if self.target_modules == "auto":
             return
         if not self.target_modules or isinstance(self.target_modules, str):
@@ -101,6 +109,7 @@ class FineTuneSpec(_Spec):
     seed: int = 0
     snapshot_every_steps: int = 50  # updates; 0 = only when asked to
     evaluate_each_epoch: bool = True  # validation before training and at each epoch's end
+    patience: int = 0  # epochs without a better validation loss before an early stop; 0 = never
 
     def __post_init__(self) -> None:
         if isinstance(self.lora, dict):
@@ -121,6 +130,9 @@ class FineTuneSpec(_Spec):
             "updates; 0 = on request",
         )
         truth("evaluate_each_epoch", self.evaluate_each_epoch)
+        whole("patience", self.patience, 0, 1000, "epochs; 0 = never stop early")
+        if self.patience and not self.evaluate_each_epoch:
+            raise SpecError("patience", "needs evaluate_each_epoch: it watches validation losses.")
 
     def _check_optimiser(self) -> None:
         one_of("optimiser", self.optimiser, ("sgd", "adam", "adamw"))

@@ -147,9 +147,9 @@ class Cohort:
         session = self.seats[key].session
         run = session.run
         try:
-            while run.round_is_open:
+            while run.round_is_open and not run.is_done:
                 session.close_round()
-            if run.state.step >= run.steps:
+            if run.is_done:
                 yield self._leave(key, session.finished())
         except Stopped as stop:
             yield self._leave(key, session.stopped(stop.outcome))

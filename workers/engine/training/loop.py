@@ -55,7 +55,7 @@ def _train_member(base: Base, member: Member, progress: Progress) -> Result:
 def _train_to_the_end(session: Session) -> Result:
     run = session.run
     try:
-        while run.state.step < run.steps or run.round_is_open:
+        while not run.is_done:
             if run.round_is_open:
                 session.close_round()
             else:

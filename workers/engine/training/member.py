@@ -104,6 +104,24 @@ class Run:
         """
         return self.state.closed <= self.state.step // self.steps_per_epoch
 
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to train or to evaluate."""
+        if self.state.stopped_early:
+            return True
+        return self.state.step >= self.steps and not self.round_is_open
+
+    def note_validation(self, loss: float) -> bool:
+        """Remember the best validation loss; returns whether patience has just ended."""
+        state = self.state
+        if state.best_loss is None or loss < state.best_loss:
+            state.best_loss, state.best_step, state.worse_rounds = loss, state.step, 0
+        else:
+            state.worse_rounds += 1
+        ended = 0 < self.spec.patience <= state.worse_rounds and state.step < self.steps
+        state.stopped_early = state.stopped_early or ended
+        return ended
+
     def update(self) -> Update:
         """Train on the next `batch_size` examples.
 

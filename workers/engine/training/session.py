@@ -148,8 +148,20 @@ class Session:
         if run.state.closed:
             self._checkpoint(metrics)
         run.state.closed += 1
+        if wanted and run.note_validation(metrics["validation_loss"]):
+            self._tell_of_early_stop()
         if metrics:
             self.beat(metrics)
+
+    def _tell_of_early_stop(self) -> None:
+        state = self.run.state
+        best = f"the checkpoint of step {state.best_step}" if state.best_step else "the base"
+        message = (
+            f"Stopped early after step {state.step} of {self.run.steps}: validation loss has not "
+            f"fallen below {state.best_loss:.4f} for {state.worse_rounds} epochs. Best is {best}."
+        )
+        data = {"step": state.step, "best_step": state.best_step, "best_loss": state.best_loss}
+        self.progress.event(self.key, "info", message, data)
 
     def _validate(self) -> Mapping[str, float]:
         run, total = self.run, Score()

@@ -222,3 +222,36 @@ def test_the_start_says_what_is_trained_on_and_what_was_left_off(
     (_, level, message, less) = cut.events[0]
     assert (level, less["tokens"] + less["cut_tokens"]) == ("warn", told["tokens"])
     assert "left off" in message
+
+
+def test_training_stops_early_where_validation_no_longer_improves(
+    base: Path, data: Path, validation: Path, tmp_path: Path
+) -> None:
+    # given a rate so high that held-out loss rises after a while
+    progress = Recorder(tmp_path)
+    settings: dict[str, Any] = {"learning_rate": 0.1, "epochs": 12, "validation": validation}
+    result = run(base, data, tmp_path, progress, patience=2, **settings)
+    # then it ends two epochs after the best one, with nothing said that is not so
+    found = [m["validation_loss"] for *_, m in progress.beats if "validation_loss" in m]
+    best = found.index(min(found))
+    assert len(found) == best + 3 < 13
+    assert result.outcome is Outcome.SUCCEEDED
+    assert result.metrics["steps"] == 9 * (best + 2)
+    (_, _, message, told) = progress.events[-1]
+    assert (told["step"], told["best_step"]) == (9 * (best + 2), 9 * best)
+    assert f"checkpoint of step {9 * best}" in message
+
+
+def test_an_early_stop_is_the_same_after_a_resume(
+    base: Path, data: Path, validation: Path, tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {
+        "learning_rate": 0.1, "epochs": 12, "validation": validation, "patience": 2,
+    }  # fmt: skip
+    whole = run(base, data, tmp_path, Recorder(tmp_path), name="whole", **settings)
+    last = int(whole.metrics["steps"])
+    paused = Recorder(tmp_path, lambda step: Command.PAUSE if step == last - 4 else Command.GO)
+    run(base, data, tmp_path, paused, name="paused", **settings)
+    ((_, snapshot),) = paused.snapshots
+    again = run(base, data, tmp_path, Recorder(tmp_path), name="again", resume=snapshot, **settings)
+    assert again.metrics == whole.metrics

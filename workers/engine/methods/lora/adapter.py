@@ -36,7 +36,7 @@ class Adapter:
 
     @property
     def scale(self) -> float:
-        return self.spec.alpha / self.spec.rank
+        return self.spec.scale
 
 
 def target_names(model: nn.Module, spec: LoraSpec) -> list[str]:
@@ -70,7 +70,7 @@ def fresh(model: nn.Module, spec: LoraSpec, clock: DropoutClock) -> dict[str, Lo
         layer = LoraLinear(
             getattr(base, "base", base),
             rank=spec.rank,
-            scale=spec.alpha / spec.rank,
+            scale=spec.scale,
             dropout=spec.dropout,
             clock=clock,
             number=number,
@@ -154,7 +154,7 @@ def adapter_save(
         "fan_in_fan_out": any(isinstance(layer.base, Conv1D) for layer in layers.values()),
         "init_lora_weights": True,
         "inference_mode": True,
-        "use_rslora": False,
+        "use_rslora": spec.use_rslora,
         "use_dora": False,
         "modules_to_save": None,
     }
@@ -188,7 +188,6 @@ def _spec_of(config: Mapping[str, Any]) -> LoraSpec:
         raise ValueError(f"its type is {config.get('peft_type')!r}, not LORA")
     unknown = (
         "use_dora",
-        "use_rslora",
         "modules_to_save",
         "rank_pattern",
         "alpha_pattern",
@@ -203,6 +202,7 @@ def _spec_of(config: Mapping[str, Any]) -> LoraSpec:
         alpha=float(config["lora_alpha"]),
         target_modules=targets if targets == "auto" else tuple(sorted(targets)),
         dropout=float(config.get("lora_dropout") or 0.0),
+        use_rslora=bool(config.get("use_rslora")),
     )
 
 
