@@ -87,7 +87,11 @@ def held(counts: list[int], base: Path) -> int:
     processes = [
         subprocess.Popen(
             [*command, str(count), "8", str(base)],
-            cwd=ROOT, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            cwd=ROOT,
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )  # fmt: skip
         for count in counts
     ]

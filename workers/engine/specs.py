@@ -22,6 +22,7 @@ __all__ = [
 
 MAX_SEED = 2**63 - 1
 MAX_LENGTH = 1_048_576
+CHECKPOINTING = ("none", "selective", "full")
 
 
 class _Spec:
@@ -105,7 +106,7 @@ class FineTuneSpec(_Spec):
     schedule: str = "linear"  # after the warm-up
     gradient_clip: float = 1.0  # largest gradient norm; 0 = never clip
     packing: bool = True  # several examples in one forward pass, without attention across them
-    activation_checkpointing: str = "none"
+    activation_checkpointing: str = "none"  # selective: cheap parts are recomputed; full: blocks
     seed: int = 0
     snapshot_every_steps: int = 50  # updates; 0 = only when asked to
     evaluate_each_epoch: bool = True  # validation before training and at each epoch's end
@@ -120,7 +121,7 @@ class FineTuneSpec(_Spec):
             raise SpecError("lora", f"{self.lora!r} is not allowed; give a JSON object.")
         self._check_optimiser()
         self._check_batches()
-        one_of("activation_checkpointing", self.activation_checkpointing, ("none", "full"))
+        one_of("activation_checkpointing", self.activation_checkpointing, CHECKPOINTING)
         whole("seed", self.seed, 0, MAX_SEED, "any seed")
         whole(
             "snapshot_every_steps",

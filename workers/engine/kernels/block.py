@@ -9,7 +9,7 @@ only, since nothing else is read.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from workers.engine.attention import attention
 from workers.engine.kernels.gated import gated
 from workers.engine.kernels.norm import rms_norm
 from workers.engine.kernels.products import Product, multiply
+from workers.engine.kernels.recomputing import Recomputed
 from workers.engine.kernels.rotary import rotate
 from workers.engine.models import blocks_of
 
@@ -28,13 +29,18 @@ NORMS = frozenset(f"{family}RMSNorm" for family in ("Llama", "Mistral", "Qwen2",
 
 
 @contextmanager
-def fast_blocks(model: nn.Module) -> Iterator[None]:
-    """While open, blocks of a known kind are computed as here; other models are left alone."""
+def fast_blocks(model: nn.Module, *, selective: bool = False) -> Iterator[None]:
+    """While open, blocks of a known kind are computed as here; other models are left alone.
+
+    `selective`: what norms and gates make is not kept for the backward pass but made again.
+    """
     blocks = list(blocks_of(model))
     changed: list[nn.Module] = []
     if all(type(block).__name__ in KINDS and _has_silu(block) for block in blocks):
         for block in blocks:
-            block.forward = partial(_forward, block, is_last=block is blocks[-1])
+            block.forward = partial(
+                _forward, block, is_last=block is blocks[-1], selective=selective
+            )
         norms = [m for m in model.modules() if type(m).__name__ in NORMS]
         for norm in norms:
             norm.forward = partial(_norm, norm)
@@ -59,6 +65,7 @@ def _forward(
     hidden_states: Tensor,
     *,
     is_last: bool,
+    selective: bool,
     position_embeddings: tuple[Tensor, Tensor],
     bounds: tuple[int, ...] | None = None,
     places: Tensor | None = None,
@@ -73,12 +80,22 @@ def _forward(
     rows = places if is_last else None
     # sums of many blocks' outputs stay exact, whatever the base is stored in
     x = hidden_states[0].to(torch.promote_types(hidden_states.dtype, torch.float32))
-    mixed = _attend(block.self_attn, block.input_layernorm(x), position_embeddings, bounds, rows)
-    x = mixed + (x if rows is None else x[rows])
-    mlp = block.mlp
-    gate, up = products(block.post_attention_layernorm(x), (mlp.gate_proj, mlp.up_proj))
-    (down,) = products(gated(gate, up), (mlp.down_proj,))
+    again = Recomputed()
+    with again.open() if selective else nullcontext():
+        normed = _normed(block.input_layernorm, x, again)
+        mixed = _attend(block.self_attn, normed, position_embeddings, bounds, rows)
+        x = mixed + (x if rows is None else x[rows])
+        mlp = block.mlp
+        normed = _normed(block.post_attention_layernorm, x, again)
+        gate, up = products(normed, (mlp.gate_proj, mlp.up_proj))
+        hidden = again.mark(gated(gate, up), partial(gated, gate.detach(), up.detach()))
+        (down,) = products(hidden, (mlp.down_proj,))
     return (x + down)[None]
+
+
+def _normed(norm: Any, x: Tensor, again: Recomputed) -> Tensor:
+    form = partial(rms_norm, x.detach(), norm.weight, norm.variance_epsilon)
+    return again.mark(norm(x), form)
 
 
 def _attend(

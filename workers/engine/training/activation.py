@@ -14,8 +14,9 @@ from workers.engine.models import blocks_of
 
 @contextmanager
 def checkpointing(model: nn.Module, mode: str) -> Iterator[None]:
-    """While open, each decoder block of `model` is recomputed (`mode` "full") or kept ("none").
+    """While open, each decoder block of `model` is recomputed (`mode` "full") or kept (else).
 
+    "selective" is the blocks' own business (`kernels.block`).
     Chen et al. 2016, arXiv:1604.06174. Nothing inside draws from torch's global generator, so none
     is stored.
     """

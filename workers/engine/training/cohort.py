@@ -28,6 +28,7 @@ from workers.engine.methods.lora.bank import AdapterBank, Segment
 from workers.engine.methods.lora.method import Seat
 from workers.engine.models import Batch, exact_dtype
 from workers.engine.protocol import Member, Progress, Result
+from workers.engine.specs import CHECKPOINTING
 from workers.engine.training.activation import checkpointing
 from workers.engine.training.member import Gathered, Run, is_out_of_memory
 from workers.engine.training.opening import Base, seated
@@ -53,10 +54,11 @@ def train_together(
     except EngineError as error:
         yield from (failure(member.key, error, progress) for member in members)
         return
-    recompute = any(m.spec.activation_checkpointing == "full" for m in members)
+    # what is recomputed changes no result, so the most careful member decides for all
+    mode = max((m.spec.activation_checkpointing for m in members), key=CHECKPOINTING.index)
     with (
-        fast_blocks(model),
-        checkpointing(model, "full" if recompute else "none"),
+        fast_blocks(model, selective=mode == "selective"),
+        checkpointing(model, mode),
         AdapterBank(model) as bank,
         ExitStack() as leftovers,
     ):

@@ -56,10 +56,10 @@ def session_open(base: Base, member: Member, progress: Progress) -> Iterator[Ses
     Raises:
         EngineError: the base, the data, an earlier adapter or the settings cannot be used.
     """
-    model = base.model(member.spec.method)
+    model, mode = base.model(member.spec.method), member.spec.activation_checkpointing
     with (
-        fast_blocks(model),
-        checkpointing(model, member.spec.activation_checkpointing),
+        fast_blocks(model, selective=mode == "selective"),
+        checkpointing(model, mode),
         seated(base, member, progress, model) as session,
     ):
         yield session

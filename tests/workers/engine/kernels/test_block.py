@@ -16,6 +16,7 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 from tests.workers.engine.factories import CONTEXT, VOCABULARY
 from workers.engine.data.packing import pack
 from workers.engine.kernels.block import fast_blocks
+from workers.engine.kernels.recomputing import Recomputed
 from workers.engine.losses import batch_loss
 from workers.engine.methods.method import method_open
 from workers.engine.models import Batch, hidden_of, model_load
@@ -105,3 +106,34 @@ def test_the_librarys_blocks_come_back(base: Path) -> None:
     with fast_blocks(model):
         assert any("forward" in vars(module) for module in model.modules())
     assert not any("forward" in vars(module) for module in model.modules())
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_selective_saving_keeps_less_and_changes_no_bit(
+    base: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    spec, each = FineTuneSpec(method=method), batch()
+    dropped: set[tuple[int, torch.Size]] = set()
+    whole = Recomputed._pack
+
+    def pack_and_count(self: Recomputed, tensor: torch.Tensor) -> Any:
+        kept = whole(self, tensor)
+        if not isinstance(kept, torch.Tensor):
+            dropped.add((tensor.data_ptr(), tensor.shape))
+        return kept
+
+    monkeypatch.setattr(Recomputed, "_pack", pack_and_count)
+    found = []
+    for selective in (False, True):
+        model = model_load(base)
+        with (
+            method_open(model, spec, base, None) as opened,
+            fast_blocks(model, selective=selective),
+        ):
+            loss, _ = batch_loss(model, each, 10)
+            loss.backward()
+        assert bool(dropped) is selective
+        found.append([p.grad for p in opened.parameters.values()])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+    # the norms' outputs are 32 wide, the gate's is 48
+    assert {shape[1] for _, shape in dropped} == {32, 48}

@@ -132,10 +132,15 @@ def test_an_update_equals_torchs_on_transformers_loss(
         assert torch.allclose(parameter, found[name], atol=1e-4), name
 
 
+@pytest.mark.parametrize("mode", ["selective", "full"])
+@pytest.mark.parametrize("method", ["lora", "full"])
 def test_checkpointed_activations_train_the_same_weights(
-    base: Path, data: Path, tmp_path: Path
+    base: Path, data: Path, tmp_path: Path, method: str, mode: str
 ) -> None:
-    settings: dict[str, Any] = {"lora": {"rank": 4, "alpha": 8.0, "dropout": 0.3}}
+    settings: dict[str, Any] = {
+        "method": method,
+        "lora": {"rank": 4, "alpha": 8.0, "dropout": 0.3},
+    }
     plain = run(base, data, tmp_path, Recorder(tmp_path), name="plain", **settings)
     again = run(
         base,
@@ -143,7 +148,7 @@ def test_checkpointed_activations_train_the_same_weights(
         tmp_path,
         Recorder(tmp_path),
         name="again",
-        activation_checkpointing="full",
+        activation_checkpointing=mode,
         **settings,
     )
     found = weights(again)
