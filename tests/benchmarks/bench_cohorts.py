@@ -84,17 +84,11 @@ def memory() -> dict[str, Any]:
 def held(counts: list[int], base: Path) -> int:
     """Memory of processes that all stand at their largest at once, in all, less their imports."""
     command = [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.training.together", "40m"]
-    processes = [
-        subprocess.Popen(
-            [*command, str(count), "8", str(base)],
-            cwd=ROOT,
-            env=environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )  # fmt: skip
-        for count in counts
-    ]
+    processes = []
+    for count in counts:
+        given = [*command, str(count), "8", str(base)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        processes.append(subprocess.Popen(given, cwd=ROOT, env=environment(), **pipes))
     found = 0
     for step in ("ready", "memory"):
         for process in processes:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.training.workload import SIZES, VOCABULARY, base_make, spec
+from tests.benchmarks.training.workload import VOCABULARY, spec
 from workers.engine import devices
 from workers.engine.data.readers import Example
 from workers.engine.data.shards import Shards
@@ -44,10 +44,11 @@ class Bench:
     def run(self, seat: Seat | None, number: int, stack: ExitStack) -> Run:
         draws = np.random.default_rng(number)
         lengths = (TYPICAL * (1 + draws.uniform(-SPREAD, SPREAD, self.steps))).astype(int)
-        examples = [
-            Example(line, draws.integers(2, VOCABULARY, n).tolist(), [0] * (n // 2) + [1] * (n - n // 2))
-            for line, n in enumerate(lengths, 1)
-        ]  # fmt: skip
+        examples = []
+        for line, n in enumerate(lengths, 1):
+            prompt = int(n) // 2
+            mask = [0] * prompt + [1] * (int(n) - prompt)
+            examples.append(Example(line, draws.integers(2, VOCABULARY, n).tolist(), mask))
         given = spec(batch_size=1, seed=number)
         data = Shards.write(examples, self.scratch / f"{number}", vocabulary=VOCABULARY)
         method = stack.enter_context(method_open(self.model, given, self.base, None, seat=seat))
@@ -59,7 +60,7 @@ class Bench:
         with ExitStack() as stack:
             stack.enter_context(fast_blocks(self.model))
             run = self.run(None, 0, stack)
-            return timed(lambda: run.update(), self.steps)
+            return timed(run.update, self.steps)
 
     def together(self, count: int) -> float:
         """CPU seconds per tenant and update, of `count` tenants in each pass."""
