@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from workers.engine.data.order import epoch_order
-from workers.engine.data.packing import Ints, Pack, pack, plan
-from workers.engine.data.shards import Shards
+from workers.engine.data.packing import Ints
 from workers.engine.errors import DivergedError, EngineError, ModelError, OutOfMemoryError
-from workers.engine.losses import loss_sum
 from workers.engine.methods.method import Method
-from workers.engine.models import Batch, logits_of
 from workers.engine.protocol import Member
+from workers.engine.tasks.scores import Score
+from workers.engine.tasks.task import Data, MicroBatch, Task
 from workers.engine.training.optim import OPTIMISERS, clip_gradients, gradient_norm
 from workers.engine.training.schedule import learning_rate
 from workers.engine.training.snapshots import Origin, snapshot_read, snapshot_write
@@ -30,26 +28,27 @@ from workers.engine.training.state import State
 class Update:
     """What one update saw.
 
-    `loss` is the mean over `loss_tokens` of its `tokens`; `gradient_norm` is that before clipping.
+    `loss` is the mean over `weight` terms, of `tokens` tokens; `measured` are the task's metrics,
+    `gradient_norm` is that before clipping.
     """
 
     loss: float
-    accuracy: float
+    measured: Mapping[str, float]
     gradient_norm: float
     learning_rate: float
     tokens: int
-    loss_tokens: int
+    weight: int
     seconds: float
     halved_to: int = 0  # tokens per forward pass from now on, if memory ran out
 
     def metrics(self) -> dict[str, float]:
         return {
+            **self.measured,
             "loss": self.loss,
-            "token_accuracy": self.accuracy,
             "grad_norm": self.gradient_norm,
             "learning_rate": self.learning_rate,
             "tokens": float(self.tokens),
-            "loss_tokens": float(self.loss_tokens),
+            "loss_tokens": float(self.weight),
         }
 
 
@@ -57,10 +56,17 @@ class Run:
     """A member in training: all that happens is a function of spec, data and `state.step`."""
 
     def __init__(
-        self, member: Member, method: Method, data: Shards, validation: Shards | None, device: str
+        self,
+        member: Member,
+        task: Task,
+        method: Method,
+        data: Data,
+        validation: Data | None,
+        device: str,
     ) -> None:
         spec = member.spec
-        self.member, self.spec, self.method, self.device = member, spec, method, device
+        self.member, self.spec, self.device = member, spec, device
+        self.task, self.method = task, method
         self.data, self.validation = data, validation
         self.model = method.model
         self.parameters = dict(method.parameters)
@@ -107,7 +113,8 @@ class Run:
         begin = time.perf_counter()
         before = self.state.micro_batch_tokens
         rate = learning_rate(self.spec, self.state.step, self.steps)
-        loss, hits, packs = self._gradient_that_fits()
+        score = self._gradient_that_fits()
+        loss = score.loss
         norm = gradient_norm(self.optimiser.parameters).item()
         if not math.isfinite(loss) or not math.isfinite(norm):
             self.optimiser.clear()
@@ -116,11 +123,11 @@ class Run:
         self.optimiser.step(rate)
         done = Update(
             loss=loss,
-            accuracy=hits / sum(len(p.labels) for p in packs),
+            measured=self.task.metrics(score),
             gradient_norm=norm,
             learning_rate=rate,
-            tokens=sum(len(p.ids) for p in packs),
-            loss_tokens=sum(len(p.labels) for p in packs),
+            tokens=score.tokens,
+            weight=score.weight,
             seconds=time.perf_counter() - begin,
             halved_to=self.state.micro_batch_tokens * (self.state.micro_batch_tokens < before),
         )
@@ -130,8 +137,8 @@ class Run:
     def _advance(self, done: Update) -> None:
         self.state.step += 1
         self.state.trained_tokens += done.tokens
-        self.state.epoch_loss += done.loss * done.loss_tokens
-        self.state.epoch_loss_tokens += done.loss_tokens
+        self.state.epoch_loss += done.loss * done.weight
+        self.state.epoch_loss_tokens += done.weight
 
     def _divergence(self, loss: float, norm: float) -> EngineError:
         what, value = ("gradient", norm) if math.isfinite(loss) else ("loss", loss)
@@ -157,21 +164,21 @@ class Run:
                 "gradient_clip."
             )
 
-    def _gradient_that_fits(self) -> tuple[float, int, list[Pack]]:
-        """Accumulate the update's gradient, in smaller packs when memory runs out.
+    def _gradient_that_fits(self) -> Score:
+        """Accumulate the update's gradient, in smaller passes when memory runs out.
 
-        The result is the same. Returns loss, hits and the packs.
+        The result is the same.
         """
         while True:
-            packs = list(self._packs())
+            batches = self._micro_batches()
             try:
-                return (*self._gradient(packs), packs)
+                return self._gradient(batches)
             except (RuntimeError, MemoryError) as error:
                 self.optimiser.clear()
                 if not _is_out_of_memory(error):
                     raise
-                longest = max(len(p.ids) for p in packs)
-                if all(len(p.bounds) == 2 for p in packs):
+                longest = max(b.tokens for b in batches)
+                if all(b.examples == 1 for b in batches):
                     raise OutOfMemoryError(
                         f"one example of {longest} tokens does not fit in memory; lower "
                         "max_length, or set activation_checkpointing to full."
@@ -180,33 +187,27 @@ class Run:
                     1, min(self.state.micro_batch_tokens, longest) // 2
                 )
 
-    def _gradient(self, packs: list[Pack]) -> tuple[float, int]:
-        """Accumulate the gradient of the mean loss over all learned tokens of the update.
-
-        Returns loss and hits.
-        """
-        total = sum(len(p.labels) for p in packs)
+    def _gradient(self, batches: Sequence[MicroBatch]) -> Score:
+        """Accumulate the gradient of the mean loss over the whole weight of the update."""
+        weight = sum(b.weight for b in batches)
         self.method.clock.step = self.state.step
-        loss, hits = 0.0, 0
-        for number, each in enumerate(packs):
+        total = Score()
+        for number, each in enumerate(batches):
             self.method.clock.micro_batch = number
-            batch = Batch.of(each, self.device)
-            logits = logits_of(self.model, batch)
-            part = loss_sum(logits, batch.labels) / total
-            hits += int((logits.detach().argmax(-1) == batch.labels).sum())
-            part.backward()  # type: ignore[no-untyped-call]
-            loss += part.item()
-        return loss, hits
+            loss, sums = self.task.loss(self.model, each, self.device)
+            (loss / weight).backward()  # type: ignore[no-untyped-call]
+            total += Score.of(each, loss, sums)
+        return total
 
-    def _packs(self) -> Iterator[Pack]:
+    def _micro_batches(self) -> list[MicroBatch]:
         epoch, place = divmod(self.state.step, self.steps_per_epoch)
         if self._order is None or self._order[0] != epoch:
             self._order = (epoch, epoch_order(self.spec.seed, epoch, len(self.data)))
         size = self.spec.batch_size
-        chosen = self._order[1][place * size : (place + 1) * size]
-        lengths = [int(n) for n in np.take(self.data.lengths, chosen)]
-        for group in plan(lengths, self.state.micro_batch_tokens, packing=self.spec.packing):
-            yield pack([self.data[int(chosen[index])] for index in group])
+        chosen = self._order[1][place * size : (place + 1) * size].tolist()
+        return self.task.micro_batches(
+            self.data, chosen, self.state.micro_batch_tokens, packing=self.spec.packing
+        )
 
     def snapshot(self, folder: Path, origin: Origin) -> None:
         """Write where this run stands."""
