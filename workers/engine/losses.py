@@ -55,8 +55,8 @@ def weighted_loss(model: nn.Module, batch: Batch, weights: Tensor) -> tuple[Tens
     return (losses * weights).sum(), Scored(losses.detach(), hits)
 
 
-def batch_loss(model: nn.Module, batch: Batch, tokens: int) -> tuple[Tensor, int]:
-    """The batch's part of the mean loss over `tokens` learned tokens, and how many it guessed."""
-    weights = torch.full_like(batch.labels, 1 / tokens, dtype=exact_dtype(model))
+def batch_loss(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The batch's summed cross-entropy, and how many of its labels were guessed."""
+    weights = torch.ones_like(batch.labels, dtype=exact_dtype(model))
     loss, scored = weighted_loss(model, batch, weights)
-    return loss, int(scored.hits.sum())
+    return loss, scored.hits.sum()

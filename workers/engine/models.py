@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.pytorch_utils import Conv1D
 from transformers.utils.logging import disable_progress_bar
 
@@ -51,6 +51,21 @@ def model_load(folder: Path, *, dtype: str = "float32", device: str = "cpu") -> 
             f"({error})"
         ) from error
     return model.requires_grad_(requires_grad=False).eval().to(device)
+
+
+def config_load(folder: Path) -> Any:
+    """The Hugging Face configuration of a folder's text part, without its weights.
+
+    Raises:
+        ModelError: there is none that can be read.
+    """
+    try:
+        config = AutoConfig.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ModelError(f"{folder.name} has no readable config.json ({error})") from error
+    return config.get_text_config()
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ __all__ = [
     "SpecError",
 ]
 
+TASKS = ("text_generation",)
 MAX_SEED = 2**63 - 1
 MAX_LENGTH = 1_048_576
 CHECKPOINTING = ("none", "selective", "full")
@@ -90,6 +91,7 @@ DEFAULT_LORA = LoraSpec()
 class FineTuneSpec(_Spec):
     """Everything that decides a fine-tune besides the base model and the data."""
 
+    task: str = "text_generation"
     method: str = "lora"
     lora: LoraSpec = DEFAULT_LORA
     optimiser: str = "adamw"
@@ -116,6 +118,7 @@ class FineTuneSpec(_Spec):
         if isinstance(self.lora, dict):
             known_keys("lora", self.lora, {f.name for f in fields(LoraSpec)})
             object.__setattr__(self, "lora", LoraSpec.from_dict(self.lora))
+        one_of("task", self.task, TASKS)
         one_of("method", self.method, ("lora", "full"))
         if not isinstance(self.lora, LoraSpec):
             raise SpecError("lora", f"{self.lora!r} is not allowed; give a JSON object.")
@@ -161,13 +164,15 @@ class FineTuneSpec(_Spec):
 
 @dataclass(frozen=True)
 class EvaluateSpec(_Spec):
-    """How a model is measured on a dataset: loss, perplexity, token accuracy."""
+    """How a model is measured on a dataset, by its task's metrics."""
 
+    task: str = "text_generation"
     micro_batch_tokens: int = 4096  # tokens per forward pass
     max_length: int = 1024  # tokens per example
     length_policy: str = "truncate"
 
     def __post_init__(self) -> None:
+        one_of("task", self.task, TASKS)
         whole(
             "micro_batch_tokens", self.micro_batch_tokens, 1, 16_777_216, "tokens per forward pass"
         )

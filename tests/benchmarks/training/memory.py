@@ -24,6 +24,7 @@ from workers.engine.kernels.block import fast_blocks
 from workers.engine.methods.method import method_open
 from workers.engine.models import model_load
 from workers.engine.protocol import JSONL, Handle, Member, Numerics
+from workers.engine.tasks.text_generation import TextGeneration
 from workers.engine.training.activation import checkpointing
 from workers.engine.training.member import Run
 
@@ -54,7 +55,14 @@ def main(method: str, mode: str, updates: int) -> None:
             checkpointing(model, mode),
             method_open(model, given, base, None) as opened,
         ):
-            run = Run(Member("m", given, Handle(base, JSONL, "")), opened, data, None, "cpu")
+            run = Run(
+                Member("m", given, Handle(base, JSONL, "")),
+                TextGeneration(base, given),
+                opened,
+                data,
+                None,
+                "cpu",
+            )
             for tensors in run.optimiser.slots.values():
                 for tensor in tensors:
                     tensor.zero_()  # so that its pages are there already

@@ -14,6 +14,7 @@ from workers.engine.methods.method import method_open
 from workers.engine.models import model_load
 from workers.engine.protocol import JSONL, Handle, Member, Numerics
 from workers.engine.specs import FineTuneSpec
+from workers.engine.tasks.text_generation import TextGeneration
 from workers.engine.training.member import Run
 
 
@@ -31,7 +32,14 @@ def train(
     model = model_load(base, dtype=dtype)
     data = Shards.write(examples, scratch / "shards", vocabulary=VOCABULARY)
     with fast_blocks(model), method_open(model, spec, base, adapter) as method:
-        run = Run(Member("m", spec, Handle(base, JSONL, "")), method, data, None, "cpu")
+        run = Run(
+            Member("m", spec, Handle(base, JSONL, "")),
+            TextGeneration(base, spec),
+            method,
+            data,
+            None,
+            "cpu",
+        )
         found: dict[str, list[float]] = {"losses": [], "tokens": [], "seconds": []}
         mark = time.process_time()
         while run.state.step < run.steps:

@@ -27,6 +27,7 @@ from workers.engine.methods.lora.method import Seat
 from workers.engine.methods.method import method_open
 from workers.engine.models import model_load
 from workers.engine.protocol import JSONL, Handle, Member, Numerics
+from workers.engine.tasks.text_generation import TextGeneration
 from workers.engine.training.cohort import Cohort, Place
 from workers.engine.training.member import Run
 
@@ -53,7 +54,7 @@ class Bench:
         data = Shards.write(examples, self.scratch / f"{number}", vocabulary=VOCABULARY)
         method = stack.enter_context(method_open(self.model, given, self.base, None, seat=seat))
         member = Member(str(number), given, Handle(self.base, JSONL, ""))
-        return Run(member, method, data, None, "cpu")
+        return Run(member, TextGeneration(self.base, given), method, data, None, "cpu")
 
     def alone(self) -> float:
         """CPU seconds per update of one tenant."""
@@ -75,7 +76,7 @@ class Bench:
             def update() -> None:
                 gathered, _ = cohort._gather(runs)
                 for run in runs:
-                    run.conclude(gathered[run.member.key])
+                    run.conclude(*gathered[run.member.key])
 
             return timed(update, self.steps) / count
 

@@ -30,6 +30,18 @@ class Pack:
     places: Ints
     labels: Ints
 
+    @property
+    def examples(self) -> int:
+        return len(self.bounds) - 1
+
+    @property
+    def tokens(self) -> int:
+        return len(self.ids)
+
+    @property
+    def weight(self) -> int:
+        return len(self.labels)
+
 
 def plan(lengths: Sequence[int], budget: int, *, packing: bool) -> list[list[int]]:
     """Group sequences, by their index in `lengths`, into packs of at most `budget` tokens.

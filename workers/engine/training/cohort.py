@@ -25,19 +25,22 @@ from workers.engine.errors import EngineError
 from workers.engine.kernels.block import fast_blocks
 from workers.engine.losses import weighted_loss
 from workers.engine.methods.lora.bank import AdapterBank, Segment
-from workers.engine.methods.lora.method import Seat
 from workers.engine.models import Batch, exact_dtype
 from workers.engine.protocol import Member, Progress, Result
 from workers.engine.specs import CHECKPOINTING
+from workers.engine.tasks.opening import task_open
+from workers.engine.tasks.scores import Score
 from workers.engine.training.activation import checkpointing
-from workers.engine.training.member import Gathered, Run, is_out_of_memory
+from workers.engine.training.member import Run, is_out_of_memory
 from workers.engine.training.opening import Base, seated
 from workers.engine.training.session import Session, Stopped, failure
 
+TASK = "text_generation"  # what passes are joined of: packs of tokens under one output head
+
 
 def shares_a_pass(member: Member) -> bool:
-    """Whether a member can be one of several in a pass: its base must stay as it is."""
-    return member.spec.method == "lora"
+    """Whether a member can be one of several in a pass: same base, unchanged, same kind of loss."""
+    return member.spec.method == "lora" and member.spec.task == TASK
 
 
 def train_together(
@@ -50,7 +53,7 @@ def train_together(
     if not members:
         return
     try:
-        model = base.model("lora")
+        model = base.model(task_open(base.work.base.path, members[0].spec), "lora")
     except EngineError as error:
         yield from (failure(member.key, error, progress) for member in members)
         return
@@ -96,6 +99,9 @@ class Portion:
     weight: float
 
 
+Gathered = tuple[Score, float]  # of a member's update: sums, and its share of the seconds
+
+
 class Cohort:
     """The members in training, and the passes that they share."""
 
@@ -110,15 +116,7 @@ class Cohort:
         scratch = self.base.work.scratch / member.key / "data"
         stack.callback(shutil.rmtree, scratch, ignore_errors=True)
         try:
-            session = stack.enter_context(
-                seated(
-                    self.base,
-                    member,
-                    self.progress,
-                    self.bank.model,
-                    Seat(self.bank, member.key),
-                )
-            )
+            session = stack.enter_context(seated(self.base, member, self.progress, self.bank))
             session.tell_sizes()
             if member.resume:
                 session.resume(member.resume)
@@ -161,7 +159,7 @@ class Cohort:
     def _concluded(self, key: str, found: Gathered) -> Iterator[Result]:
         session = self.seats[key].session
         try:
-            session.report(session.run.conclude(found))
+            session.report(session.run.conclude(*found))
         except Stopped as stop:
             yield self._leave(key, session.stopped(stop.outcome))
         except EngineError as error:
@@ -195,14 +193,14 @@ class Cohort:
         self, runs: Sequence[Run], portions: Sequence[Portion], error: BaseException
     ) -> dict[str, EngineError]:
         """Halve the passes, and the packs that would not go into one; say who does not fit."""
-        longest = max(len(p.pack.ids) for p in portions)
+        longest = max(p.pack.tokens for p in portions)
         if longest < self.pass_tokens:
             self.pass_tokens = max(longest, self.pass_tokens // 2)
             return {}
         failed: dict[str, EngineError] = {}
         for run in runs:
             own = [p.pack for p in portions if p.run is run]
-            if max(len(p.ids) for p in own) == longest:
+            if max(p.tokens for p in own) == longest:
                 try:
                     run.halve(own, error)
                 except EngineError as too_large:
@@ -211,7 +209,7 @@ class Cohort:
         return failed
 
     def _passes(self, portions: Sequence[Portion]) -> list[list[Portion]]:
-        sizes = [len(portion.pack.ids) for portion in portions]
+        sizes = [portion.pack.tokens for portion in portions]
         groups = plan(sizes, self.pass_tokens, packing=True)
         return [[portions[i] for i in sorted(group)] for group in groups]
 
@@ -220,26 +218,21 @@ class Cohort:
         found: dict[str, Gathered] = {}
         for portions in passes:
             begin = time.perf_counter()
-            losses, hits = self._pass(portions)
-            per_token = (time.perf_counter() - begin) / sum(len(p.pack.ids) for p in portions)
-            for portion, loss, right in zip(portions, losses, hits, strict=True):
+            scores = self._pass(portions)
+            per_token = (time.perf_counter() - begin) / sum(score.tokens for score in scores)
+            for portion, score in zip(portions, scores, strict=True):
                 key = portion.run.member.key
-                before = found.get(key, Gathered((), 0.0, 0, 0.0))
-                found[key] = Gathered(
-                    (*before.packs, portion.pack),
-                    before.loss + loss,
-                    before.hits + right,
-                    before.seconds + per_token * len(portion.pack.ids),
-                )
+                total, seconds = found.get(key, (Score(), 0.0))
+                found[key] = (total + score, seconds + per_token * score.tokens)
         return found
 
-    def _pass(self, portions: Sequence[Portion]) -> tuple[list[float], list[int]]:
-        """One forward and backward pass; each portion's part of its loss, and its hits."""
+    def _pass(self, portions: Sequence[Portion]) -> list[Score]:
+        """One forward and backward pass; each portion's sums."""
         device = self.base.work.numerics.device
         joined = join([portion.pack for portion in portions])
         layout, batch = self.bank.layout, Batch.of(joined, device)
         layout.segments, layout.length = _segments(portions), len(joined.ids)
-        sizes = [len(portion.pack.labels) for portion in portions]
+        sizes = [portion.pack.weight for portion in portions]
         each = torch.tensor([portion.weight for portion in portions], dtype=torch.float64)
         weights = each.repeat_interleave(torch.tensor(sizes))
         weights = weights.to(device, exact_dtype(self.bank.model))
@@ -247,13 +240,16 @@ class Cohort:
             portion.run.method.clock.step = portion.run.state.step
         total, scored = weighted_loss(self.bank.model, batch, weights)
         total.backward()  # type: ignore[no-untyped-call]
-        losses = [part.sum().item() for part in (scored.losses * weights).split(sizes)]
-        return losses, [int(part.sum()) for part in scored.hits.split(sizes)]
+        losses, hits = scored.losses.split(sizes), scored.hits.split(sizes)
+        return [
+            Score.of(portion.pack, loss.sum(), {"hits": right.sum()})
+            for portion, loss, right in zip(portions, losses, hits, strict=True)
+        ]
 
 
 def _portions(run: Run) -> list[Portion]:
-    packs = run.packs()
-    weight = 1 / sum(len(p.labels) for p in packs)
+    packs: list[Pack] = run.micro_batches()  # type: ignore[assignment]
+    weight = 1 / sum(each.weight for each in packs)
     return [Portion(run, number, each, weight) for number, each in enumerate(packs)]
 
 
@@ -261,7 +257,7 @@ def _segments(portions: Sequence[Portion]) -> list[Segment]:
     """Where each portion lies in the pass."""
     found, token, place = [], 0, 0
     for portion in portions:
-        tokens, places = len(portion.pack.ids), len(portion.pack.labels)
+        tokens, places = portion.pack.tokens, portion.pack.weight
         found.append(
             Segment(
                 portion.run.member.key,

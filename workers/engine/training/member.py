@@ -9,17 +9,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from workers.engine.data.order import epoch_order
-from workers.engine.data.packing import Ints, Pack, pack, plan
-from workers.engine.data.shards import Shards
+from workers.engine.data.packing import Ints
 from workers.engine.errors import DivergedError, EngineError, ModelError, OutOfMemoryError
-from workers.engine.losses import batch_loss
 from workers.engine.methods.method import Method
-from workers.engine.models import Batch
 from workers.engine.protocol import Member
+from workers.engine.tasks.scores import Score
+from workers.engine.tasks.task import Data, MicroBatch, Task
 from workers.engine.training.optim import OPTIMISERS
 from workers.engine.training.schedule import learning_rate
 from workers.engine.training.snapshots import Origin, snapshot_read, snapshot_write
@@ -30,47 +28,45 @@ from workers.engine.training.state import State
 class Update:
     """What one update saw.
 
-    `loss` is the mean over `loss_tokens` of its `tokens`; `gradient_norm` is that before clipping.
+    `loss` is the mean over `weight` terms, of `tokens` tokens; `measured` are the task's metrics,
+    `gradient_norm` is that before clipping.
     """
 
     loss: float
-    accuracy: float
+    measured: Mapping[str, float]
     gradient_norm: float
     learning_rate: float
     tokens: int
-    loss_tokens: int
+    weight: int
     seconds: float
     halved_to: int = 0  # tokens per forward pass from now on, if memory ran out
 
     def metrics(self) -> dict[str, float]:
         return {
+            **self.measured,
             "loss": self.loss,
-            "token_accuracy": self.accuracy,
             "grad_norm": self.gradient_norm,
             "learning_rate": self.learning_rate,
             "tokens": float(self.tokens),
-            "loss_tokens": float(self.loss_tokens),
+            "loss_tokens": float(self.weight),
         }
-
-
-@dataclass(frozen=True)
-class Gathered:
-    """One update's gradient, formed from `packs` in `seconds`: mean loss, and right guesses."""
-
-    packs: Sequence[Pack]
-    loss: float
-    hits: int
-    seconds: float
 
 
 class Run:
     """A member in training: all that happens is a function of spec, data and `state.step`."""
 
     def __init__(
-        self, member: Member, method: Method, data: Shards, validation: Shards | None, device: str
+        self,
+        member: Member,
+        task: Task,
+        method: Method,
+        data: Data,
+        validation: Data | None,
+        device: str,
     ) -> None:
         spec = member.spec
-        self.member, self.spec, self.method, self.device = member, spec, method, device
+        self.member, self.spec, self.device = member, spec, device
+        self.task, self.method = task, method
         self.data, self.validation = data, validation
         self.model = method.model
         self.parameters = dict(method.parameters)
@@ -133,12 +129,12 @@ class Run:
             OutOfMemoryError: not even one example fits.
         """
         before = self.state.micro_batch_tokens
-        gathered = self._gradient_that_fits()
+        score, seconds = self._gradient_that_fits()
         halved = self.state.micro_batch_tokens < before
-        return self.conclude(gathered, halved_to=self.state.micro_batch_tokens * halved)
+        return self.conclude(score, seconds, halved_to=self.state.micro_batch_tokens * halved)
 
-    def conclude(self, gathered: Gathered, *, halved_to: int = 0) -> Update:
-        """Take the update's step with the gradient that was formed.
+    def conclude(self, score: Score, seconds: float, *, halved_to: int = 0) -> Update:
+        """Take the update's step with the gradient that was formed in `seconds`.
 
         Raises:
             DivergedError, ModelError: loss or gradient is not finite; nothing has changed.
@@ -146,20 +142,19 @@ class Run:
         begin = time.perf_counter()
         rate = learning_rate(self.spec, self.state.step, self.steps)
         norm = self.optimiser.gather()
-        if not math.isfinite(gathered.loss) or not math.isfinite(norm):
+        if not math.isfinite(score.loss) or not math.isfinite(norm):
             self.optimiser.clear()
-            raise self._divergence(gathered.loss, norm)
+            raise self._divergence(score.loss, norm)
         self.optimiser.clip(norm, self.spec.gradient_clip)
         self.optimiser.step(rate)
-        loss_tokens = sum(len(p.labels) for p in gathered.packs)
         done = Update(
-            loss=gathered.loss,
-            accuracy=gathered.hits / loss_tokens,
+            loss=score.loss,
+            measured=self.task.metrics(score),
             gradient_norm=norm,
             learning_rate=rate,
-            tokens=sum(len(p.ids) for p in gathered.packs),
-            loss_tokens=loss_tokens,
-            seconds=gathered.seconds + time.perf_counter() - begin,
+            tokens=score.tokens,
+            weight=score.weight,
+            seconds=seconds + time.perf_counter() - begin,
             halved_to=halved_to,
         )
         self._advance(done)
@@ -168,8 +163,8 @@ class Run:
     def _advance(self, done: Update) -> None:
         self.state.step += 1
         self.state.trained_tokens += done.tokens
-        self.state.epoch_loss += done.loss * done.loss_tokens
-        self.state.epoch_loss_tokens += done.loss_tokens
+        self.state.epoch_loss += done.loss * done.weight
+        self.state.epoch_loss_tokens += done.weight
 
     def _divergence(self, loss: float, norm: float) -> EngineError:
         what, value = ("gradient", norm) if math.isfinite(loss) else ("loss", loss)
@@ -194,65 +189,60 @@ class Run:
                 "gradient_clip."
             )
 
-    def _gradient_that_fits(self) -> Gathered:
-        """Accumulate the update's gradient, in smaller packs when memory runs out.
+    def _gradient_that_fits(self) -> tuple[Score, float]:
+        """Accumulate the update's gradient, in smaller passes when memory runs out.
 
-        The result is the same.
+        The result is the same. Returns also the seconds that it took.
         """
         while True:
             begin = time.perf_counter()
-            packs = self.packs()
+            batches = self.micro_batches()
             try:
-                loss, hits = self._gradient(packs)
+                score = self._gradient(batches)
             except (RuntimeError, MemoryError) as error:
                 self.optimiser.clear()
                 if not is_out_of_memory(error):
                     raise
-                self.halve(packs, error)
+                self.halve(batches, error)
             else:
-                return Gathered(packs, loss, hits, time.perf_counter() - begin)
+                return score, time.perf_counter() - begin
 
-    def halve(self, packs: Sequence[Pack], error: BaseException) -> None:
-        """Make packs half as long from now on.
+    def halve(self, batches: Sequence[MicroBatch], error: BaseException) -> None:
+        """Make passes half as long from now on.
 
         Raises:
             OutOfMemoryError: each holds one example already.
         """
-        longest = max(len(p.ids) for p in packs)
-        if all(len(p.bounds) == 2 for p in packs):
+        longest = max(b.tokens for b in batches)
+        if all(b.examples == 1 for b in batches):
             raise OutOfMemoryError(
                 f"one example of {longest} tokens does not fit in memory; lower "
                 "max_length, or set activation_checkpointing to full."
             ) from error
         self.state.micro_batch_tokens = max(1, min(self.state.micro_batch_tokens, longest) // 2)
 
-    def _gradient(self, packs: Sequence[Pack]) -> tuple[float, int]:
-        """Accumulate the gradient of the mean loss over all learned tokens of the update.
-
-        Returns loss and hits.
-        """
-        total = sum(len(p.labels) for p in packs)
+    def _gradient(self, batches: Sequence[MicroBatch]) -> Score:
+        """Accumulate the gradient of the mean loss over the whole weight of the update."""
+        weight = sum(b.weight for b in batches)
         self.method.clock.step = self.state.step
-        loss, hits = 0.0, 0
-        for number, each in enumerate(packs):
+        total = Score()
+        for number, each in enumerate(batches):
             self.method.clock.micro_batch = number
-            batch = Batch.of(each, self.device)
-            part, right = batch_loss(self.model, batch, total)
-            hits += right
-            part.backward()  # type: ignore[no-untyped-call]
-            loss += part.item()
-        return loss, hits
+            loss, sums = self.task.loss(self.model, each, self.device)
+            (loss / weight).backward()  # type: ignore[no-untyped-call]
+            total += Score.of(each, loss, sums)
+        return total
 
-    def packs(self) -> list[Pack]:
-        """What the next update trains on."""
+    def micro_batches(self) -> list[MicroBatch]:
+        """What the next update trains on, pass by pass."""
         epoch, place = divmod(self.state.step, self.steps_per_epoch)
         if self._order is None or self._order[0] != epoch:
             self._order = (epoch, epoch_order(self.spec.seed, epoch, len(self.data)))
         size = self.spec.batch_size
-        chosen = self._order[1][place * size : (place + 1) * size]
-        lengths = [int(n) for n in np.take(self.data.lengths, chosen)]
-        groups = plan(lengths, self.state.micro_batch_tokens, packing=self.spec.packing)
-        return [pack([self.data[int(chosen[index])] for index in group]) for group in groups]
+        chosen = self._order[1][place * size : (place + 1) * size].tolist()
+        return self.task.micro_batches(
+            self.data, chosen, self.state.micro_batch_tokens, packing=self.spec.packing
+        )
 
     def snapshot(self, folder: Path, origin: Origin) -> None:
         """Write where this run stands."""

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from workers.engine.errors import EngineError
-from workers.engine.evaluation import Score, scores
 from workers.engine.folders import folder_digest
 from workers.engine.protocol import Command, FailureKind, Handle, Outcome, Progress, Result
+from workers.engine.tasks.scores import Score
 from workers.engine.training.member import Run, Update
 from workers.engine.training.snapshots import Origin
 
@@ -168,11 +168,11 @@ class Session:
         assert run.validation is not None  # noqa: S101  (the caller's condition, for the type checker)
         size = run.state.micro_batch_tokens
         with run.method.alone():
-            for score in scores(run.model, run.validation, size, run.device):
+            for score in run.task.scores(run.model, run.validation, size, run.device):
                 total += score
                 run.state.evaluated += score.tokens
                 self.beat({})
-        return total.metrics("validation_")
+        return {f"validation_{name}": n for name, n in run.task.metrics(total).items()}
 
     def _checkpoint(self, metrics: Mapping[str, float]) -> None:
         self.run.check_weights()

@@ -66,10 +66,10 @@ def measured(folder: Path, spec: FineTuneSpec, *, fast: bool) -> tuple[float, in
                 parameter.data = parameter.data.double()
         if fast:
             with fast_blocks(model):
-                loss, hits = batch_loss(model, batch(), 10)
+                loss, hits = batch_loss(model, batch())
                 loss.backward()
         else:
-            loss, hits = batch_loss(model, batch(), 10)
+            loss, hits = batch_loss(model, batch())
             loss.backward()
         return loss.item(), hits, {n: p.grad for n, p in method.parameters.items()}
 
@@ -130,7 +130,7 @@ def test_selective_saving_keeps_less_and_changes_no_bit(
             method_open(model, spec, base, None) as opened,
             fast_blocks(model, selective=selective),
         ):
-            loss, _ = batch_loss(model, each, 10)
+            loss, _ = batch_loss(model, each)
             loss.backward()
         assert bool(dropped) is selective
         found.append([p.grad for p in opened.parameters.values()])

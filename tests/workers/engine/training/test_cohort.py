@@ -234,8 +234,8 @@ def test_a_members_failure_is_its_own(
     bad = replace(given[3], data=handle(write_jsonl(tmp_path / "bad.jsonl", [{"prompt": "x"}])))
     keep = Run.conclude
 
-    def broken(run: Run, gathered: Any, **rest: Any) -> Any:
-        done = keep(run, gathered, **rest)
+    def broken(run: Run, *given: Any, **rest: Any) -> Any:
+        done = keep(run, *given, **rest)
         if run.member.key == "many" and run.state.step == 3:
             run.optimiser.parameters[0].data.fill_(float("nan"))
         return done
@@ -273,7 +273,7 @@ def test_running_out_of_memory_makes_passes_smaller_and_ends_only_who_does_not_f
     whole = cohort.Cohort._pass
 
     def tight(self: Any, portions: Any) -> Any:
-        if sum(len(p.pack.ids) for p in portions) > 60:
+        if sum(p.pack.tokens for p in portions) > 60:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
         return whole(self, portions)
 
