@@ -40,16 +40,13 @@ class _HeadLoss(torch.autograd.Function):
         hits = torch.empty_like(labels, dtype=torch.bool)
         for part in _stretches(len(rows), W.shape[0]):
             g = _softmax_loss(rows[part], W, b, labels[part], losses[part], hits[part])
-            if not (needs_rows or needs_W):
-                continue
-            g.mul_(weights[part, None].to(g.dtype))
-            g = g.to(W.dtype)
-            if drows is not None:
-                drows[part] = g @ W
-            if dW is not None:
-                dW.addmm_(g.t(), rows[part].to(W.dtype))
+            each = weights[part, None].to(g.dtype)
+            if drows is not None:  # weighed after the product: fewer numbers than logits
+                drows[part] = (g.to(W.dtype) @ W).to(g.dtype).mul_(each)
             if db is not None:
-                db += g.sum(0)
+                db += each[:, 0] @ g
+            if dW is not None:
+                dW.addmm_(g.mul_(each).to(W.dtype).t(), rows[part].to(W.dtype))
         ctx.save_for_backward(drows, dW, db)
         ctx.mark_non_differentiable(losses, hits)
         return losses @ weights.to(losses.dtype), losses, hits
