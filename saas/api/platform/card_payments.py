@@ -65,9 +65,9 @@ class PaymentMethodOut(serializers.Serializer[StripeObject]):
     last4 = serializers.CharField(source="data.last4", default="")
     exp_month = serializers.IntegerField(source="data.exp_month", default=None, allow_null=True)
     exp_year = serializers.IntegerField(source="data.exp_year", default=None, allow_null=True)
-    default = serializers.SerializerMethodField()
+    default = serializers.SerializerMethodField(method_name="is_charged")
 
-    def get_default(self, row: StripeObject) -> bool:
+    def is_charged(self, row: StripeObject) -> bool:
         """Whether it is the one that invoices are charged to."""
         return row.state == "default"
 

@@ -53,7 +53,7 @@ def fast_blocks(model: nn.Module, *, selective: bool = False) -> Iterator[None]:
 
 
 def _has_silu(block: Any) -> bool:
-    return block.mlp.config.hidden_act == "silu"
+    return bool(block.mlp.config.hidden_act == "silu")
 
 
 def _norm(module: Any, x: Tensor) -> Tensor:
@@ -121,7 +121,9 @@ def _attend(
     window = getattr(attn, "sliding_window", getattr(attn.config, "sliding_window", None))
     mixed, _ = attention(
         attn,
-        *(part.transpose(0, 1)[None] for part in (q, k, v)),
+        q.transpose(0, 1)[None],
+        k.transpose(0, 1)[None],
+        v.transpose(0, 1)[None],
         None,
         scaling=attn.scaling,
         bounds=bounds,
