@@ -53,7 +53,7 @@ def fast_blocks(model: nn.Module, *, selective: bool = False) -> Iterator[None]:
 
 
 def _has_silu(block: Any) -> bool:
-    return block.mlp.config.hidden_act == "silu"
+    return bool(block.mlp.config.hidden_act == "silu")
 
 
 def _norm(module: Any, x: Tensor) -> Tensor:
@@ -119,9 +119,12 @@ def _attend(
         q, k = attn.q_norm(q), attn.k_norm(k)
     q, k = rotate(q, *at), rotate(k, cos, sin)
     window = getattr(attn, "sliding_window", getattr(attn.config, "sliding_window", None))
+    query, key, value = (part.transpose(0, 1)[None] for part in (q, k, v))
     mixed, _ = attention(
         attn,
-        *(part.transpose(0, 1)[None] for part in (q, k, v)),
+        query,
+        key,
+        value,
         None,
         scaling=attn.scaling,
         bounds=bounds,

@@ -240,7 +240,7 @@ class Cohort:
             portion.run.method.clock.step = portion.run.state.step
         total, scored = weighted_loss(self.bank.model, batch, weights)
         total.backward()  # type: ignore[no-untyped-call]
-        losses, hits = scored.losses.split(sizes), scored.hits.split(sizes)
+        losses, hits = torch.split(scored.losses, sizes), torch.split(scored.hits, sizes)
         return [
             Score.of(portion.pack, loss.sum(), {"hits": right.sum()})
             for portion, loss, right in zip(portions, losses, hits, strict=True)

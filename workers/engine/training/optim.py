@@ -76,7 +76,7 @@ class Optimiser:
         """One tensor for each parameter."""
         if not self._is_joined:
             return tensors
-        parts = tensors[0].split([p.numel() for p in self.parameters])
+        parts = torch.split(tensors[0], [p.numel() for p in self.parameters])
         return [part.view_as(p) for part, p in zip(parts, self.parameters, strict=True)]
 
     def _apply(self, gradients: list[Tensor], rate: float) -> None:
@@ -92,7 +92,7 @@ def _joined(parameters: Sequence[Tensor]) -> Tensor:
     """One flat tensor with the weights, of which the parameters are views from now on."""
     flat = torch.cat([p.detach().reshape(-1) for p in parameters])
     for parameter, part in zip(
-        parameters, flat.split([p.numel() for p in parameters]), strict=True
+        parameters, torch.split(flat, [p.numel() for p in parameters]), strict=True
     ):
         parameter.data = part.view_as(parameter)
     return flat
