@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -24,9 +26,9 @@ def metered(stripe: StripeClient, event_name: str, unit: str) -> str:
     )  # fmt: skip
     recurring: Any = {"interval": "month", "usage_type": "metered", "meter": meter.id}
     price = stripe.v1.prices.create(
-        {"currency": "usd", "unit_amount_decimal": unit, "product_data": {"name": event_name},
-         "recurring": recurring}
-    )  # type: ignore[typeddict-item]  # fmt: skip
+        {"currency": "usd", "unit_amount_decimal": Decimal(unit), "recurring": recurring,
+         "product_data": {"name": event_name}}
+    )  # fmt: skip
     return price.id
 
 
@@ -54,8 +56,6 @@ def totals(stripe: StripeClient, payer: str) -> list[int]:
 
 
 def test_usage_is_billed_when_its_period_is_over(stripe: StripeClient) -> None:
-    import time
-
     today = int(time.time())
     _, payer, clock = start(stripe, "used", today - 86_400)
     assert totals(stripe, payer) == [0]
@@ -68,8 +68,6 @@ def test_usage_is_billed_when_its_period_is_over(stripe: StripeClient) -> None:
 def test_cancelled_at_once_usage_is_billed_now_or_lost(
     stripe: StripeClient, invoice_now: bool, billed: list[int]
 ) -> None:
-    import time
-
     today, name = int(time.time()), f"lost {invoice_now}"
     subscription, payer, clock = start(stripe, name, today - 86_400)
     report(stripe, name, payer, "1000", today)

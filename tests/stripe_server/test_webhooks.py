@@ -56,7 +56,7 @@ def ear() -> Iterator[Ear]:
 
 
 def verified(heard: Heard, secret: str) -> Event:
-    event: Event = Webhook.construct_event(heard[0], heard[1], secret)  # type: ignore[no-untyped-call]
+    event: Event = Webhook.construct_event(heard[0], heard[1], secret)
     return event
 
 
