@@ -58,7 +58,7 @@ def test_no_field_is_invented(control: Control, stripe: StripeClient) -> None:
         {"customer": str(invoice.customer), "items": [{"price": price.id}]}
     )
     v1 = stripe.v1
-    lists = [
+    lists: list[Any] = [
         v1.customers, v1.payment_intents, v1.charges, v1.refunds, v1.disputes, v1.invoices,
         v1.invoice_items, v1.invoice_payments, v1.balance_transactions, v1.transfers, v1.accounts,
         v1.prices, v1.products, v1.subscriptions, v1.checkout.sessions, v1.events,
