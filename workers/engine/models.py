@@ -31,8 +31,14 @@ def model_load(folder: Path, *, dtype: str = "float32", device: str = "cpu") -> 
     Raises:
         ModelError: the folder holds no model that transformers can load so.
     """
+    from workers.engine.compression import quantise  # it needs this module's own functions
+
+    quantised = quantise.quantised_config(folder)
     try:
-        model: nn.Module = AutoModelForCausalLM.from_pretrained(
+        if quantised is not None:
+            model = quantise.quantised_load(folder, quantised, DTYPES[dtype])
+            return model.requires_grad_(requires_grad=False).eval().to(device)
+        model = AutoModelForCausalLM.from_pretrained(
             str(folder),
             dtype=DTYPES[dtype],
             attn_implementation=attention.NAME,

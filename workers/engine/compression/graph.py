@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -132,7 +133,7 @@ def _sequential(model: nn.Sequential) -> Graph:
         what = type(odd[0]).__name__ if odd else f"{len(linear)} linear layer(s)"
         raise UnsupportedError(f"a sequence with {what} has nothing here that can be removed.")
     groups = []
-    for number, ((writer, first), (reader, _)) in enumerate(zip(linear, linear[1:], strict=False)):
+    for number, ((writer, first), (reader, _)) in enumerate(pairwise(linear)):
         parts = [Part(f"{writer}.weight", 0), Part(f"{reader}.weight", 1)]
         parts += [Part(f"{writer}.bias", 0)] if first.bias is not None else []
         groups.append(Group(Kind.MLP, number, first.out_features, tuple(parts), (reader,)))

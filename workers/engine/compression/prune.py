@@ -22,11 +22,11 @@ from workers.engine.compression.scorers.random import random
 from workers.engine.compression.scorers.taylor import taylor
 from workers.engine.compression.scorers.threshold import threshold
 from workers.engine.compression.scorers.wanda import wanda
+from workers.engine.compression.specs import PruneSpec
 from workers.engine.compression.structured import Kept, cut, kept_count
 from workers.engine.data.order import mix
-from workers.engine.compression.specs import PruneSpec
 
-Tick = Callable[[int], None]  # told the number of layers done
+Tick = Callable[[], None]  # called as each layer is done
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def prune(
     graph: Graph,
     spec: PruneSpec,
     samples: Sequence[Sample],
-    tick: Tick = lambda _: None,
+    tick: Tick = lambda: None,
 ) -> Pruned:
     """Prune `model` as `spec` says; it stays as it is.
 
@@ -69,7 +69,7 @@ def prune(
     for layer, runs in _stages(model, job.student, graph, layers, samples):
         for group in graph.of_layer(layer) if graph.blocks else _inner(graph):
             job.prune_group(group, counts[group.name], runs)
-        tick(layer + 1)
+        tick()
     for group in graph.of(Kind.WIDTH):
         if width[group.name] < group.units:
             job.choose_width(group, width[group.name], samples)
@@ -145,7 +145,7 @@ class _Pruning:
 
     def choose_width(self, group: Group, count: int, samples: Sequence[Sample]) -> None:
         """Choose hidden channels over the whole model."""
-        norms = _input_norms(self.student, group.readers, samples)
+        norms = input_norms(self.student, group.readers, samples)
         total = torch.zeros(group.units, dtype=torch.float64)
         for reader in group.readers:
             total += self._reader_scores(reader, norms[reader]).cpu()
@@ -251,9 +251,10 @@ def inputs_of(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Ten
             each.remove()
 
 
-def _input_norms(
+def input_norms(
     model: nn.Module, layers: Sequence[str], samples: Sequence[Sample]
 ) -> dict[str, Tensor]:
+    """(in,): the Euclidean norm of each input of these layers over all samples."""
     squares: dict[str, Tensor] = {}
     with inputs_of(model, layers) as seen, torch.no_grad():
         for sample in samples:

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from workers.engine.checks import SpecError
 from workers.engine.compression.graph import Graph, Group, Kind, UnsupportedError, unit_rows
-from workers.engine.models import config_of
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Single weights set to zero: by share, by threshold, or two of each four.
 
-The tensors keep their shapes, so nothing is faster, and nothing is smaller until it is compressed by
+The tensors keep their shapes: nothing is faster, and nothing smaller until it is compressed by
 other means. Only 2:4 on GPUs with sparse tensor cores can gain, through kernels of their own.
 """
 
