@@ -11,6 +11,7 @@ from saas.api.operator.urls import operator_urls
 from saas.api.platform import (
     api_keys,
     budgets,
+    compressions,
     datasets,
     deployments,
     evaluations,
@@ -55,6 +56,19 @@ _jobs = [
     path("v1/evaluations", evaluations.EvaluationsView.as_view()),
     path("v1/evaluations/<str:evaluation_id>", evaluations.EvaluationView.as_view()),
     path("v1/evaluations/<str:evaluation_id>/cancel", evaluations.EvaluationCancelView.as_view()),
+    path("v1/compressions", compressions.CompressionsView.as_view()),
+    path("v1/compressions/<str:compression_id>", compressions.CompressionView.as_view()),
+    path(
+        "v1/compressions/<str:compression_id>/cancel", compressions.CompressionCancelView.as_view()
+    ),
+    path(
+        "v1/compressions/<str:compression_id>/events", compressions.CompressionEventsView.as_view()
+    ),
+    path(
+        "v1/compressions/<str:compression_id>/results",
+        compressions.CompressionResultsView.as_view(),
+    ),
+    path("v1/compressions/<str:compression_id>/plot", compressions.CompressionPlotView.as_view()),
 ]
 _serving = [
     path("v1/deployments", deployments.DeploymentsView.as_view()),

@@ -114,6 +114,10 @@ class Caller:
         return self.form("/v1/files", {"purpose": purpose, "file": file})
 
 
+def compression_body(file_id: str) -> dict[str, Any]:
+    return {"model": BASE, "file": file_id, "settings": {"quantise": "int8_dynamic"}}
+
+
 def reply_of(answer: Any) -> Reply:
     content = b"".join(answer.streaming_content) if answer.streaming else answer.content
     return Reply(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, content)
@@ -234,6 +238,7 @@ def one_of_everything(caller: Caller) -> dict[str, str]:
         "quote_id": caller.post("/v1/quotes", {"kind": "fine_tune", **job}),
         "job_id": caller.post("/v1/fine_tuning/jobs", job),
         "evaluation_id": caller.post("/v1/evaluations", {"model": BASE, "file": file_id}),
+        "compression_id": caller.post("/v1/compressions", compression_body(file_id)),
         "deployment_id": caller.post("/v1/deployments", {"model": version.name}),
         "api_key_id": caller.post("/v1/api_keys", {"name": "another"}),
         "budget_id": caller.post("/v1/budgets", {"soft": "900", "hard": "1000"}),

@@ -13,6 +13,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from workers.engine.compression.prune import Sample
+from workers.engine.compression.specs import LENGTH_POLICY
 from workers.engine.data.dataset import Reader
 from workers.engine.data.order import epoch_order
 from workers.engine.data.packing import Ints, Pack, pack, plan
@@ -88,8 +89,8 @@ class Bench:
 
         def read(handle: Handle, name: str) -> Shards:
             folder: Path = self.work.scratch / "data" / name
-            policy, longest = self.spec.length_policy, self.spec.max_length
-            return reader.shards(handle.path, folder, policy=policy, max_length=longest)
+            longest = self.spec.max_length
+            return reader.shards(handle.path, folder, policy=LENGTH_POLICY, max_length=longest)
 
         data = read(self.work.data, "train")
         if self.work.validation:

@@ -11,6 +11,7 @@ from workers.engine.specs import _Spec as Spec
 
 SCORERS = ("magnitude", "threshold", "wanda", "taylor", "random")
 FORMATS = ("none", "int8_weight", "int8_dynamic")
+LENGTH_POLICY = "truncate"  # of longer rows: they calibrate as well by their beginning
 MOST_RATIO = 0.99  # of units or weights; 1 would leave nothing
 
 T = TypeVar("T", bound=Spec)
@@ -151,7 +152,6 @@ class CompressSpec(Spec):
     target: TargetSpec | None = None  # search for the settings instead
     calibration_examples: int = 64  # rows that activations and gradients are taken from
     max_length: int = 1024  # tokens per example
-    length_policy: str = "truncate"
     micro_batch_tokens: int = 2048  # per forward pass
     snapshot_every_steps: int = 50  # updates of the recovery; 0 = only when asked to
     held_out: float = field(default=0.125)  # share of the data to measure on, without an own file
@@ -166,7 +166,6 @@ class CompressSpec(Spec):
         one_of("quantise", self.quantise, FORMATS)
         whole("calibration_examples", self.calibration_examples, 1, 100_000, "rows")
         whole("max_length", self.max_length, 2, MAX_LENGTH, "tokens per example")
-        one_of("length_policy", self.length_policy, ("error", "truncate", "split"))
         whole("micro_batch_tokens", self.micro_batch_tokens, 1, 16_777_216, "tokens")
         whole("snapshot_every_steps", self.snapshot_every_steps, 0, 1_000_000, "updates")
         real("held_out", self.held_out, 0.01, 0.5, "of the rows")

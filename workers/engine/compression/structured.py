@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from workers.engine.checks import SpecError
+from workers.engine.compression.limits import kept_units
 from workers.engine.compression.graph import Graph, Group, Kind, UnsupportedError, unit_rows
 
 
@@ -34,15 +35,7 @@ def kept_count(group: Group, ratio: float, multiple: int = 1) -> int:
     Raises:
         SpecError: none would stay.
     """
-    exact = group.units * (1 - ratio)
-    count = group.units if ratio == 0 else max(multiple * round(exact / multiple), 0)
-    if count < 1:
-        raise SpecError(
-            f"prune.{group.kind}",
-            f"removing {ratio:g} of {group.units} leaves none, and the layer would vanish; "
-            f"at most {(group.units - multiple) / group.units:.3g} can go.",
-        )
-    return min(count, group.units)
+    return kept_units(group.units, ratio, multiple, f"prune.{group.kind}")
 
 
 def cut(model: nn.Module, graph: Graph, kept: Kept) -> nn.Module:
