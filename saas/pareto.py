@@ -49,7 +49,8 @@ def _frame(cost: str, loss: str, scale: _Scale) -> str:
     return (
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>'
         f'<path d="M{left} {top}V{bottom}H{right}" fill="none" stroke="#555"/>{ticks}'
-        f'<text x="{(left + right) / 2}" y="{HEIGHT - 12}" text-anchor="middle">{escape(cost)}</text>'
+        f'<text x="{(left + right) / 2}" y="{HEIGHT - 12}" text-anchor="middle">'
+        f"{escape(cost)}</text>"
         f'<text x="{left}" y="{top - 14}">{escape(loss)}</text>'
     )
 

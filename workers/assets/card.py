@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-
 BEFORE = "dense_"  # what a compressed model's figures of its dense parent begin with
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -108,7 +108,7 @@ def test_the_plot_shows_every_candidate(api: Caller, base: BaseModel) -> None:
     job = made_by(api, base, search=SEARCH)
     plot = api.get(f"/v1/compressions/{job}/plot")
     assert plot.headers["content-type"] == "image/svg+xml"
-    drawing = ElementTree.fromstring(plot.content)
+    drawing = ET.fromstring(plot.content)
     dots = drawing.findall("{http://www.w3.org/2000/svg}circle")
     assert len(dots) == 2
     assert [dot.get("stroke") for dot in dots] == [None, "#16a34a"]  # the recommended one

@@ -114,6 +114,7 @@ def recommend(measured: Sequence[Candidate], target: TargetSpec) -> Recommendati
     best = min(bounded, key=lambda c: excess(c, target))
     limit = (
         f"size: within the bound on quality, the best takes {best.latency:.2f} of the dense "
-        f"latency and {best.bytes:.2f} of its bytes. Ask for less, allow more loss, or give recover.tokens."
+        f"latency and {best.bytes:.2f} of its bytes. Ask for less, allow more loss, or give "
+        "recover.tokens."
     )
     return Recommendation(best, reached=False, limit=limit)

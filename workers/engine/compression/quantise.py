@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn.functional import linear
+from torch.nn.functional import linear, pad
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.pytorch_utils import Conv1D
 
@@ -27,16 +27,26 @@ from workers.engine.compression.unstructured import mask_names
 from workers.engine.errors import ModelError
 
 LIMIT = 127  # symmetric: -128 is not used
+PER_WORD, SIGN = 4, 128
 METHOD = "compressed-tensors"
 
 
 class Int8Linear(nn.Module):
-    """y = x·(scale·W)ᵀ + b with W (out, in) in int8 and scale (out, 1)."""
+    """y = x·(scale·W)ᵀ + b with W (out, in) in int8 and scale (out, 1).
+
+    The buffers are those of the file format: W as it is for `int8_dynamic`, and four numbers to an
+    int32 for `int8_weight`.
+    """
 
     def __init__(self, outputs: int, inputs: int, *, bias: bool, dynamic: bool) -> None:
         super().__init__()
-        self.dynamic = dynamic
-        self.register_buffer("weight", torch.zeros(outputs, inputs, dtype=torch.int8))
+        self.dynamic, self.inputs = dynamic, inputs
+        if dynamic:
+            self.register_buffer("weight", torch.zeros(outputs, inputs, dtype=torch.int8))
+        else:
+            words = -(-inputs // PER_WORD)
+            self.register_buffer("weight_packed", torch.zeros(outputs, words, dtype=torch.int32))
+            self.register_buffer("weight_shape", torch.tensor([outputs, inputs]))
         self.register_buffer("weight_scale", torch.ones(outputs, 1))
         self.register_buffer("bias", torch.zeros(outputs) if bias else None)
 
@@ -47,21 +57,44 @@ class Int8Linear(nn.Module):
         weight = stored if linear_dims(module) == (0, 1) else stored.t()
         bias = cast("Tensor | None", module.bias)
         made = cls(*weight.shape, bias=bias is not None, dynamic=dynamic)
-        made.weight, made.weight_scale = quantise_rows(weight)
+        numbers, made.weight_scale = quantise_rows(weight)
+        if dynamic:
+            made.weight = numbers
+        else:
+            made.weight_packed = packed(numbers)
         if bias is not None:
             made.bias = bias.detach().clone()
         return made
 
+    @property
+    def numbers(self) -> Tensor:
+        """W: (out, in), int8."""
+        if self.dynamic:
+            return cast("Tensor", self.weight)
+        return unpacked(cast("Tensor", self.weight_packed), self.inputs)
+
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out)."""
         if not self.dynamic or not _has_exact_int8(x.device.type):
-            return linear(x, self.weight.to(x.dtype) * self.weight_scale.to(x.dtype), self.bias)
+            return linear(x, self.numbers.to(x.dtype) * self.weight_scale.to(x.dtype), self.bias)
         rows, scale = quantise_rows(x.reshape(-1, x.shape[-1]))
-        sums = torch._int_mm(rows, self.weight.t())  # noqa: SLF001 -- torch has no other name for it
+        sums = torch._int_mm(rows, self.numbers.t())  # noqa: SLF001 -- it has no other name
         out = sums.to(x.dtype).mul_(scale.to(x.dtype)).mul_(self.weight_scale.t().to(x.dtype))
         if self.bias is not None:
             out += self.bias
         return out.view(*x.shape[:-1], -1)
+
+
+def packed(numbers: Tensor) -> Tensor:
+    """int8 (rows, n) as int32 (rows, ⌈n/4⌉): each number plus 128, as bytes, the first lowest."""
+    room = -numbers.shape[1] % PER_WORD
+    shifted = numbers.view(torch.uint8) ^ SIGN
+    return pad(shifted, (0, room)).contiguous().view(torch.int32)
+
+
+def unpacked(words: Tensor, inputs: int) -> Tensor:
+    """What `packed` was given."""
+    return (words.view(torch.uint8)[:, :inputs] ^ SIGN).view(torch.int8)
 
 
 def quantise_rows(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -127,7 +160,7 @@ def _config(*, dynamic: bool) -> dict[str, Any]:
     }
     return {
         "quant_method": METHOD,
-        "format": "int-quantized" if dynamic else "naive-quantized",
+        "format": "int-quantized" if dynamic else "pack-quantized",
         "quantization_status": "compressed",
         "ignore": ["lm_head"],
         "config_groups": {"group_0": group},

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from workers.engine.checks import SpecError
-from workers.engine.compression.limits import kept_units
 from workers.engine.compression.graph import Graph, Group, Kind, UnsupportedError, unit_rows
+from workers.engine.compression.limits import kept_units
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def cut(model: nn.Module, graph: Graph, kept: Kept) -> nn.Module:
 
 def _cut_tensors(model: nn.Module, graph: Graph, kept: Kept) -> dict[str, Tensor]:
     """The state of the cut model: sliced along every dimension, layers renumbered."""
-    indices = _indices(graph, kept)
+    indices = cut_indices(graph, kept)
     width = kept.units.get(f"{Kind.WIDTH}.-1")
     scale = math.sqrt(graph.of(Kind.WIDTH)[0].units / len(width)) if width else 1.0
     norms = {p.tensor for g in graph.of(Kind.WIDTH) for p in g.parts if p.is_norm}
@@ -66,7 +66,7 @@ def _cut_tensors(model: nn.Module, graph: Graph, kept: Kept) -> dict[str, Tensor
     new = {old: place for place, old in enumerate(kept.layers)}
     found = {}
     for name, tensor in model.state_dict().items():
-        target = _renumbered(name, graph.blocks, new)
+        target = renumbered(name, graph.blocks, new)
         if target is None:
             continue
         first = names.get(name, name)
@@ -76,7 +76,7 @@ def _cut_tensors(model: nn.Module, graph: Graph, kept: Kept) -> dict[str, Tensor
     return found
 
 
-def _indices(graph: Graph, kept: Kept) -> dict[str, dict[int, Tensor]]:
+def cut_indices(graph: Graph, kept: Kept) -> dict[str, dict[int, Tensor]]:
     """For each tensor and dimension that shrinks, what stays of it."""
     pieces: dict[tuple[str, int], list[Tensor]] = defaultdict(list)
     for group in graph.groups:
@@ -98,7 +98,7 @@ def _shared_names(model: nn.Module) -> dict[str, str]:
     return {name: first[id(p)] for name, p in every}
 
 
-def _renumbered(name: str, blocks: str, new: Mapping[int, int]) -> str | None:
+def renumbered(name: str, blocks: str, new: Mapping[int, int]) -> str | None:
     """The tensor's name once layers are gone; None where its own is."""
     match = re.fullmatch(rf"({re.escape(blocks)})\.(\d+)\.(.*)", name) if blocks else None
     if match is None:

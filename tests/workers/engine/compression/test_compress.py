@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def test_half_of_it_pruned_and_recovered(base: Path, tmp_path: Path) -> None:
     assert figures["parameters"] < figures["dense_parameters"]
     assert figures["bytes"] < figures["dense_bytes"]
     assert figures["latency_ms"] > 0
-    plain, without = done(work_for(base, tmp_path / "b", prune=HALF), Recorder(tmp_path))
+    _, without = done(work_for(base, tmp_path / "b", prune=HALF), Recorder(tmp_path))
     assert figures["perplexity"] < without["perplexity"]
     assert report_read(folder)["kept"]["mlp.0"] == 24
     steps = [beat[1] for beat in progress.beats]
@@ -56,7 +57,7 @@ def test_half_of_it_pruned_and_recovered(base: Path, tmp_path: Path) -> None:
     assert {beat[2] for beat in progress.beats} == {steps[-1]}  # the plan was right
     spans = ranges(progress)
     assert spans[0][0] == 0
-    assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a[1] <= b[0] for a, b in pairwise(spans))
     trained = sum(used[4] for used in progress.usage if used[0] == "job_1:recovered")
     assert 2900 < trained <= 3000
 
@@ -157,7 +158,7 @@ def test_a_search_finds_the_cheapest_within_the_bound(base: Path, tmp_path: Path
         compress(work, first)
     _, snapshot = first.snapshots[-1]
     second = Recorder(tmp_path)
-    again, same = done(replace(work, resume=snapshot, scratch=tmp_path / "fresh"), second)
+    _, same = done(replace(work, resume=snapshot, scratch=tmp_path / "fresh"), second)
     assert len(second.beats) < len(whole.beats) / 2
     assert same["perplexity"] == figures["perplexity"]
 

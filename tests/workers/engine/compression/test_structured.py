@@ -173,7 +173,9 @@ def test_the_seeds_network_without_neurons() -> None:
 def test_a_layer_that_would_vanish() -> None:
     group = graph_of(model_of("llama")).of(Kind.HEADS)[0]
     assert kept_count(group, 0.5) == 2
-    with pytest.raises(SpecError, match="0.9 of 4 leaves none, and the layer would vanish; at mo"):
+    with pytest.raises(
+        SpecError, match=r"0\.9 of 4 leaves none, and the layer would vanish; at mo"
+    ):
         kept_count(group, 0.9)
 
 
@@ -193,5 +195,5 @@ def test_structures_that_are_not_understood() -> None:
     with pytest.raises(UnsupportedError, match=r"layers.1.mlp.gate.weight \(4, 32\) is not under"):
         graph_of(odd)
     del odd.model.layers[1].mlp.down_proj
-    with pytest.raises(UnsupportedError, match="layers.1 has no MLP of a known form"):
+    with pytest.raises(UnsupportedError, match=r"layers\.1 has no MLP of a known form"):
         graph_of(odd)
