@@ -74,7 +74,7 @@ def test_it_is_quoted_and_holds_the_quote(api: Caller, base: BaseModel) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "param"),
+    ("asked", "param"),
     [
         ({"prune": {"mlp": 1}}, "prune.mlp"),
         ({"prune": {"mlp": "half"}}, "prune.mlp"),
@@ -87,9 +87,9 @@ def test_it_is_quoted_and_holds_the_quote(api: Caller, base: BaseModel) -> None:
     ],
 )
 def test_bad_settings_are_refused_by_name(
-    api: Caller, base: BaseModel, settings: dict[str, Any], param: str
+    api: Caller, base: BaseModel, asked: dict[str, Any], param: str
 ) -> None:
-    body = compression_body(api.upload(chats()).json["id"]) | {"settings": settings}
+    body = compression_body(api.upload(chats()).json["id"]) | {"settings": asked}
     reply = api.post("/v1/compressions", body)
     assert reply.status == 400, reply.content
     assert reply.error["param"] == param

@@ -150,7 +150,7 @@ def test_a_price_becomes_a_target(base: BaseModel) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "param", "says"),
+    ("asked", "param", "says"),
     [
         ({"prune": {"mlp": 1.0}}, "prune.mlp", "1 would leave nothing"),
         ({"prune": {"heads": 0.8}}, "prune.heads", "the layer would vanish; at most 0.5 can go"),
@@ -163,10 +163,10 @@ def test_a_price_becomes_a_target(base: BaseModel) -> None:
     ],
 )
 def test_what_cannot_be_asked_for(
-    base: BaseModel, settings: dict[str, Any], param: str, says: str
+    base: BaseModel, asked: dict[str, Any], param: str, says: str
 ) -> None:
     with pytest.raises(InvalidInput, match=says) as refused:
-        submit(make_tenant(), **settings)
+        submit(make_tenant(), **asked)
     assert refused.value.param == param
 
 
