@@ -8,42 +8,26 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tenants.kernel.scope import system_scope
-from tests.saas.api.factories import BASE, Caller, chats, compression_body
-from tests.workers.jobs.factories import claimed, make_worker
+from tests.saas.api.factories import (
+    BASE,
+    SEARCH,
+    Caller,
+    chats,
+    compression_body,
+    compression_end,
+)
 from workers.assets.models import BaseModel
-from workers.engine.compression.candidates import Candidate
 from workers.jobs.models import Job
-from workers.jobs.outcomes import Made, job_finish
 
 pytestmark = pytest.mark.django_db
 
-MEASURED = Candidate(0.5, "wanda", "int8_dynamic", 0.4, 0.3, 0.08, is_measured=True).to_dict()
-PROXY = Candidate(0.25, "wanda", "none", 0.8, 0.85, 0.02).to_dict()
-SEARCH = {
-    "target": {"latency": 0.5, "bytes": 0.0, "quality_loss": 0.1},
-    "reached": True,
-    "limit": "",
-    "recommended": MEASURED,
-    "candidates": [PROXY],
-    "measured": [MEASURED],
-    "front": [MEASURED],
-}
 
-
-def made_by(api: Caller, base: BaseModel, **report: Any) -> str:
-    """A compression that a worker has finished with this report."""
-    del base
+def made_by(api: Caller, **report: Any) -> str:
+    """A compression that has succeeded with this report."""
     body = compression_body(api.upload(chats()).json["id"])
-    job = api.post("/v1/compressions", body).json
-    lease = claimed(make_worker(), queue="compress.cpu").lease
-    metrics = {"dense_bytes": 100.0, "bytes": 30.0, "dense_perplexity": 5.0, "perplexity": 5.4}
-    result = {
-        "model_name": "ft:small",
-        "metrics": metrics,
-        "report": {"settings": {"quantise": "int8_dynamic"}, **report},
-    }
-    job_finish(lease=lease, make=lambda _: Made(result))
-    return str(job["id"])
+    job = str(api.post("/v1/compressions", body).json["id"])
+    compression_end(job, **report)
+    return job
 
 
 def test_a_compression_is_queued_listed_and_cancelled(api: Caller, base: BaseModel) -> None:
@@ -96,23 +80,23 @@ def test_bad_settings_are_refused_by_name(
 
 
 def test_results_tell_before_and_after(api: Caller, base: BaseModel) -> None:
-    job = made_by(api, base, search=SEARCH)
+    job = made_by(api, search=SEARCH)
     results = api.get(f"/v1/compressions/{job}/results").json
     assert results["figures"]["bytes"] == {"before": 100.0, "after": 30.0}
     assert results["compressed_model"] == "ft:small"
-    assert results["search"]["recommended"] == MEASURED
-    assert results["search"]["candidates"] == [PROXY]
+    assert results["search"]["recommended"] == SEARCH["recommended"]
+    assert results["search"]["candidates"] == SEARCH["candidates"]
 
 
 def test_the_plot_shows_every_candidate(api: Caller, base: BaseModel) -> None:
-    job = made_by(api, base, search=SEARCH)
+    job = made_by(api, search=SEARCH)
     plot = api.get(f"/v1/compressions/{job}/plot")
     assert plot.headers["content-type"] == "image/svg+xml"
     drawing = ET.fromstring(plot.content)
     dots = drawing.findall("{http://www.w3.org/2000/svg}circle")
     assert len(dots) == 2
     assert [dot.get("stroke") for dot in dots] == [None, "#16a34a"]  # the recommended one
-    plain = made_by(api, base)
+    plain = made_by(api)
     assert api.get(f"/v1/compressions/{plain}/plot").error["code"] == "no_search"
     assert api.get(f"/v1/compressions/{plain}/results").json["search"] is None
 

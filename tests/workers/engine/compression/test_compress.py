@@ -15,8 +15,10 @@ from tests.workers.engine.factories import Recorder, completions, handle, write_
 from workers.engine.compression.compress import compress
 from workers.engine.compression.report import report_read
 from workers.engine.compression.specs import CompressSpec
+from workers.engine.inference.generate import TextModel
 from workers.engine.models import model_load
 from workers.engine.protocol import Command, CompressWork, FailureKind, Outcome, Result
+from workers.engine.specs import GenerateSpec
 
 HALF = {"mlp": 0.5, "heads": 0.5}
 
@@ -71,6 +73,21 @@ def test_int8_is_near_and_smaller(base: Path, tmp_path: Path) -> None:
     assert len(errors) == 2 * 7
     assert all(0 < error < 0.02 for error in errors.values())
     assert model_load(folder)(input_ids=torch.arange(5)[None]).logits.isfinite().all()
+
+
+@pytest.mark.parametrize("settings", [{"prune": HALF}, {"prune": HALF, "quantise": "int8_dynamic"}])
+def test_the_runtime_serves_the_changed_shapes(
+    base: Path, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    folder, _ = done(work_for(base, tmp_path, **settings), Recorder(tmp_path))
+    text = TextModel.load(folder)
+    prompt = text.tokenizer.encode("3 blue 3 blue").ids
+    steps = list(text.generate(prompt, GenerateSpec(max_tokens=6, temperature=0)))
+    model: Any = model_load(folder)
+    expected = prompt[:]
+    for _ in steps:
+        expected.append(int(model(input_ids=torch.tensor([expected])).logits[0, -1].argmax()))
+    assert [step.id for step in steps] == expected[len(prompt) :]
 
 
 def test_masks_say_that_they_gain_nothing(base: Path, tmp_path: Path) -> None:
