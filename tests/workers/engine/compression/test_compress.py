@@ -81,7 +81,7 @@ def test_the_runtime_serves_the_changed_shapes(
 ) -> None:
     folder, _ = done(work_for(base, tmp_path, **settings), Recorder(tmp_path))
     text = TextModel.load(folder)
-    prompt = text.tokenizer.encode("3 blue 3 blue").ids
+    prompt = text.tokenizer.encode("3 blue 3 blue")
     steps = list(text.generate(prompt, GenerateSpec(max_tokens=6, temperature=0)))
     model: Any = model_load(folder)
     expected = prompt[:]
