@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -50,6 +51,7 @@ SIZES = {
     "40M": {"hidden_size": 640, "intermediate_size": 1792, "num_hidden_layers": 8},
 }
 HALF = {Kind.MLP: 0.5, Kind.HEADS: 0.5, Kind.WIDTH: 0.0}
+TORCH_PRUNING_S = 60  # for a model of 1.3M parameters, which ours takes a second or two for
 ROUNDS = 10  # of A, B, B, A: 40 passes
 
 
@@ -249,7 +251,8 @@ def recovered(bench: Bench, found: dict[str, list[float]]) -> None:
     }
     for name, make in tried.items():
         try:
-            student = make()
+            with time_limit(TORCH_PRUNING_S):
+                student = make()
         except Exception as error:  # noqa: BLE001 -- its failures are a result
             say({f"{name} failed": repr(error)[:300]})
             continue
@@ -259,6 +262,22 @@ def recovered(bench: Bench, found: dict[str, list[float]]) -> None:
         found.setdefault(f"recovered, {name}", []).append(perplexity(bench, student))
         before, after = paired_latency(bench.dense, student, bench.config.vocab_size)
         found.setdefault(f"latency, {name}", []).append(after / before)
+
+
+@contextmanager
+def time_limit(seconds: int) -> Iterator[None]:
+    """Raises TimeoutError in what has not ended by then."""
+
+    def stop(*_: Any) -> None:
+        raise TimeoutError(f"not done after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _used(model: nn.Module) -> int:

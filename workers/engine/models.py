@@ -33,12 +33,12 @@ def model_load(folder: Path, *, dtype: str = "float32", device: str = "cpu") -> 
     """
     from workers.engine.compression import quantise  # it needs this module's own functions
 
-    quantised = quantise.quantised_config(folder)
+    config = quantise.quantised_config(folder)
+    if config is not None:
+        quantised = quantise.quantised_load(folder, config, DTYPES[dtype])
+        return quantised.requires_grad_(requires_grad=False).eval().to(device)
     try:
-        if quantised is not None:
-            model = quantise.quantised_load(folder, quantised, DTYPES[dtype])
-            return model.requires_grad_(requires_grad=False).eval().to(device)
-        model = AutoModelForCausalLM.from_pretrained(
+        model: nn.Module = AutoModelForCausalLM.from_pretrained(
             str(folder),
             dtype=DTYPES[dtype],
             attn_implementation=attention.NAME,

@@ -260,7 +260,8 @@ def input_norms(
         for sample in samples:
             sample.forward(model)
             for name, x in seen.items():
-                squares[name] = squares.get(name, 0.0) + x.double().square().sum(0)  # type: ignore[assignment]
+                square = x.double().square().sum(0)
+                squares[name] = squares[name] + square if name in squares else square
     return {name: square.sqrt() for name, square in squares.items()}
 
 
@@ -270,7 +271,7 @@ def _gradients(model: nn.Module, graph: Graph, samples: Sequence[Sample]) -> dic
     learner = copy.deepcopy(model).requires_grad_(requires_grad=False)
     weights = {r: cast("Tensor", learner.get_submodule(r).weight) for r in readers}
     for weight in weights.values():
-        weight.requires_grad_(requires_grad=True)
+        weight.requires_grad_()
     for sample in samples:
         (sample.loss(learner) / len(samples)).backward()  # type: ignore[no-untyped-call]
     found = {}
@@ -355,7 +356,8 @@ def _entry(
 
 
 def _hidden(output: Any) -> Tensor:
-    return output[0] if isinstance(output, tuple) else output
+    hidden: Tensor = output[0] if isinstance(output, tuple) else output
+    return hidden
 
 
 def _block_influence(model: nn.Module, graph: Graph, samples: Sequence[Sample]) -> dict[int, float]:

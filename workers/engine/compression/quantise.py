@@ -38,6 +38,9 @@ class Int8Linear(nn.Module):
     int32 for `int8_weight`.
     """
 
+    weight_scale: Tensor
+    bias: Tensor | None
+
     def __init__(self, outputs: int, inputs: int, *, bias: bool, dynamic: bool) -> None:
         super().__init__()
         self.dynamic, self.inputs = dynamic, inputs
@@ -192,7 +195,7 @@ def quantised_load(folder: Path, config: Mapping[str, Any], dtype: torch.dtype) 
     try:
         plain = AutoConfig.from_pretrained(str(folder), local_files_only=True)
         del plain.quantization_config
-        model: nn.Module = AutoModelForCausalLM.from_config(
+        model: nn.Module = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
             plain, dtype=dtype, attn_implementation=attention.NAME
         )
         _make_room(model, dynamic=config["format"] == kinds[0]["format"])

@@ -7,4 +7,5 @@ from torch import Tensor
 
 def magnitude(weights: Tensor) -> Tensor:
     """The Euclidean norm of each unit's weights: (units, weights of a unit) → (units,)."""
-    return weights.double().norm(dim=1)
+    norms: Tensor = weights.double().norm(dim=1)
+    return norms
