@@ -127,6 +127,7 @@ class CompressWork:
     scratch: Path
     validation: Handle | None = None
     adapter: Handle | None = None
+    adapters: tuple[Handle, ...] = ()  # of the base, to carry over to what becomes of it
     resume: Handle | None = None
     numerics: Numerics = DEFAULT_NUMERICS
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 from tenants.kernel.errors import InvalidInput
 from tenants.pricing.quotes import QuoteLine, price_now
 from workers.assets.models import Dataset, ModelVersion
-from workers.assets.selectors import ResolvedModel
+from workers.assets.selectors import ResolvedModel, model_resolve
 from workers.assets.weights import model_config
 from workers.engine.compression.candidates import candidates_of
 from workers.engine.compression.limits import FAMILIES, check_prune
@@ -59,6 +59,32 @@ def check(model: ResolvedModel, settings: CompressSpec, data: Dataset) -> None:
             param="file",
             code="too_little_data",
         )
+
+
+def adapters_of(names: Sequence[str], model: ResolvedModel, settings: CompressSpec) -> list[str]:
+    """The ids of the adapters to carry over. Raises InvalidInput, NotFound."""
+    if not names:
+        return []
+    if model.version is not None or settings.target is not None:
+        raise InvalidInput(
+            "adapters are carried over from their base with given settings; name the base as "
+            "model, and leave target out",
+            param="adapters",
+        )
+    return [_adapter(name, model) for name in dict.fromkeys(names)]
+
+
+def _adapter(name: str, model: ResolvedModel) -> str:
+    version = model_resolve(name, param="adapters").version
+    if version is None or version.kind != ModelVersion.Kind.ADAPTER:
+        raise InvalidInput(f"{name} is no adapter; compress it by itself", param="adapters")
+    if version.base_id != model.base.id:
+        raise InvalidInput(
+            f"{name} is an adapter of {version.base_id}, not of {model.base.id}",
+            param="adapters",
+            code="adapter_of_another_base",
+        )
+    return version.id
 
 
 def with_price(

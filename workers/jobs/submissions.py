@@ -220,7 +220,7 @@ def _evaluate(actor: Actor, given: Mapping[str, Any]) -> Checked:
 
 
 def _compress(actor: Actor, given: Mapping[str, Any]) -> Checked:
-    """Given: model, file_id, settings, and optionally validation_file_id, suffix, device."""
+    """Given: model, file_id, settings; optionally validation_file_id, adapters, suffix, device."""
     model = _text_model(str(given["model"]))
     data = _valid_dataset(actor, given["file_id"], model.base, "file")
     validation = _optional_dataset(actor, given.get("validation_file_id"), model.base)
@@ -235,6 +235,7 @@ def _compress(actor: Actor, given: Mapping[str, Any]) -> Checked:
         "file_id": data.file_id,
         "validation_file_id": validation.file_id if validation else None,
         "dataset_id": data.id,
+        "adapters": compressions.adapters_of(given.get("adapters") or (), model, settings),
         "suffix": _suffix(given.get("suffix")),
         "settings": settings.to_dict(),
         "price": price,

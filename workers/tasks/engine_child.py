@@ -147,6 +147,7 @@ def _compress_work(request: Frame) -> CompressWork:
         scratch=Path(request["scratch"]),
         validation=_handle(request["validation"]),
         adapter=_handle(request["adapter"]),
+        adapters=tuple(_given(each) for each in request["adapters"]),
         resume=_handle(request["resume"]),
         numerics=Numerics(**request["numerics"]),
     )

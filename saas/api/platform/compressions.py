@@ -49,6 +49,12 @@ class CompressionIn(serializers.Serializer[Any]):
         allow_null=True,
         help_text="Becomes part of the new model's name.",
     )
+    adapters = serializers.ListField(
+        child=serializers.CharField(max_length=160),
+        required=False,
+        max_length=32,
+        help_text="Your adapters of this base, to carry over: they come in the model's download.",
+    )
     settings = serializers.DictField(
         help_text="`prune`, `mask`, `quantise` and `recover`; or `target`: `price` per million "
         "tokens, `latency` or `bytes` as shares of the dense model's, and `quality_loss`."
@@ -65,6 +71,7 @@ class CompressionIn(serializers.Serializer[Any]):
             "model": sent["model"],
             "file_id": sent["file"],
             "validation_file_id": sent.get("validation_file"),
+            "adapters": sent.get("adapters"),
             "suffix": sent.get("suffix"),
             "settings": sent["settings"],
         }
@@ -126,6 +133,11 @@ class CompressionResultsOut(serializers.Serializer[Any]):
         child=serializers.CharField(), allow_null=True, help_text="Of a target price."
     )
     quantisation_errors = serializers.DictField(child=serializers.FloatField())
+    adapter_errors = serializers.DictField(
+        child=serializers.FloatField(),
+        help_text="Of each adapter carried over, in their order: its share of the output that is "
+        "lost, as a mean over layers.",
+    )
     search = SearchOut(allow_null=True)
 
 
@@ -167,6 +179,7 @@ def render_results(job: Job) -> dict[str, Any]:
             "settings": report["settings"],
             "prices": job.spec["price"],
             "quantisation_errors": report.get("quantisation_errors", {}),
+            "adapter_errors": report.get("adapter_errors", {}),
             "search": report.get("search"),
         }
     ).data

@@ -18,7 +18,16 @@ from tenants.kernel.scope import system_scope, tenant_scope
 from tenants.pricing.models import Charge, Quote
 from tests.workers.engine.factories import completions
 from tests.workers.jobs.factories import actor_of, job_row, make_tenant, make_worker, messages_of
-from tests.workers.tasks.factories import BASE_ID, Running, sold, start, until, upload
+from tests.workers.tasks.factories import (
+    BASE_ID,
+    Running,
+    register_base,
+    sold,
+    start,
+    submit_fine_tune,
+    until,
+    upload,
+)
 from workers.assets.materialise import version_to_folder
 from workers.assets.models import BaseModel, ModelVersion
 from workers.jobs.models import Job
@@ -32,13 +41,26 @@ HALF = {"mlp": 0.5, "heads": 0.5}
 LONG = {"prune": HALF, "recover": {"tokens": 40_000, "batch_size": 2}, "snapshot_every_steps": 20}
 
 
-def submit(tenant: Tenant, *, rows: int = 40, model: str = BASE_ID, **settings: Any) -> Job:
+def submit(
+    tenant: Tenant,
+    *,
+    rows: int = 40,
+    model: str = BASE_ID,
+    adapters: tuple[str, ...] = (),
+    **settings: Any,
+) -> Job:
     file = upload(tenant, completions(rows))
     with tenant_scope(tenant.id):
         return job_submit(
             actor=actor_of(tenant),
             kind=Kind.COMPRESS,
-            spec={"model": model, "file_id": file, "suffix": "small", "settings": settings},
+            spec={
+                "model": model,
+                "file_id": file,
+                "suffix": "small",
+                "settings": settings,
+                "adapters": adapters,
+            },
         )
 
 
@@ -134,6 +156,26 @@ def test_a_pruned_version_can_be_quantised_but_not_twice(base: BaseModel, tmp_pa
     assert version.parent_id == job_row(first.id).result["model_version_id"]
     with pytest.raises(InvalidInput, match="is quantised already"):
         submit(tenant, model=version.name, quantise="int8_weight")
+
+
+def test_an_adapter_comes_along_but_only_its_own_bases(base: BaseModel, tmp_path: Path) -> None:
+    tenant = make_tenant()
+    tune = submit_fine_tune(tenant, validation=False, epochs=1)
+    start(make_worker()).join()
+    adapter = job_row(tune.id).result["model_name"]
+    job = submit(tenant, prune=HALF, adapters=(adapter,))
+    started().join()
+    row = job_row(job.id)
+    assert row.state == State.SUCCEEDED, row.error
+    assert 0 < row.result["report"]["adapter_errors"]["0"] < 2
+    _, folder = opened(row, tmp_path / "made")
+    assert (folder / "adapters" / "0" / "adapter_model.safetensors").is_file()
+    with pytest.raises(InvalidInput, match="name the base as model"):
+        submit(tenant, model=adapter, prune=HALF, adapters=(adapter,))
+    register_base(tmp_path / "other", "other")
+    with pytest.raises(InvalidInput, match="is an adapter of tiny, not of other") as refused:
+        submit(tenant, model="other", prune=HALF, adapters=(adapter,))
+    assert refused.value.code == "adapter_of_another_base"
 
 
 def test_a_price_becomes_a_target(base: BaseModel) -> None:

@@ -17,10 +17,11 @@ from typing import Any
 from torch import nn
 
 from workers.engine.compression.bench import Bench
+from workers.engine.compression.carry import carried_errors, carried_save, carry, require_fit
 from workers.engine.compression.distil import Recovery, updates_within
 from workers.engine.compression.graph import Graph, Kind, graph_of
 from workers.engine.compression.latency import paired_latency
-from workers.engine.compression.prune import input_norms, prune
+from workers.engine.compression.prune import Pruned, input_norms, prune
 from workers.engine.compression.quantise import layer_errors, quantise_model
 from workers.engine.compression.report import report_write, sizes
 from workers.engine.compression.rounds import round_specs
@@ -29,8 +30,10 @@ from workers.engine.compression.specs import CompressSpec
 from workers.engine.compression.unstructured import NO_GAIN, mask_model, mask_names
 from workers.engine.export.huggingface import folder_save
 from workers.engine.folders import folder_digest
+from workers.engine.methods.lora.adapter import adapter_load
 from workers.engine.protocol import HUGGING_FACE_MODEL, RECOVERED, Handle, Outcome, Result
 
+ADAPTERS = "adapters"  # the folder with those that were carried over, by number
 USED_EVERY = 10  # updates of the recovery
 
 
@@ -54,6 +57,9 @@ class Compression:
         self.plan = updates_within(self.bench.data.lengths.tolist(), self.spec.recover)
         self.layers = self.graph.layers if self.graph else self.bench.config.num_hidden_layers
         self.standing = Standing(layers=tuple(range(self.layers)))
+        self.adapters = [adapter_load(handle.path) for handle in self.bench.work.adapters]
+        for adapter in self.adapters:
+            require_fit(self.bench.dense, adapter)
 
     @property
     def steps(self) -> int:
@@ -70,7 +76,11 @@ class Compression:
         bench.of = bench.passes + self.steps
         student: nn.Module | None = None
         if bench.work.resume:
-            student, self.standing = snapshot_read(bench.work.resume.path, bench)
+            resume = bench.work.resume.path
+            student, self.standing = snapshot_read(resume, bench)
+            self.adapters = [
+                adapter_load(resume / ADAPTERS / str(n)) for n in range(len(self.adapters))
+            ]
             bench.step, bench.metrics = self.standing.step, dict(self.standing.metrics)
             bench.say(f"Resumed after step {bench.step}.", {"step": bench.step})
         else:
@@ -112,11 +122,26 @@ class Compression:
         while bench.step < start + graph.layers:
             bench.advance({})  # layers that are gone took no time
         bench.calibrated(start)
+        self._carry(student, graph, made)
         self.standing.layers = tuple(self.standing.layers[i] for i in made.kept.layers)
         kept = {name: len(units) for name, units in made.kept.units.items()}
         self.told |= {"kept": kept, "layers": list(self.standing.layers)}
         bench.say("The model is cut to shape.", {"round": number + 1, **kept})
         return made.model
+
+    def _carry(self, dense: nn.Module, graph: Graph, made: Pruned) -> None:
+        """Take the adapters along, and say what is lost of each."""
+        for number, adapter in enumerate(self.adapters):
+            carried = carry(dense, adapter, graph, made)
+            samples = self.bench.samples
+            errors = carried_errors(dense, adapter, made, carried, graph, samples)
+            self.adapters[number] = carried.adapter
+            self.standing.adapter_errors[str(number)] = sum(errors.values()) / max(len(errors), 1)
+
+    def _save_adapters(self, folder: Path) -> None:
+        sources = [handle.path for handle in self.bench.work.adapters]
+        for number, (source, adapter) in enumerate(zip(sources, self.adapters, strict=True)):
+            carried_save(folder / ADAPTERS / str(number), source, adapter)
 
     def _recover(self, student: nn.Module, until: int, *, fresh: bool) -> None:
         """Train up to update `until` of the plan."""
@@ -160,7 +185,7 @@ class Compression:
         self._meter(bench.step)
         standing.step, standing.metrics = bench.step, dict(bench.metrics)
         folder = bench.work.scratch / "snapshots" / f"step-{bench.step:08d}"
-        snapshot_write(folder, student, recovery, standing, bench)
+        snapshot_write(folder, student, recovery, standing, bench, self._save_adapters)
         bench.progress.snapshot(bench.work.key, bench.step, folder)
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -172,6 +197,9 @@ class Compression:
         after = bench.score(student)
         dense_s, seconds = paired_latency(bench.dense, student, bench.config.vocab_size)
         folder_save(self.folder, student, bench.work.base.path)
+        self._save_adapters(self.folder)
+        if self.adapters:
+            self.told["adapter_errors"] = self.standing.adapter_errors
         metrics = {
             **{k: v for k, v in bench.metrics.items() if k.startswith("dense_")},
             **after,

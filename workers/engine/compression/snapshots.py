@@ -7,6 +7,7 @@ standing; `manifest.json` sizes and SHA-256 of them all.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -36,6 +37,7 @@ class Standing:
     tokens: int = 0  # not metered yet
     metered: int = 0  # the step up to which they are
     metrics: dict[str, float] = field(default_factory=dict)
+    adapter_errors: dict[str, float] = field(default_factory=dict)  # by the adapter's number
     optimiser: tuple[int, dict[str, Tensor]] | None = None  # updates and slots, to go on with
 
     def load_into(self, job: Recovery) -> None:
@@ -62,11 +64,20 @@ def slots_of(job: Recovery) -> dict[str, Tensor]:
 
 
 def snapshot_write(
-    folder: Path, student: nn.Module, job: Recovery, standing: Standing, bench: Bench
+    folder: Path,
+    student: nn.Module,
+    job: Recovery,
+    standing: Standing,
+    bench: Bench,
+    more: Callable[[Path], None],
 ) -> None:
-    """Write where the compression stands; `folder` appears whole or not at all."""
+    """Write where the compression stands; `folder` appears whole or not at all.
+
+    `more` adds what else belongs to it.
+    """
     with atomic_folder(folder) as temporary:
         cast("Any", student).save_pretrained(temporary / "model")
+        more(temporary)
         save_file(slots_of(job), temporary / "optimiser.safetensors")
         content = {
             "version": VERSION,

@@ -17,7 +17,7 @@ from workers.jobs.models import Job
 from workers.jobs.outcomes import Made
 from workers.tasks.channel import Frame
 from workers.tasks.child import NO_NETWORK
-from workers.tasks.runs.models import file_open, model_open, snapshot_open
+from workers.tasks.runs.models import adapter_open, file_open, model_open, snapshot_open
 from workers.tasks.runs.run import Context, numerics, used_tokens
 
 METERS = {MEASURED: "tokens.evaluated", RECOVERED: "tokens.trained"}
@@ -45,6 +45,7 @@ class CompressRun:
             "spec": spec["settings"],
             "base": model.base,
             "adapter": model.adapter,
+            "adapters": [adapter_open(context, each) for each in spec.get("adapters", ())],
             "data": file_open(context, spec["file_id"], "file"),
             "validation": file_open(context, validation, "validation_file") if validation else None,
             "resume": snapshot_open(context),

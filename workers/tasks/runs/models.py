@@ -47,6 +47,17 @@ def file_open(context: Context, file_id: str, name: str) -> dict[str, str]:
     return handle(path, JSONL, file.sha256)
 
 
+def adapter_open(context: Context, version_id: str) -> dict[str, str]:
+    """Open an adapter by itself for the child. Raises CannotRun where it was deleted."""
+    try:
+        version = context.in_scope(lambda: model_version_get(version_id))
+    except NotFound as error:
+        raise CannotRun(error.message, code="model_deleted", param="adapters") from error
+    folder = context.scratch / version.id
+    version_to_folder(version=version, data_key=context.data_key, into=folder)
+    return handle(folder, PEFT_ADAPTER, version.sha256)
+
+
 def snapshot_open(context: Context) -> dict[str, str] | None:
     """Open the snapshot that this attempt resumes from; None where it begins afresh."""
     snapshot_id = context.claim.resume_from

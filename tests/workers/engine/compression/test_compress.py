@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from tests.workers.engine.factories import Recorder, completions, handle, write_jsonl
@@ -88,6 +89,27 @@ def test_the_runtime_serves_the_changed_shapes(
     for _ in steps:
         expected.append(int(model(input_ids=torch.tensor([expected])).logits[0, -1].argmax()))
     assert [step.id for step in steps] == expected[len(prompt) :]
+
+
+def test_adapters_are_carried_along_also_over_a_crash(base: Path, tmp_path: Path) -> None:
+    tuned = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(base),
+        LoraConfig(r=2, target_modules=["v_proj", "down_proj"], task_type="CAUSAL_LM"),
+    )
+    tuned.save_pretrained(str(tmp_path / "adapter"))
+    recover = {"tokens": 800, "batch_size": 4}
+    work = work_for(base, tmp_path, prune=HALF, recover=recover)
+    work = replace(work, adapters=(handle(tmp_path / "adapter"),))
+    first = Recorder(tmp_path)
+    folder, _ = done(work, first)
+    small = AutoModelForCausalLM.from_pretrained(folder)
+    PeftModel.from_pretrained(small, str(folder / "adapters" / "0"))
+    assert set(report_read(folder)["adapter_errors"]) == {"0"}
+    resumed = replace(work, resume=first.snapshots[0][1], scratch=tmp_path / "fresh")
+    again, _ = done(resumed, Recorder(tmp_path))
+    for name in ("adapters/0/adapter_model.safetensors", "adapters/0/adapter_config.json"):
+        assert (folder / name).read_bytes() == (again / name).read_bytes()
+    assert report_read(again)["adapter_errors"] == report_read(folder)["adapter_errors"]
 
 
 def test_masks_say_that_they_gain_nothing(base: Path, tmp_path: Path) -> None:
