@@ -45,7 +45,7 @@ from workers.engine.models import parameter_count
 from workers.engine.protocol import CompressWork
 
 SEEDS = int(os.environ.get("BENCH_SEEDS", "5"))
-RECOVERY = RecoverSpec(tokens=30_000, learning_rate=2e-3, batch_size=8)
+RECOVERY = RecoverSpec(tokens=30_000, learning_rate=2e-3, batch_size=8, labels=1.0)
 SIZES = {
     "10M": {"hidden_size": 320, "intermediate_size": 1024, "num_hidden_layers": 6},
     "40M": {"hidden_size": 640, "intermediate_size": 1792, "num_hidden_layers": 8},
