@@ -126,6 +126,8 @@ def _expand(store: Store, value: Any, names: list[str], path: str) -> Any:
     if isinstance(value, list):
         return [_expand(store, one, names, path) for one in value]
     name, *rest = names
+    if name == "payment_intent" and isinstance(value, dict) and "payment_record" in value:
+        return value  # an invoice's payment is the one or the other
     if not isinstance(value, dict) or name not in value:
         raise Refused(f"This property cannot be expanded ({path}).", param="expand")
     found = value[name]

@@ -20,7 +20,7 @@ from tests.stripe_server.webhooks import Endpoint
 def stripe_server(*, webhooks: Endpoint | None = None) -> Iterator[Control]:
     """A server in this process, with nothing in it."""
     server = StripeServer(webhooks=webhooks)
-    thread = threading.Thread(target=server.serve_forever, daemon=True, name="stripe")
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True, name="stripe")
     thread.start()
     try:
         yield Control(server.url)

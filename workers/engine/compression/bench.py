@@ -19,7 +19,7 @@ from workers.engine.data.order import epoch_order
 from workers.engine.data.packing import Ints, Pack, pack, plan
 from workers.engine.data.shards import Shards, Sizes
 from workers.engine.errors import DataError
-from workers.engine.evaluation import GROUP, STOPS, Score, scores
+from workers.engine.evaluation import STOPS
 from workers.engine.export.merged import merge_into
 from workers.engine.losses import loss_sum
 from workers.engine.methods.lora.adapter import adapter_load
@@ -33,6 +33,9 @@ from workers.engine.models import (
 )
 from workers.engine.profiles import FORWARD
 from workers.engine.protocol import MEASURED, Command, CompressWork, Handle, Outcome, Progress
+from workers.engine.specs import EvaluateSpec
+from workers.engine.tasks.scores import GROUP, Score
+from workers.engine.tasks.text_generation import TextGeneration
 
 FEWEST_ROWS = 2  # to calibrate with; one more is held out
 
@@ -69,6 +72,7 @@ class Bench:
         """
         self.work, self.spec, self.progress = work, work.spec, progress
         self.device = work.numerics.device
+        self.task = TextGeneration(work.base.path, EvaluateSpec())
         self.dense = model_load(work.base.path, dtype=work.numerics.dtype, device=self.device)
         if work.adapter:
             merge_into(self.dense, adapter_load(work.adapter.path))
@@ -154,11 +158,12 @@ class Bench:
     def score(self, model: nn.Module) -> dict[str, float]:
         """Loss, perplexity and token accuracy on the held-out rows, metered."""
         total, start = Score(), self.step
-        for score in scores(model, self.held_out, self.spec.micro_batch_tokens, self.device):
+        budget = self.spec.micro_batch_tokens
+        for score in self.task.scores(model, self.held_out, budget, self.device):
             total += score
             self.advance({})
         self.used(MEASURED, (start, self.step), total.tokens)
-        return total.metrics()
+        return self.task.metrics(total)
 
     def calibrated(self, start: int) -> None:
         """Meter one use of the calibration rows, over the steps since `start`."""

@@ -23,7 +23,7 @@ from workers.engine.errors import DivergedError
 from workers.engine.losses import loss_sum
 from workers.engine.models import Batch, blocks_of, logits_of
 from workers.engine.specs import FineTuneSpec
-from workers.engine.training.optim import AdamW, clip_gradients, gradient_norm
+from workers.engine.training.optim import AdamW
 from workers.engine.training.schedule import learning_rate
 
 
@@ -95,14 +95,14 @@ class Recovery:
             part = self._loss(Batch.of(each, self.device), total)
             part.backward()  # type: ignore[no-untyped-call]
             loss += part.item()
-        norm = gradient_norm(self.optimiser.parameters).item()
+        norm = self.optimiser.gather()
         if not torch.isfinite(torch.tensor([loss, norm])).all():
             self.optimiser.clear()
             raise DivergedError(
                 f"the recovery's loss is {loss} at update {number + 1}; lower "
                 f"recover.learning_rate (now {self.spec.learning_rate:g})."
             )
-        clip_gradients(self.optimiser.parameters, norm, self.settings.gradient_clip)
+        self.optimiser.clip(norm, self.settings.gradient_clip)
         self.optimiser.step(learning_rate(self.settings, number, of))
         return Step(loss, sum(len(p.ids) for p in packs))
 

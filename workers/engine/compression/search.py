@@ -34,9 +34,9 @@ from workers.engine.compression.run import Compression
 from workers.engine.compression.specs import CompressSpec, TargetSpec
 from workers.engine.compression.structured import kept_count
 from workers.engine.errors import SnapshotError
-from workers.engine.evaluation import Score, scores
 from workers.engine.folders import atomic_folder, folder_digest, folder_verify
 from workers.engine.protocol import HUGGING_FACE_MODEL, MEASURED, Handle, Outcome, Result
+from workers.engine.tasks.scores import Score
 
 PROXY_ROWS = 16
 STATE = "search.json"
@@ -135,9 +135,9 @@ class Search:
 
     def _perplexity(self, model: nn.Module, rows: Subset) -> float:
         total, bench = Score(), self.bench
-        for score in scores(model, rows, bench.spec.micro_batch_tokens, bench.device):
+        for score in bench.task.scores(model, rows, bench.spec.micro_batch_tokens, bench.device):
             total += score
-        return math.exp(total.loss_sum / max(total.loss_tokens, 1))
+        return math.exp(total.loss)
 
     def _measure_the_best(self) -> None:
         known = {c.key for c in self.measured}

@@ -78,7 +78,8 @@ def snapshot_write(
     with atomic_folder(folder) as temporary:
         cast("Any", student).save_pretrained(temporary / "model")
         more(temporary)
-        save_file(slots_of(job), temporary / "optimiser.safetensors")
+        slots = {name: tensor.clone() for name, tensor in slots_of(job).items()}  # views of one
+        save_file(slots, temporary / "optimiser.safetensors")
         content = {
             "version": VERSION,
             "updates": job.optimiser.updates,
