@@ -36,6 +36,12 @@ def model_load(folder: Path, *, dtype: str = "float32", device: str = "cpu") -> 
     Raises:
         ModelError: the folder holds no model that transformers can load so.
     """
+    from workers.engine.compression import quantise  # it needs this module's own functions
+
+    config = quantise.quantised_config(folder)
+    if config is not None:
+        quantised = quantise.quantised_load(folder, config, DTYPES[dtype])
+        return quantised.requires_grad_(requires_grad=False).eval().to(device)
     try:
         model: nn.Module = AutoModelForCausalLM.from_pretrained(
             str(folder),

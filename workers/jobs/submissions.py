@@ -16,10 +16,12 @@ from tenants.pricing.quotes import QuoteLine
 from workers.assets.models import BaseModel, Dataset, ModelVersion
 from workers.assets.selectors import ResolvedModel, model_resolve
 from workers.assets.services import dataset_require_valid, dataset_validate
+from workers.engine.compression.specs import LENGTH_POLICY, CompressSpec
 from workers.engine.errors import EngineError
 from workers.engine.hyperparameters import resolve_auto
 from workers.engine.profiles import DataSize, Estimate, Profile, Shape, estimate
 from workers.engine.specs import EvaluateSpec, FineTuneSpec, SpecError
+from workers.jobs import compressions
 from workers.jobs.bounds import Measured, Range, tokens_of_a_pass
 from workers.jobs.placement import Needs
 from workers.jobs.states import Kind
@@ -127,6 +129,13 @@ def _fine_tune_settings(
 
 def _continued(version: ModelVersion, settings: Mapping[str, Any]) -> dict[str, Any]:
     """A version goes on as what it is: an adapter on a full version would belong to no base."""
+    if version.kind == ModelVersion.Kind.QUANTISED:
+        raise InvalidInput(
+            f"{version.name} is quantised, and its rounded weights cannot learn; fine-tune the "
+            "model that it was made from, and compress the result",
+            param="model",
+            code="model_not_supported",
+        )
     kept = {
         "method": "lora" if version.kind == ModelVersion.Kind.ADAPTER else "full",
         "lora": version.spec.get("lora", {}),
@@ -210,6 +219,40 @@ def _evaluate(actor: Actor, given: Mapping[str, Any]) -> Checked:
     )
 
 
+def _compress(actor: Actor, given: Mapping[str, Any]) -> Checked:
+    """Given: model, file_id, settings; optionally validation_file_id, adapters, suffix, device."""
+    model = _text_model(str(given["model"]))
+    data = _valid_dataset(actor, given["file_id"], model.base, "file")
+    validation = _optional_dataset(actor, given.get("validation_file_id"), model.base)
+    asked = {"max_length": model.base.context_length, **dict(given.get("settings") or {})}
+    asked, price = compressions.with_price(asked, model, actor.tenant_id)
+    settings = CompressSpec.from_dict(asked)
+    compressions.check(model, settings, data)
+    spec = {
+        "base_id": model.base.id,
+        "model": model.name,
+        "version_id": model.version.id if model.version else None,
+        "file_id": data.file_id,
+        "validation_file_id": validation.file_id if validation else None,
+        "dataset_id": data.id,
+        "adapters": compressions.adapters_of(given.get("adapters") or (), model, settings),
+        "suffix": _suffix(given.get("suffix")),
+        "settings": settings.to_dict(),
+        "price": price,
+    }
+
+    def tokens(dataset: Dataset) -> Range:
+        return _tokens(dataset, LENGTH_POLICY, settings.max_length, model.base)
+
+    use = compressions.tokens_of(
+        settings, data, tokens(data), tokens(validation) if validation else None
+    )
+    lines = [_line("tokens.evaluated", use.evaluated, model)]
+    if use.trained.high:
+        lines.append(_line("tokens.trained", use.trained, model))
+    return Checked(spec, Needs(device=str(given.get("device") or "any")), tuple(lines))
+
+
 def _serve(actor: Actor, given: Mapping[str, Any]) -> Checked:
     """Given: target, base_id, version_id. The reconciler's own, and no one else's."""
     actor.require("deployments.write")
@@ -248,5 +291,6 @@ def _suffix(given: Any) -> str:
 _CHECKS: Mapping[Kind, Callable[[Actor, Mapping[str, Any]], Checked]] = {
     Kind.FINE_TUNE: _fine_tune,
     Kind.EVALUATE: _evaluate,
+    Kind.COMPRESS: _compress,
     Kind.SERVE: _serve,
 }

@@ -124,5 +124,8 @@ def addressed(case: Any, made: dict[str, str]) -> None:
         for name, value in (("model", made["model"]), ("training_file", made["file_id"])):
             if name in case.body:
                 case.body[name] = value
-        if case.operation.path in {"/v1/evaluations", "/v1/datasets"} and "file" in case.body:
+        if (
+            case.operation.path in {"/v1/evaluations", "/v1/datasets", "/v1/compressions"}
+            and "file" in case.body
+        ):
             case.body["file"] = made["file_id"]

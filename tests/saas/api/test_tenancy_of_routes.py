@@ -81,6 +81,10 @@ NAMING = {
         {"model": BASE, "file": "{file_id}"},
         {"model": "{model}", "file": "{own_file_id}"},
     ],
+    "POST /v1/compressions": [
+        {"model": BASE, "file": "{file_id}", "settings": {"quantise": "int8_weight"}},
+        {"model": "{model}", "file": "{own_file_id}", "settings": {"prune": {"mlp": 0.5}}},
+    ],
     "POST /v1/quotes": [
         {"kind": "fine_tune", "model": BASE, "training_file": "{file_id}"},
         {"kind": "evaluate", "model": "{model}", "file": "{own_file_id}"},
