@@ -27,7 +27,8 @@ from workers.assets.datasets import (
 from workers.assets.models import BaseModel, Dataset, File
 from workers.assets.selectors import dataset_get
 from workers.assets.services import dataset_require_valid, dataset_validate
-from workers.engine.data.readers import Example, Problem
+from workers.engine.data.problems import Problem
+from workers.engine.data.readers import Example
 
 
 def example(line: int, *ids: int) -> Example:

@@ -84,5 +84,5 @@ class Task(Protocol):
     def metrics(self, score: Score) -> dict[str, float]:
         """The figures of a sum of scores, by name; `loss` among them."""
 
-    def describe(self) -> dict[str, Any]:
-        """What a model of this task must keep to be used again, as JSON: classes, columns."""
+    def flops_per_token(self, model: nn.Module, *, training: bool) -> float:
+        """Floating-point operations on one token, with or without the backward pass."""

@@ -11,8 +11,6 @@ from torch import nn
 from workers.engine import devices
 from workers.engine.errors import DataError
 from workers.engine.methods.method import method_open
-from workers.engine.models import config_of, parameter_count
-from workers.engine.profiles import Shape, flops_per_token
 from workers.engine.protocol import Handle, Member, Progress, Work
 from workers.engine.tasks.opening import task_open
 from workers.engine.tasks.task import Data, Task
@@ -56,7 +54,7 @@ def session_open(base: Base, member: Member, progress: Progress) -> Iterator[Ses
     data = task.read(member.data.path, scratch / "data" / "train", training=True)
     validation = _validation(task, member.validation, scratch) if member.validation else None
     model = base.model(task, spec.method)
-    flops = flops_per_token(spec, _shape(model))
+    flops = task.flops_per_token(model, training=True)
     with (
         method_open(model, spec, work.base.path, start) as method,
         checkpointing(model, spec.activation_checkpointing),
@@ -84,8 +82,3 @@ def _origin(work: Work, member: Member) -> Origin:
         spec=member.spec.to_dict(),
         fingerprint=devices.fingerprint(work.numerics),
     )
-
-
-def _shape(model: nn.Module) -> Shape:
-    text = config_of(model)
-    return Shape(parameter_count(model), text.num_hidden_layers, text.hidden_size, text.vocab_size)
