@@ -82,6 +82,7 @@ DEFAULT_LORA = LoraSpec()
 # Hidden layers by name; "seed" is the network of the founding example, 10-5-3-1 with ten features.
 PRESETS = {"linear": (), "seed": (5, 3), "small": (32, 16), "medium": (128, 64)}
 MOST_WIDTH = 4096
+MOST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ class TabularSpec(_Spec):
     def __post_init__(self) -> None:
         if not isinstance(self.target, str):
             raise SpecError("tabular.target", f"{self.target!r} is not allowed; name a column.")
+        if len(self.target) > MOST_NAME:
+            raise SpecError("tabular.target", f"a column's name has at most {MOST_NAME} letters.")
         one_of("tabular.problem", self.problem, ("auto", "regression", "classification"))
         if isinstance(self.hidden, str):
             one_of("tabular.hidden", self.hidden, PRESETS)

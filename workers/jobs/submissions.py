@@ -14,12 +14,13 @@ from tenants.accounts.actors import Actor
 from tenants.kernel.errors import BreakwaterError, InvalidInput
 from tenants.pricing.quotes import QuoteLine
 from workers.assets.models import BaseModel, Dataset, ModelVersion
+from workers.assets.readings import READINGS
 from workers.assets.selectors import ResolvedModel, model_resolve
 from workers.assets.services import dataset_require_valid, dataset_validate
 from workers.engine.errors import EngineError
 from workers.engine.hyperparameters import resolve_auto
 from workers.engine.profiles import DataSize, Estimate, Profile, Shape, estimate
-from workers.engine.specs import EvaluateSpec, FineTuneSpec, SpecError
+from workers.engine.specs import EvaluateSpec, FineTuneSpec, SpecError, TabularSpec
 from workers.jobs.bounds import Measured, Range, tokens_of_a_pass
 from workers.jobs.placement import Needs
 from workers.jobs.states import Kind
@@ -58,9 +59,12 @@ def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
 
     device, deadline_s and requested_hyperparameters ("auto" or numbers).
     """
-    model = _text_model(str(given["model"]))
-    training = _valid_dataset(actor, given["training_file_id"], model.base, "training_file")
-    validation = _optional_dataset(actor, given.get("validation_file_id"), model.base)
+    model = _trainable_model(str(given["model"]))
+    tabular = _tabular(model, dict(given.get("settings") or {}))
+    training = _valid_dataset(actor, given["training_file_id"], model, tabular, "training_file")
+    validation = None
+    if validation_id := given.get("validation_file_id"):
+        validation = _valid_dataset(actor, validation_id, model, tabular, "validation_file")
     requested = dict(given.get("requested_hyperparameters") or {})
     settings = _fine_tune_settings(given, requested, model, training)
     for dataset, param in ((training, "training_file"), (validation, "validation_file")):
@@ -112,10 +116,14 @@ def _fine_tune_settings(
             f"unknown hyperparameter {min(unknown)!r}; known are {', '.join(_HYPERPARAMETERS)}",
             param="hyperparameters",
         )
+    settings.setdefault("task", model.base.kind)
+    if model.base.kind == BaseModel.Kind.TABULAR:
+        settings.setdefault("method", "full")
     chosen = resolve_auto(
         examples=training.examples,
         parameters=model.base.parameters,
         method=settings.get("method", "lora"),
+        task=settings["task"],
         **requested,
     )
     settings.setdefault("epochs", chosen.n_epochs)
@@ -129,7 +137,7 @@ def _continued(version: ModelVersion, settings: Mapping[str, Any]) -> dict[str, 
     """A version goes on as what it is: an adapter on a full version would belong to no base."""
     kept = {
         "method": "lora" if version.kind == ModelVersion.Kind.ADAPTER else "full",
-        "lora": version.spec.get("lora", {}),
+        **{name: version.spec[name] for name in ("lora", "tabular") if name in version.spec},
     }
     for name, value in kept.items():
         if settings.get(name, value) != value:
@@ -190,9 +198,16 @@ def _line(meter: str, tokens: Range, model: ResolvedModel) -> QuoteLine:
 
 def _evaluate(actor: Actor, given: Mapping[str, Any]) -> Checked:
     """Given: model, file_id, and optionally settings."""
-    model = _text_model(str(given["model"]))
-    dataset = _valid_dataset(actor, given["file_id"], model.base, "file")
-    asked = {"max_length": model.base.context_length, **dict(given.get("settings") or {})}
+    model = _trainable_model(str(given["model"]))
+    settings_given = dict(given.get("settings") or {})
+    tabular = _tabular(model, settings_given)
+    dataset = _valid_dataset(actor, given["file_id"], model, tabular, "file")
+    asked = {
+        "task": model.base.kind,
+        "max_length": model.base.context_length,
+        "tabular": tabular.to_dict(),
+        **settings_given,
+    }
     settings = EvaluateSpec.from_dict(asked)
     spec = {
         "base_id": model.base.id,
@@ -217,25 +232,47 @@ def _serve(actor: Actor, given: Mapping[str, Any]) -> Checked:
     return Checked(spec, Needs(device=str(given.get("device") or "any")))
 
 
-def _text_model(name: str) -> ResolvedModel:
+def _trainable_model(name: str) -> ResolvedModel:
     model = model_resolve(name)
-    if model.base.kind != BaseModel.Kind.TEXT_GENERATION:
+    if model.base.kind not in READINGS:
         raise InvalidInput(
-            f"{name} is an {model.base.kind} model; choose one that writes text",
+            f"{name} is an {model.base.kind} model; choose one for {' or '.join(READINGS)}",
             param="model",
             code="model_not_supported",
         )
     return model
 
 
-def _valid_dataset(actor: Actor, file_id: Any, base: BaseModel, param: str) -> Dataset:
-    dataset = dataset_validate(actor=actor, file_id=str(file_id), base_id=base.id, param=param)
+def _refuse_other_task(model: ResolvedModel, settings: Mapping[str, Any]) -> None:
+    if settings.get("task", model.base.kind) != model.base.kind:
+        raise InvalidInput(
+            f"{model.name} is a {model.base.kind} model and cannot learn {settings['task']!r}; "
+            "leave task out, or choose another model",
+            param="task",
+        )
+
+
+def _tabular(model: ResolvedModel, settings: Mapping[str, Any]) -> TabularSpec:
+    """How tables are read: as asked for, else as the earlier version's were."""
+    _refuse_other_task(model, settings)
+    earlier = model.version.spec.get("tabular") if model.version else None
+    given = settings.get("tabular", earlier) or {}
+    return EvaluateSpec(tabular=given).tabular
+
+
+def _valid_dataset(
+    actor: Actor, file_id: Any, model: ResolvedModel, tabular: TabularSpec, param: str
+) -> Dataset:
+    dataset = dataset_validate(
+        actor=actor,
+        file_id=str(file_id),
+        base_id=model.base.id,
+        tabular=tabular,
+        training=param == "training_file",
+        param=param,
+    )
     dataset_require_valid(dataset, param=param)
     return dataset
-
-
-def _optional_dataset(actor: Actor, file_id: Any, base: BaseModel) -> Dataset | None:
-    return _valid_dataset(actor, file_id, base, "validation_file") if file_id else None
 
 
 def _suffix(given: Any) -> str:

@@ -24,7 +24,7 @@ from workers.engine.errors import DataError
 from workers.engine.models import parameter_count
 from workers.engine.profiles import BACKWARD_ACTIVATIONS, BACKWARD_WEIGHTS, FORWARD
 from workers.engine.protocol import Numerics
-from workers.engine.specs import PRESETS, EvaluateSpec, FineTuneSpec
+from workers.engine.specs import PRESETS, EvaluateSpec, FineTuneSpec, TabularSpec
 from workers.engine.tasks.classes import class_metrics
 from workers.engine.tasks.mlp import Mlp, is_trained
 from workers.engine.tasks.scores import Score, scores_of
@@ -91,12 +91,21 @@ class Tabular:
 
     def read(self, path: Path, folder: Path, *, training: bool) -> Rows:  # noqa: ARG002
         with path.open("rb") as handle:
-            table, problems = table_read(handle, self.spec.tabular, training=training)
+            table, problems = table_read(handle, self._columns, training=training)
         problems_refuse(problems)
         assert table is not None  # noqa: S101  (no problems, so there is one)
         if training and self._earlier is None:
             self._schema = Schema.fit(table, self.spec.tabular)
         return self._rows(table)
+
+    @property
+    def _columns(self) -> TabularSpec:
+        """The target and problem of the model trained earlier, else those asked for."""
+        if self._earlier is None:
+            return self.spec.tabular
+        schema = self._earlier.schema
+        problem = "classification" if schema.classes else "regression"
+        return TabularSpec(target=schema.target, problem=problem)
 
     def _rows(self, table: Table) -> Rows:
         named = [dict(zip(table.columns, row.cells, strict=True)) for row in table.rows]

@@ -39,6 +39,11 @@ VERSION = """
     WHERE v.tenant_id = %(tenant_id)s AND v.name = %(model)s AND v.deleted_at IS NULL
 """
 
+DOES = {
+    "text_generation": "generates text",
+    "embedding": "makes embeddings",
+    "tabular": "makes predictions",
+}
 _HOW = "create one at /console/ or with POST /v1/api_keys"
 
 
@@ -50,7 +55,7 @@ class Model:
     """
 
     name: str
-    kind: str  # text_generation, embedding
+    kind: str  # one of `DOES`
     base_id: str
     folder: Path  # of the base: tokenizer and chat template
     context_length: int
@@ -123,9 +128,20 @@ def bearer(authorization: str) -> str:
 def require_kind(model: Model, kind: str) -> None:
     """Raises InvalidInput where a model is called for what it does not do."""
     if model.kind != kind:
-        does = "makes embeddings" if model.kind == "embedding" else "generates text"
         raise InvalidInput(
-            f"{model.name} {does}; call it at another endpoint", param="model", code="wrong_model"
+            f"{model.name} {DOES[model.kind]}; call it at another endpoint",
+            param="model",
+            code="wrong_model",
+        )
+
+
+def require_trained(model: Model) -> None:
+    """Raises InvalidInput where a base knows nothing before it is trained."""
+    if model.kind == "tabular" and model.version_id is None:
+        raise InvalidInput(
+            f"{model.name} has learned from no table yet; fine-tune it, and call what comes of it",
+            param="model",
+            code="wrong_model",
         )
 
 

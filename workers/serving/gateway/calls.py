@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -178,10 +178,32 @@ async def embed(
     async def ask(replica: ReplicaAddress) -> list[list[float]]:
         return await services.replicas.embed(replica, texts=texts, dimensions=dimensions)
 
+    return await _paid(services, ticket, ask, tokens=tokens)
+
+
+async def predict(
+    services: Services, ticket: Ticket, *, rows: Sequence[Mapping[str, Any]], cells: int
+) -> list[dict[str, Any]]:
+    """Answers for rows; usage is durable when they are returned. Raises BreakwaterError."""
+
+    async def ask(replica: ReplicaAddress) -> list[dict[str, Any]]:
+        return await services.replicas.predict(replica, rows=rows)
+
+    return await _paid(services, ticket, ask, tokens=cells)
+
+
+async def _paid(
+    services: Services,
+    ticket: Ticket,
+    ask: Callable[[ReplicaAddress], Awaitable[T]],
+    *,
+    tokens: int,
+) -> T:
+    """What a replica answers, with credit set aside before it is asked and charged after."""
     reservation = reservation_of(services, ticket)
     try:
         await reservation.cover(quantities(ticket, Counts(prompt=tokens)))
-        vectors = await _from_any(services, ticket, ask)
+        answer = await _from_any(services, ticket, ask)
     except BaseException:  # also where the client hangs up
         finish_later(services, ticket, reservation.release())
         raise
@@ -190,7 +212,7 @@ async def embed(
     except Exception:  # of a hang-up nothing needs to be done: the charge is under way
         finish_later(services, ticket, reservation.release())
         raise
-    return vectors
+    return answer
 
 
 async def _from_any(

@@ -207,6 +207,25 @@ class EmbeddingRequest(_Strict):
         return listed(self.input)
 
 
+Cell = bool | int | float | Annotated[str, Field(max_length=4096)] | None
+
+
+class PredictionRequest(_Strict):
+    """POST /v1/predictions: rows by column name, for a model that was trained on a table."""
+
+    model: ModelName
+    inputs: Annotated[
+        list[Annotated[dict[str, Cell], Field(min_length=1, max_length=4096)]],
+        Field(min_length=1, max_length=MOST_INPUTS),
+    ]
+    user: str | None = None
+
+    @property
+    def cells(self) -> int:
+        """What is counted: a cell is to a table what a token is to a text."""
+        return sum(map(len, self.inputs))
+
+
 def listed(given: Prompt) -> list[str | list[int]]:
     """One text, one token array, or several of either: always as a list of prompts."""
     if isinstance(given, str):

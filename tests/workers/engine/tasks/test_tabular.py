@@ -30,13 +30,12 @@ from workers.engine.inference.tables import TableModel
 from workers.engine.protocol import Command, EvaluateWork, FailureKind, Numerics, Outcome
 from workers.engine.specs import EvaluateSpec, SpecError
 
-SEED_EXAMPLE: dict[str, Any] = {  # the founding essay's settings; its optimiser and rate too
+SEED_EXAMPLE: dict[str, Any] = {  # the founding essay's; the batch is what "auto" comes to
     "tabular": {"hidden": "seed"},
     "optimiser": "adam",
     "learning_rate": 0.01,
-    "schedule": "constant",
-    "gradient_clip": 0.0,
     "epochs": 10,
+    "batch_size": 6,
 }
 
 
