@@ -24,6 +24,9 @@ _FOREIGN = (
 
 LAYOUT = pytest.StashKey[Layout]()
 
+_WHOLE = "the whole system"
+_FIRST = {_WHOLE: 0, "tests/workers/tasks": 1}
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
@@ -34,6 +37,20 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     shutil.rmtree(layout.var / "storage", ignore_errors=True)
     env_ensure(layout, port=free_port())
     early_config.stash[LAYOUT] = layout
+
+
+@pytest.hookimpl(tryfirst=True)  # before what distributes them reads the mark
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side, what shares a fixture that is dear stays in one process; the longest begins."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=lambda item: _FIRST.get(_group(item), len(_FIRST)))
+
+
+def _group(item: pytest.Item) -> str:
+    if "system" in getattr(item, "fixturenames", ()):
+        return _WHOLE
+    return item.path.parent.relative_to(ROOT).as_posix()
 
 
 def _claimed() -> Layout:

@@ -251,6 +251,7 @@ def money_of(caller: Caller) -> dict[str, str]:
     contract_id = on_credit(caller.tenant)
     month = billed(caller.tenant)
     return {
+        "tenant_id": caller.tenant.id,
         "contract_id": contract_id,
         "invoice_id": month.invoice.id,
         "line_id": month.line.id,

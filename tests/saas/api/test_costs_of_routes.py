@@ -52,6 +52,7 @@ FREE = {
     "DELETE /v1/api_keys/{api_key_id}": "administration",
     "POST /v1/api_keys/{api_key_id}/rotate": "administration",
     "POST /v1/members": "administration",
+    "POST /v1/tax_profile": "administration",
     "POST /v1/members/{member_id}": "administration",
     "DELETE /v1/members/{member_id}": "administration",
     "POST /v1/budgets": "administration",

@@ -49,6 +49,9 @@ BODIES: dict[str, dict[str, Any]] = {
 # What staff send, likewise.
 REASON = {"reason": "as agreed by telephone"}
 STAFF: dict[str, dict[str, Any] | None] = {
+    "POST /operator/v1/tenants/{tenant_id}/suspend": REASON,
+    "POST /operator/v1/tenants/{tenant_id}/reactivate": REASON,
+    "POST /operator/v1/tenants/{tenant_id}/close": REASON,
     "GET /operator/v1/price_books/{price_book_id}/versions": None,
     "POST /operator/v1/price_books/{price_book_id}/versions": {"prices": []},
     "GET /operator/v1/price_versions/{price_version_id}": None,

@@ -1,0 +1,48 @@
+"""Idempotency keys: the same answer again for a day. https://docs.stripe.com/api/idempotent_requests
+
+Kept from the moment a request is acted upon: what the contract refuses leaves no key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tests.stripe_server.errors import Refused
+from tests.stripe_server.store import Store
+
+REMEMBERED = 86_400
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: dict[str, Any]
+    is_replay: bool = False
+
+
+def known_answer(store: Store, key: str, asked: Any) -> Answer | None:
+    """What a key was answered with. Raises Refused where it stood for another request."""
+    keys = store.state["keys"]
+    for old in [k for k, row in keys.items() if store.now() - row["at"] > REMEMBERED]:
+        del keys[old]
+    row = keys.get(key)
+    if row is None:
+        return None
+    if row["asked"] != asked:
+        raise Refused(
+            "Keys for idempotent requests can only be used with the same parameters they were "
+            f"first used with. Try using a key other than '{key}' if you meant to execute a "
+            "different request.",
+            kind="idempotency_error",
+        )
+    return Answer(row["status"], row["body"], is_replay=True)
+
+
+def answer_keep(store: Store, key: str, asked: Any, answer: Answer) -> None:
+    store.state["keys"][key] = {
+        "asked": asked,
+        "status": answer.status,
+        "body": answer.body,
+        "at": store.now(),
+    }
