@@ -20,7 +20,7 @@ __all__ = [
     "TabularSpec",
 ]
 
-TASKS = ("tabular", "text_generation")
+TASKS = ("tabular", "text_classification", "text_generation")
 MAX_SEED = 2**63 - 1
 MAX_LENGTH = 1_048_576
 

@@ -69,10 +69,10 @@ def read_stream(
     pieces ("split"; pieces overlap by one token, so that each learned token keeps a predecessor).
     """
     seen = False
-    for line, raw in _lines(handle):
+    for line, raw in numbered_lines(handle):
         seen = True
         try:
-            encoded = _encode(_parse_line(raw), tokenizer, template)
+            encoded = _encode(parse(json_line(raw)), tokenizer, template)
             yield from _fitted(line, encoded, policy, max_length)
         except RowError as error:
             yield Problem(line, error.field, error.code, error.reason, error.fix)
@@ -80,7 +80,7 @@ def read_stream(
         yield Problem(0, "file", "empty", "the file has no lines", "add one JSON object per line.")
 
 
-def _lines(handle: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def numbered_lines(handle: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Numbered lines that are not blank.
 
     One past the limit comes cut just past it, and its rest is skipped.
@@ -95,7 +95,8 @@ def _lines(handle: BinaryIO) -> Iterator[tuple[int, bytes]]:
             yield number, raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
 
 
-def _parse_line(raw: bytes) -> Chat | Completion:
+def json_line(raw: bytes) -> Any:
+    """The JSON value of one line. Raises RowError."""
     if len(raw.rstrip(b"\r\n")) > LINE_LIMIT:
         raise RowError(
             "line", "line_too_long", "the line is longer than 4 MiB", "split it into several lines."
@@ -113,7 +114,7 @@ def _parse_line(raw: bytes) -> Chat | Completion:
         raise RowError(
             "line", "not_json", f"the line is not JSON ({error})", "write one JSON object per line."
         ) from error
-    return parse(row)
+    return row
 
 
 def _encode(row: Chat | Completion, tokenizer: Tokenizer, template: ChatTemplate | None) -> Encoded:
