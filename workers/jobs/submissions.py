@@ -14,7 +14,7 @@ from tenants.accounts.actors import Actor
 from tenants.kernel.errors import BreakwaterError, InvalidInput
 from tenants.pricing.quotes import QuoteLine
 from workers.assets.models import BaseModel, Dataset, ModelVersion
-from workers.assets.readings import READINGS
+from workers.assets.readings import task_choose
 from workers.assets.selectors import ResolvedModel, model_resolve
 from workers.assets.services import dataset_require_valid, dataset_validate
 from workers.engine.errors import EngineError
@@ -26,6 +26,7 @@ from workers.jobs.placement import Needs
 from workers.jobs.states import Kind
 
 _SUFFIX = 64  # characters; OpenAI's limit
+TRAINED_WHOLE = frozenset({"tabular", "text_classification"})  # no adapters so far
 _HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
 
 
@@ -59,14 +60,15 @@ def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
 
     device, deadline_s and requested_hyperparameters ("auto" or numbers).
     """
-    model = _trainable_model(str(given["model"]))
-    tabular = _tabular(model, dict(given.get("settings") or {}))
-    training = _valid_dataset(actor, given["training_file_id"], model, tabular, "training_file")
+    model = model_resolve(str(given["model"]))
+    asked = dict(given.get("settings") or {})
+    asked["task"] = _task(model, asked)
+    training = _valid_dataset(actor, given["training_file_id"], model, asked, "training_file")
     validation = None
     if validation_id := given.get("validation_file_id"):
-        validation = _valid_dataset(actor, validation_id, model, tabular, "validation_file")
+        validation = _valid_dataset(actor, validation_id, model, asked, "validation_file")
     requested = dict(given.get("requested_hyperparameters") or {})
-    settings = _fine_tune_settings(given, requested, model, training)
+    settings = _fine_tune_settings({**given, "settings": asked}, requested, model, training)
     for dataset, param in ((training, "training_file"), (validation, "validation_file")):
         if dataset is not None:
             _refuse_long_examples(dataset, settings, model.base, param)
@@ -116,8 +118,7 @@ def _fine_tune_settings(
             f"unknown hyperparameter {min(unknown)!r}; known are {', '.join(_HYPERPARAMETERS)}",
             param="hyperparameters",
         )
-    settings.setdefault("task", model.base.kind)
-    if model.base.kind == BaseModel.Kind.TABULAR:
+    if settings["task"] in TRAINED_WHOLE:
         settings.setdefault("method", "full")
     chosen = resolve_auto(
         examples=training.examples,
@@ -198,16 +199,11 @@ def _line(meter: str, tokens: Range, model: ResolvedModel) -> QuoteLine:
 
 def _evaluate(actor: Actor, given: Mapping[str, Any]) -> Checked:
     """Given: model, file_id, and optionally settings."""
-    model = _trainable_model(str(given["model"]))
-    settings_given = dict(given.get("settings") or {})
-    tabular = _tabular(model, settings_given)
-    dataset = _valid_dataset(actor, given["file_id"], model, tabular, "file")
-    asked = {
-        "task": model.base.kind,
-        "max_length": model.base.context_length,
-        "tabular": tabular.to_dict(),
-        **settings_given,
-    }
+    model = model_resolve(str(given["model"]))
+    asked = {"max_length": model.base.context_length, **dict(given.get("settings") or {})}
+    asked["task"] = _task(model, asked)
+    asked["tabular"] = _tabular(model, asked).to_dict()
+    dataset = _valid_dataset(actor, given["file_id"], model, asked, "file")
     settings = EvaluateSpec.from_dict(asked)
     spec = {
         "base_id": model.base.id,
@@ -232,42 +228,31 @@ def _serve(actor: Actor, given: Mapping[str, Any]) -> Checked:
     return Checked(spec, Needs(device=str(given.get("device") or "any")))
 
 
-def _trainable_model(name: str) -> ResolvedModel:
-    model = model_resolve(name)
-    if model.base.kind not in READINGS:
-        raise InvalidInput(
-            f"{name} is an {model.base.kind} model; choose one for {' or '.join(READINGS)}",
-            param="model",
-            code="model_not_supported",
-        )
-    return model
-
-
-def _refuse_other_task(model: ResolvedModel, settings: Mapping[str, Any]) -> None:
-    if settings.get("task", model.base.kind) != model.base.kind:
-        raise InvalidInput(
-            f"{model.name} is a {model.base.kind} model and cannot learn {settings['task']!r}; "
-            "leave task out, or choose another model",
-            param="task",
-        )
+def _task(model: ResolvedModel, settings: Mapping[str, Any]) -> str:
+    """What a version was made for, else what was asked for, else the base's own."""
+    made_for = model.version.spec.get("task") if model.version else None
+    wished = settings.get("task", made_for)
+    if made_for is not None and wished != made_for:
+        raise InvalidInput(f"{model.name} was made for {made_for}, not {wished!r}", param="task")
+    return task_choose(model.base, wished)
 
 
 def _tabular(model: ResolvedModel, settings: Mapping[str, Any]) -> TabularSpec:
     """How tables are read: as asked for, else as the earlier version's were."""
-    _refuse_other_task(model, settings)
     earlier = model.version.spec.get("tabular") if model.version else None
     given = settings.get("tabular", earlier) or {}
     return EvaluateSpec(tabular=given).tabular
 
 
 def _valid_dataset(
-    actor: Actor, file_id: Any, model: ResolvedModel, tabular: TabularSpec, param: str
+    actor: Actor, file_id: Any, model: ResolvedModel, settings: Mapping[str, Any], param: str
 ) -> Dataset:
     dataset = dataset_validate(
         actor=actor,
         file_id=str(file_id),
         base_id=model.base.id,
-        tabular=tabular,
+        task=settings["task"],
+        tabular=_tabular(model, settings),
         training=param == "training_file",
         param=param,
     )

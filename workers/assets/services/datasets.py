@@ -12,7 +12,7 @@ from tenants.kernel.outbox import emit
 from workers.assets.datasets import problem_sentence, tally
 from workers.assets.events import DatasetValidated
 from workers.assets.models import BaseModel, Dataset, File
-from workers.assets.readings import READINGS, Reading
+from workers.assets.readings import READINGS, Reading, task_choose
 from workers.assets.selectors import base_model_get, file_get
 from workers.assets.sniffing import TEXT_PURPOSES
 from workers.engine.specs import TabularSpec
@@ -23,31 +23,33 @@ def dataset_validate(
     actor: Actor,
     file_id: str,
     base_id: str,
+    task: str | None = None,
     tabular: TabularSpec | None = None,
     training: bool = True,
     param: str = "training_file",
 ) -> Dataset:
     """Read a file for a base model; the same file, base and settings give the same dataset.
 
-    A file with problems gives a dataset that is `invalid` and names them by line. For a base that
-    takes tables, `tabular` tells how to read one, and `training` that it must hold something to
-    learn. Raises NotFound, InvalidInput for a file of another purpose or a base that is not trained
-    on.
+    A file with problems gives a dataset that is `invalid` and names them by line. It is read for
+    `task`, by default the base's own; `tabular` tells how to read a table, and `training` that
+    there must be something to learn. Raises NotFound, InvalidInput for a file of another purpose
+    or a task that the base cannot learn.
     """
     actor.require("files.read")
     file = file_get(file_id, param=param)
     base = base_model_get(base_id)
-    if file.purpose not in TEXT_PURPOSES or base.kind not in READINGS:
+    if file.purpose not in TEXT_PURPOSES:
         raise InvalidInput(
-            f"{file.id} has the purpose {file.purpose!r} and {base.id} is for {base.kind}; upload "
-            f"the data with the purpose 'fine-tune' and choose a model for {' or '.join(READINGS)}",
+            f"{file.id} has the purpose {file.purpose!r}; upload the data with the purpose "
+            "'fine-tune'",
             param=param,
         )
-    reading = READINGS[base.kind](file, base, tabular or TabularSpec(), training=training)
+    chosen = task_choose(base, task)
+    reading = READINGS[chosen](file, base, tabular or TabularSpec(), training=training)
     known: Dataset | None = Dataset.objects.filter(
-        file=file, base=base, task=base.kind, reading=reading.settings
+        file=file, base=base, task=chosen, reading=reading.settings
     ).first()
-    return known or _read(actor, file, base, reading)
+    return known or _read(actor, file, base, chosen, reading)
 
 
 def dataset_require_valid(dataset: Dataset, *, param: str = "training_file") -> None:
@@ -61,14 +63,14 @@ def dataset_require_valid(dataset: Dataset, *, param: str = "training_file") -> 
         )
 
 
-def _read(actor: Actor, file: File, base: BaseModel, reading: Reading) -> Dataset:
+def _read(actor: Actor, file: File, base: BaseModel, task: str, reading: Reading) -> Dataset:
     total = tally(reading.items())
     figures = asdict(total)
     dataset: Dataset
     dataset, made = Dataset.objects.get_or_create(
         file=file,
         base=base,
-        task=base.kind,
+        task=task,
         reading=reading.settings,
         tenant_id=file.tenant_id,
         defaults={

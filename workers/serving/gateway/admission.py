@@ -33,8 +33,8 @@ BASE = """
     FROM base_model b WHERE b.id = %(model)s
 """
 VERSION = """
-    SELECT b.id AS base_id, b.kind, b.path, b.context_length, v.id AS version_id,
-           v.kind AS version_kind
+    SELECT b.id AS base_id, COALESCE(v.spec->>'task', b.kind) AS kind, b.path, b.context_length,
+           v.id AS version_id, v.kind AS version_kind
     FROM model_version v JOIN base_model b ON b.id = v.base_id
     WHERE v.tenant_id = %(tenant_id)s AND v.name = %(model)s AND v.deleted_at IS NULL
 """
@@ -43,6 +43,7 @@ DOES = {
     "text_generation": "generates text",
     "embedding": "makes embeddings",
     "tabular": "makes predictions",
+    "text_classification": "makes predictions",
 }
 _HOW = "create one at /console/ or with POST /v1/api_keys"
 
@@ -125,9 +126,9 @@ def bearer(authorization: str) -> str:
     return secret.strip()
 
 
-def require_kind(model: Model, kind: str) -> None:
+def require_kind(model: Model, kinds: str | tuple[str, ...]) -> None:
     """Raises InvalidInput where a model is called for what it does not do."""
-    if model.kind != kind:
+    if model.kind not in ((kinds,) if isinstance(kinds, str) else kinds):
         raise InvalidInput(
             f"{model.name} {DOES[model.kind]}; call it at another endpoint",
             param="model",

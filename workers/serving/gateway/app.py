@@ -41,7 +41,7 @@ from workers.serving.gateway.http import (
     header,
     read_body,
 )
-from workers.serving.gateway.predictions import prediction_answer
+from workers.serving.gateway.predictions import WANTS, prediction_answer, prediction_tokens
 from workers.serving.gateway.prompts import (
     chat_prompt,
     embedding_texts,
@@ -62,7 +62,8 @@ from workers.serving.gateway.waking import Directory, offer_for
 log = structlog.get_logger(__name__)
 
 PATHS = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/predictions"})
-TEXT, EMBEDDING, TABULAR = "text_generation", "embedding", "tabular"
+TEXT, EMBEDDING = "text_generation", "embedding"
+PREDICTING = tuple(WANTS)
 
 
 class MethodNotAllowed(InvalidInput):
@@ -187,14 +188,21 @@ class Gateway:
 
     async def _predictions(self, scope: Scope, body: bytes, answer: Answer) -> None:
         asked, ticket = await self._admit(
-            PredictionRequest, TABULAR, "predictions", scope, body, answer
+            PredictionRequest, PREDICTING, "predictions", scope, body, answer
         )
-        await self._limit(ticket, asked.cells, answer)
-        found = await calls.predict(self._services, ticket, rows=asked.inputs, cells=asked.cells)
-        await answer.json(prediction_answer(asked, predictions=found))
+        tokens = await prediction_tokens(ticket.model, asked)
+        await self._limit(ticket, tokens, answer)
+        found = await calls.predict(self._services, ticket, inputs=asked.inputs, tokens=tokens)
+        await answer.json(prediction_answer(asked, predictions=found, tokens=tokens))
 
     async def _admit(
-        self, kind: type[Any], does: str, endpoint: str, scope: Scope, body: bytes, answer: Answer
+        self,
+        kind: type[Any],
+        does: str | tuple[str, ...],
+        endpoint: str,
+        scope: Scope,
+        body: bytes,
+        answer: Answer,
     ) -> tuple[Any, Ticket]:
         """Authenticate before anything is read, then read, then find the model and wake it."""
         client = scope.get("client")

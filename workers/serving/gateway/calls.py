@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -182,14 +182,14 @@ async def embed(
 
 
 async def predict(
-    services: Services, ticket: Ticket, *, rows: Sequence[Mapping[str, Any]], cells: int
+    services: Services, ticket: Ticket, *, inputs: Sequence[Any], tokens: int
 ) -> list[dict[str, Any]]:
-    """Answers for rows; usage is durable when they are returned. Raises BreakwaterError."""
+    """Answers for rows or texts; usage is durable by then. Raises BreakwaterError."""
 
     async def ask(replica: ReplicaAddress) -> list[dict[str, Any]]:
-        return await services.replicas.predict(replica, rows=rows)
+        return await services.replicas.predict(replica, inputs=inputs)
 
-    return await _paid(services, ticket, ask, tokens=cells)
+    return await _paid(services, ticket, ask, tokens=tokens)
 
 
 async def _paid(

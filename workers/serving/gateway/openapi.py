@@ -46,7 +46,10 @@ def gateway_openapi() -> Json:
                 "embeddings_create", "Turn texts into vectors", EmbeddingRequest, _EMBEDDING
             ),
             "/v1/predictions": _post(
-                "predictions_create", "Predict a table's target", PredictionRequest, _PREDICTION
+                "predictions_create",
+                "Predict a table's target or a text's class",
+                PredictionRequest,
+                _PREDICTION,
             ),
         },
         "components": {"schemas": definitions["$defs"]},

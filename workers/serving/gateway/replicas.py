@@ -102,13 +102,13 @@ class ReplicaClient:
         return vectors
 
     async def predict(
-        self, replica: ReplicaAddress, *, rows: Sequence[Mapping[str, Any]]
+        self, replica: ReplicaAddress, *, inputs: Sequence[Any]
     ) -> list[dict[str, Any]]:
-        """One answer per row. Raises as `generate` does."""
+        """One answer per input. Raises as `generate` does."""
         url, headers = _call(replica, "predict")
         try:
             answer = await self._http.post(
-                url, json={"rows": list(rows)}, headers=headers, timeout=EMBED_S
+                url, json={"inputs": list(inputs)}, headers=headers, timeout=EMBED_S
             )
         except httpx.HTTPError as error:
             raise ReplicaGone(f"{replica.id}: {error!r}") from error

@@ -211,19 +211,17 @@ Cell = bool | int | float | Annotated[str, Field(max_length=4096)] | None
 
 
 class PredictionRequest(_Strict):
-    """POST /v1/predictions: rows by column name, for a model that was trained on a table."""
+    """POST /v1/predictions: rows by column name for a table's model, texts for a classifier."""
 
     model: ModelName
     inputs: Annotated[
-        list[Annotated[dict[str, Cell], Field(min_length=1, max_length=4096)]],
+        list[
+            Annotated[dict[str, Cell], Field(min_length=1, max_length=4096)]
+            | Annotated[str, Field(min_length=1, max_length=1_000_000)]
+        ],
         Field(min_length=1, max_length=MOST_INPUTS),
     ]
     user: str | None = None
-
-    @property
-    def cells(self) -> int:
-        """What is counted: a cell is to a table what a token is to a text."""
-        return sum(map(len, self.inputs))
 
 
 def listed(given: Prompt) -> list[str | list[int]]:

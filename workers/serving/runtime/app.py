@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from workers.engine.errors import AdapterError, EngineError
+from workers.engine.inference.classify import TextClassifier
 from workers.engine.inference.embed import EmbeddingModel
 from workers.engine.inference.generate import TextModel, TokenStep
 from workers.engine.inference.tables import TableModel
@@ -35,11 +36,11 @@ class Replica:
         secret: str,
         text: TextModel | None = None,
         embedding: EmbeddingModel | None = None,
-        tables: TableModel | None = None,
+        predictor: TableModel | TextClassifier | None = None,
         adapters: Adapters | None = None,
         generator: Generator | None = None,
     ) -> None:
-        self.text, self.embedding, self.tables = text, embedding, tables
+        self.text, self.embedding, self.predictor = text, embedding, predictor
         self.adapters, self.generator = adapters, generator
         self._secret = secret
         self._turn = asyncio.Lock()
@@ -128,16 +129,16 @@ class Replica:
         return JSONResponse({"vectors": vectors})
 
     async def predict(self, request: HttpRequest) -> Response:
-        """{"rows": [{column: value}]} → {"predictions": […]}."""
+        """{"inputs": [{column: value} or text]} → {"predictions": […]}."""
         if refused := self._refused(request):
             return refused
-        if self.tables is None:
+        if self.predictor is None:
             return _error(400, "wrong_model", "this replica predicts nothing")
         asked = await request.json()
         self.whole_now += 1
         try:
             async with self._turn:
-                found = await asyncio.to_thread(self.tables.predict, asked["rows"])
+                found = await asyncio.to_thread(self.predictor.predict, asked["inputs"])
         except EngineError as error:
             return _error(400, error.code, str(error))
         finally:

@@ -8,15 +8,26 @@ from typing import Any
 
 import httpx
 import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
 
 from tenants.kernel.scope import tenant_scope
 from tenants.usage.models import UsageEvent
+from tests.workers.engine.factories import write_jsonl
 from tests.workers.engine.tasks.factories import Split, spec, table_split, trained
 from tests.workers.serving.conftest import started
-from tests.workers.serving.factories import Customer, _register, copied, customer, version_of
+from tests.workers.serving.factories import (
+    Customer,
+    _register,
+    copied,
+    customer,
+    text_base,
+    version_of,
+)
 from tests.workers.serving.replicas import ReplicaProcess, claimed
 from workers.assets.models import ModelVersion
 from workers.engine.base.tables import tabular_base_build
+from workers.engine.data.tokens import Tokenizer
 from workers.engine.inference.tables import TableModel
 from workers.serving.replicas import Serving
 from workers.serving.services import deployment_create
@@ -99,6 +110,48 @@ def test_predictions_are_the_models_own_and_counted_by_cell(
     assert used == {"requests": 1, "tokens.input": cells}
 
 
+def test_a_text_is_told_by_its_class_and_counted_by_token(
+    db: None, tiny: Path, web: str, tmp_path: Path
+) -> None:
+    # given a small classifier on offer, with a replica of its own
+    rows = [{"text": f"{n} {word}", "label": word} for n in range(12) for word in ("red", "blue")]
+    settings = spec("text_classification", max_length=96, epochs=6, learning_rate=3e-3)
+    data = write_jsonl(tmp_path / "t.jsonl", rows)
+    made = trained(tiny, settings, data, tmp_path / "run")
+    assert made.artifact, made.error
+    owner, base = customer(), text_base(tiny)
+    own = copied(made.artifact.path, tmp_path / "own")
+    version = version_of(owner, base, own, kind=ModelVersion.Kind.FULL)
+    with tenant_scope(owner.tenant_id):
+        ModelVersion.objects.filter(pk=version.pk).update(spec=settings.to_dict())
+        deployment_create(actor=owner.actor, model=version.name)
+    process = started(made.artifact.path, tmp_path / "process", "text_classification")
+    try:
+        process.wait()
+        parent = claimed(Serving(version.id, base.id, version.id), tmp_path / "scratch")
+        with process.entered(parent):
+            answer = asked(web, owner, model=version.name, inputs=["99 red", "98 blue"]).json()
+            wrong = asked(web, owner, model=version.name, inputs=[{"a": 1}])
+    finally:
+        process.kill()
+
+    # then the answers are transformers' own, and the tokens the tokenizer's
+    model = AutoModelForSequenceClassification.from_pretrained(made.artifact.path).eval()
+    tokenizer = Tokenizer.load(tiny)
+    tokens = 0
+    for text, each in zip(("99 red", "98 blue"), answer["data"], strict=True):
+        ids = tokenizer.encode_whole(text)
+        tokens += len(ids)
+        with torch.no_grad():
+            shares = model(input_ids=torch.tensor([ids])).logits[0].softmax(-1).tolist()
+        expected = dict(zip(model.config.id2label.values(), shares, strict=True))
+        assert each["probabilities"] == pytest.approx(expected, abs=1e-5)
+        assert each["prediction"] == max(expected, key=expected.__getitem__)
+    assert answer["usage"]["prompt_tokens"] == tokens
+    assert wrong.status_code == 400
+    assert "takes texts" in wrong.text
+
+
 def test_bad_input_is_refused_and_costs_nothing(acme: tuple[Customer, str], web: str) -> None:
     owner, name = acme
     for body, words in (
@@ -108,6 +161,7 @@ def test_bad_input_is_refused_and_costs_nothing(acme: tuple[Customer, str], web:
             {"model": name, "inputs": [{"alcohol": 13.0}]},
             "line 1, malic_acid: the column is missing",
         ),
+        ({"model": name, "inputs": ["a text"]}, "takes objects"),
         ({"model": BASE, "inputs": [{"alcohol": 13.0}]}, "has learned from no table yet"),
     ):
         answer = asked(web, owner, **body)

@@ -1,4 +1,6 @@
-"""A table from its upload to a model, its charge, and its evaluation, through a worker's parent."""
+"""Tables and labelled texts from their upload to a model, its charge, and its evaluation, through a
+worker's parent.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,14 @@ from tenants.accounts.models import Tenant
 from tenants.accounts.services import platform_tenant_ensure
 from tenants.kernel.errors import InvalidInput
 from tenants.kernel.scope import tenant_scope
+from tests.workers.engine.factories import write_jsonl
 from tests.workers.engine.tasks.factories import Split, table_split
 from tests.workers.jobs.factories import actor_of, make_tenant, make_worker
 from tests.workers.tasks.factories import sold, start
 from workers.assets.models import BaseModel
 from workers.assets.services import base_model_register, file_create
 from workers.engine.base.tables import tabular_base_build
+from workers.engine.data.tokens import Tokenizer
 from workers.jobs.models import Job
 from workers.jobs.services import job_submit
 from workers.jobs.states import Kind, State
@@ -85,6 +89,40 @@ def test_a_table_becomes_a_model_that_is_charged_and_measured(
     assert evaluation.state == State.SUCCEEDED, evaluation.error
     assert evaluation.result["metrics"]["mse"] == pytest.approx(metrics["validation_mse"])
     assert sold(evaluation.id, "tokens.evaluated") == len(data.y_held_out) * 10
+
+
+def test_labelled_texts_become_a_classifier_that_is_charged_and_measured(
+    base: BaseModel, tmp_path: Path
+) -> None:
+    tenant, worker = make_tenant(), make_worker()
+    words = ("red", "green", "blue")
+    rows = [{"text": f"{n} {words[n % 3]}", "label": words[n % 3]} for n in range(48)]
+    data = upload(tenant, write_jsonl(tmp_path / "t.jsonl", rows))
+    job = submit(
+        tenant,
+        Kind.FINE_TUNE,
+        model=base.id,
+        training_file_id=data,
+        validation_file_id=data,
+        requested_hyperparameters={"n_epochs": 8, "batch_size": 4},
+        settings={"task": "text_classification", "learning_rate": 3e-3},
+    )
+    tokens = Tokenizer.load(Path(base.path))
+    one_pass = sum(len(tokens.encode_whole(row["text"])) for row in rows)
+    start(worker).join()
+    with tenant_scope(tenant.id):
+        job.refresh_from_db()
+    assert job.state == State.SUCCEEDED, job.error
+    assert sold(job.id) == one_pass * 8
+    assert job.result["metrics"]["validation_accuracy"] > 0.9
+
+    evaluation = submit(tenant, Kind.EVALUATE, model=job.result["model_name"], file_id=data)
+    start(worker, queue="infer.cpu").join()
+    with tenant_scope(tenant.id):
+        evaluation.refresh_from_db()
+    assert evaluation.state == State.SUCCEEDED, evaluation.error
+    found = evaluation.result["metrics"]["accuracy"]
+    assert found == pytest.approx(job.result["metrics"]["validation_accuracy"])
 
 
 def test_what_is_wrong_with_a_table_is_said_before_it_is_queued(
