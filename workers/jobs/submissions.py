@@ -241,7 +241,7 @@ def _tabular(model: ResolvedModel, settings: Mapping[str, Any]) -> TabularSpec:
     """How tables are read: as asked for, else as the earlier version's were."""
     earlier = model.version.spec.get("tabular") if model.version else None
     given = settings.get("tabular", earlier) or {}
-    return EvaluateSpec(tabular=given).tabular
+    return EvaluateSpec.from_dict({"tabular": given}).tabular
 
 
 def _valid_dataset(

@@ -22,8 +22,11 @@ from workers.engine.tasks.scores import Score
 class Data(Protocol):
     """Examples on disk; `lengths` are their tokens, which micro-batches are planned by."""
 
-    sizes: Sizes
-    lengths: Ints
+    @property
+    def sizes(self) -> Sizes: ...
+
+    @property
+    def lengths(self) -> Ints: ...
 
     def __len__(self) -> int: ...
 

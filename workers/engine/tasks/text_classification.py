@@ -23,7 +23,7 @@ from workers.engine.data.readers import Example
 from workers.engine.data.shards import Shards, Sizes
 from workers.engine.data.tokens import Tokenizer
 from workers.engine.errors import DataError, ModelError
-from workers.engine.models import DTYPES, config_load, context_length, parameter_count
+from workers.engine.models import DTYPES, config_load, config_of, context_length, parameter_count
 from workers.engine.profiles import BACKWARD_ACTIVATIONS, BACKWARD_WEIGHTS, FORWARD
 from workers.engine.protocol import Numerics
 from workers.engine.specs import EvaluateSpec, FineTuneSpec
@@ -210,8 +210,9 @@ def classifier_load(
             )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         raise ModelError(f"{folder.name} cannot become a classifier ({error})") from error
-    if model.config.pad_token_id is None:  # decoders find the last token by it
-        model.config.pad_token_id = 0
+    config = config_of(model)
+    if config.pad_token_id is None:  # decoders find the last token by it
+        config.pad_token_id = 0
     return model.requires_grad_(requires_grad=False).eval().to(numerics.device)
 
 
