@@ -132,6 +132,7 @@ CALLS: Mapping[str, dict[str, Any]] = {
     "/v1/chat/completions": {"messages": [{"role": "user", "content": "hello"}]},
     "/v1/completions": {"prompt": "hello"},
     "/v1/embeddings": {"input": "hello"},
+    "/v1/predictions": {"inputs": ["hello"]},
 }
 COSTING = sorted(
     str(route)
@@ -241,7 +242,8 @@ def test_the_gateways_calls_are_refused_and_wake_nothing(
 ) -> None:
     del things
     with system_scope():
-        kind = "embedding" if path.endswith("embeddings") else "text_generation"
+        kinds = {"/v1/embeddings": "embedding", "/v1/predictions": "text_classification"}
+        kind = kinds.get(path, "text_generation")
         BaseModel.objects.filter(pk=BASE).update(kind=kind)
     code = state(api)
     before = footprint()

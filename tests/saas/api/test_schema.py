@@ -29,7 +29,7 @@ from tests.saas.api.factories import Caller, one_of_everything, operator_caller,
 from tests.saas.api.routes import api_routes
 from workers.assets.models import BaseModel
 
-GATEWAY = {"/v1/chat/completions", "/v1/completions", "/v1/embeddings"}
+GATEWAY = {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/predictions"}
 EXAMPLES = 16
 
 

@@ -210,6 +210,7 @@ def test_the_gateway_does_not_find_another_tenants_model(
         "/v1/chat/completions": {"messages": said},
         "/v1/completions": {"prompt": "hello"},
         "/v1/embeddings": {"input": "hello"},
+        "/v1/predictions": {"inputs": ["hello"]},
     }
     assert set(bodies) == PATHS, "a gateway path without a body here"
     for path, body in bodies.items():
