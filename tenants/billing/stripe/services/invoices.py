@@ -74,10 +74,16 @@ def invoice_collect(*, tenant_id: str, invoice_id: str) -> StripeCall | None:
 
 
 def invoice_charge_again(*, tenant_id: str, invoice_id: str, day: int) -> StripeCall | None:
-    """Try the saved payment method once more, once for each reminder's `day`."""
+    """Try the saved payment method once more, once for each reminder's `day`.
+
+    An invoice that never got into Stripe is put there now: its customer had been deleted, or there
+    was no key.
+    """
     system_only()
     made = _made(tenant_id, invoice_id)
-    if made is None or not default_method(tenant_id):
+    if made is None:
+        return invoice_collect(tenant_id=tenant_id, invoice_id=invoice_id)
+    if not default_method(tenant_id):
         return None
     opened = call_named(tenant_id, "invoice.finalize", made.key)
     return _pay(tenant_id, f"{invoice_id}:day:{day}", made, opened)
