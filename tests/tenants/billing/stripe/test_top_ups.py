@@ -12,9 +12,9 @@ from tenants.billing.models import Invoice, Payment
 from tenants.billing.services.tax import NewProfile, tax_profile_set, tax_rate_set
 from tenants.billing.stripe.models import StripeVisit
 from tenants.billing.stripe.reconciling.service import stripe_reconcile
-from tenants.kernel.scope import system_scope, tenant_scope
+from tenants.kernel.scope import system_scope
 from tenants.ledger.selectors import wallet_balance
-from tests.tenants.accounts.factories import SignedUp, owner_of
+from tests.tenants.accounts.factories import SignedUp
 from tests.tenants.billing.stripe.world import (
     World,
     session_of,
@@ -41,9 +41,8 @@ def test_tax_that_arises_at_top_up_is_paid_on_top(world: World, tenant: SignedUp
             rate=Decimal("0.19"),
             valid_from=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
         )
-    with tenant_scope(tenant.tenant.id):
         profile = NewProfile(country="DE", tax_point="top_up")
-        tax_profile_set(actor=owner_of(tenant), profile=profile)
+        tax_profile_set(actor=system_actor(tenant.tenant.id), profile=profile)
     visit = topped_up(world, tenant, "25")
     with system_scope():
         paid = Payment.objects.get(pk=visit.payment_id)
