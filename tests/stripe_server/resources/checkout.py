@@ -13,7 +13,7 @@ from tests.stripe_server.resources.customers import customer_alive
 from tests.stripe_server.resources.payment_methods import method_named
 from tests.stripe_server.resources.payments import intent_confirm, intent_make
 from tests.stripe_server.resources.prices import line_amount
-from tests.stripe_server.resources.setup_intents import setup_make, setup_succeed
+from tests.stripe_server.resources.setup_intents import setup_confirm, setup_make
 from tests.stripe_server.store import Object, Store
 
 DAY = 86_400
@@ -103,8 +103,9 @@ def session_pay(store: Store, session_id: str, method_name: str) -> Object:
     if session["mode"] == "setup":
         intent = store.get("setup_intent", session["setup_intent"])
         intent["payment_method"] = method["id"]
-        setup_succeed(store, intent)
-        _complete(store, session)
+        setup_confirm(store, intent)
+        if intent["status"] == "succeeded":
+            _complete(store, session)
         return session
     data = session["_intent"]
     if session["payment_intent"] is None:

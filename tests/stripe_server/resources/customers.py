@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from tests.stripe_server.errors import missing
 from tests.stripe_server.handling import Call, handles, lists, metadata
 from tests.stripe_server.store import Object
 
-_FIELDS = ("name", "email", "description", "phone", "address", "preferred_locales", "tax_exempt")
+_FIELDS = (
+    "name", "email", "description", "phone", "address", "preferred_locales", "tax_exempt",
+    "shipping",
+)  # fmt: skip
 
 lists("/v1/customers", "customer", "email")
 
 
 @handles("POST", "/v1/customers")
 def customer_create(call: Call) -> Object:
+    from tests.stripe_server.resources.payment_methods import method_keep, method_named
+
     clock = call.params.get("test_clock")
     store = call.store
     made = store.add(
@@ -26,6 +32,8 @@ def customer_create(call: Call) -> Object:
         invoice_settings={"default_payment_method": None},
         **{name: call.params.get(name) for name in _FIELDS},
     )
+    if name := call.params.get("payment_method"):
+        method_keep(store, method_named(store, name), made["id"])
     _settings(made, call)
     store.emit("customer.created", made)
     return made
@@ -67,8 +75,6 @@ def customer_delete(call: Call) -> Object:
 
 def customer_alive(call: Call, customer_id: str, param: str = "customer") -> Object:
     """Raises Refused for one that is unknown or deleted."""
-    from tests.stripe_server.errors import missing
-
     found = call.store.get("customer", customer_id, param)
     if found.get("_deleted"):
         raise missing("customer", customer_id, param)

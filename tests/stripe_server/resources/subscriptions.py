@@ -12,8 +12,8 @@ from typing import Any
 from tests.stripe_server.errors import Refused
 from tests.stripe_server.handling import Call, handles, lists, metadata, retrieves
 from tests.stripe_server.resources.customers import customer_alive
+from tests.stripe_server.resources.invoice_payments import invoice_charge
 from tests.stripe_server.resources.invoices import (
-    invoice_charge,
     invoice_finalize,
     invoice_make,
     line_add,
