@@ -46,6 +46,7 @@ def credit_note_create(call: Call) -> Object:
         pre_payment_amount=before,
         post_payment_amount=after,
         memo=params.get("memo"),
+        _email=params.get("email_type"),
         number=f"{invoice['number']}-CN-{store.number():02d}",
         out_of_band_amount=out_of_band,
         refunds=[{"refund": name, "amount_refunded": part} for name, part in refunded],

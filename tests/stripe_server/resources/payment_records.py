@@ -17,6 +17,7 @@ def payment_report(call: Call) -> Object:
         "payment_record",
         amount_requested=asked,
         amount_guaranteed=asked if is_guaranteed else {**asked, "value": 0},
+        **call.given("initiated_at", "guaranteed"),
         payment_method_details=params.get("payment_method_details"),
         processor_details=params.get("processor_details"),
         metadata=metadata({}, params.get("metadata")),

@@ -53,6 +53,7 @@ def subscription_create(call: Call) -> Object:
         collection_method=params.get("collection_method", "charge_automatically"),
         currency=items[0]["price"]["currency"],
         default_payment_method=params.get("default_payment_method"),
+        _off_session=params.get("off_session"),
         items={"object": "list", "data": items, "has_more": False, "url": ""},
         latest_invoice=None,
         test_clock=clock,
