@@ -15,7 +15,7 @@ PY := $(VENV)/bin/python
 MANAGE := $(PY) manage.py
 PIP := $(PY) -m pip install --quiet --root-user-action=ignore
 STAMP := $(VENV)/installed-$(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)
-SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 NOT_HERE := not browser and not rabbitmq and not chaos and not slow
 
 .PHONY: help install demo up down doctor test test-stripe test-rest test-all lint chaos bench

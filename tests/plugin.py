@@ -10,6 +10,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from saas.runtime.layout import ROOT, Layout
 from saas.runtime.lock import Lock
@@ -27,6 +29,7 @@ LAYOUT = pytest.StashKey[Layout]()
 STRIPE_KEY = pytest.StashKey[str]()  # of Stripe's test mode, where its suite is to run there
 
 _WHOLE = "the whole system"
+_ON_THE_SYSTEM = ("tests/journeys/", "tests/saas/runtime/test_commands.py")
 _FIRST = {_WHOLE: 0, "tests/workers/tasks": 1}
 
 
@@ -42,18 +45,25 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     early_config.stash[LAYOUT] = layout
 
 
-@pytest.hookimpl(tryfirst=True)  # before what distributes them reads the mark
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Side by side, what shares a fixture that is dear stays in one process; the longest begins."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=lambda item: _FIRST.get(_group(item), len(_FIRST)))
+    """The longest groups begin: side by side, nothing waits for them at the end."""
+    items.sort(key=lambda item: _FIRST.get(_group(item.nodeid), len(_FIRST)))
 
 
-def _group(item: pytest.Item) -> str:
-    if "system" in getattr(item, "fixturenames", ()):
-        return _WHOLE
-    return item.path.parent.relative_to(ROOT).as_posix()
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Side by side (`pytest -n`), what shares a fixture that is dear stays in one process."""
+    return _ByGroup(config, log)
+
+
+class _ByGroup(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        return _group(nodeid)
+
+
+def _group(nodeid: str) -> str:
+    """A test's folder, or the name of all that use the running system."""
+    path = nodeid.partition("::")[0]
+    return _WHOLE if path.startswith(_ON_THE_SYSTEM) else path.rpartition("/")[0]
 
 
 def _stripe_key() -> str:

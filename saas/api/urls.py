@@ -11,6 +11,7 @@ from saas.api.operator.urls import operator_urls
 from saas.api.platform import (
     api_keys,
     budgets,
+    card_payments,
     datasets,
     deployments,
     evaluations,
@@ -76,6 +77,10 @@ _money = [
     path("v1/wallet", wallet.WalletView.as_view()),
     path("v1/wallet/transactions", wallet.WalletTransactionsView.as_view()),
     path("v1/prices", prices.PricesView.as_view()),
+    path("v1/wallet/top_ups", card_payments.CardTopUpsView.as_view()),
+    path("v1/payment_methods", card_payments.PaymentMethodsView.as_view()),
+    path("v1/billing_portal", card_payments.BillingPortalView.as_view()),
+    path("v1/payment_visits/<str:visit_id>", card_payments.PaymentVisitView.as_view()),
     path("v1/tax_profile", tax_profile.TaxProfileView.as_view()),
     path("v1/budgets", budgets.BudgetsView.as_view()),
     path("v1/budgets/<str:budget_id>", budgets.BudgetView.as_view()),

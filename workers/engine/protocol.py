@@ -86,12 +86,18 @@ class Member:
 
 @dataclass(frozen=True)
 class Work:
-    """A pass: members to fine-tune over one base, with a private folder to do it in."""
+    """A pass: members to fine-tune over one base, with a private folder to do it in.
+
+    `together`: LoRA members share each forward and backward pass (a cohort); else one trains after
+    another. `pass_tokens` bounds a shared pass; members' own micro-batches stay as they are.
+    """
 
     base: Handle
     members: tuple[Member, ...]
     scratch: Path
     numerics: Numerics = DEFAULT_NUMERICS
+    together: bool = False
+    pass_tokens: int = 4096
 
 
 @dataclass(frozen=True)

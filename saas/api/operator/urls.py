@@ -13,6 +13,7 @@ from saas.api.operator import (
     money_in,
     prices,
     statements,
+    stripe,
     tenants,
 )
 
@@ -80,6 +81,11 @@ _statements = [
     ),
 ]
 _books = [
+    path("operator/v1/stripe/findings", stripe.StripeFindingsView.as_view()),
+    path(
+        "operator/v1/stripe/findings/<str:finding_id>/close",
+        stripe.StripeFindingCloseView.as_view(),
+    ),
     path("operator/v1/tax_rates", books.TaxRatesView.as_view()),
     path("operator/v1/ledger", books.LedgerView.as_view()),
     path("operator/v1/margins", books.MarginsView.as_view()),

@@ -7,7 +7,7 @@ from functools import cache
 from django.conf import settings
 from stripe import StripeClient
 
-from tenants.kernel.errors import Unavailable
+from tenants.kernel.errors import Conflict
 
 API_VERSION = "2026-10-28.endive"  # pinned: an SDK of another version changes nothing unasked
 LIVE_KEYS = ("sk_live_", "rk_live_")
@@ -15,7 +15,7 @@ TEST_KEYS = ("sk_test_", "rk_test_")
 LIVE, TEST = "live", "test"
 
 
-class StripeOff(Unavailable):
+class StripeOff(Conflict):
     """There is no key, or one that may not be used here."""
 
     code = "stripe_off"
@@ -39,7 +39,7 @@ def stripe_client() -> StripeClient:
 
 def _mode(key: str, *, allow_live: bool) -> str:
     if not key:
-        raise StripeOff("Stripe is off: set STRIPE_SECRET_KEY")
+        raise StripeOff("payments by card are off here: no STRIPE_SECRET_KEY is set")
     if key.startswith(TEST_KEYS):
         return TEST
     if not key.startswith(LIVE_KEYS):

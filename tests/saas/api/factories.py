@@ -32,7 +32,14 @@ from tenants.pricing.defaults import FIRST_VERSION, LIST_BOOK
 from tenants.usage.ingestion import NewUsage
 from tenants.usage.services import usage_record
 from tests.credit import credit_give
-from tests.saas.money import billed, on_credit, stray_transfer, top_up
+from tests.saas.money import (
+    billed,
+    on_credit,
+    stray_transfer,
+    stripe_finding,
+    stripe_visit,
+    top_up,
+)
 from workers.assets.models import BaseModel, ModelVersion
 from workers.assets.selectors import model_resolve
 from workers.assets.services import base_model_register, model_version_create
@@ -257,6 +264,7 @@ def money_of(caller: Caller) -> dict[str, str]:
         "line_id": month.line.id,
         "statement_id": month.statement.id,
         "payment_id": top_up(caller.tenant).id,
+        "visit_id": stripe_visit(caller.tenant).id,
     }
 
 
@@ -266,4 +274,5 @@ def shared_money() -> dict[str, str]:
         "price_book_id": LIST_BOOK,
         "price_version_id": FIRST_VERSION,
         "transfer_id": stray_transfer().id,
+        "finding_id": stripe_finding().id,
     }

@@ -49,6 +49,7 @@ BODIES: dict[str, dict[str, Any]] = {
 # What staff send, likewise.
 REASON = {"reason": "as agreed by telephone"}
 STAFF: dict[str, dict[str, Any] | None] = {
+    "POST /operator/v1/stripe/findings/{finding_id}/close": {},
     "POST /operator/v1/tenants/{tenant_id}/suspend": REASON,
     "POST /operator/v1/tenants/{tenant_id}/reactivate": REASON,
     "POST /operator/v1/tenants/{tenant_id}/close": REASON,
