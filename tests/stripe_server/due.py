@@ -9,7 +9,11 @@ from tests.stripe_server.resources.checkout import session_expire
 from tests.stripe_server.resources.invoices import invoice_finalize
 from tests.stripe_server.resources.payments import intent_fail, intent_succeed
 from tests.stripe_server.resources.refunds import refund_fail, refund_settle
-from tests.stripe_server.resources.subscriptions import subscription_renew, subscription_retry
+from tests.stripe_server.resources.subscriptions import (
+    subscription_expire,
+    subscription_renew,
+    subscription_retry,
+)
 from tests.stripe_server.store import Store
 
 
@@ -39,6 +43,7 @@ TASKS: Mapping[str, Callable[[Store, str], None]] = {
     "refund_fail": refund_fail,
     "refund_pending": refund_settle,
     "session_expire": session_expire,
+    "subscription_expire": subscription_expire,
     "subscription_renew": subscription_renew,
     "subscription_retry": subscription_retry,
 }

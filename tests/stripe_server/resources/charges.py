@@ -36,7 +36,6 @@ def charge_make(store: Store, intent: Object, status: str, **fields: Any) -> Obj
         currency=intent["currency"],
         customer=intent["customer"],
         description=intent.get("description"),
-        dispute=None,
         disputed=False,
         failure_balance_transaction=None,
         metadata=dict(intent["metadata"]),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.stripe_server.errors import missing
 from tests.stripe_server.handling import Call, handles, lists, metadata
-from tests.stripe_server.store import Object
+from tests.stripe_server.store import Object, Store
 
 _FIELDS = (
     "name", "email", "description", "phone", "address", "preferred_locales", "tax_exempt",
@@ -18,25 +20,30 @@ lists("/v1/customers", "customer", "email")
 def customer_create(call: Call) -> Object:
     from tests.stripe_server.resources.payment_methods import method_keep, method_named
 
-    clock = call.params.get("test_clock")
     store = call.store
-    made = store.add(
-        "customer",
-        at=store.now(clock),
-        metadata=metadata({}, call.params.get("metadata")),
-        test_clock=clock,
-        balance=call.params.get("balance", 0),
-        currency=None,
-        default_source=None,
-        delinquent=False,
-        invoice_settings={"default_payment_method": None},
-        **{name: call.params.get(name) for name in _FIELDS},
-    )
+    made = customer_make(store, call.given("metadata", "test_clock", "balance", *_FIELDS))
     if name := call.params.get("payment_method"):
         method_keep(store, method_named(store, name), made["id"])
     _settings(made, call)
     store.emit("customer.created", made)
     return made
+
+
+def customer_make(store: Store, given: Object) -> Object:
+    clock = given.get("test_clock")
+    fields: Any = {name: given.get(name) for name in _FIELDS}
+    return store.add(
+        "customer",
+        at=store.now(clock),
+        metadata=metadata({}, given.get("metadata")),
+        test_clock=clock,
+        balance=given.get("balance", 0),
+        currency=None,
+        default_source=None,
+        delinquent=False,
+        invoice_settings={"default_payment_method": None},
+        **fields,
+    )
 
 
 @handles("GET", "/v1/customers/{customer}")

@@ -5,6 +5,8 @@ https://docs.stripe.com/testing#cards
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.stripe_server.errors import Refused, declined, missing
 from tests.stripe_server.handling import Call, handles, listed, metadata, retrieves
 from tests.stripe_server.resources.customers import customer_alive
@@ -185,8 +187,9 @@ def method_keep(store: Store, method: Object, customer: str) -> Object:
 
 
 def _make(store: Store, kind: str, outcome: str, number: str) -> Object:
-    card = {"brand": "visa", "exp_month": 12, "exp_year": 2040, "country": "US"}
-    bank = {"bank_name": "STRIPE TEST BANK", "country": "US"}
+    card: Object = {"brand": "visa", "exp_month": 12, "exp_year": 2040, "country": "US"}
+    bank: Object = {"bank_name": "STRIPE TEST BANK", "country": "US"}
+    details: Any = {kind: {**(card if kind == "card" else bank), "last4": number[-4:]}}
     return store.add(
         "payment_method",
         type=kind,
@@ -194,5 +197,5 @@ def _make(store: Store, kind: str, outcome: str, number: str) -> Object:
         metadata={},
         billing_details={"address": None, "email": None, "name": None, "phone": None},
         _outcome=outcome,
-        **{kind: {**(card if kind == "card" else bank), "last4": number[-4:]}},
+        **details,
     )

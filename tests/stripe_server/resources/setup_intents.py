@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.stripe_server.errors import Refused, declined
 from tests.stripe_server.handling import Call, handles, lists, metadata, retrieves
 from tests.stripe_server.resources.customers import customer_alive
@@ -104,7 +106,7 @@ def setup_fail(
     store.emit("setup_intent.setup_failed", intent)
 
 
-def setup_make(store: Store, customer: str | None, **fields: object) -> Object:
+def setup_make(store: Store, customer: str | None, **fields: Any) -> Object:
     made = store.add(
         "setup_intent",
         customer=customer,
@@ -120,11 +122,14 @@ def setup_make(store: Store, customer: str | None, **fields: object) -> Object:
 
 
 def setup_succeed(store: Store, intent: Object) -> None:
+    from tests.stripe_server.resources.checkout import setup_follow
+
     intent.update(status="succeeded", next_action=None, last_setup_error=None)
     if intent["customer"]:
         method = store.get("payment_method", intent["payment_method"], "payment_method")
         method_keep(store, method, intent["customer"])
     store.emit("setup_intent.succeeded", intent)
+    setup_follow(store, intent)
 
 
 def _unexpected(verb: str, intent: Object) -> Refused:
