@@ -7,15 +7,29 @@ system.
 from __future__ import annotations
 
 from tenants.accounts.events import TenantClosed
-from tenants.billing.events import TaxProfileChanged
+from tenants.billing.events import (
+    CreditNoteIssued,
+    InvoiceFinalised,
+    InvoiceReminded,
+    InvoiceVoided,
+    InvoiceWrittenOff,
+    PaymentReceived,
+    TaxProfileChanged,
+)
 from tenants.billing.services.statements import statements_close
 from tenants.billing.services.tax import tax_apply
+from tenants.billing.stripe import following as to_stripe
+from tenants.billing.stripe.events import (
+    StripeCallQueued,
+    StripeEventReceived,
+    StripeVisitAsked,
+)
 from tenants.kernel.events import Event
 from tenants.kernel.outbox import HandlerTable, Subscription
 from workers.jobs.events import JobQueued, JobSucceeded
 from workers.serving.events import DeploymentSlept, DeploymentWoken
 from workers.serving.services import deployments_ensure_for_job
-from workers.tasks.hints import hint_send, reconcile_send
+from workers.tasks.hints import hint_send, reconcile_send, stripe_send
 
 
 def _hint(event: JobQueued) -> None:
@@ -39,6 +53,10 @@ def _reconcile(_: Event) -> None:
     reconcile_send()
 
 
+def _stripe(_: Event) -> None:
+    stripe_send()
+
+
 HANDLERS: HandlerTable = {
     JobQueued: (Subscription("jobs.hint", _hint),),
     JobSucceeded: (Subscription("serving.offer_models", _offer_models),),
@@ -46,4 +64,13 @@ HANDLERS: HandlerTable = {
     DeploymentSlept: (Subscription("serving.reconcile_slept", _reconcile),),
     TenantClosed: (Subscription("billing.close_statements", _close_statements),),
     TaxProfileChanged: (Subscription("billing.apply_tax", _apply_tax),),
+    InvoiceFinalised: (Subscription("stripe.collect_invoice", to_stripe.collect_invoice),),
+    InvoiceReminded: (Subscription("stripe.charge_again", to_stripe.charge_invoice_again),),
+    InvoiceVoided: (Subscription("stripe.void_invoice", to_stripe.void_invoice),),
+    InvoiceWrittenOff: (Subscription("stripe.give_up_invoice", to_stripe.give_up_invoice),),
+    PaymentReceived: (Subscription("stripe.report_payment", to_stripe.report_payment),),
+    CreditNoteIssued: (Subscription("stripe.send_credit_note", to_stripe.send_credit_note),),
+    StripeVisitAsked: (Subscription("stripe.open_visit", to_stripe.open_visit),),
+    StripeCallQueued: (Subscription("stripe.send_call", _stripe),),
+    StripeEventReceived: (Subscription("stripe.handle_event", _stripe),),
 }

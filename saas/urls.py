@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
 from saas.api.urls import urlpatterns as api
+from saas.api.webhooks import stripe_webhook
 from saas.console.register import console
 from saas.operations.register import operations
 
@@ -16,6 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("operations/", operations.urls),
     path("accounts/", include("saas.console.sign_in_urls")),
     path("i18n/", include("django.conf.urls.i18n")),
+    path("webhooks/stripe", stripe_webhook, name="stripe_webhook"),
 ]
 
 handler400 = "saas.api.errors.bad_request"

@@ -11,6 +11,8 @@ from saas.api.operator.urls import operator_urls
 from saas.api.platform import (
     api_keys,
     budgets,
+    card_payments,
+    compressions,
     datasets,
     deployments,
     evaluations,
@@ -21,6 +23,7 @@ from saas.api.platform import (
     prices,
     quotes,
     sign_up,
+    tax_profile,
     usage,
     usage_events,
     wallet,
@@ -55,6 +58,19 @@ _jobs = [
     path("v1/evaluations", evaluations.EvaluationsView.as_view()),
     path("v1/evaluations/<str:evaluation_id>", evaluations.EvaluationView.as_view()),
     path("v1/evaluations/<str:evaluation_id>/cancel", evaluations.EvaluationCancelView.as_view()),
+    path("v1/compressions", compressions.CompressionsView.as_view()),
+    path("v1/compressions/<str:compression_id>", compressions.CompressionView.as_view()),
+    path(
+        "v1/compressions/<str:compression_id>/cancel", compressions.CompressionCancelView.as_view()
+    ),
+    path(
+        "v1/compressions/<str:compression_id>/events", compressions.CompressionEventsView.as_view()
+    ),
+    path(
+        "v1/compressions/<str:compression_id>/results",
+        compressions.CompressionResultsView.as_view(),
+    ),
+    path("v1/compressions/<str:compression_id>/plot", compressions.CompressionPlotView.as_view()),
 ]
 _serving = [
     path("v1/deployments", deployments.DeploymentsView.as_view()),
@@ -75,6 +91,11 @@ _money = [
     path("v1/wallet", wallet.WalletView.as_view()),
     path("v1/wallet/transactions", wallet.WalletTransactionsView.as_view()),
     path("v1/prices", prices.PricesView.as_view()),
+    path("v1/wallet/top_ups", card_payments.CardTopUpsView.as_view()),
+    path("v1/payment_methods", card_payments.PaymentMethodsView.as_view()),
+    path("v1/billing_portal", card_payments.BillingPortalView.as_view()),
+    path("v1/payment_visits/<str:visit_id>", card_payments.PaymentVisitView.as_view()),
+    path("v1/tax_profile", tax_profile.TaxProfileView.as_view()),
     path("v1/budgets", budgets.BudgetsView.as_view()),
     path("v1/budgets/<str:budget_id>", budgets.BudgetView.as_view()),
     path("v1/invoices", invoices.InvoicesView.as_view()),

@@ -86,3 +86,40 @@ ACCOUNT_KINDS: Mapping[str, Word] = {
     "partner_paid": _("Partner: paid"),
     "partner_receivable": _("Partner: owed to us"),
 }
+VISIT_STATES: Mapping[str, Word] = {
+    "asked": _("Being opened"),
+    "ready": _("Ready"),
+    "processing": _("The money is on its way"),
+    "done": _("Done"),
+    "expired": _("Expired"),
+    "failed": _("Failed"),
+}
+STRIPE_CALL_STATES: Mapping[str, Word] = {
+    "queued": _("Waiting"),
+    "sent": _("Sent"),
+    "done": _("Done"),
+    "refused": _("Refused"),
+}
+STRIPE_EVENT_STATES: Mapping[str, Word] = {
+    "new": _("New"),
+    "handled": _("Done"),
+    "ignored": _("Ignored"),
+}
+STRIPE_FINDING_STATES: Mapping[str, Word] = {
+    "open": pgettext_lazy("finding", "Open"),
+    "closed": pgettext_lazy("finding", "Closed"),
+}
+STRIPE_KINDS: Mapping[str, Word] = {
+    "customer": _("Customer"),
+    "subscription": _("Subscription"),
+    "payout": _("Payout"),
+    "invoice": _("Invoice"),
+    "payment_intent": _("Payment"),
+    "payment_method": _("Payment method"),
+    "refund": _("Refund"),
+    "credit_note": _("Credit note"),
+    "dispute": _("Dispute"),
+    "account": _("Partner's account"),
+    "transfer": _("Transfer"),
+    "checkout.session": _("Payment page"),
+}

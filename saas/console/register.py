@@ -15,6 +15,7 @@ from saas.console.lists.transactions import TransactionAdmin
 from saas.console.pages.assets import model_download, upload
 from saas.console.pages.billing_details import billing_details
 from saas.console.pages.budgets import budget_create
+from saas.console.pages.card_payments import card_save, card_top_up, portal, visit
 from saas.console.pages.fine_tune import fine_tune
 from saas.console.pages.invoices import invoice_csv, invoice_pdf, line
 from saas.console.pages.keys import key_create
@@ -61,6 +62,10 @@ console.pages = (
     Page("playground/", "playground", playground, permission="inference"),
     Page("playground/key/", "playground_key", playground_key, permission="inference"),
     Page("wallet/", "wallet", wallet, permission="billing.read"),
+    Page("wallet/card/", "card_top_up", card_top_up, permission="billing.write"),
+    Page("wallet/methods/new/", "card_save", card_save, permission="billing.write"),
+    Page("wallet/portal/", "portal", portal, permission="billing.write"),
+    Page("wallet/visits/<str:visit_id>/", "visit", visit, permission="billing.write"),
     Page("spend/", "spend", spend, permission="costs.read"),
     Page("prices/", "prices", prices, permission="usage.read"),
     Page("billing/details/", "billing_details", billing_details, permission="billing.write"),

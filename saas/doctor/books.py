@@ -1,14 +1,17 @@
-"""Whether the books balance, and what is kept beside them agrees."""
+"""Whether the books balance, and what is kept beside them and beside usage agrees."""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Sequence
 
 from saas.doctor.findings import Finding, failed, good
+from tenants.kernel.clock import now
 from tenants.kernel.scope import system_scope
 from tenants.ledger.audit import projections_wrong
 from tenants.ledger.models import LedgerTransaction
 from tenants.ledger.selectors import unbalanced
+from tenants.usage.periods import Difference, projection_differences
 
 _SHOWN = 3
 
@@ -32,6 +35,27 @@ def books_check() -> Iterator[Finding]:
         )
     if not off and not wrong:
         yield good("books", f"{count} transactions balance, wallets and budgets agree")
+
+
+def usage_check() -> Iterator[Finding]:
+    """The sums by hour of this month and the last are those of their events."""
+    last_month = (now().replace(day=1) - dt.timedelta(days=1)).replace(day=1)
+    since = last_month.replace(hour=0, minute=0, second=0, microsecond=0)
+    with system_scope():
+        off = projection_differences(since=since)
+    if off:
+        yield failed(
+            "usage",
+            f"{len(off)} sums by hour differ from their events: {_first(list(map(_told, off)))}",
+            "the events are right; somebody wrote around the trigger: compare with the last backup",
+        )
+    else:
+        yield good("usage", f"the sums by hour since {since:%Y-%m-%d} are those of their events")
+
+
+def _told(off: Difference) -> str:
+    where = f"{off.meter} of {off.tenant_id} at {off.hour:%Y-%m-%dT%H}"
+    return f"{where} is {off.summed}, its events {off.counted}"
 
 
 def _first(found: Sequence[str]) -> str:

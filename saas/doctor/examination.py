@@ -22,6 +22,7 @@ DATABASE: Mapping[str, Check] = {
     "data keys": secrets.data_keys_check,
     "base models": files.base_models_check,
     "books": books.books_check,
+    "usage": books.usage_check,
     "outbox": work.outbox_check,
     "workers": work.workers_check,
 }

@@ -6,10 +6,14 @@ import importlib.util
 import shutil
 from collections.abc import Iterator
 
+from django.conf import settings
+
 from saas.doctor.engine import engine_facts
 from saas.doctor.files import storage_name
-from saas.doctor.findings import Finding, good, off, warning
-from saas.settings.environment import value
+from saas.doctor.findings import Finding, failed, good, off, warning
+from tenants.billing.stripe.client import API_VERSION, StripeOff, stripe_is_on, stripe_mode
+from tenants.billing.stripe.selectors import findings_open
+from tenants.kernel.scope import system_scope
 
 
 def optional_check() -> Iterator[Finding]:
@@ -49,6 +53,25 @@ def _object_storage() -> Finding:
 
 
 def _stripe() -> Finding:
-    if value("STRIPE_SECRET_KEY"):
-        return good("Stripe", "a key is set")
-    return off("Stripe", "not configured: invoices are settled by hand", "set STRIPE_SECRET_KEY")
+    """What the settings say. Nothing is sent: doctor must answer without a network."""
+    if not stripe_is_on():
+        return off(
+            "Stripe",
+            "not configured: invoices are settled by bank transfer",
+            "set STRIPE_SECRET_KEY",
+        )
+    try:
+        mode = stripe_mode()
+    except StripeOff as refused:
+        return failed("Stripe", "the key may not be used", refused.message)
+    if not settings.STRIPE_WEBHOOK_SECRET:
+        return warning(
+            "Stripe",
+            f"{mode} mode, without webhooks: payments are seen by the daily reconciliation only",
+            f"add {settings.BASE_URL}/webhooks/stripe in Stripe; set STRIPE_WEBHOOK_SECRET",
+        )
+    with system_scope():
+        count = findings_open().count()
+    if count:
+        return warning("Stripe", f"{mode} mode; {count} findings are open", "see operations")
+    return good("Stripe", f"{mode} mode, API version {API_VERSION}")

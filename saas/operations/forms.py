@@ -21,6 +21,10 @@ from tenants.pricing.services.books import price_book_create
 _MOMENT = forms.DateTimeInput(attrs={"type": "datetime-local"})
 
 
+class ReasonForm(forms.Form):
+    reason = forms.CharField(label=_("Reason"), max_length=300)
+
+
 class PriceBookForm(forms.Form):
     name = forms.CharField(label=_("Name"), max_length=120)
     currency = forms.RegexField(r"^[A-Z]{3}\Z", label=_("Currency"), initial="USD")

@@ -53,6 +53,15 @@ _MENU: Menu = [
             Entry(_("Trial balance"), "balance", "books"),
         ],
     ),
+    (
+        "Stripe",
+        [
+            Entry(_("Stripe findings"), "rule", "stripe_stripefinding_changelist"),
+            Entry(_("Stripe objects"), "inventory_2", "stripe_stripeobject_changelist"),
+            Entry(_("Stripe webhooks"), "webhook", "stripe_stripeevent_changelist"),
+            Entry(_("Stripe requests"), "send", "stripe_stripecall_changelist"),
+        ],
+    ),
 ]
 
 

@@ -11,6 +11,7 @@ from saas.operations.lists.business import BaseModelAdmin, CostEntryAdmin, RateA
 from saas.operations.lists.contracts import ContractAdmin, contract_create
 from saas.operations.lists.payments import BankTransferAdmin, PaymentAdmin
 from saas.operations.lists.prices import PriceBookAdmin, PriceVersionAdmin
+from saas.operations.lists.stripe import CallAdmin, EventAdmin, FindingAdmin, ObjectAdmin
 from saas.operations.lists.wallets import WalletAdmin
 from saas.operations.lists.work import (
     AttemptAdmin,
@@ -23,6 +24,7 @@ from saas.operations.margins import margins
 from saas.operations.site import operations
 from tenants.accounts.models import Tenant
 from tenants.billing.models import BankTransfer, Invoice, Payment, Statement, TaxRate
+from tenants.billing.stripe.models import StripeCall, StripeEvent, StripeFinding, StripeObject
 from tenants.costs.models import CostEntry, Rate
 from tenants.kernel.models import OutboxEvent
 from tenants.ledger.models import Wallet
@@ -51,6 +53,10 @@ operations.register(Invoice, InvoiceAdmin)
 operations.register(Payment, PaymentAdmin)
 operations.register(BankTransfer, BankTransferAdmin)
 operations.register(TaxRate, TaxRateAdmin)
+operations.register(StripeFinding, FindingAdmin)
+operations.register(StripeEvent, EventAdmin)
+operations.register(StripeCall, CallAdmin)
+operations.register(StripeObject, ObjectAdmin)
 
 operations.pages = (
     Page("costs/", "costs", costs),

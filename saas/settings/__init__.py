@@ -12,4 +12,5 @@ from saas.settings.rest import *  # noqa: F403
 from saas.settings.security import *  # noqa: F403
 from saas.settings.serving import *  # noqa: F403
 from saas.settings.storage import *  # noqa: F403
+from saas.settings.stripe import *  # noqa: F403
 from saas.settings.unfold import UNFOLD, UNFOLD_CONSOLE, UNFOLD_OPERATIONS  # noqa: F401

@@ -23,6 +23,7 @@ INSTALLED_APPS = [
     "tenants.costs",
     "tenants.pricing",
     "tenants.billing",
+    "tenants.billing.stripe",
     "workers.assets",
     "workers.jobs",
     "workers.serving",

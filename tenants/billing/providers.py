@@ -1,6 +1,6 @@
 """What collects money. Our invoices say what is owed; a provider gets it, and tells what it got.
 
-`manual/` (bank transfers) is the one that ships; another implements the same four methods and is
+`manual/` (bank transfers) and `stripe/` ship; another implements the same four methods and is
 listed in `PROVIDERS`.
 """
 
@@ -18,7 +18,10 @@ from tenants.billing.models import Invoice, Payment
 from tenants.kernel.errors import InvalidInput
 
 MANUAL = "manual"
-PROVIDERS: Mapping[str, str] = {MANUAL: "tenants.billing.manual.provider.ManualProvider"}
+PROVIDERS: Mapping[str, str] = {
+    MANUAL: "tenants.billing.manual.provider.ManualProvider",
+    "stripe": "tenants.billing.stripe.provider.StripeProvider",
+}
 
 
 @dataclass(frozen=True)

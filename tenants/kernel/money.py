@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation, Overflow
 
-# ISO 4217 minor units that differ from two.
-_MINOR_UNITS = {
-    "JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "ISK": 0, "UGX": 0, "XAF": 0, "XOF": 0,
-    "BHD": 3, "IQD": 3, "JOD": 3, "KWD": 3, "OMR": 3, "TND": 3,
-}  # fmt: skip
+from iso4217 import Currency
+
+_MINOR_UNITS = {c.code: c.exponent for c in Currency if c.exponent is not None}  # not metals
 
 # Python's own context rounds to 28 digits without a word; here a result is exact or an error.
 _EXACT = Context(prec=200, traps=[Inexact, InvalidOperation, Overflow])
@@ -17,20 +15,20 @@ _ROUNDING = Context(prec=200, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation,
 
 
 def minor_units(currency: str) -> int:
-    """Digits after the point on an invoice in `currency` (ISO 4217)."""
-    return _MINOR_UNITS.get(currency, 2)
-
-
-def _is_code(currency: str) -> bool:
-    return currency.isascii() and currency.isalpha() and currency.isupper()
+    """Digits after the point on an invoice in `currency`. Raises ValueError for no currency."""
+    if currency not in _MINOR_UNITS:
+        raise ValueError(
+            f"{currency!r} is no currency of ISO 4217: three capital letters, like USD"
+        )
+    return _MINOR_UNITS[currency]
 
 
 @dataclass(frozen=True, order=False)
 class Money:
     """An exact amount in one currency.
 
-    Raises TypeError for floats and ValueError for a currency that is not three capital letters,
-    an amount that is not finite, or arithmetic between currencies.
+    Raises TypeError for floats and ValueError for a currency that is not in ISO 4217, an amount
+    that is not finite, or arithmetic between currencies.
     """
 
     amount: Decimal
@@ -41,10 +39,7 @@ class Money:
             raise TypeError(f"money takes a Decimal, not {type(self.amount).__name__}")
         if not self.amount.is_finite():
             raise ValueError(f"money must be finite, not {self.amount}")
-        if not (len(self.currency) == 3 and _is_code(self.currency)):
-            raise ValueError(
-                f"currency must be three capital letters (ISO 4217): {self.currency!r}"
-            )
+        minor_units(self.currency)
 
     @classmethod
     def of(cls, amount: str | int | Decimal, currency: str) -> Money:

@@ -7,7 +7,7 @@ from tenants.kernel.money import Money
 
 
 def currency_check(currency: str, param: str = "currency") -> None:
-    """Raises InvalidInput for what is not three capital letters (ISO 4217)."""
+    """Raises InvalidInput for what is no currency of ISO 4217."""
     try:
         Money.zero(currency)
     except ValueError as error:

@@ -20,6 +20,7 @@ OTHERWISE_GUARDED = {
     "price_book_version": "as price_book",
     "price": "as price_book",
     "price_override": "hidden from the app's role: costs and reasons are the platform's own",
+    "stripe_finding": "hidden from the app's role: what operators look into; often nobody's yet",
     "cost_entry": "hidden from the app's role altogether: what compute costs is the platform's own",
 }
 
@@ -29,7 +30,7 @@ APP_MAY_WRITE = {"django_session": "sessions belong to browsers; their keys are 
 HIDDEN = {
     "account_emailaddress", "account_emailconfirmation", "bank_transfer", "cost_entry", "cost_rate",
     "cost_resource", "document_number", "inbox_entry", "meter_watermark", "price_override",
-    "replica", "worker",
+    "replica", "stripe_event", "stripe_finding", "worker",
 }  # fmt: skip
 
 

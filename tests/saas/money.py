@@ -13,6 +13,8 @@ from tenants.billing.periods import Period
 from tenants.billing.services.bank_transfers import bank_transfers_import
 from tenants.billing.services.payments import payment_receive
 from tenants.billing.services.statements import statements_advance
+from tenants.billing.stripe.findings import finding_open
+from tenants.billing.stripe.models import StripeFinding, StripeVisit
 from tenants.costs.services import slot_time_record
 from tenants.kernel.clock import now
 from tenants.kernel.ids import new_id
@@ -140,3 +142,23 @@ def stray_transfer(amount: str = "15.00") -> BankTransfer:
         bank_transfers_import(actor=operator_of(platform.id), content=content.encode())
         found: BankTransfer = BankTransfer.objects.get(bank_id=name)
     return found
+
+
+def stripe_visit(tenant: Tenant) -> StripeVisit:
+    """A payment page that a member has asked for."""
+    with tenant_scope(tenant.id):
+        row: StripeVisit = StripeVisit.objects.create(
+            id=new_id("visit_"),
+            tenant=tenant,
+            kind=StripeVisit.Kind.TOP_UP,
+            amount=Decimal(5),
+            currency="USD",
+            return_url="http://localhost/console/wallet/",
+        )
+    return row
+
+
+def stripe_finding() -> StripeFinding:
+    """Something about Stripe that a person must look at."""
+    with system_scope():
+        return finding_open(kind="refund_unknown", subject=new_id("re_"), action="x", evidence={})

@@ -6,7 +6,11 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from workers.engine.kernels.head import Scored, head_loss
+from workers.engine.models import Batch, exact_dtype, hidden_of, logits_of, plain_head
 
 
 class _CrossEntropySum(torch.autograd.Function):
@@ -33,3 +37,26 @@ def loss_sum(logits: Tensor, labels: Tensor) -> Tensor:
     """Summed cross-entropy in nats, computed in fp32, of logits (L, vocabulary) for labels (L,)."""
     apply = cast("Callable[..., Tensor]", _CrossEntropySum.apply)
     return apply(logits, labels)
+
+
+def weighted_loss(model: nn.Module, batch: Batch, weights: Tensor) -> tuple[Tensor, Scored]:
+    """Σ weights · cross-entropy over the batch's learned places, and each one's share.
+
+    `weights` (L,) is what each place counts. Memory does not grow with the vocabulary where the
+    head is plain.
+    """
+    head = plain_head(model)
+    if head is not None:
+        rows = hidden_of(model, batch)
+        return head_loss(rows, head.weight, head.bias, batch.labels, weights)
+    logits = logits_of(model, batch)
+    losses = cross_entropy(logits.float(), batch.labels, reduction="none")
+    hits = logits.detach().argmax(-1) == batch.labels
+    return (losses * weights).sum(), Scored(losses.detach(), hits)
+
+
+def batch_loss(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The batch's summed cross-entropy, and how many of its labels were guessed."""
+    weights = torch.ones_like(batch.labels, dtype=exact_dtype(model))
+    loss, scored = weighted_loss(model, batch, weights)
+    return loss, scored.hits.sum()

@@ -22,7 +22,7 @@ from workers.engine.models import Batch, config_of, logits_of, model_load
 from workers.engine.profiles import Profile, Shape, flops_per_token
 from workers.engine.protocol import Numerics
 from workers.engine.specs import FineTuneSpec
-from workers.engine.training.optim import OPTIMISERS, clip_gradients, gradient_norm
+from workers.engine.training.optim import OPTIMISERS
 
 SMALL, LARGE = 64, 2048  # tokens per pass
 SEQUENCE = 64  # tokens
@@ -91,7 +91,7 @@ def _update_seconds(model: nn.Module, method: Method, spec: FineTuneSpec, device
     for _ in range(REPEATS):
         _train_on(model, batch)
         begin = time.perf_counter()
-        clip_gradients(parameters, gradient_norm(parameters).item(), 1.0)
+        optimiser.clip(optimiser.gather(), 1.0)
         optimiser.step(0.0)
         found.append(time.perf_counter() - begin)
     return statistics.median(found)

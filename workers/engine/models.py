@@ -8,18 +8,24 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.pytorch_utils import Conv1D
 from transformers.utils.logging import disable_progress_bar
 
 from workers.engine import attention
 from workers.engine.data.packing import Pack
 from workers.engine.errors import ModelError
+from workers.engine.profiles import Shape
 
 # Whoever runs the engine hears of progress through the protocol.
 disable_progress_bar()  # type: ignore[no-untyped-call]
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES = {
+    "float64": torch.float64,
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
 
 
 def model_load(folder: Path, *, dtype: str = "float32", device: str = "cpu") -> nn.Module:
@@ -31,6 +37,12 @@ def model_load(folder: Path, *, dtype: str = "float32", device: str = "cpu") -> 
     Raises:
         ModelError: the folder holds no model that transformers can load so.
     """
+    from workers.engine.compression import quantise  # it needs this module's own functions
+
+    config = quantise.quantised_config(folder)
+    if config is not None:
+        quantised = quantise.quantised_load(folder, config, DTYPES[dtype])
+        return quantised.requires_grad_(requires_grad=False).eval().to(device)
     try:
         model: nn.Module = AutoModelForCausalLM.from_pretrained(
             str(folder),
@@ -46,6 +58,21 @@ def model_load(folder: Path, *, dtype: str = "float32", device: str = "cpu") -> 
             f"({error})"
         ) from error
     return model.requires_grad_(requires_grad=False).eval().to(device)
+
+
+def config_load(folder: Path) -> Any:
+    """The Hugging Face configuration of a folder's text part, without its weights.
+
+    Raises:
+        ModelError: there is none that can be read.
+    """
+    try:
+        config = AutoConfig.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ModelError(f"{folder.name} has no readable config.json ({error})") from error
+    return config.get_text_config()
 
 
 @dataclass(frozen=True)
@@ -88,11 +115,45 @@ def logits_of(model: nn.Module, batch: Batch) -> Tensor:
     return logits
 
 
+def hidden_of(model: nn.Module, batch: Batch) -> Tensor:
+    """(L, n): the last hidden states at the learned places, which the output head would read."""
+    body = cast("Any", model).base_model
+    out = body(
+        input_ids=batch.ids,
+        position_ids=batch.positions,
+        use_cache=False,
+        bounds=batch.bounds,
+        places=batch.places,
+    )
+    rows: Tensor = out.last_hidden_state.squeeze(0)
+    # a block of ours computes nothing else to begin with; the last token is never learned from
+    return rows if len(rows) < batch.ids.shape[1] else rows[batch.places]
+
+
+def exact_dtype(model: nn.Module) -> torch.dtype:
+    """What sums over many tokens are kept in: the weights' own type, fp32 at least."""
+    return torch.promote_types(next(model.parameters()).dtype, torch.float32)
+
+
+def plain_head(model: nn.Module) -> nn.Linear | None:
+    """The output head, where logits are its product and nothing more."""
+    config = config_of(model)
+    if any(getattr(config, name, None) for name in ("final_logit_softcapping", "logits_scaling")):
+        return None
+    if getattr(config, "logit_scale", 1.0) != 1.0:
+        return None
+    head = cast("Any", model).get_output_embeddings()
+    return head if type(head) is nn.Linear else None
+
+
 def linear_names(model: nn.Module) -> list[str]:
-    """Full names of the blocks' linear layers (all but the output head), in the model's order."""
+    """Full names of the blocks' linear layers (all but the output head), in the model's order.
+
+    A layer that stands in for one while an adapter is on it keeps it as `base`.
+    """
     head = model.get_output_embeddings()  # type: ignore[operator]
     return [
-        name
+        name.removesuffix(".base")
         for name, module in model.named_modules()
         if isinstance(module, (nn.Linear, Conv1D)) and module is not head
     ]
@@ -118,6 +179,12 @@ def config_of(model: nn.Module) -> Any:
 def parameter_count(model: nn.Module) -> int:
     """Weights, tied ones counted once."""
     return sum(p.numel() for p in model.parameters())
+
+
+def shape_of(model: nn.Module) -> Shape:
+    """The sizes that cost depends on."""
+    text = config_of(model)
+    return Shape(parameter_count(model), text.num_hidden_layers, text.hidden_size, text.vocab_size)
 
 
 def context_length(config: Any) -> int:

@@ -5,6 +5,7 @@ Free of torch, so that the API can check too.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
@@ -17,10 +18,13 @@ __all__ = [
     "GenerateSpec",
     "LoraSpec",
     "SpecError",
+    "TabularSpec",
 ]
 
+TASKS = ("tabular", "text_classification", "text_generation")
 MAX_SEED = 2**63 - 1
 MAX_LENGTH = 1_048_576
+CHECKPOINTING = ("none", "selective", "full")
 
 
 class _Spec:
@@ -53,17 +57,24 @@ def _tuple(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class LoraSpec(_Spec):
-    """A low-rank adapter's shape (Hu et al. 2021, arXiv:2106.09685): W + (alpha / rank) · B·A."""
+    """A low-rank adapter's shape (Hu et al. 2021, arXiv:2106.09685): W + scale · B·A."""
 
     rank: int = 16  # columns of B
     alpha: float = 32.0  # scale numerator
     target_modules: str | tuple[str, ...] = "auto"  # "auto" = every linear layer of the blocks
     dropout: float = 0.0  # probability, on the adapter's input
+    use_rslora: bool = False  # scale alpha / √rank (Kalajdzievski 2023, arXiv:2312.03732)
+
+    @property
+    def scale(self) -> float:
+        """What B·A is multiplied by: alpha / rank, or alpha / √rank."""
+        return self.alpha / (math.sqrt(self.rank) if self.use_rslora else self.rank)
 
     def __post_init__(self) -> None:
         whole("lora.rank", self.rank, 1, 1024, "columns")
         real("lora.alpha", self.alpha, 0, 65536, "scale numerator", open_low=True)
         real("lora.dropout", self.dropout, 0, 0.9, "probability")
+        truth("lora.use_rslora", self.use_rslora)
         if self.target_modules == "auto":
             return
         if not self.target_modules or isinstance(self.target_modules, str):
@@ -77,12 +88,46 @@ class LoraSpec(_Spec):
 DEFAULT_LORA = LoraSpec()
 
 
+# Hidden layers by name; "seed" is the network of the founding example, 10-5-3-1 with ten features.
+PRESETS = {"linear": (), "seed": (5, 3), "small": (32, 16), "medium": (128, 64)}
+MOST_WIDTH = 4096
+MOST_NAME = 200
+
+
+@dataclass(frozen=True)
+class TabularSpec(_Spec):
+    """What is learned from a table, and by which network."""
+
+    target: str = ""  # the column to predict; "" = the last
+    problem: str = "auto"  # regression or classification; "auto" = by the target's values
+    hidden: str | tuple[int, ...] = "small"  # units of the hidden layers, or a preset's name
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.target, str):
+            raise SpecError("tabular.target", f"{self.target!r} is not allowed; name a column.")
+        if len(self.target) > MOST_NAME:
+            raise SpecError("tabular.target", f"a column's name has at most {MOST_NAME} letters.")
+        one_of("tabular.problem", self.problem, ("auto", "regression", "classification"))
+        if isinstance(self.hidden, str):
+            one_of("tabular.hidden", self.hidden, PRESETS)
+            return
+        if not isinstance(self.hidden, tuple) or len(self.hidden) > 16:
+            raise SpecError("tabular.hidden", "give at most 16 layers, or a preset's name.")
+        for units in self.hidden:
+            whole("tabular.hidden", units, 1, MOST_WIDTH, "units of a layer")
+
+
+DEFAULT_TABULAR = TabularSpec()
+
+
 @dataclass(frozen=True)
 class FineTuneSpec(_Spec):
     """Everything that decides a fine-tune besides the base model and the data."""
 
+    task: str = "text_generation"
     method: str = "lora"
     lora: LoraSpec = DEFAULT_LORA
+    tabular: TabularSpec = DEFAULT_TABULAR  # tables only
     optimiser: str = "adamw"
     learning_rate: float = 1e-3  # peak, per update
     weight_decay: float = 0.0  # per update; decoupled for AdamW, else L2
@@ -97,21 +142,24 @@ class FineTuneSpec(_Spec):
     schedule: str = "linear"  # after the warm-up
     gradient_clip: float = 1.0  # largest gradient norm; 0 = never clip
     packing: bool = True  # several examples in one forward pass, without attention across them
-    activation_checkpointing: str = "none"
+    activation_checkpointing: str = "none"  # selective: cheap parts are recomputed; full: blocks
     seed: int = 0
     snapshot_every_steps: int = 50  # updates; 0 = only when asked to
     evaluate_each_epoch: bool = True  # validation before training and at each epoch's end
+    patience: int = 0  # epochs without a better validation loss before an early stop; 0 = never
 
     def __post_init__(self) -> None:
         if isinstance(self.lora, dict):
             known_keys("lora", self.lora, {f.name for f in fields(LoraSpec)})
             object.__setattr__(self, "lora", LoraSpec.from_dict(self.lora))
+        one_of("task", self.task, TASKS)
         one_of("method", self.method, ("lora", "full"))
         if not isinstance(self.lora, LoraSpec):
             raise SpecError("lora", f"{self.lora!r} is not allowed; give a JSON object.")
+        _nest_tabular(self)
         self._check_optimiser()
         self._check_batches()
-        one_of("activation_checkpointing", self.activation_checkpointing, ("none", "full"))
+        one_of("activation_checkpointing", self.activation_checkpointing, CHECKPOINTING)
         whole("seed", self.seed, 0, MAX_SEED, "any seed")
         whole(
             "snapshot_every_steps",
@@ -121,6 +169,9 @@ class FineTuneSpec(_Spec):
             "updates; 0 = on request",
         )
         truth("evaluate_each_epoch", self.evaluate_each_epoch)
+        whole("patience", self.patience, 0, 1000, "epochs; 0 = never stop early")
+        if self.patience and not self.evaluate_each_epoch:
+            raise SpecError("patience", "needs evaluate_each_epoch: it watches validation losses.")
 
     def _check_optimiser(self) -> None:
         one_of("optimiser", self.optimiser, ("sgd", "adam", "adamw"))
@@ -148,18 +199,30 @@ class FineTuneSpec(_Spec):
 
 @dataclass(frozen=True)
 class EvaluateSpec(_Spec):
-    """How a model is measured on a dataset: loss, perplexity, token accuracy."""
+    """How a model is measured on a dataset, by its task's metrics."""
 
+    task: str = "text_generation"
     micro_batch_tokens: int = 4096  # tokens per forward pass
     max_length: int = 1024  # tokens per example
     length_policy: str = "truncate"
+    tabular: TabularSpec = DEFAULT_TABULAR  # tables only
 
     def __post_init__(self) -> None:
+        one_of("task", self.task, TASKS)
+        _nest_tabular(self)
         whole(
             "micro_batch_tokens", self.micro_batch_tokens, 1, 16_777_216, "tokens per forward pass"
         )
         whole("max_length", self.max_length, 2, MAX_LENGTH, "tokens per example")
         one_of("length_policy", self.length_policy, ("error", "truncate", "split"))
+
+
+def _nest_tabular(spec: FineTuneSpec | EvaluateSpec) -> None:
+    if isinstance(spec.tabular, dict):
+        known_keys("tabular", spec.tabular, {f.name for f in fields(TabularSpec)})
+        object.__setattr__(spec, "tabular", TabularSpec.from_dict(spec.tabular))
+    if not isinstance(spec.tabular, TabularSpec):
+        raise SpecError("tabular", f"{spec.tabular!r} is not allowed; give a JSON object.")
 
 
 @dataclass(frozen=True)

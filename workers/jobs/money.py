@@ -7,22 +7,22 @@ the transaction that records the usage; `job_close` ends the hold with the job.
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from django.db.models import Max
+
 from tenants.accounts.actors import Actor, ActorKind
 from tenants.accounts.models import Tenant
-from tenants.kernel.clock import now
 from tenants.kernel.errors import InvalidInput
 from tenants.kernel.money import Money
 from tenants.ledger.selectors import holds_open
 from tenants.ledger.services import hold_extend, hold_place, hold_release
 from tenants.pricing.charge_requests import Charged, ChargeItem, ChargeRequest
-from tenants.pricing.models import Quote
+from tenants.pricing.models import Charge, Quote
 from tenants.pricing.quotes import QuoteLine, quote_make, quote_use
 from tenants.pricing.services import usage_charge
 from tenants.usage.ingestion import NewUsage
@@ -32,6 +32,7 @@ from workers.jobs.models import Job
 from workers.jobs.states import Kind
 
 ZERO = Decimal(0)
+SUBJECT = "job"  # of a charge
 
 
 def work_quote(
@@ -170,16 +171,22 @@ def _charge(job: Job, usage: Sequence[NewUsage]) -> Charged:
 
 
 def _give_back(job: Job, why: str) -> None:
-    def give_back(occurred_at: dt.datetime) -> None:
-        request = _request(job, (), part="waived", waive=why, occurred_at=occurred_at)
-        _count(job, usage_charge(tenant_id=job.tenant_id, request=request))
-
-    try:
-        give_back(now())
-    except InvalidInput as error:
-        if error.code != "currency_mismatch":
-            raise
-        give_back(job.created_at)  # when the contract was in the currency that was charged
+    """Everything, in each currency it was charged in; the contract may have gone on in another."""
+    charges = Charge.objects.filter(
+        tenant_id=job.tenant_id, subject_kind=SUBJECT, subject_id=job.id
+    )
+    latest = charges.values_list("currency").annotate(Max("occurred_at")).order_by("currency")
+    for currency, charged_at in latest:
+        request = _request(
+            job,
+            (),
+            part=f"waived:{currency}",
+            waive=why,
+            occurred_at=charged_at,
+        )
+        charged = usage_charge(tenant_id=job.tenant_id, request=request)
+        if currency == job.currency:
+            _count(job, charged)
 
 
 def _request(job: Job, usage: Sequence[NewUsage], *, part: str, **changes: Any) -> ChargeRequest:
@@ -187,7 +194,7 @@ def _request(job: Job, usage: Sequence[NewUsage], *, part: str, **changes: Any) 
     return ChargeRequest(
         tenant_id=job.tenant_id,
         key=f"job:{job.id}:{part}",
-        subject_kind="job",
+        subject_kind=SUBJECT,
         subject_id=job.id,
         items=[ChargeItem(e.meter, e.quantity, e.dimensions, e.event_time) for e in usage],
         hold_key=hold_key(job),
@@ -200,8 +207,11 @@ def _request(job: Job, usage: Sequence[NewUsage], *, part: str, **changes: Any) 
 
 
 def _count(job: Job, charged: Charged) -> None:
+    """`Job.charged` is in the currency of the latest charge, and of that currency only."""
     if charged.repeated:
         return
+    if charged.net.currency != job.currency:
+        job.charged = job.charged_tax = ZERO
     job.charged += charged.net.amount
     job.charged_tax += charged.tax.amount
     job.stretch = max(charged.gross.amount, ZERO)

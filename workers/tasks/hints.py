@@ -8,6 +8,7 @@ from workers.jobs.hints import queues_waiting
 
 WORK_AVAILABLE = "jobs.work_available"
 RECONCILE = "control.reconcile"
+STRIPE = "control.stripe"
 EXPIRES_S = 30.0  # unread hints lapse; the periodic ones come anyway
 
 
@@ -26,6 +27,11 @@ def hint_send(queue: str) -> None:
 def reconcile_send() -> None:
     """Have the reconciler look now instead of at its next round."""
     current_app.send_task(RECONCILE, expires=EXPIRES_S, retry=False, ignore_result=True)
+
+
+def stripe_send() -> None:
+    """Have what waits for Stripe, or came from it, dealt with now."""
+    current_app.send_task(STRIPE, expires=EXPIRES_S, retry=False, ignore_result=True)
 
 
 def hints_repeat() -> int:

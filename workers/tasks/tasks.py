@@ -11,6 +11,11 @@ from tenants.accounts.services import platform_tenant_ensure
 from tenants.billing.services.dunning import dunning_advance
 from tenants.billing.services.statements import statements_advance
 from tenants.billing.services.tax import taxes_apply
+from tenants.billing.stripe.client import stripe_is_on
+from tenants.billing.stripe.handling import events_handle
+from tenants.billing.stripe.reconciling.service import stripe_reconcile
+from tenants.billing.stripe.reporting import streams_report
+from tenants.billing.stripe.sending import calls_send
 from tenants.kernel.idempotency import idempotent_requests_purge
 from tenants.kernel.scope import system_scope
 from tenants.ledger.services import grants_expire, holds_expire
@@ -30,7 +35,7 @@ from workers.serving.metering import deployments_meter, storage_meter
 from workers.serving.reconcile import deployments_reconcile
 from workers.serving.rent import deployments_hold
 from workers.tasks import process_wide
-from workers.tasks.hints import RECONCILE, WORK_AVAILABLE, hints_repeat
+from workers.tasks.hints import RECONCILE, STRIPE, WORK_AVAILABLE, hints_repeat
 
 WORKER_SILENT_S = 60.0
 
@@ -97,3 +102,17 @@ def billing() -> None:
     taxes_apply()
     statements_advance()
     dunning_advance()
+
+
+@shared_task(name=STRIPE, acks_late=True)
+def stripe() -> None:
+    if stripe_is_on():
+        streams_report()
+        calls_send()
+        events_handle()
+
+
+@shared_task(name="control.stripe_reconcile", acks_late=True)
+def reconcile_stripe() -> None:
+    if stripe_is_on():
+        stripe_reconcile()

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from saas.acting import acting_on
 from saas.api.fields import Amount, Constant, UnixTime
 from saas.api.operator.money_in import key_of, of_tenant
+from saas.api.operator.tenants import ReasonIn
 from saas.api.pagination import PageQuery, page
 from saas.api.platform.invoices import InvoiceOut
 from saas.api.schema import list_of, operation
@@ -32,10 +33,6 @@ class OperatorInvoiceOut(InvoiceOut):
 class OperatorInvoicesQuery(PageQuery):
     tenant = serializers.CharField(required=False, max_length=40)
     state = serializers.ChoiceField(InvoiceState.values, required=False)
-
-
-class ReasonIn(serializers.Serializer[Any]):
-    reason = serializers.CharField(max_length=300)
 
 
 class CreditNoteIn(ReasonIn):

@@ -13,6 +13,7 @@ from saas.api.operator import (
     money_in,
     prices,
     statements,
+    stripe,
     tenants,
 )
 
@@ -21,6 +22,9 @@ _work = [
     path("operator/v1/workers", capacity.WorkersView.as_view()),
     path("operator/v1/jobs", capacity.OperatorJobsView.as_view()),
     path("operator/v1/tenants", tenants.TenantsView.as_view()),
+    path("operator/v1/tenants/<str:tenant_id>/suspend", tenants.TenantSuspendView.as_view()),
+    path("operator/v1/tenants/<str:tenant_id>/reactivate", tenants.TenantReactivateView.as_view()),
+    path("operator/v1/tenants/<str:tenant_id>/close", tenants.TenantCloseView.as_view()),
     path("operator/v1/costs/jobs", costs.CostsByJobView.as_view()),
     path("operator/v1/costs/units", costs.CostsByUnitView.as_view()),
     path("operator/v1/costs/slots", costs.CostsBySlotView.as_view()),
@@ -77,6 +81,11 @@ _statements = [
     ),
 ]
 _books = [
+    path("operator/v1/stripe/findings", stripe.StripeFindingsView.as_view()),
+    path(
+        "operator/v1/stripe/findings/<str:finding_id>/close",
+        stripe.StripeFindingCloseView.as_view(),
+    ),
     path("operator/v1/tax_rates", books.TaxRatesView.as_view()),
     path("operator/v1/ledger", books.LedgerView.as_view()),
     path("operator/v1/margins", books.MarginsView.as_view()),

@@ -11,9 +11,10 @@ from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 
 from saas.console import columns as show
-from saas.console.asking import actor_of
+from saas.console.asking import actor_of, allowed
 from saas.console.lists.transactions import KINDS, with_effect
 from saas.console.money_words import GRANT_KINDS
+from saas.console.pages.card_payments import methods_section
 from saas.console.readonly import Section
 from saas.currencies import currency_of
 from tenants.billing.manual.references import top_up_reference
@@ -23,6 +24,7 @@ from tenants.ledger.selectors import Balance, wallet_balance
 NEWEST = 10
 SOURCES = {
     "manual": _("Bank transfer"),
+    "stripe": _("Card or bank debit"),
     "welcome": _("Welcome credit"),
     "contract": _("Contract"),
 }
@@ -44,6 +46,8 @@ def wallet(request: HttpRequest) -> HttpResponse:
         grants=Section(_("Credit"), grant_columns(currency), balance.grants),
         transactions=Section(_("Newest transactions"), TRANSACTIONS, list(newest)),
         transfer=transfer_lines(actor.tenant_id),
+        methods=methods_section(actor.tenant_id),
+        may_pay=allowed(request, "billing.write"),
     )
 
 

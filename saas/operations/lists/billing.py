@@ -23,6 +23,7 @@ from saas.console.money_words import (
     STATEMENT_STATES,
 )
 from saas.console.readonly import Act, Section
+from saas.operations.forms import ReasonForm
 from saas.operations.lists.work import OperatorAdmin
 from saas.operations.once import OnceForm
 from tenants.accounts.actors import Actor
@@ -138,10 +139,6 @@ INVOICE_COLUMNS = (
     show.amount("remaining", _("Left to pay")),
     show.moment("due_at", _("Due by")),
 )
-
-
-class ReasonForm(forms.Form):
-    reason = forms.CharField(label=_("Reason"), max_length=300)
 
 
 class CreditNoteForm(ReasonForm, OnceForm):

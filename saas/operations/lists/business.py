@@ -13,6 +13,7 @@ from saas.console.filters import choice_filter
 from saas.console.lists.models import BaseModelAdmin as ConsoleBaseModelAdmin
 from saas.console.readonly import Section
 from saas.console.words import COST_PURPOSES, JOB_KINDS, JOB_STATES, TENANT_STATES
+from saas.operations.lists.standing import STANDING_ACTS
 from saas.operations.lists.work import OperatorAdmin, job_link
 from tenants.accounts.models import Tenant
 from workers.jobs.models import Job
@@ -22,6 +23,7 @@ _state = show.badge("status", _("State"), TENANT_STATES)
 
 class TenantAdmin(OperatorAdmin):
     title = _("Tenants")
+    acts = STANDING_ACTS
     list_display = (
         show.text("name", _("Name"), sort=True),
         show.code("slug", _("Short name")),

@@ -122,10 +122,7 @@ def _require_columns(names: Sequence[str]) -> None:
 
 def _transfer(row: dict[str, str]) -> Transfer:
     currency = row["currency"]
-    if not (
-        len(currency) == 3 and currency.isascii() and currency.isalpha() and currency.isupper()
-    ):
-        raise ValueError(f"currency {currency!r} is not three capital letters")
+    minor_units(currency)  # refuses what is no currency
     for name, longest in _LONGEST.items():
         if len(row[name]) > longest or not row[name].isprintable():
             raise ValueError(f"{name} is at most {longest} printable characters")

@@ -27,20 +27,20 @@ def payment_refund(*, actor: Actor, payment_id: str, amount: Money, key: str) ->
 
     `amount` is credit. A payment of an invoice is given back by a credit note instead. `key` is
     the caller's: a repeated one returns the first refund.
-    Raises PermissionDenied, NotFound, Conflict, InvalidInput for another currency, or for more
-    than the payment bought and is unused.
+    Raises PermissionDenied, NotFound, Conflict for a key of another refund, InvalidInput for
+    another currency, or for more than the payment bought and is unused.
     """
     operators_only(actor)
     payment = payment_locked(payment_id, of=actor)
     known = Refund.objects.filter(tenant_id=payment.tenant_id, key=key).first()
-    if known is not None:
-        return _same(known, payment)
     if amount.currency != payment.currency:
         raise InvalidInput(
             f"the payment is in {payment.currency}, not {amount.currency}",
             param="amount",
             code="currency_mismatch",
         )
+    if known is not None:
+        return _same(known, payment, amount)
     grant = _grant_of(payment)
     left = grant.remaining - grant.held if grant else ZERO
     if grant is None or not 0 < amount.amount <= left:
@@ -51,13 +51,7 @@ def payment_refund(*, actor: Actor, payment_id: str, amount: Money, key: str) ->
             code="refund_above_paid",
         )
     tax_before = _tax_withdrawn(grant)
-    grant_withdraw(
-        tenant_id=payment.tenant_id,
-        key=f"refund:{payment.id}:{key}",
-        grant_id=grant.id,
-        amount=amount,
-        source=payment.provider,
-    )
+    _withdraw(payment, grant, amount, key)
     grant.refresh_from_db()
     gross = amount.amount + _tax_withdrawn(grant) - tax_before
     audit_record(actor=actor, action="payment.refund", target=payment.id)
@@ -138,10 +132,23 @@ def _refund(payment: Payment, amount: Decimal, key: str, credit_note: CreditNote
     return refund
 
 
-def _same(known: Refund, payment: Payment) -> Refund:
-    if known.payment_id != payment.id:
+def _same(known: Refund, payment: Payment, amount: Money) -> Refund:
+    """The refund that this key made. Raises Conflict where it was another payment or amount."""
+    grant = _grant_of(payment)
+    if known.payment_id != payment.id or grant is None:
         raise Conflict("this key named another refund", param="key", code="key_reused")
+    _withdraw(payment, grant, amount, known.key)  # the ledger knows what the key stands for
     return known
+
+
+def _withdraw(payment: Payment, grant: CreditGrant, amount: Money, key: str) -> None:
+    grant_withdraw(
+        tenant_id=payment.tenant_id,
+        key=f"refund:{payment.id}:{key}",
+        grant_id=grant.id,
+        amount=amount,
+        source=payment.provider,
+    )
 
 
 def _grant_of(payment: Payment) -> CreditGrant | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 
+from django.db.models import Sum
+
 from tenants.accounts.actors import Actor
 from tenants.accounts.audit import audit_record
 from tenants.accounts.models import Tenant
@@ -13,6 +15,7 @@ from tenants.kernel.ids import new_id
 from tenants.kernel.money import Money
 from tenants.kernel.outbox import emit
 from tenants.ledger.chart import GrantKind
+from tenants.ledger.models import CreditGrant
 from tenants.ledger.services import grant_issue, wallet_change
 from tenants.pricing.cards import CURRENCY, month_bounds, period_of
 from tenants.pricing.contract_terms import NewContract
@@ -23,6 +26,8 @@ from tenants.pricing.locks import contracts_locked
 from tenants.pricing.models import Contract, FxRate, PeriodTotal, PriceBook, PriceBookVersion
 from tenants.pricing.permissions import operators_only, system_only
 from tenants.pricing.selectors.guarding import contract_shortfalls
+
+_SOURCE = "contract"  # of an allowance
 
 
 def contract_write(*, actor: Actor, tenant_id: str, terms: NewContract) -> Contract:
@@ -100,15 +105,29 @@ def _apply(tenant_id: str, moment: dt.datetime) -> None:
             currency=currency,
             credit_limit=Money(current.credit_limit if current and mine else ZERO, currency),
         )
-    if current is not None and current.allowance:
-        period = period_of(moment)
+    if current is not None:
+        _allowance_issue(current, period_of(moment))
+
+
+def _allowance_issue(contract: Contract, period: dt.date) -> None:
+    """Give what is lacking to the month's allowance: a former contract's of this month counts."""
+    expires_at = month_bounds(period)[1]
+    given = CreditGrant.objects.filter(
+        tenant_id=contract.tenant_id,
+        wallet__currency=contract.currency,
+        kind=GrantKind.ALLOWANCE,
+        source=_SOURCE,
+        expires_at=expires_at,
+    ).aggregate(given=Sum("amount"))["given"]
+    lacking = contract.allowance - (given or ZERO)
+    if lacking > 0:
         grant_issue(
-            tenant_id=tenant_id,
-            key=f"allowance:{current.id}:{period:%Y-%m}",
+            tenant_id=contract.tenant_id,
+            key=f"allowance:{contract.id}:{period:%Y-%m}",
             kind=GrantKind.ALLOWANCE,
-            amount=Money(current.allowance, current.currency),
-            expires_at=month_bounds(period)[1],
-            source="contract",
+            amount=Money(lacking, contract.currency),
+            expires_at=expires_at,
+            source=_SOURCE,
         )
 
 

@@ -115,3 +115,37 @@ def test_a_customer_s_role_does_not_open_the_operators_routes(api: Caller) -> No
 
     assert reply.status == 403
     assert json.loads(reply.content)["error"]["type"] == "permission_error"
+
+
+def test_a_tenant_is_suspended_reactivated_and_closed(operator: Caller, api: Caller) -> None:
+    assert api.tenant is not None
+    where = f"/operator/v1/tenants/{api.tenant.id}"
+    chats_id = api.upload(chats(), "a.jsonl").json["id"]
+    job = {"model": BASE, "training_file": chats_id}
+
+    suspended = operator.post(f"{where}/suspend", {"reason": "unpaid"})
+    refused = api.post("/v1/fine_tuning/jobs", job)
+    reactivated = operator.post(f"{where}/reactivate", {"reason": "paid"})
+    closed = operator.post(f"{where}/close", {"reason": "as they asked"})
+    late = operator.post(f"{where}/reactivate", {"reason": "a mistake"})
+
+    assert [r.json["status"] for r in (suspended, reactivated, closed)] == [
+        "suspended",
+        "active",
+        "closed",
+    ]
+    assert refused.error["code"] == "tenant_suspended"
+    assert (late.status, late.error["code"]) == (409, "tenant_standing")
+
+
+@pytest.mark.parametrize(
+    ("tenant_id", "body", "status"),
+    [("ten_x", {"reason": "x"}, 404), (None, {}, 400), (None, {"reason": ""}, 400)],
+)
+def test_a_standing_changes_with_a_reason_only(
+    operator: Caller, api: Caller, tenant_id: str | None, body: dict[str, str], status: int
+) -> None:
+    assert api.tenant is not None
+    where = f"/operator/v1/tenants/{tenant_id or api.tenant.id}"
+    assert operator.post(f"{where}/suspend", body).status == status
+    assert api.get("/v1/wallet").status == 200

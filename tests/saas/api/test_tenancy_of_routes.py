@@ -49,6 +49,10 @@ BODIES: dict[str, dict[str, Any]] = {
 # What staff send, likewise.
 REASON = {"reason": "as agreed by telephone"}
 STAFF: dict[str, dict[str, Any] | None] = {
+    "POST /operator/v1/stripe/findings/{finding_id}/close": {},
+    "POST /operator/v1/tenants/{tenant_id}/suspend": REASON,
+    "POST /operator/v1/tenants/{tenant_id}/reactivate": REASON,
+    "POST /operator/v1/tenants/{tenant_id}/close": REASON,
     "GET /operator/v1/price_books/{price_book_id}/versions": None,
     "POST /operator/v1/price_books/{price_book_id}/versions": {"prices": []},
     "GET /operator/v1/price_versions/{price_version_id}": None,
@@ -76,6 +80,10 @@ NAMING = {
     "POST /v1/evaluations": [
         {"model": BASE, "file": "{file_id}"},
         {"model": "{model}", "file": "{own_file_id}"},
+    ],
+    "POST /v1/compressions": [
+        {"model": BASE, "file": "{file_id}", "settings": {"quantise": "int8_weight"}},
+        {"model": "{model}", "file": "{own_file_id}", "settings": {"prune": {"mlp": 0.5}}},
     ],
     "POST /v1/quotes": [
         {"kind": "fine_tune", "model": BASE, "training_file": "{file_id}"},
@@ -202,6 +210,7 @@ def test_the_gateway_does_not_find_another_tenants_model(
         "/v1/chat/completions": {"messages": said},
         "/v1/completions": {"prompt": "hello"},
         "/v1/embeddings": {"input": "hello"},
+        "/v1/predictions": {"inputs": ["hello"]},
     }
     assert set(bodies) == PATHS, "a gateway path without a body here"
     for path, body in bodies.items():

@@ -8,10 +8,14 @@ from contextlib import contextmanager
 import pytest
 from django.db import connections
 
-from saas.doctor.books import books_check
+from saas.doctor.books import books_check, usage_check
 from saas.doctor.findings import Health
+from tenants.kernel.clock import now
+from tenants.kernel.scope import tenant_scope
+from tenants.usage.services import usage_record
 from tests.saas.doctor.factories import healths, the_only
 from tests.tenants.ledger.factories import charge_make, customer_make, grant_make, hold_make
+from tests.tenants.usage.factories import tenant_make, usage
 
 pytestmark = pytest.mark.django_db
 
@@ -83,3 +87,15 @@ def test_a_budget_changed_by_hand_is_seen() -> None:
     finding = the_only(books_check())
     assert finding.health is Health.FAILED
     assert "books say 3" in finding.message
+
+
+def test_an_hour_changed_by_hand_is_seen() -> None:
+    tenant_id = tenant_make()
+    with tenant_scope(tenant_id):
+        usage_record(tenant_id=tenant_id, events=[usage("a", at=now())])
+    assert the_only(usage_check()).health is Health.GOOD
+    with unchecked("usage_hour"):
+        as_owner("UPDATE usage_hour SET quantity = quantity + 1")
+    finding = the_only(usage_check())
+    assert finding.health is Health.FAILED
+    assert tenant_id in finding.message

@@ -322,7 +322,7 @@ def test_histories(history: tuple[int, bool, list[Step]]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@settings(max_examples=int(os.environ.get("LONG_HISTORIES", "8")), **LIFE)  # about 10 s each
+@settings(max_examples=int(os.environ.get("LONG_HISTORIES", "8")), **LIFE)  # about 1.3 s each
 @given(histories(60))
 def test_long_histories(history: tuple[int, bool, list[Step]]) -> None:
     live(*history)

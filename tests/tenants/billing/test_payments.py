@@ -304,8 +304,16 @@ def test_unused_credit_goes_back_to_its_payer() -> None:
                 amount=Money.of("0.01", "USD"),
                 key="r2",
             )
+        with pytest.raises(Conflict) as other:
+            payment_refund(
+                actor=operator_of(tenant_id),
+                payment_id=payment.id,
+                amount=Money.of("69", "USD"),
+                key="r1",
+            )
     assert again[0] == again[1]
     assert raised.value.code == "refund_above_paid"
+    assert other.value.code == "ledger_key_conflict"
     assert sum_of(tenant_id, AccountKind.CASH, "manual") == 30
 
 

@@ -85,6 +85,19 @@ def test_a_new_contract_ends_the_one_before_it() -> None:
     assert balance(tenant)[0] == 20
 
 
+@pytest.mark.parametrize(("second", "available"), [("10", 10), ("14", 14), ("4", 10)])
+def test_a_contract_replaced_within_the_month_gives_no_second_allowance(
+    second: str, available: int
+) -> None:
+    tenant = tenant_make()
+    contract_make(tenant, allowance=D(10))
+    contract_make(tenant, allowance=D(second))
+    assert balance(tenant) == (0, available)
+    with system_scope():
+        contracts_apply()
+    assert balance(tenant) == (0, available)
+
+
 def test_a_contract_of_tomorrow_gives_nothing_today() -> None:
     tenant = tenant_make()
     contract_make(tenant, credit_limit=D(50), starts=now() + HOUR)

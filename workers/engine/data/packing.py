@@ -30,6 +30,18 @@ class Pack:
     places: Ints
     labels: Ints
 
+    @property
+    def examples(self) -> int:
+        return len(self.bounds) - 1
+
+    @property
+    def tokens(self) -> int:
+        return len(self.ids)
+
+    @property
+    def weight(self) -> int:
+        return len(self.labels)
+
 
 def plan(lengths: Sequence[int], budget: int, *, packing: bool) -> list[list[int]]:
     """Group sequences, by their index in `lengths`, into packs of at most `budget` tokens.
@@ -70,4 +82,17 @@ def pack(sequences: Sequence[tuple[Ints, Ints]]) -> Pack:
         bounds=tuple(int(bound) for bound in bounds),
         places=learned - 1,
         labels=ids[learned],
+    )
+
+
+def join(packs: Sequence[Pack]) -> Pack:
+    """Several packs as one, in order."""
+    starts = np.cumsum([0, *(len(p.ids) for p in packs)])
+    bounds = [b + int(at) for p, at in zip(packs, starts, strict=False) for b in p.bounds[:-1]]
+    return Pack(
+        ids=np.concatenate([p.ids for p in packs]),
+        positions=np.concatenate([p.positions for p in packs]),
+        bounds=(*bounds, int(starts[-1])),
+        places=np.concatenate([p.places + at for p, at in zip(packs, starts, strict=False)]),
+        labels=np.concatenate([p.labels for p in packs]),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from workers.engine.methods.full.method import FullMethod
 from workers.engine.methods.lora.layer import DropoutClock
-from workers.engine.methods.lora.method import LoraMethod
+from workers.engine.methods.lora.method import LoraMethod, Seat
 from workers.engine.specs import FineTuneSpec
 
 
@@ -26,12 +27,22 @@ class Method(Protocol):
 
     def save(self, folder: Path) -> None: ...
 
+    def alone(self) -> AbstractContextManager[None]: ...
+
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
 
 
-def method_open(model: nn.Module, spec: FineTuneSpec, base: Path, start: Path | None) -> Method:
-    """The method that `spec` names, on `model`."""
-    kind = LoraMethod if spec.method == "lora" else FullMethod
-    return kind(model, spec, base, start)
+def method_open(
+    model: nn.Module,
+    spec: FineTuneSpec,
+    base: Path,
+    start: Path | None,
+    *,
+    seat: Seat | None = None,
+) -> Method:
+    """The method that `spec` names, on `model`; `seat` is a LoRA's place in a cohort's bank."""
+    if spec.method == "full":
+        return FullMethod(model, spec, base, start)
+    return LoraMethod(model, spec, base, start, seat=seat)

@@ -14,12 +14,14 @@ from workers.engine.models import blocks_of
 
 @contextmanager
 def checkpointing(model: nn.Module, mode: str) -> Iterator[None]:
-    """While open, each decoder block of `model` is recomputed (`mode` "full") or kept ("none").
+    """While open, each decoder block of `model` is recomputed (`mode` "full") or kept (else).
 
+    "selective" is the blocks' own business (`kernels.block`).
     Chen et al. 2016, arXiv:1604.06174. Nothing inside draws from torch's global generator, so none
     is stored.
     """
     blocks = list(blocks_of(model)) if mode == "full" else []
+    before = [vars(block).get("forward") for block in blocks]
     for block in blocks:
         block.forward = partial(
             checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False
@@ -27,5 +29,7 @@ def checkpointing(model: nn.Module, mode: str) -> Iterator[None]:
     try:
         yield
     finally:
-        for block in blocks:
+        for block, earlier in zip(blocks, before, strict=True):
             del block.forward
+            if earlier is not None:
+                block.forward = earlier

@@ -1,5 +1,7 @@
 """The one training loop: the members of a pass, trained one after another over a shared base.
 
+A cohort's go through each pass together (`cohort`), as far as they can.
+
 Per member: evaluate, then update after update through the epochs, with a beat after each, whose
 answer may be to take a snapshot, pause or cancel; at each epoch's end an evaluation and a usable
 model. A snapshot resumes at any step.
@@ -14,6 +16,7 @@ from collections.abc import Iterator
 from workers.engine import devices
 from workers.engine.errors import EngineError
 from workers.engine.protocol import Member, Progress, Result, Work
+from workers.engine.training.cohort import shares_a_pass, train_together
 from workers.engine.training.opening import Base, session_open
 from workers.engine.training.session import Session, Stopped, failure
 
@@ -27,6 +30,10 @@ def train(work: Work, progress: Progress) -> Iterator[Result]:
     devices.settle(work.numerics)
     base = Base(work)
     waiting = deque(work.members)
+    if work.together:
+        waiting = deque(m for m in work.members if not shares_a_pass(m))
+        sharing = [m for m in work.members if shares_a_pass(m)]
+        yield from train_together(base, sharing, progress, waiting)
     while waiting:
         yield _train_member(base, waiting.popleft(), progress)
         waiting.extend(progress.joining())
@@ -48,7 +55,7 @@ def _train_member(base: Base, member: Member, progress: Progress) -> Result:
 def _train_to_the_end(session: Session) -> Result:
     run = session.run
     try:
-        while run.state.step < run.steps or run.round_is_open:
+        while not run.is_done:
             if run.round_is_open:
                 session.close_round()
             else:

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from workers.engine.data.order import epoch_order
-from workers.engine.data.packing import Ints, Pack, pack, plan
-from workers.engine.data.shards import Shards
+from workers.engine.data.packing import Ints
 from workers.engine.errors import DivergedError, EngineError, ModelError, OutOfMemoryError
-from workers.engine.losses import loss_sum
 from workers.engine.methods.method import Method
-from workers.engine.models import Batch, logits_of
 from workers.engine.protocol import Member
-from workers.engine.training.optim import OPTIMISERS, clip_gradients, gradient_norm
+from workers.engine.tasks.scores import Score
+from workers.engine.tasks.task import Data, MicroBatch, Task
+from workers.engine.training.optim import OPTIMISERS
 from workers.engine.training.schedule import learning_rate
 from workers.engine.training.snapshots import Origin, snapshot_read, snapshot_write
 from workers.engine.training.state import State
@@ -30,26 +28,27 @@ from workers.engine.training.state import State
 class Update:
     """What one update saw.
 
-    `loss` is the mean over `loss_tokens` of its `tokens`; `gradient_norm` is that before clipping.
+    `loss` is the mean over `weight` terms, of `tokens` tokens; `measured` are the task's metrics,
+    `gradient_norm` is that before clipping.
     """
 
     loss: float
-    accuracy: float
+    measured: Mapping[str, float]
     gradient_norm: float
     learning_rate: float
     tokens: int
-    loss_tokens: int
+    weight: int
     seconds: float
     halved_to: int = 0  # tokens per forward pass from now on, if memory ran out
 
     def metrics(self) -> dict[str, float]:
         return {
+            **self.measured,
             "loss": self.loss,
-            "token_accuracy": self.accuracy,
             "grad_norm": self.gradient_norm,
             "learning_rate": self.learning_rate,
             "tokens": float(self.tokens),
-            "loss_tokens": float(self.loss_tokens),
+            "loss_tokens": float(self.weight),
         }
 
 
@@ -57,10 +56,17 @@ class Run:
     """A member in training: all that happens is a function of spec, data and `state.step`."""
 
     def __init__(
-        self, member: Member, method: Method, data: Shards, validation: Shards | None, device: str
+        self,
+        member: Member,
+        task: Task,
+        method: Method,
+        data: Data,
+        validation: Data | None,
+        device: str,
     ) -> None:
         spec = member.spec
-        self.member, self.spec, self.method, self.device = member, spec, method, device
+        self.member, self.spec, self.device = member, spec, device
+        self.task, self.method = task, method
         self.data, self.validation = data, validation
         self.model = method.model
         self.parameters = dict(method.parameters)
@@ -94,6 +100,24 @@ class Run:
         """
         return self.state.closed <= self.state.step // self.steps_per_epoch
 
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to train or to evaluate."""
+        if self.state.stopped_early:
+            return True
+        return self.state.step >= self.steps and not self.round_is_open
+
+    def note_validation(self, loss: float) -> bool:
+        """Remember the best validation loss; returns whether patience has just ended."""
+        state = self.state
+        if state.best_loss is None or loss < state.best_loss:
+            state.best_loss, state.best_step, state.worse_rounds = loss, state.step, 0
+        else:
+            state.worse_rounds += 1
+        ended = 0 < self.spec.patience <= state.worse_rounds and state.step < self.steps
+        state.stopped_early = state.stopped_early or ended
+        return ended
+
     def update(self) -> Update:
         """Train on the next `batch_size` examples.
 
@@ -104,25 +128,34 @@ class Run:
             ModelError: they are not, before any update.
             OutOfMemoryError: not even one example fits.
         """
-        begin = time.perf_counter()
         before = self.state.micro_batch_tokens
+        score, seconds = self._gradient_that_fits()
+        halved = self.state.micro_batch_tokens < before
+        return self.conclude(score, seconds, halved_to=self.state.micro_batch_tokens * halved)
+
+    def conclude(self, score: Score, seconds: float, *, halved_to: int = 0) -> Update:
+        """Take the update's step with the gradient that was formed in `seconds`.
+
+        Raises:
+            DivergedError, ModelError: loss or gradient is not finite; nothing has changed.
+        """
+        begin = time.perf_counter()
         rate = learning_rate(self.spec, self.state.step, self.steps)
-        loss, hits, packs = self._gradient_that_fits()
-        norm = gradient_norm(self.optimiser.parameters).item()
-        if not math.isfinite(loss) or not math.isfinite(norm):
+        norm = self.optimiser.gather()
+        if not math.isfinite(score.loss) or not math.isfinite(norm):
             self.optimiser.clear()
-            raise self._divergence(loss, norm)
-        clip_gradients(self.optimiser.parameters, norm, self.spec.gradient_clip)
+            raise self._divergence(score.loss, norm)
+        self.optimiser.clip(norm, self.spec.gradient_clip)
         self.optimiser.step(rate)
         done = Update(
-            loss=loss,
-            accuracy=hits / sum(len(p.labels) for p in packs),
+            loss=score.loss,
+            measured=self.task.metrics(score),
             gradient_norm=norm,
             learning_rate=rate,
-            tokens=sum(len(p.ids) for p in packs),
-            loss_tokens=sum(len(p.labels) for p in packs),
-            seconds=time.perf_counter() - begin,
-            halved_to=self.state.micro_batch_tokens * (self.state.micro_batch_tokens < before),
+            tokens=score.tokens,
+            weight=score.weight,
+            seconds=seconds + time.perf_counter() - begin,
+            halved_to=halved_to,
         )
         self._advance(done)
         return done
@@ -130,8 +163,8 @@ class Run:
     def _advance(self, done: Update) -> None:
         self.state.step += 1
         self.state.trained_tokens += done.tokens
-        self.state.epoch_loss += done.loss * done.loss_tokens
-        self.state.epoch_loss_tokens += done.loss_tokens
+        self.state.epoch_loss += done.loss * done.weight
+        self.state.epoch_loss_tokens += done.weight
 
     def _divergence(self, loss: float, norm: float) -> EngineError:
         what, value = ("gradient", norm) if math.isfinite(loss) else ("loss", loss)
@@ -150,63 +183,66 @@ class Run:
         Raises:
             DivergedError: a weight is no number.
         """
-        norms = torch._foreach_norm(self.optimiser.parameters)  # noqa: SLF001
-        if not bool(torch.stack(list(norms)).isfinite().all()):
+        if not self.optimiser.finite():
             raise DivergedError(
                 f"step {self.state.step} broke the weights; lower learning_rate, or set "
                 "gradient_clip."
             )
 
-    def _gradient_that_fits(self) -> tuple[float, int, list[Pack]]:
-        """Accumulate the update's gradient, in smaller packs when memory runs out.
+    def _gradient_that_fits(self) -> tuple[Score, float]:
+        """Accumulate the update's gradient, in smaller passes when memory runs out.
 
-        The result is the same. Returns loss, hits and the packs.
+        The result is the same. Returns also the seconds that it took.
         """
         while True:
-            packs = list(self._packs())
+            begin = time.perf_counter()
+            batches = self.micro_batches()
             try:
-                return (*self._gradient(packs), packs)
+                score = self._gradient(batches)
             except (RuntimeError, MemoryError) as error:
                 self.optimiser.clear()
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
-                longest = max(len(p.ids) for p in packs)
-                if all(len(p.bounds) == 2 for p in packs):
-                    raise OutOfMemoryError(
-                        f"one example of {longest} tokens does not fit in memory; lower "
-                        "max_length, or set activation_checkpointing to full."
-                    ) from error
-                self.state.micro_batch_tokens = max(
-                    1, min(self.state.micro_batch_tokens, longest) // 2
-                )
+                self.halve(batches, error)
+            else:
+                return score, time.perf_counter() - begin
 
-    def _gradient(self, packs: list[Pack]) -> tuple[float, int]:
-        """Accumulate the gradient of the mean loss over all learned tokens of the update.
+    def halve(self, batches: Sequence[MicroBatch], error: BaseException) -> None:
+        """Make passes half as long from now on.
 
-        Returns loss and hits.
+        Raises:
+            OutOfMemoryError: each holds one example already.
         """
-        total = sum(len(p.labels) for p in packs)
-        self.method.clock.step = self.state.step
-        loss, hits = 0.0, 0
-        for number, each in enumerate(packs):
-            self.method.clock.micro_batch = number
-            batch = Batch.of(each, self.device)
-            logits = logits_of(self.model, batch)
-            part = loss_sum(logits, batch.labels) / total
-            hits += int((logits.detach().argmax(-1) == batch.labels).sum())
-            part.backward()  # type: ignore[no-untyped-call]
-            loss += part.item()
-        return loss, hits
+        longest = max(b.tokens for b in batches)
+        if all(b.examples == 1 for b in batches):
+            raise OutOfMemoryError(
+                f"one example of {longest} tokens does not fit in memory; lower "
+                "max_length, or set activation_checkpointing to full."
+            ) from error
+        self.state.micro_batch_tokens = max(1, min(self.state.micro_batch_tokens, longest) // 2)
 
-    def _packs(self) -> Iterator[Pack]:
+    def _gradient(self, batches: Sequence[MicroBatch]) -> Score:
+        """Accumulate the gradient of the mean loss over the whole weight of the update."""
+        weight = sum(b.weight for b in batches)
+        self.method.clock.step = self.state.step
+        total = Score()
+        for number, each in enumerate(batches):
+            self.method.clock.micro_batch = number
+            loss, sums = self.task.loss(self.model, each, self.device)
+            (loss / weight).backward()  # type: ignore[no-untyped-call]
+            total += Score.of(each, loss, sums)
+        return total
+
+    def micro_batches(self) -> list[MicroBatch]:
+        """What the next update trains on, pass by pass."""
         epoch, place = divmod(self.state.step, self.steps_per_epoch)
         if self._order is None or self._order[0] != epoch:
             self._order = (epoch, epoch_order(self.spec.seed, epoch, len(self.data)))
         size = self.spec.batch_size
-        chosen = self._order[1][place * size : (place + 1) * size]
-        lengths = [int(n) for n in np.take(self.data.lengths, chosen)]
-        for group in plan(lengths, self.state.micro_batch_tokens, packing=self.spec.packing):
-            yield pack([self.data[int(chosen[index])] for index in group])
+        chosen = self._order[1][place * size : (place + 1) * size].tolist()
+        return self.task.micro_batches(
+            self.data, chosen, self.state.micro_batch_tokens, packing=self.spec.packing
+        )
 
     def snapshot(self, folder: Path, origin: Origin) -> None:
         """Write where this run stands."""
@@ -224,7 +260,7 @@ class Run:
         return {"train_loss": mean}
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return any(words in str(error) for words in ("not enough memory", "can't allocate memory"))

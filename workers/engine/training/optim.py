@@ -1,6 +1,7 @@
-"""SGD, Adam and AdamW over a flat list of tensors, and gradient clipping.
+"""SGD, Adam and AdamW with gradient clipping, over one tensor that many small parameters share.
 
-Same results as torch.optim. Sources: Sutskever et al. 2013 (momentum), Kingma & Ba 2015
+Same results as torch.optim. An adapter has hundreds of small tensors; as one, a step takes ten
+operations instead of a thousand. Sources: Sutskever et al. 2013 (momentum), Kingma & Ba 2015
 (arXiv:1412.6980), Loshchilov & Hutter 2019 (arXiv:1711.05101).
 """
 
@@ -18,10 +19,14 @@ from torch import Tensor
 from workers.engine.specs import FineTuneSpec
 
 EPSILON = 1e-8
+MOST_JOINED = 2**23  # numbers: an adapter's, not a whole model's, whose copy would cost memory
 
 
 class Optimiser:
-    """Updates `parameters` in place from their gradients; a slot holds one tensor per parameter."""
+    """Updates `parameters` in place from their gradients; a slot holds one tensor per parameter.
+
+    Small parameters become views of one tensor.
+    """
 
     slot_names: tuple[str, ...] = ()
 
@@ -29,24 +34,68 @@ class Optimiser:
         self.parameters = list(parameters)
         self.spec = spec
         self.updates = 0
-        self.slots = {
-            name: [torch.zeros_like(p) for p in self.parameters] for name in self.slot_names
-        }
+        self._is_joined = _can_be_joined(self.parameters)
+        self._weights = [_joined(self.parameters)] if self._is_joined else self.parameters
+        self._slots = {name: list(map(torch.zeros_like, self._weights)) for name in self.slot_names}
+        self.slots = {name: self._apart(tensors) for name, tensors in self._slots.items()}
+        self._gradients: list[Tensor] = []
+
+    def gather(self) -> float:
+        """Take over the gradients that the parameters hold; return their Euclidean norm."""
+        each = [cast("Tensor", p.grad) for p in self.parameters]
+        self._gradients = [torch.cat([g.reshape(-1) for g in each])] if self._is_joined else each
+        for parameter in self.parameters:
+            parameter.grad = None
+        norms = torch._foreach_norm(self._gradients)
+        return float(torch.linalg.vector_norm(torch.stack(list(norms))))
+
+    def clip(self, norm: float, most: float) -> None:
+        """Scale the gathered gradients, of that norm, to a norm of at most `most` (0 = never)."""
+        if most and norm > most:
+            torch._foreach_mul_(self._gradients, most / (norm + 1e-6))
 
     def step(self, rate: float) -> None:
-        """One update at learning rate `rate`; gradients are used up."""
+        """One update at learning rate `rate`; the gathered gradients are used up."""
         self.updates += 1
         with torch.no_grad():
-            self._apply([cast("Tensor", p.grad) for p in self.parameters], rate)
+            self._apply(self._gradients, rate)
         self.clear()
 
     def clear(self) -> None:
         """Forget the gradients."""
+        self._gradients = []
         for parameter in self.parameters:
             parameter.grad = None
 
+    def finite(self) -> bool:
+        """Whether every weight is a number."""
+        norms = torch._foreach_norm(self._weights)
+        return bool(torch.stack(list(norms)).isfinite().all())
+
+    def _apart(self, tensors: list[Tensor]) -> list[Tensor]:
+        """One tensor for each parameter."""
+        if not self._is_joined:
+            return tensors
+        parts = torch.split(tensors[0], [p.numel() for p in self.parameters])
+        return [part.view_as(p) for part, p in zip(parts, self.parameters, strict=True)]
+
     def _apply(self, gradients: list[Tensor], rate: float) -> None:
         raise NotImplementedError
+
+
+def _can_be_joined(parameters: Sequence[Tensor]) -> bool:
+    kinds = {(p.dtype, p.device) for p in parameters}
+    return len(kinds) == 1 and sum(p.numel() for p in parameters) <= MOST_JOINED
+
+
+def _joined(parameters: Sequence[Tensor]) -> Tensor:
+    """One flat tensor with the weights, of which the parameters are views from now on."""
+    flat = torch.cat([p.detach().reshape(-1) for p in parameters])
+    for parameter, part in zip(
+        parameters, torch.split(flat, [p.numel() for p in parameters]), strict=True
+    ):
+        parameter.data = part.view_as(parameter)
+    return flat
 
 
 class Sgd(Optimiser):
@@ -55,14 +104,12 @@ class Sgd(Optimiser):
     slot_names = ("momentum",)
 
     def _apply(self, gradients: list[Tensor], rate: float) -> None:
-        spec, momentum = self.spec, self.slots["momentum"]
+        spec, momentum = self.spec, self._slots["momentum"]
         if spec.weight_decay:
-            gradients = list(
-                torch._foreach_add(gradients, self.parameters, alpha=spec.weight_decay)
-            )
+            gradients = list(torch._foreach_add(gradients, self._weights, alpha=spec.weight_decay))
         torch._foreach_mul_(momentum, spec.momentum)
         torch._foreach_add_(momentum, gradients)
-        torch._foreach_add_(self.parameters, momentum, alpha=-rate)
+        torch._foreach_add_(self._weights, momentum, alpha=-rate)
 
 
 class Adam(Optimiser):
@@ -73,22 +120,20 @@ class Adam(Optimiser):
     def _apply(self, gradients: list[Tensor], rate: float) -> None:
         if self.spec.weight_decay:
             gradients = list(
-                torch._foreach_add(gradients, self.parameters, alpha=self.spec.weight_decay)
+                torch._foreach_add(gradients, self._weights, alpha=self.spec.weight_decay)
             )
         self._adapt(gradients, rate)
 
     def _adapt(self, gradients: list[Tensor], rate: float) -> None:
         first, second = self.spec.betas
-        mean, square = self.slots["mean"], self.slots["square"]
+        mean, square = self._slots["mean"], self._slots["square"]
         torch._foreach_lerp_(mean, gradients, 1 - first)
         torch._foreach_mul_(square, second)
         torch._foreach_addcmul_(square, gradients, gradients, value=1 - second)
         size = torch._foreach_sqrt(square)
         torch._foreach_div_(size, math.sqrt(1 - second**self.updates))
         torch._foreach_add_(size, EPSILON)
-        torch._foreach_addcdiv_(
-            self.parameters, mean, size, value=-rate / (1 - first**self.updates)
-        )
+        torch._foreach_addcdiv_(self._weights, mean, size, value=-rate / (1 - first**self.updates))
 
 
 class AdamW(Adam):
@@ -96,21 +141,8 @@ class AdamW(Adam):
 
     def _apply(self, gradients: list[Tensor], rate: float) -> None:
         if self.spec.weight_decay:
-            torch._foreach_mul_(self.parameters, 1 - rate * self.spec.weight_decay)
+            torch._foreach_mul_(self._weights, 1 - rate * self.spec.weight_decay)
         self._adapt(gradients, rate)
 
 
 OPTIMISERS: dict[str, type[Optimiser]] = {"sgd": Sgd, "adam": Adam, "adamw": AdamW}
-
-
-def gradient_norm(parameters: Sequence[Tensor]) -> Tensor:
-    """The Euclidean norm over all gradients, a scalar."""
-    norms = torch._foreach_norm([cast("Tensor", p.grad) for p in parameters])
-    norm: Tensor = torch.linalg.vector_norm(torch.stack(list(norms)))
-    return norm
-
-
-def clip_gradients(parameters: Sequence[Tensor], norm: float, most: float) -> None:
-    """Scale all gradients so that their norm is at most `most` (0 = leave them)."""
-    if most and norm > most:
-        torch._foreach_mul_([cast("Tensor", p.grad) for p in parameters], most / (norm + 1e-6))

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from workers.engine.errors import EngineError
-from workers.engine.evaluation import Score, scores
 from workers.engine.folders import folder_digest
 from workers.engine.protocol import Command, FailureKind, Handle, Outcome, Progress, Result
+from workers.engine.tasks.scores import Score
 from workers.engine.training.member import Run, Update
 from workers.engine.training.snapshots import Origin
 
@@ -148,18 +148,31 @@ class Session:
         if run.state.closed:
             self._checkpoint(metrics)
         run.state.closed += 1
+        if wanted and run.note_validation(metrics["validation_loss"]):
+            self._tell_of_early_stop()
         if metrics:
             self.beat(metrics)
+
+    def _tell_of_early_stop(self) -> None:
+        state = self.run.state
+        best = f"the checkpoint of step {state.best_step}" if state.best_step else "the base"
+        message = (
+            f"Stopped early after step {state.step} of {self.run.steps}: validation loss has not "
+            f"fallen below {state.best_loss:.4f} for {state.worse_rounds} epochs. Best is {best}."
+        )
+        data = {"step": state.step, "best_step": state.best_step, "best_loss": state.best_loss}
+        self.progress.event(self.key, "info", message, data)
 
     def _validate(self) -> Mapping[str, float]:
         run, total = self.run, Score()
         assert run.validation is not None  # noqa: S101  (the caller's condition, for the type checker)
         size = run.state.micro_batch_tokens
-        for score in scores(run.model, run.validation, size, run.device):
-            total += score
-            run.state.evaluated += score.tokens
-            self.beat({})
-        return total.metrics("validation_")
+        with run.method.alone():
+            for score in run.task.scores(run.model, run.validation, size, run.device):
+                total += score
+                run.state.evaluated += score.tokens
+                self.beat({})
+        return {f"validation_{name}": n for name, n in run.task.metrics(total).items()}
 
     def _checkpoint(self, metrics: Mapping[str, float]) -> None:
         self.run.check_weights()

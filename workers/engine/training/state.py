@@ -46,6 +46,10 @@ class State:
     epoch_loss: float = 0.0
     epoch_loss_tokens: int = 0
     trained_tokens: int = 0
+    best_loss: float | None = None  # of all validations so far
+    best_step: int = 0
+    worse_rounds: int = 0  # validations since then
+    stopped_early: bool = False
     metrics: dict[str, float] = field(default_factory=dict)
     meter: Meter = field(default_factory=Meter)
 

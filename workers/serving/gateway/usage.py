@@ -63,25 +63,21 @@ class UsageBook:
     async def _write(self) -> None:
         while self._waiting:
             group, self._waiting = self._waiting, []
-            try:
-                await self._write_patiently(group)
-            except BreakwaterError as error:
-                await self._write_apart(group, error)
-            else:
-                for entry in group:
-                    _settle(entry, None)
+            error = await self._failure(group)
+            alone = error is None or len(group) == 1 or isinstance(error, Unavailable)
+            for entry in group:  # one bad entry must not take its neighbours along
+                _settle(entry, error if alone else await self._failure([entry]))
 
-    async def _write_apart(self, group: Sequence[_Entry], error: BreakwaterError) -> None:
-        """One bad entry must not take its neighbours along."""
-        for entry in group:
-            failed: BreakwaterError | None = error
-            if len(group) > 1 and not isinstance(error, Unavailable):
-                try:
-                    await self._write_patiently([entry])
-                    failed = None
-                except BreakwaterError as own:
-                    failed = own
-            _settle(entry, failed)
+    async def _failure(self, group: Sequence[_Entry]) -> BreakwaterError | None:
+        """Why the group could not be written, or None. Never raises: callers wait for an answer."""
+        try:
+            await self._write_patiently(group)
+        except BreakwaterError as error:
+            return error
+        except Exception:
+            log.exception("usage could not be written", requests=len(group))
+            return BreakwaterError("the usage of this call could not be written; it is not charged")
+        return None
 
     async def _write_patiently(self, group: Sequence[_Entry]) -> None:
         deadline = time.monotonic() + PATIENCE_S

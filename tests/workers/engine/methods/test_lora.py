@@ -90,6 +90,24 @@ def test_an_adapter_made_by_peft_gives_the_same_logits_here(
     assert (logits_of(model, batch()) - theirs).abs().max() <= 1e-4
 
 
+def test_rslora_scales_by_the_roots_rank_in_both_directions(base: Path, tmp_path: Path) -> None:
+    # given ours read by PEFT
+    folder, ours = saved_adapter(base, tmp_path / "ours", use_rslora=True)
+    loaded = PeftModel.from_pretrained(reference_model(base), folder)
+    assert (ours - loaded(input_ids=IDS[None]).logits[0, :-1]).abs().max() <= 1e-4
+    # and PEFT's read by us
+    given = {"r": 4, "lora_alpha": 2, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
+    config = LoraConfig(**given, init_lora_weights=False, use_rslora=True)
+    made = get_peft_model(reference_model(base), config)
+    made.save_pretrained(tmp_path / "theirs")
+    theirs = made.eval()(input_ids=IDS[None]).logits[0, :-1]
+    model = model_load(base)
+    with LoraMethod(model, spec(), base, tmp_path / "theirs"):
+        assert (logits_of(model, batch()) - theirs).abs().max() <= 1e-4
+    merge_into(model, adapter_load(tmp_path / "theirs"))
+    assert (logits_of(model, batch()) - theirs).abs().max() <= 1e-4
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_gradients_equal_pefts_and_the_base_gets_none(
     bases: dict[str, Path], tmp_path: Path, family: str

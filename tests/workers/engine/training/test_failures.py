@@ -18,7 +18,7 @@ from tests.workers.engine.factories import Recorder, completions, handle, spec, 
 from tests.workers.engine.training.factories import run, weights
 from workers.engine.errors import DivergedError
 from workers.engine.protocol import FailureKind, Member, Outcome
-from workers.engine.training import member
+from workers.engine.tasks import text_generation
 from workers.engine.training.opening import Base, session_open
 
 
@@ -85,7 +85,7 @@ def test_running_out_of_memory_halves_the_packs_and_says_so(base: Path, tmp_path
     }
     calm = run(base, data, tmp_path, Recorder(tmp_path), name="calm", **settings)
     progress = Recorder(tmp_path)
-    with address_space_limited(more_bytes=100 * 2**20):
+    with address_space_limited(more_bytes=25 * 2**20):
         tight = run(
             base, data, tmp_path, progress, name="tight", micro_batch_tokens=100_000, **settings
         )
@@ -116,7 +116,7 @@ def test_one_example_too_large_for_memory_is_the_platforms(
     def refuse(*_: Any) -> torch.Tensor:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(member, "logits_of", refuse)
+    monkeypatch.setattr(text_generation, "batch_loss", refuse)
     result = run(base, data, tmp_path, Recorder(tmp_path))
     assert (result.outcome, result.failure) == (Outcome.FAILED, FailureKind.PLATFORM)
     assert "does not fit in memory; lower max_length" in str(result.error)

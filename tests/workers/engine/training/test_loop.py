@@ -132,10 +132,15 @@ def test_an_update_equals_torchs_on_transformers_loss(
         assert torch.allclose(parameter, found[name], atol=1e-4), name
 
 
+@pytest.mark.parametrize("mode", ["selective", "full"])
+@pytest.mark.parametrize("method", ["lora", "full"])
 def test_checkpointed_activations_train_the_same_weights(
-    base: Path, data: Path, tmp_path: Path
+    base: Path, data: Path, tmp_path: Path, method: str, mode: str
 ) -> None:
-    settings: dict[str, Any] = {"lora": {"rank": 4, "alpha": 8.0, "dropout": 0.3}}
+    settings: dict[str, Any] = {
+        "method": method,
+        "lora": {"rank": 4, "alpha": 8.0, "dropout": 0.3},
+    }
     plain = run(base, data, tmp_path, Recorder(tmp_path), name="plain", **settings)
     again = run(
         base,
@@ -143,7 +148,7 @@ def test_checkpointed_activations_train_the_same_weights(
         tmp_path,
         Recorder(tmp_path),
         name="again",
-        activation_checkpointing="full",
+        activation_checkpointing=mode,
         **settings,
     )
     found = weights(again)
@@ -222,3 +227,43 @@ def test_the_start_says_what_is_trained_on_and_what_was_left_off(
     (_, level, message, less) = cut.events[0]
     assert (level, less["tokens"] + less["cut_tokens"]) == ("warn", told["tokens"])
     assert "left off" in message
+
+
+@pytest.fixture
+def contrary(tmp_path: Path) -> Path:
+    """Held-out rows that training only makes less likely: words that it never shows."""
+    rows = [{"prompt": f"{n} red", "completion": "zebra quartz jukebox!"} for n in range(6)]
+    return write_jsonl(tmp_path / "contrary.jsonl", rows)
+
+
+def test_training_stops_early_where_validation_no_longer_improves(
+    base: Path, data: Path, contrary: Path, tmp_path: Path
+) -> None:
+    progress = Recorder(tmp_path)
+    settings: dict[str, Any] = {"learning_rate": 0.03, "epochs": 12, "validation": contrary}
+    result = run(base, data, tmp_path, progress, patience=2, **settings)
+    # then it ends two epochs after the best one, and names that one
+    found = [m["validation_loss"] for *_, m in progress.beats if "validation_loss" in m]
+    best = found.index(min(found))
+    assert len(found) == best + 3 < 13
+    assert result.outcome is Outcome.SUCCEEDED
+    assert result.metrics["steps"] == 9 * (best + 2)
+    (_, _, message, told) = progress.events[-1]
+    assert (told["step"], told["best_step"]) == (9 * (best + 2), 9 * best)
+    assert message.startswith("Stopped early")
+
+
+def test_an_early_stop_is_the_same_after_a_resume(
+    base: Path, data: Path, contrary: Path, tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {
+        "learning_rate": 0.03, "epochs": 12, "validation": contrary, "patience": 2,
+    }  # fmt: skip
+    whole = run(base, data, tmp_path, Recorder(tmp_path), name="whole", **settings)
+    last = int(whole.metrics["steps"])
+    paused = Recorder(tmp_path, lambda step: Command.PAUSE if step == last - 4 else Command.GO)
+    run(base, data, tmp_path, paused, name="paused", **settings)
+    ((_, snapshot),) = paused.snapshots
+    again = run(base, data, tmp_path, Recorder(tmp_path), name="again", resume=snapshot, **settings)
+    assert last < 9 * 12
+    assert again.metrics == whole.metrics

@@ -10,7 +10,8 @@ import torch
 from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
 
 from workers.engine.specs import FineTuneSpec
-from workers.engine.training.optim import OPTIMISERS, clip_gradients, gradient_norm
+from workers.engine.training import optim
+from workers.engine.training.optim import OPTIMISERS, Sgd
 from workers.engine.training.schedule import learning_rate
 
 CASES: list[tuple[str, dict[str, Any], Any, dict[str, Any]]] = [
@@ -34,10 +35,17 @@ CASES: list[tuple[str, dict[str, Any], Any, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.parametrize("most_joined", [0, 2**23])
 @pytest.mark.parametrize(("name", "settings", "reference", "options"), CASES)
 def test_twenty_updates_equal_torchs(
-    name: str, settings: dict[str, Any], reference: Any, options: dict[str, Any]
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    settings: dict[str, Any],
+    reference: Any,
+    options: dict[str, Any],
+    most_joined: int,
 ) -> None:
+    monkeypatch.setattr(optim, "MOST_JOINED", most_joined)
     torch.manual_seed(0)
     start = [torch.randn(7, 5), torch.randn(3)]
     ours = [torch.nn.Parameter(t.clone()) for t in start]
@@ -50,6 +58,7 @@ def test_twenty_updates_equal_torchs(
         for p, q in zip(ours, theirs, strict=True):
             p.grad = torch.randn_like(p)
             q.grad = p.grad.clone()
+        optimiser.gather()
         optimiser.step(rate)
         other.step()
     assert all(
@@ -58,26 +67,34 @@ def test_twenty_updates_equal_torchs(
     assert all(p.grad is None for p in ours)
 
 
+@pytest.mark.parametrize("most_joined", [0, 2**23])
 @pytest.mark.parametrize("most", [0.5, 100.0])
-def test_clipping_equals_torchs(most: float) -> None:
+def test_clipping_equals_torchs(
+    monkeypatch: pytest.MonkeyPatch, most: float, most_joined: int
+) -> None:
+    monkeypatch.setattr(optim, "MOST_JOINED", most_joined)
     torch.manual_seed(0)
     ours = [torch.nn.Parameter(torch.randn(4, 3)), torch.nn.Parameter(torch.randn(2))]
     theirs = [torch.nn.Parameter(p.detach().clone()) for p in ours]
     for p, q in zip(ours, theirs, strict=True):
         p.grad = torch.randn_like(p)
         q.grad = p.grad.clone()
-    norm = gradient_norm(ours).item()
-    clip_gradients(ours, norm, most)
+    optimiser = Sgd(ours, FineTuneSpec(optimiser="sgd"))
+    norm = optimiser.gather()
+    optimiser.clip(norm, most)
+    optimiser.step(1.0)
     assert norm == pytest.approx(torch.nn.utils.clip_grad_norm_(theirs, most).item(), rel=1e-6)
     for p, q in zip(ours, theirs, strict=True):
-        assert torch.allclose(p.grad, q.grad)  # type: ignore[arg-type]
+        assert torch.allclose(p, q - q.grad)
 
 
 def test_zero_never_clips() -> None:
     p = torch.nn.Parameter(torch.zeros(2))
     p.grad = torch.full((2,), 1e9)
-    clip_gradients([p], gradient_norm([p]).item(), 0.0)
-    assert p.grad.tolist() == [1e9, 1e9]
+    optimiser = Sgd([p], FineTuneSpec(optimiser="sgd"))
+    optimiser.clip(optimiser.gather(), 0.0)
+    optimiser.step(1.0)
+    assert p.tolist() == [-1e9, -1e9]
 
 
 @pytest.mark.parametrize(

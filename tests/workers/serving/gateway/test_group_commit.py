@@ -7,12 +7,12 @@ import datetime as dt
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pytest
 
 from tenants.accounts.services import platform_tenant_ensure
-from tenants.kernel.errors import Conflict, Unavailable
+from tenants.kernel.errors import BreakwaterError, Conflict, Unavailable
 from tenants.kernel.scope import system_scope, tenant_scope
 from tenants.pricing.charge_requests import ChargeItem, ChargeRequest
 from tenants.pricing.models import Charge, PeriodTotal
@@ -112,6 +112,28 @@ def test_the_same_event_again_is_fine_another_under_its_key_is_not() -> None:
     with system_scope():
         assert sorted(UsageEvent.objects.values_list("key", "quantity")) == [("a", 1), ("b", 1)]
         assert sorted(Charge.objects.values_list("key", flat=True)) == ["request:a", "request:b"]
+
+
+def test_what_nobody_foresaw_is_told_and_stops_nobody_else() -> None:
+    tenant_id = tenant_make()
+    broken = ChargeRequest(tenant_id, "request:x", "request", "x", cast("list[ChargeItem]", [None]))
+
+    async def work(book: UsageBook) -> list[Any]:
+        found = await asyncio.gather(
+            commit(book, tenant_id, event("a")),
+            book.commit([(tenant_id, event("x"))], broken),
+            commit(book, tenant_id, event("b")),
+            return_exceptions=True,
+        )
+        await commit(book, tenant_id, event("later"))
+        return found
+
+    # when a charge that nothing can read comes in a group
+    found = with_book(Counting(), work)
+    # then its own caller hears of it, and the others' events are written, before and after
+    assert [type(result) for result in found] == [type(None), BreakwaterError, type(None)]
+    with system_scope():
+        assert set(UsageEvent.objects.values_list("key", flat=True)) == {"a", "b", "later"}
 
 
 def test_a_database_that_restarts_is_waited_for() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Self
 
@@ -37,6 +38,10 @@ class FullMethod:
     def save(self, folder: Path) -> None:
         """Write a Hugging Face folder; it appears whole or not at all."""
         folder_save(folder, self.model, self.base)
+
+    def alone(self) -> AbstractContextManager[None]:
+        """The model is this member's alone anyway."""
+        return nullcontext()
 
     def __enter__(self) -> Self:
         return self

@@ -36,7 +36,7 @@ class Adapter:
 
     @property
     def scale(self) -> float:
-        return self.spec.alpha / self.spec.rank
+        return self.spec.scale
 
 
 def target_names(model: nn.Module, spec: LoraSpec) -> list[str]:
@@ -59,25 +59,31 @@ def target_names(model: nn.Module, spec: LoraSpec) -> list[str]:
     return [n for n in names if {n, n.rpartition(".")[2]} & set(spec.target_modules)]
 
 
-def attach(model: nn.Module, spec: LoraSpec, clock: DropoutClock) -> dict[str, LoraLinear]:
-    """Put fresh LoRA layers on `model`; returns them by layer name.
+def fresh(model: nn.Module, spec: LoraSpec, clock: DropoutClock) -> dict[str, LoraLinear]:
+    """New LoRA layers for `model`, by layer name, not put on it yet.
 
-    A is uniform by Kaiming, B zero: the model is unchanged.
+    A is uniform by Kaiming, B zero: they change nothing.
     """
     layers: dict[str, LoraLinear] = {}
     for number, name in enumerate(target_names(model, spec)):
+        base = model.get_submodule(name)
         layer = LoraLinear(
-            model.get_submodule(name),
+            getattr(base, "base", base),
             rank=spec.rank,
-            scale=spec.alpha / spec.rank,
+            scale=spec.scale,
             dropout=spec.dropout,
             clock=clock,
             number=number,
         )
         _initialise(layer, mix(clock.seed, number))
-        model.set_submodule(name, layer)
         layers[name] = layer
     return layers
+
+
+def attach(model: nn.Module, layers: Mapping[str, LoraLinear]) -> None:
+    """Put LoRA layers in the place of the model's own."""
+    for name, layer in layers.items():
+        model.set_submodule(name, layer)
 
 
 def _initialise(layer: LoraLinear, seed: int) -> None:
@@ -148,7 +154,7 @@ def adapter_save(
         "fan_in_fan_out": any(isinstance(layer.base, Conv1D) for layer in layers.values()),
         "init_lora_weights": True,
         "inference_mode": True,
-        "use_rslora": False,
+        "use_rslora": spec.use_rslora,
         "use_dora": False,
         "modules_to_save": None,
     }
@@ -158,14 +164,7 @@ def adapter_save(
 def _peft_targets(model: nn.Module, spec: LoraSpec) -> list[str]:
     if spec.target_modules != "auto":
         return sorted(spec.target_modules)
-    return sorted({name.rpartition(".")[2] for name in _plain_names(model)})
-
-
-def _plain_names(model: nn.Module) -> list[str]:
-    """The linear layers' names as they are without adapters on."""
-    wrapped = [name for name, module in model.named_modules() if isinstance(module, LoraLinear)]
-    inner = tuple(f"{name}.base" for name in wrapped)
-    return wrapped + [name for name in linear_names(model) if name not in inner]
+    return sorted({name.rpartition(".")[2] for name in linear_names(model)})
 
 
 def adapter_load(folder: Path) -> Adapter:
@@ -189,7 +188,6 @@ def _spec_of(config: Mapping[str, Any]) -> LoraSpec:
         raise ValueError(f"its type is {config.get('peft_type')!r}, not LORA")
     unknown = (
         "use_dora",
-        "use_rslora",
         "modules_to_save",
         "rank_pattern",
         "alpha_pattern",
@@ -204,6 +202,7 @@ def _spec_of(config: Mapping[str, Any]) -> LoraSpec:
         alpha=float(config["lora_alpha"]),
         target_modules=targets if targets == "auto" else tuple(sorted(targets)),
         dropout=float(config.get("lora_dropout") or 0.0),
+        use_rslora=bool(config.get("use_rslora")),
     )
 
 

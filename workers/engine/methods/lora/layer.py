@@ -1,20 +1,18 @@
 """The LoRA layer: y = x·Wᵀ + b + s·(drop(x)·Aᵀ)·Bᵀ.
 
-Its backward pass forms no frozen gradient. Source: Hu et al. 2021, arXiv:2106.09685.
+Source: Hu et al. 2021, arXiv:2106.09685.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 from transformers.pytorch_utils import Conv1D
 
 from workers.engine.data.order import mix
+from workers.engine.kernels.products import Delta, Product, multiply
 
 
 @dataclass
@@ -32,50 +30,6 @@ class DropoutClock:
     def generator(self, layer: int, device: torch.device) -> torch.Generator:
         key = mix(self.seed, self.step, self.micro_batch, layer)
         return torch.Generator(device).manual_seed(key >> 1)
-
-
-class _LoraProduct(torch.autograd.Function):
-    """x·Wᵀ + bias + scale·(x·keep·Aᵀ)·Bᵀ.
-
-    x (..., in), W (out, in), A (r, in), B (out, r), keep (all rows of x, in) or None.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        W: Tensor,
-        bias: Tensor | None,
-        A: Tensor,
-        B: Tensor,
-        scale: float,
-        keep: Tensor | None,
-    ) -> Tensor:
-        flat = x.reshape(-1, x.shape[-1])
-        dropped = flat if keep is None else flat * keep
-        A, B = A.to(x.dtype), B.to(x.dtype)
-        hidden = dropped @ A.t()
-        out = linear(flat, W, bias).addmm_(hidden, B.t(), alpha=scale)
-        ctx.save_for_backward(dropped, hidden, W, A, B, keep)
-        ctx.scale, ctx.shape = scale, x.shape
-        return out.view(*x.shape[:-1], -1)
-
-    @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        dropped, hidden, W, A, B, keep = ctx.saved_tensors
-        dy = dy.reshape(-1, dy.shape[-1])
-        dhidden = (dy @ B).mul_(ctx.scale)
-        dA = dhidden.t() @ dropped
-        dB = (dy.t() @ hidden).mul_(ctx.scale)
-        dx = None
-        if ctx.needs_input_grad[0]:
-            dx = dy @ W
-            if keep is None:
-                dx.addmm_(dhidden, A)
-            else:
-                dx.addcmul_(dhidden @ A, keep)
-            dx = dx.view(ctx.shape)
-        return dx, None, None, dA, dB, None, None
 
 
 class LoraLinear(nn.Module):
@@ -105,9 +59,16 @@ class LoraLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out)."""
-        weight, bias = frozen_weight(self.base)
-        apply = cast("Callable[..., Tensor]", _LoraProduct.apply)
-        return apply(x, weight, bias, self.A, self.B, self.scale, self._keep(x))
+        return multiply(x, (self.product(x),))[0]
+
+    def product(self, x: Tensor) -> Product:
+        """The base's weight and this adapter on it, for an input like x."""
+        return Product(*frozen_weight(self.base), (self.delta(x, None),))
+
+    def delta(self, x: Tensor, rows: slice | None) -> Delta:
+        """This adapter on those rows of x (all: None)."""
+        seen = x if rows is None else x[rows]
+        return Delta(self.A, self.B, self.scale, rows, self._keep(seen))
 
     def _keep(self, x: Tensor) -> Tensor | None:
         """The dropout mask, already divided by the share kept; none outside of training."""

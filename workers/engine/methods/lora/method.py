@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -13,31 +15,53 @@ from workers.engine.methods.lora.adapter import (
     adapter_save,
     attach,
     detach,
+    fresh,
     load_into,
 )
+from workers.engine.methods.lora.bank import AdapterBank
 from workers.engine.methods.lora.layer import DropoutClock
 from workers.engine.protocol import PEFT_ADAPTER
 from workers.engine.specs import FineTuneSpec
 
 
+@dataclass(frozen=True)
+class Seat:
+    """A member's place in a bank."""
+
+    bank: AdapterBank
+    key: str
+
+
 class LoraMethod:
     """An adapter on `model` until the context ends; `start` is an earlier one to go on from.
 
-    It then gives the shape too, whatever `spec` says.
+    It then gives the shape too, whatever `spec` says. With a `seat`, the adapter joins a bank's
+    others instead of having the model to itself.
     """
 
     media_type = PEFT_ADAPTER
 
     def __init__(
-        self, model: nn.Module, spec: FineTuneSpec, base: Path, start: Path | None
+        self,
+        model: nn.Module,
+        spec: FineTuneSpec,
+        base: Path,
+        start: Path | None,
+        *,
+        seat: Seat | None = None,
     ) -> None:
         earlier = adapter_load(start) if start else None
         self.model, self.base = model, base
         self.spec = earlier.spec if earlier else spec.lora
         self.clock = DropoutClock(spec.seed)
-        self._layers = attach(model, self.spec, self.clock)
+        self.seat = seat
+        self._layers = fresh(model, self.spec, self.clock)
         if earlier:
             load_into(self._layers, earlier)
+        if seat:
+            seat.bank.join(seat.key, self._layers)
+        else:
+            attach(model, self._layers)
 
     @property
     def parameters(self) -> dict[str, Tensor]:
@@ -57,4 +81,11 @@ class LoraMethod:
         return self
 
     def __exit__(self, *_: object) -> None:
-        detach(self.model, self._layers)
+        if self.seat:
+            self.seat.bank.leave(self.seat.key)
+        else:
+            detach(self.model, self._layers)
+
+    def alone(self) -> AbstractContextManager[None]:
+        """While open, the model computes with this adapter only."""
+        return self.seat.bank.alone(self.seat.key) if self.seat else nullcontext()

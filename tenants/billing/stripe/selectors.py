@@ -1,0 +1,81 @@
+"""Reads about Stripe, in the scope in force: a tenant's own, or everyone's for the system."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+
+from tenants.billing.stripe.client import stripe_is_on, stripe_mode
+from tenants.billing.stripe.models import (
+    StripeCall,
+    StripeEvent,
+    StripeFinding,
+    StripeObject,
+    StripeVisit,
+)
+from tenants.kernel.errors import NotFound
+
+INVOICE, METHOD = "invoice", "payment_method"
+
+
+def visit_of(*, tenant_id: str, visit_id: str) -> StripeVisit:
+    """A visit, to be looked at until its `url` is there. Raises NotFound."""
+    row: StripeVisit | None = StripeVisit.objects.filter(pk=visit_id, tenant_id=tenant_id).first()
+    if row is None:
+        raise NotFound(f"no visit {visit_id!r}", param="visit_id")
+    return row
+
+
+def methods_of(tenant_id: str) -> QuerySet[StripeObject]:
+    """A tenant's saved payment methods, the default first: `data` has brand, last4, expiry."""
+    rows: QuerySet[StripeObject] = StripeObject.objects.filter(
+        tenant_id=tenant_id, kind=METHOD, state__in=["default", "attached"]
+    )
+    rows = rows.filter(mode=stripe_mode()) if stripe_is_on() else rows.none()
+    return rows.order_by("-state", "-id")
+
+
+def default_method(tenant_id: str) -> str:
+    """Stripe's id of the method that is charged without asking, or nothing."""
+    rows = StripeObject.objects.filter(
+        tenant_id=tenant_id, kind=METHOD, mode=stripe_mode(), state="default"
+    )
+    return rows.order_by("-id").values_list("stripe_id", flat=True).first() or ""
+
+
+def invoice_page(*, tenant_id: str, invoice_id: str) -> str:
+    """The address of Stripe's own page of an invoice, on which it is paid; nothing until known."""
+    if not stripe_is_on():
+        return ""
+    rows = StripeObject.objects.filter(
+        tenant_id=tenant_id, kind=INVOICE, our_id=invoice_id, mode=stripe_mode(), state="open"
+    )
+    return rows.order_by("-id").values_list("url", flat=True).first() or ""
+
+
+def invoice_call(tenant_id: str, invoice_id: str) -> StripeCall | None:
+    """The latest call that puts one of our invoices into Stripe, unless it was refused."""
+    rows = StripeCall.objects.filter(
+        tenant_id=tenant_id, operation="invoice.create", key__startswith=f"{invoice_id}:"
+    )
+    found: StripeCall | None = rows.exclude(state=StripeCall.State.REFUSED).order_by("-id").first()
+    return found
+
+
+def objects_of(*, kind: str, tenant_id: str = "") -> QuerySet[StripeObject]:
+    """Objects of a kind, the latest first; of one tenant, or for operators of all."""
+    rows: QuerySet[StripeObject] = StripeObject.objects.filter(kind=kind)
+    if tenant_id:
+        rows = rows.filter(tenant_id=tenant_id)
+    return rows.order_by("-id")
+
+
+def events_received(*, state: str = "") -> QuerySet[StripeEvent]:
+    """Webhooks, the latest first. For operators."""
+    rows = StripeEvent.objects.filter(state=state) if state else StripeEvent.objects.all()
+    return rows.order_by("-received_at")
+
+
+def findings_open() -> QuerySet[StripeFinding]:
+    """What a person must look at, the oldest first. For operators."""
+    rows = StripeFinding.objects.filter(state=StripeFinding.State.OPEN)
+    return rows.order_by("first_seen_at")

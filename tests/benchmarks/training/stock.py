@@ -1,0 +1,108 @@
+"""What a user would pick instead: transformers' Trainer with PEFT, and its padding collator."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import (
+    AutoModelForCausalLM,
+    DataCollatorForSeq2Seq,
+    PreTrainedTokenizerFast,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+from transformers.trainer_callback import PrinterCallback
+
+from tests.benchmarks.training.workload import BATCH, RATE
+from workers.engine.data.readers import Example
+
+
+class Counting(DataCollatorForSeq2Seq):  # type: ignore[misc]
+    """The padding collator, which also counts the real tokens of each batch."""
+
+    def __call__(self, features: Any, return_tensors: Any = None) -> Any:
+        counted.append(sum(len(feature["input_ids"]) for feature in features))
+        return super().__call__(features, return_tensors)
+
+
+counted: list[int] = []
+
+
+class Marks(TrainerCallback):
+    """CPU time at the start and at each update's end, and the losses that Trainer logs."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.losses: list[float] = []
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        self.times.append(time.process_time())
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        self.times.append(time.process_time())
+
+    def on_log(self, _arguments: Any, _state: Any, _control: Any, logs: Any, **_: Any) -> None:
+        if "loss" in logs:
+            self.losses.append(logs["loss"])
+
+
+class InOrder(Trainer):  # type: ignore[misc]
+    """Takes the examples in the order given, as our contender does."""
+
+    def _get_train_sampler(self, dataset: Any = None) -> Any:
+        return torch.utils.data.SequentialSampler(dataset or self.train_dataset)
+
+
+def train(
+    base: Path, examples: list[Example], adapter: Path, scratch: Path, *, grouped: bool
+) -> dict[str, list[float]]:
+    """Each update's loss and tokens, and the CPU seconds from the end of the one before.
+
+    `grouped` lets Trainer sort examples of like length together, in an order of its own.
+    """
+    torch.set_num_threads(1)
+    model = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(base), adapter, is_trainable=True
+    )
+    marks = Marks()
+    trainer = (Trainer if grouped else InOrder)(
+        model=model,
+        args=TrainingArguments(
+            output_dir=str(scratch / "trainer"),
+            per_device_train_batch_size=BATCH,
+            num_train_epochs=1,
+            learning_rate=RATE,
+            logging_steps=1,
+            logging_nan_inf_filter=False,
+            save_strategy="no",
+            report_to=[],
+            use_cpu=True,
+            disable_tqdm=True,
+            **({"train_sampling_strategy": "group_by_length"} if grouped else {}),
+        ),
+        train_dataset=[row(example) for example in examples],
+        data_collator=Counting(tokenizer()),
+        callbacks=[marks],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+    seconds = [b - a for a, b in zip(marks.times, marks.times[1:], strict=False)]
+    return {"losses": marks.losses, "tokens": counted, "seconds": seconds}
+
+
+def row(example: Example) -> dict[str, list[int]]:
+    labels = [i if on else -100 for i, on in zip(example.ids, example.mask, strict=True)]
+    return {"input_ids": example.ids, "attention_mask": [1] * len(labels), "labels": labels}
+
+
+def tokenizer() -> Any:
+    """The collator pads with it."""
+    import tokenizers
+
+    core = tokenizers.Tokenizer(tokenizers.models.WordLevel({"<end>": 0, "<pad>": 1}, "<end>"))
+    return PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<pad>")

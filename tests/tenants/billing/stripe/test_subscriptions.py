@@ -1,0 +1,127 @@
+"""A plan's fee by subscription: charged as it is paid, stated once, never collected twice."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+
+import pytest
+
+from tenants.billing.models import Invoice
+from tenants.billing.periods import Period
+from tenants.billing.services.tax import NewProfile, tax_profile_set, tax_rate_set, taxes_apply
+from tenants.billing.states import InvoiceState
+from tenants.billing.stripe.models import StripeObject
+from tenants.billing.stripe.services.subscriptions import subscription_start
+from tenants.kernel.errors import Conflict, NotFound, PermissionDenied
+from tenants.kernel.scope import system_scope, tenant_scope
+from tenants.ledger.chart import GrantKind
+from tests.tenants.accounts.factories import SignedUp, owner_of
+from tests.tenants.billing.factories import contract, granted, operator_of, stated, system_of
+from tests.tenants.billing.stripe.ending import books
+from tests.tenants.billing.stripe.world import World, card_saved, object_id, payment_of
+
+pytestmark = pytest.mark.django_db
+D = Decimal
+MONTH = Period.of(dt.datetime.now(dt.UTC))
+
+
+def subscribed(world: World, tenant: SignedUp, fee: str = "50", **terms: Decimal) -> str:
+    """A customer whose plan fee is collected through Stripe."""
+    card_saved(world, tenant)
+    contract_id = contract(tenant.tenant.id, plan_fee=D(fee), **terms)
+    start(tenant)
+    world.settle()
+    return contract_id
+
+
+def start(tenant: SignedUp) -> None:
+    with system_scope():
+        subscription_start(actor=operator_of(tenant.tenant.id))
+
+
+def amounts(invoice: Invoice) -> tuple[Decimal, ...]:
+    return invoice.total, invoice.prepaid, invoice.due
+
+
+def test_what_was_paid_in_advance_is_stated_and_not_owed(world: World, tenant: SignedUp) -> None:
+    subscribed(world, tenant)
+    found = stated(tenant.tenant.id, MONTH)
+    assert amounts(found) == (50, 50, 0)
+    assert found.state == InvoiceState.PAID
+    assert books()["revenue plan USD"] == -50
+    assert not any(name.startswith(("grant", "receivable")) for name in books())
+
+
+def test_allowances_and_promotions_do_not_pay_for_a_plan(world: World, tenant: SignedUp) -> None:
+    granted(tenant.tenant.id, "30", GrantKind.PROMOTION)
+    subscribed(world, tenant)
+    assert books()["grant  USD"] == -30
+    assert amounts(stated(tenant.tenant.id, MONTH)) == (50, 50, 0)
+
+
+def test_a_fee_is_collected_with_its_tax(world: World, tenant: SignedUp) -> None:
+    with system_scope():
+        tax_rate_set(
+            actor=system_of(tenant.tenant.id),
+            jurisdiction="DE",
+            name="USt",
+            rate=D("0.19"),
+            valid_from=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+        )
+    with tenant_scope(tenant.tenant.id):
+        tax_profile_set(actor=owner_of(tenant), profile=NewProfile(country="DE"))
+    taxes_apply()
+    subscribed(world, tenant)
+    assert payment_of(tenant).amount == D("59.50")
+    found = stated(tenant.tenant.id, MONTH)
+    assert (found.net, found.tax, *amounts(found)) == (50, D("9.50"), D("59.50"), D("59.50"), 0)
+    assert not any(name.startswith(("grant", "receivable")) for name in books())
+
+
+def test_each_month_is_collected_on_its_first_day(world: World, tenant: SignedUp) -> None:
+    contract_id = subscribed(world, tenant)
+    ahead = MONTH.end - dt.datetime.now(dt.UTC)
+    world.control.advance(seconds=ahead.total_seconds() + 3600)
+    world.settle()
+    with system_scope():
+        rows = StripeObject.objects.filter(kind="invoice", state="paid").order_by("id")
+        known = list(rows.values_list("our_id", flat=True))
+    assert known == [f"plan:{contract_id}:{month.month:%Y-%m}" for month in (MONTH, MONTH.next())]
+    assert books()["revenue plan USD"] == -100
+
+
+def test_an_uncollected_fee_is_on_our_invoice_and_only_there(
+    world: World, tenant: SignedUp
+) -> None:
+    """The card is declined: the month's invoice collects the fee, and Stripe's own is void."""
+    card_saved(world, tenant, "pm_card_chargeCustomerFail")
+    contract(tenant.tenant.id, plan_fee=D(50))
+    start(tenant)
+    world.settle()
+    theirs = object_id(tenant, "invoice")
+    found = stated(tenant.tenant.id, MONTH)
+    assert amounts(found) == (50, 0, 50)
+    world.settle()
+    assert world.api.v1.invoices.retrieve(theirs).status == "void"
+    with system_scope():
+        mine = StripeObject.objects.get(kind="invoice", our_id=found.id)
+    assert (mine.state, mine.amount) == ("open", 50)
+
+
+def test_it_starts_once(world: World, tenant: SignedUp) -> None:
+    subscribed(world, tenant)
+    start(tenant)
+    world.settle()
+    assert len(world.api.v1.subscriptions.list().data) == 1
+
+
+def test_it_needs_a_plan_a_card_and_an_operator(world: World, tenant: SignedUp) -> None:
+    with pytest.raises(NotFound):
+        start(tenant)
+    contract(tenant.tenant.id, plan_fee=D(50))
+    with pytest.raises(Conflict) as refused:
+        start(tenant)
+    assert refused.value.code == "payment_method_missing"
+    with system_scope(), pytest.raises(PermissionDenied):
+        subscription_start(actor=owner_of(tenant))

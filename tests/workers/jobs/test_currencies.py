@@ -1,0 +1,92 @@
+"""A job whose customer's contract goes on in another currency while it is at work."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tenants.accounts.models import Tenant
+from tenants.kernel.clock import now
+from tenants.kernel.money import Money
+from tenants.kernel.scope import system_scope, tenant_scope
+from tenants.ledger.chart import GrantKind
+from tenants.ledger.selectors import unbalanced, wallet_balance
+from tenants.ledger.services import grant_issue
+from tenants.pricing.cards import month_bounds, period_of
+from tenants.pricing.models import Contract
+from tenants.pricing.services import fx_rate_set
+from tests.tenants.pricing.books import operator_make
+from tests.workers.jobs.factories import claimed, job_row, make_tenant, make_worker
+from tests.workers.jobs.test_leases import Object
+from tests.workers.jobs.test_money import TRAINED, charges, platforms_failure, trained
+from tests.workers.tasks.factories import register_base, submit_fine_tune
+from workers.jobs.fencing import Lease
+from workers.jobs.outcomes import snapshot_commit
+
+pytestmark = pytest.mark.django_db
+
+RATE = Decimal("0.9")  # euros for a dollar
+
+
+@pytest.fixture
+def tenant(tmp_path: Path) -> Tenant:
+    register_base(tmp_path / "base")
+    return make_tenant()
+
+
+def available(tenant: Tenant, currency: str) -> Decimal:
+    with tenant_scope(tenant.id):
+        found = wallet_balance(tenant_id=tenant.id, currency=currency)
+    assert found.held.amount == 0
+    return found.available.amount
+
+
+def work(lease: Lease, upto: int, at: dt.datetime) -> None:
+    event = replace(trained(lease.job_id, upto - 10, upto, 100), event_time=at)
+    snapshot_commit(lease=lease, step=upto, stored=Object(f"{lease.job_id}/{upto}"), usage=[event])
+
+
+def euros_from_this_month_on(tenant: Tenant) -> None:
+    actor = operator_make()
+    with system_scope():
+        fx_rate_set(actor=actor, base="USD", quote="EUR", rate=RATE)
+        Contract.objects.create(
+            id="contract_eur",
+            tenant_id=tenant.id,
+            starts=month_bounds(period_of(now()))[0],
+            currency="EUR",
+        )
+        grant_issue(
+            tenant_id=tenant.id,
+            key="euros",
+            kind=GrantKind.PAID,
+            amount=Money.of("50", "EUR"),
+            source="manual",
+        )
+
+
+def test_what_failed_by_our_fault_is_given_back_in_each_currency(tenant: Tenant) -> None:
+    job = submit_fine_tune(tenant)
+    claim = claimed(make_worker())
+    month_starts = month_bounds(period_of(now()))[0]
+    # when it is charged in dollars for last month's work, and in euros for this month's
+    work(claim.lease, 10, month_starts - dt.timedelta(hours=1))
+    euros_from_this_month_on(tenant)
+    work(claim.lease, 20, now())
+    # then it shows what it was charged in the latter, and holds nothing in the former any more
+    row = job_row(job.id)
+    assert (row.charged, row.currency) == (100 * TRAINED * RATE, "EUR")
+    assert [charge.currency for charge in charges(job.id)] == ["USD", "EUR"]
+    assert available(tenant, "USD") == 1000 - 100 * TRAINED
+    # when the platform fails it
+    platforms_failure(claim.lease, job.id)
+    # then both are back where they came from
+    assert job_row(job.id).charged == 0
+    assert available(tenant, "USD") == 1000
+    assert available(tenant, "EUR") == 50
+    with system_scope():
+        assert unbalanced() == []

@@ -1,0 +1,81 @@
+"""Axolotl's training files. https://docs.axolotl.ai/docs/config-reference.html"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workers.engine.checks import SpecError
+from workers.engine.recipes.recipe import Ignored, Reading, shared_settings, targets
+from workers.engine.specs import FineTuneSpec
+
+OURS = "the platform decides it"
+KNOWN = {
+    "datasets": "upload the data and name it as training_file",
+    "test_datasets": "upload the data and name it as validation_file",
+    "val_set_size": "upload held-out data and name it as validation_file",
+    "chat_template": "the chat template stored with the base model is used",
+    "train_on_inputs": "prompts are never learned here",
+    "load_in_8bit": "the base is trained as it is, not quantised",
+    "load_in_4bit": "the base is trained as it is, not quantised",
+    "max_steps": "num_epochs decides how long training takes",
+    "pad_to_sequence_len": "nothing is padded here",
+    "group_by_length": "packing makes it needless",
+    "bf16": OURS,
+    "fp16": OURS,
+    "tf32": OURS,
+    "flash_attention": OURS,
+    "sdp_attention": OURS,
+    "deepspeed": OURS,
+    "fsdp": OURS,
+    "output_dir": "the result becomes a model version",
+    "saves_per_epoch": "a checkpoint is kept at each epoch's end",
+    "evals_per_epoch": "validation comes before training and at each epoch's end",
+    "logging_steps": "every step is reported",
+    "peft_use_dora": "plain LoRA is trained instead",
+}
+
+
+def axolotl(reading: Reading) -> tuple[str, FineTuneSpec, tuple[Ignored, ...]]:
+    """Base, settings and what was left out.
+
+    Raises:
+        SpecError: it asks for training that we do not offer, or a value is bad.
+    """
+    base = str(reading.take("base_model"))
+    if rl := reading.take("rl"):
+        raise SpecError("rl", f"{rl!r} cannot be imported; only supervised training can.")
+    adapter = reading.take("adapter", "full")
+    if adapter not in {"lora", "qlora", "full"}:
+        raise SpecError("adapter", f"{adapter!r} is not offered here; choose lora, or none.")
+    if adapter == "qlora":
+        reading.ignored.append(Ignored("adapter", adapter, KNOWN["load_in_4bit"]))
+    settings: dict[str, Any] = {
+        "method": "full" if adapter == "full" else "lora",
+        "learning_rate": reading.number("learning_rate", 2e-4),
+        "epochs": reading.whole("num_epochs", 1),
+        "batch_size": reading.whole("micro_batch_size", 1)
+        * reading.whole("gradient_accumulation_steps", 1),
+        "max_length": reading.whole("sequence_len", 512),
+        "length_policy": "truncate",
+        "patience": reading.whole("early_stopping_patience", 0),
+        **shared_settings(
+            reading, optimiser="optimizer", schedule="lr_scheduler", usual_schedule="cosine"
+        ),
+    }
+    if adapter != "full":
+        settings["lora"] = _lora(reading)
+    for key in ("sample_packing", "eval_sample_packing"):
+        reading.take(key)  # never changes the result here
+    return base, FineTuneSpec.from_dict(settings), reading.finish(KNOWN)
+
+
+def _lora(reading: Reading) -> dict[str, Any]:
+    every = reading.take("lora_target_linear", default=False)
+    named = reading.take("lora_target_modules", [])
+    return {
+        "rank": reading.whole("lora_r", 8),
+        "alpha": reading.number("lora_alpha", 16),
+        "dropout": reading.number("lora_dropout", 0.0),
+        "target_modules": "auto" if every else targets("lora_target_modules", named),
+        "use_rslora": bool(reading.take("peft_use_rslora", default=False)),
+    }

@@ -1,0 +1,77 @@
+"""LLaMA-Factory's training files. https://llamafactory.readthedocs.io/en/latest/advanced/arguments.html"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workers.engine.checks import SpecError
+from workers.engine.recipes.recipe import Ignored, Reading, shared_settings, targets
+from workers.engine.specs import FineTuneSpec
+
+OURS = "the platform decides it"
+KNOWN = {
+    "dataset": "upload the data and name it as training_file",
+    "dataset_dir": "upload the data and name it as training_file",
+    "eval_dataset": "upload the data and name it as validation_file",
+    "val_size": "upload held-out data and name it as validation_file",
+    "template": "the chat template stored with the base model is used",
+    "max_samples": "every example of the file is used",
+    "max_steps": "num_train_epochs decides how long training takes",
+    "quantization_bit": "the base is trained as it is, not quantised",
+    "neat_packing": "packed examples never see each other here",
+    "bf16": OURS,
+    "fp16": OURS,
+    "pure_bf16": OURS,
+    "flash_attn": OURS,
+    "deepspeed": OURS,
+    "output_dir": "the result becomes a model version",
+    "save_steps": "a checkpoint is kept at each epoch's end",
+    "logging_steps": "every step is reported",
+    "do_train": "a fine-tune always trains",
+    "eval_strategy": "validation comes before training and at each epoch's end",
+    "eval_steps": "validation comes before training and at each epoch's end",
+    "use_dora": "plain LoRA is trained instead",
+}
+
+
+def llama_factory(reading: Reading) -> tuple[str, FineTuneSpec, tuple[Ignored, ...]]:
+    """Base, settings and what was left out.
+
+    Raises:
+        SpecError: it asks for training that we do not offer, or a value is bad.
+    """
+    base = str(reading.take("model_name_or_path"))
+    stage = reading.take("stage", "sft")
+    if stage != "sft":
+        raise SpecError("stage", f"{stage!r} cannot be imported; only 'sft' can.")
+    kind = reading.take("finetuning_type", "lora")
+    if kind not in {"lora", "full"}:
+        raise SpecError("finetuning_type", f"{kind!r} is not offered here; choose lora or full.")
+    batch = reading.whole("per_device_train_batch_size", 8)
+    settings: dict[str, Any] = {
+        "method": kind,
+        "learning_rate": reading.number("learning_rate", 5e-5),
+        "epochs": reading.whole("num_train_epochs", 3),
+        "batch_size": batch * reading.whole("gradient_accumulation_steps", 1),
+        "max_length": reading.whole("cutoff_len", 2048),
+        "length_policy": "truncate",
+        "packing": True,
+        **shared_settings(
+            reading, optimiser="optim", schedule="lr_scheduler_type", usual_schedule="linear"
+        ),
+    }
+    if kind == "lora":
+        settings["lora"] = _lora(reading)
+    reading.take("packing")  # never changes the result here
+    return base, FineTuneSpec.from_dict(settings), reading.finish(KNOWN)
+
+
+def _lora(reading: Reading) -> dict[str, Any]:
+    rank = reading.whole("lora_rank", 8)
+    return {
+        "rank": rank,
+        "alpha": reading.number("lora_alpha", 2 * rank),
+        "dropout": reading.number("lora_dropout", 0.0),
+        "target_modules": targets("lora_target", reading.take("lora_target", "all")),
+        "use_rslora": bool(reading.take("use_rslora", default=False)),
+    }
