@@ -1,4 +1,4 @@
-"""Unused credit that goes back to its payer: in whole minor units, with its tax and its document."""
+"""Unused credit that goes back to its payer: in whole cents, with its tax and its document."""
 
 from __future__ import annotations
 
