@@ -60,7 +60,7 @@ def took_the_rest(note: CreditNote) -> bool:
     last = max(note.lines.values_list("id", flat=True))
     upto = CreditNoteLine.objects.filter(credit_note__invoice=note.invoice_id, id__lte=last)
     given: Decimal = upto.aggregate(net=Sum("net"))["net"]
-    return given == note.invoice.net
+    return bool(given == note.invoice.net)
 
 
 def jurisdiction_of(invoice: Invoice) -> str:
