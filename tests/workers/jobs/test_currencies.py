@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -20,22 +19,16 @@ from tenants.pricing.cards import month_bounds, period_of
 from tenants.pricing.models import Contract
 from tenants.pricing.services import fx_rate_set
 from tests.tenants.pricing.books import operator_make
-from tests.workers.jobs.factories import claimed, job_row, make_tenant, make_worker
+from tests.workers.jobs.factories import claimed, job_row, make_worker
+from tests.workers.jobs.money import TRAINED, charges, platforms_failure, trained
 from tests.workers.jobs.test_leases import Object
-from tests.workers.jobs.test_money import TRAINED, charges, platforms_failure, trained
-from tests.workers.tasks.factories import register_base, submit_fine_tune
+from tests.workers.tasks.factories import submit_fine_tune
 from workers.jobs.fencing import Lease
 from workers.jobs.outcomes import snapshot_commit
 
 pytestmark = pytest.mark.django_db
 
 RATE = Decimal("0.9")  # euros for a dollar
-
-
-@pytest.fixture
-def tenant(tmp_path: Path) -> Tenant:
-    register_base(tmp_path / "base")
-    return make_tenant()
 
 
 def available(tenant: Tenant, currency: str) -> Decimal:
