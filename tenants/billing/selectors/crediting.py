@@ -60,7 +60,8 @@ def took_the_rest(note: CreditNote) -> bool:
     last = max(note.lines.values_list("id", flat=True))
     upto = CreditNoteLine.objects.filter(credit_note__invoice=note.invoice_id, id__lte=last)
     given: Decimal = upto.aggregate(net=Sum("net"))["net"]
-    return bool(given == note.invoice.net)
+    net: Decimal = note.invoice.net
+    return given == net
 
 
 def jurisdiction_of(invoice: Invoice) -> str:
