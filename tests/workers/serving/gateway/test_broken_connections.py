@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import psycopg
 import pytest
 
 from tenants.accounts.services import platform_tenant_ensure
 from tenants.kernel.scope import system_scope
 from tenants.pricing.models import Charge
 from tenants.usage.models import UsageEvent
+from tests.stores import Stores
 from tests.tenants.usage.factories import tenant_make
 from tests.workers.serving.gateway.test_group_commit import commit, event, with_book
 from workers.serving.gateway.database import Connection, Database
@@ -45,14 +45,14 @@ class Breaking(Database):
 
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("how", ["by the server", "by us"])
-def test_nothing_is_lost_or_written_twice(
-    _cleaner: psycopg.Connection, how: str, late: bool
-) -> None:
+def test_nothing_is_lost_or_written_twice(stores: Stores, how: str, late: bool) -> None:
     platform_tenant_ensure()
     tenant_id = tenant_make()
 
     async def killed(connection: Connection) -> None:
-        _cleaner.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
+        stores.superuser.execute(
+            "SELECT pg_terminate_backend(%s, 5000)", [connection.info.backend_pid]
+        )
 
     async def closed(connection: Connection) -> None:
         await connection.close()
