@@ -8,14 +8,12 @@ import urllib.request
 from collections.abc import Iterator
 
 from django.conf import settings
-from django.db.models import Count
 
 from saas.doctor.findings import Finding, failed, good, warning
 from tenants.kernel.clock import database_now
 from tenants.kernel.models import OutboxEvent
 from tenants.kernel.scope import system_scope
-from workers.jobs.models import Job, Worker
-from workers.jobs.states import State
+from workers.jobs.fleet import queues, workers_alive
 
 _LATE = dt.timedelta(minutes=1)
 
@@ -41,22 +39,20 @@ def outbox_check() -> Iterator[Finding]:
 def workers_check() -> Iterator[Finding]:
     """Workers live, and every queue with waiting jobs has one."""
     with system_scope():
-        heard = database_now() - dt.timedelta(seconds=3 * settings.LEASE_S)
-        alive = list(Worker.objects.filter(stopped_at=None, heartbeat_at__gte=heard))
-        queued = Job.objects.filter(state=State.QUEUED).values("queue").annotate(jobs=Count("id"))
-        waiting = {row["queue"]: row["jobs"] for row in queued.order_by("queue")}
+        alive = list(workers_alive())
+        waiting = [queue for queue in queues() if queue.waiting]
     if not alive:
         yield failed("workers", "none is alive", "run: make up")
         return
     served = {queue for worker in alive for queue in worker.queues}
     slots = sum(worker.slots for worker in alive)
     yield good("workers", f"{len(alive)} alive with {slots} slots for {', '.join(sorted(served))}")
-    for queue, jobs in waiting.items():
-        if queue not in served:
+    for queue in waiting:
+        if queue.name not in served:
             yield failed(
-                f"queue {queue}",
-                f"{jobs} jobs wait and no living worker serves it",
-                f"start one: celery -A saas.celery worker -P threads -Q {queue}",
+                f"queue {queue.name}",
+                f"{queue.waiting} jobs wait and no living worker serves it",
+                f"start one: celery -A saas.celery worker -P threads -Q {queue.name}",
             )
 
 

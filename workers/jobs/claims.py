@@ -1,4 +1,9 @@
-"""Claiming: a worker takes a queue's next job in fair order, and with it a lease and a token."""
+"""Claiming: a worker takes a queue's next job in fair order, and with it a lease and a token.
+
+Fair order is weighted fair share: each tenant's recent cost-seconds plus a charge for each job that
+it has running, divided by its weight. Least first; within a tenant by priority, then age. So a
+tenant with a thousand queued jobs delays another's first by one slot at most.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +23,10 @@ from workers.jobs.fencing import Lease
 from workers.jobs.kinds import KINDS
 from workers.jobs.models import Attempt, Job
 from workers.jobs.moves import job_move, lease_end, snapshot_step
-from workers.jobs.scheduling import RUNNING_CHARGE_S, WINDOW_S
 from workers.jobs.states import Kind, State
+
+WINDOW_S = 3600.0  # how far back use counts
+RUNNING_CHARGE_S = 60.0  # what a running job counts beyond what it has used so far
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from django.db.models import Count
 from django.db.models.functions import Now
 
 from tenants.kernel.scope import system_scope
-from workers.jobs.models import Job, Worker
+from workers.jobs.fleet import workers_alive
+from workers.jobs.models import Job
 from workers.jobs.states import State
 
 
@@ -28,7 +29,7 @@ def queues_waiting() -> dict[str, int]:
 def _free_slots() -> dict[str, int]:
     """Free slots of the workers that serve each queue, as of their last heartbeats."""
     free: dict[str, int] = {}
-    for worker in Worker.objects.filter(stopped_at__isnull=True, draining_at__isnull=True):
+    for worker in workers_alive().filter(draining_at=None):
         for queue in worker.queues:
             free[queue] = free.get(queue, 0) + max(worker.slots - worker.busy, 0)
     return free

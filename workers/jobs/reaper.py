@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 from django.db.models.functions import Now
 
 from tenants.kernel.scope import system_scope
+from workers.jobs.fleet import workers_silent
 from workers.jobs.kinds import FailureKind
-from workers.jobs.models import Attempt, Job, Worker
+from workers.jobs.models import Attempt, Job
 from workers.jobs.moves import attempt_end, job_pause_now, job_try_again
 from workers.jobs.states import HELD_BY_WORKER, State
 
@@ -53,10 +52,7 @@ def _reap(attempt_id: str, job_id: str) -> bool:
         return True
 
 
-def workers_bury(*, silent_s: float) -> int:
-    """Mark workers that have not been heard of for `silent_s` as stopped; return how many."""
+def workers_bury() -> int:
+    """Mark workers that are not heard of any more as stopped; return how many."""
     with system_scope():
-        silent = Worker.objects.filter(
-            stopped_at__isnull=True, heartbeat_at__lt=Now() - dt.timedelta(seconds=silent_s)
-        )
-        return silent.update(stopped_at=Now())
+        return workers_silent().update(stopped_at=Now())

@@ -13,6 +13,7 @@ from typing import Any
 from tenants.accounts.actors import Actor
 from tenants.kernel.errors import BreakwaterError, InvalidInput
 from tenants.pricing.quotes import QuoteLine
+from workers.assets.datasets import refuse_too_long
 from workers.assets.models import BaseModel, Dataset, ModelVersion
 from workers.assets.readings import task_choose
 from workers.assets.selectors import ResolvedModel, model_resolve
@@ -72,7 +73,7 @@ def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
     settings = _fine_tune_settings({**given, "settings": asked}, requested, model, training)
     for dataset, param in ((training, "training_file"), (validation, "validation_file")):
         if dataset is not None:
-            _refuse_long_examples(dataset, settings, model.base, param)
+            _refuse_too_long(dataset, settings, model.base, param)
     spec = {
         "base_id": model.base.id,
         "model": model.name,
@@ -158,17 +159,16 @@ def _continued(version: ModelVersion, settings: Mapping[str, Any]) -> dict[str, 
     return kept
 
 
-def _refuse_long_examples(
-    dataset: Dataset, settings: FineTuneSpec, base: BaseModel, param: str
+def _refuse_too_long(
+    dataset: Dataset, settings: FineTuneSpec | EvaluateSpec, base: BaseModel, param: str
 ) -> None:
-    limit = min(settings.max_length, base.context_length)
-    if settings.length_policy == "error" and dataset.longest > limit:
-        raise InvalidInput(
-            f"{dataset.file_id} has an example of {dataset.longest:,} tokens; {base.id} takes "
-            f"{limit:,}. Shorten it, or set length_policy to truncate or split",
-            param=param,
-            code="example_too_long",
-        )
+    refuse_too_long(
+        longest=dataset.longest,
+        longest_line=dataset.longest_line,
+        limit=min(settings.max_length, base.context_length),
+        policy=settings.length_policy,
+        param=param,
+    )
 
 
 def _fine_tune_estimate(
@@ -213,6 +213,7 @@ def _evaluate(actor: Actor, given: Mapping[str, Any]) -> Checked:
     asked["tabular"] = _tabular(model, asked).to_dict()
     dataset = _valid_dataset(actor, given["file_id"], model, asked, "file")
     settings = EvaluateSpec.from_dict(asked)
+    _refuse_too_long(dataset, settings, model.base, "file")
     spec = {
         "base_id": model.base.id,
         "model": model.name,

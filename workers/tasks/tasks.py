@@ -37,8 +37,6 @@ from workers.serving.rent import deployments_hold
 from workers.tasks import process_wide
 from workers.tasks.hints import RECONCILE, STRIPE, WORK_AVAILABLE, hints_repeat
 
-WORKER_SILENT_S = 60.0
-
 
 @shared_task(name=WORK_AVAILABLE)  # acknowledged early: leases protect the work
 def work_available(queue: str) -> None:
@@ -64,7 +62,7 @@ def reconcile() -> None:
 
 @shared_task(name="control.sweep", acks_late=True)
 def sweep() -> None:
-    workers_bury(silent_s=WORKER_SILENT_S)
+    workers_bury()
     snapshots_purge()
     uploads_expire()
     parts_purge()

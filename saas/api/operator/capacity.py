@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Q
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,43 +14,25 @@ from saas.api.openai.fine_tuning_shapes import JobErrorOut
 from saas.api.pagination import PageQuery, listing, page
 from saas.api.schema import list_of, operation
 from saas.api.views import ApiView
-from tenants.kernel.clock import now
+from workers.jobs.fleet import Queue, queues
 from workers.jobs.models import Job, Worker
-from workers.jobs.states import HELD_BY_WORKER, Kind, State
+from workers.jobs.states import Kind, State
 
 TAG = "operator"
 
 
-class QueueOut(serializers.Serializer[Any]):
-    id = serializers.CharField(help_text="The queue's name.")
+class QueueOut(serializers.Serializer[Queue]):
+    id = serializers.CharField(source="name", help_text="The queue's name.")
     object = Constant("queue")
     waiting = serializers.IntegerField()
     running = serializers.IntegerField()
-    oldest_wait_s = serializers.FloatField(allow_null=True)
-
-
-def queue_rows() -> list[dict[str, Any]]:
-    """Every queue with open jobs: how many wait and run, and how long the first has waited."""
-    waits = Q(state=State.QUEUED)
-    rows = Job.objects.filter(finished_at__isnull=True).values("queue").order_by("queue")
-    counts = rows.annotate(
-        waiting=Count("id", filter=waits),
-        running=Count("id", filter=Q(state__in=HELD_BY_WORKER)),
-        oldest=Min("queued_at", filter=waits),
-    )
-    return [_queue(row) for row in counts]
-
-
-def _queue(row: dict[str, Any]) -> dict[str, Any]:
-    waited = (now() - row["oldest"]).total_seconds() if row["oldest"] else None
-    answer: dict[str, Any] = QueueOut({**row, "id": row["queue"], "oldest_wait_s": waited}).data
-    return answer
+    oldest_wait_s = serializers.FloatField(source="oldest_s", allow_null=True)
 
 
 class QueuesView(ApiView):
     @operation("List queues", tag=TAG, needs="jobs.read", answer=list_of(QueueOut))
     def get(self, request: Request) -> Response:  # noqa: ARG002
-        return Response(listing(queue_rows()))
+        return Response(listing([QueueOut(queue).data for queue in queues()]))
 
 
 class WorkerOut(serializers.Serializer[Worker]):

@@ -25,6 +25,7 @@ from tenants.pricing.guard import refuse
 from tenants.pricing.locks import contracts_locked
 from tenants.pricing.models import Contract, FxRate, PeriodTotal, PriceBook, PriceBookVersion
 from tenants.pricing.permissions import operators_only, system_only
+from tenants.pricing.selectors.books import exchange_rate
 from tenants.pricing.selectors.guarding import contract_shortfalls
 
 _SOURCE = "contract"  # of an allowance
@@ -213,10 +214,14 @@ def _check_currency_change(
     to: str = CURRENCY,
 ) -> None:
     """A month is in one currency: it changes where a month begins, or before anything was charged.
+    What was promised in the old one holds in the new one, at a rate that an operator has set.
 
     Raises InvalidInput.
     """
-    if currency == to or at == month_bounds(period_of(at))[0]:
+    if currency == to:
+        return
+    exchange_rate(currency, to, at)
+    if at == month_bounds(period_of(at))[0]:
         return
     charged = PeriodTotal.objects.filter(tenant_id=tenant_id, period=period_of(at))
     if period_of(at) != period_of(moment) or charged.exclude(currency=to).exists():

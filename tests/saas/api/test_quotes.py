@@ -13,7 +13,7 @@ from tenants.kernel.scope import system_scope
 from tenants.ledger.models import Hold
 from tests.saas.api.factories import BASE, Caller, chats
 from tests.workers.jobs.factories import claimed, make_worker
-from tests.workers.jobs.test_money import trained
+from tests.workers.jobs.money import trained
 from workers.assets.models import BaseModel
 from workers.jobs.models import Job
 from workers.jobs.outcomes import Made, job_finish

@@ -6,7 +6,6 @@ import datetime as dt
 
 import pytest
 
-from saas.operations.overview import Fleet, fleet, queues
 from saas.operations.register import operations
 from tenants.accounts.models import AuditEntry
 from tenants.costs.selectors import cost_totals
@@ -18,6 +17,7 @@ from tests.saas.console.factories import Person, event_add, job_make
 from tests.tenants.costs.factories import resource_make, slot_time
 from tests.workers.jobs.factories import claimed, job_row, make_worker, queued_job
 from workers.jobs.events import JobQueued
+from workers.jobs.fleet import Fleet, fleet, queues
 from workers.jobs.models import Attempt, Job, Worker
 from workers.jobs.states import State
 from workers.jobs.workers import worker_heartbeat

@@ -14,6 +14,7 @@ from tenants.kernel.scope import system_scope, tenant_scope
 from tests.workers.jobs.factories import claimed, job_row, make_tenant, make_worker, queued_job
 from workers.jobs import retention
 from workers.jobs.fencing import Lease
+from workers.jobs.fleet import SILENT_S, workers_alive, workers_silent
 from workers.jobs.hints import queues_waiting
 from workers.jobs.models import Job, Snapshot, Worker
 from workers.jobs.offers import offers_now
@@ -91,13 +92,26 @@ def test_offers_say_free_slots_and_price_and_tenants_may_read_them() -> None:
     assert 0 < offer.price < 1
 
 
+@pytest.mark.parametrize(("silent_s", "alive"), [(SILENT_S - 5, True), (SILENT_S + 5, False)])
+def test_whether_a_worker_lives_has_one_answer(silent_s: float, alive: bool) -> None:
+    worker = make_worker()
+    with system_scope():
+        heard = database_now() - dt.timedelta(seconds=silent_s)
+        Worker.objects.filter(pk=worker.id).update(heartbeat_at=heard)
+        assert list(workers_alive()) == ([worker] if alive else [])
+        assert list(workers_silent()) == ([] if alive else [worker])
+        assert [offer.worker_class for offer in offers_now() if offer.free_slots] == (
+            [worker.worker_class] if alive else []
+        )
+
+
 def test_a_silent_worker_is_buried_and_comes_back_with_a_heartbeat() -> None:
     worker = make_worker()
-    assert workers_bury(silent_s=60) == 0
+    assert workers_bury() == 0
     with system_scope():
         long_ago = database_now() - dt.timedelta(minutes=5)
         Worker.objects.filter(pk=worker.id).update(heartbeat_at=long_ago)
-    assert workers_bury(silent_s=60) == 1
+    assert workers_bury() == 1
     worker_heartbeat(worker_id=worker.id, busy=0)
     with system_scope():
         assert Worker.objects.get(pk=worker.id).stopped_at is None

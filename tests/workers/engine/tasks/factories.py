@@ -34,12 +34,15 @@ class Split:
     y_held_out: Any
 
 
-def table_split(name: str, folder: Path, *, every: int = 4) -> Split:
-    """Every fourth of the shuffled rows is held out."""
+FOLDS = 4
+
+
+def table_split(name: str, folder: Path, *, fold: int = 0) -> Split:
+    """One of four parts of the shuffled rows is held out."""
     data = LOADERS[name]()
     order = np.random.default_rng(0).permutation(len(data.target))
     x, y = data.data[order], data.target[order]
-    out = np.arange(len(y)) % every == 0
+    out = np.arange(len(y)) % FOLDS == fold
     labels = y if name == "diabetes" else data.target_names[y]
     names = [str(n).replace(" ", "_") for n in data.feature_names]
     return Split(

@@ -1,8 +1,6 @@
-"""Fair order: whose job comes next. Pure; `claims.py` says it in SQL, a test compares them.
+"""Fair order as plain Python: the reference that the claim's SQL is compared with.
 
-Weighted fair share: each tenant's recent cost-seconds plus a charge for each job that it has
-running, divided by its weight. Least first; within a tenant by priority, then age. So a
-tenant with a thousand queued jobs delays another's first by one slot at most.
+The rule and its two figures are written here again, from its description in `claims.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-WINDOW_S = 3600.0  # how far back use counts
 RUNNING_CHARGE_S = 60.0  # what a running job counts beyond what it has used so far
 
 

@@ -13,11 +13,11 @@ from tenants.accounts.models import Tenant
 from tenants.kernel.clock import database_now
 from tenants.kernel.scope import system_scope
 from tests.workers.jobs.factories import claimed, job_row, make_tenant, make_worker, queued_job
+from tests.workers.jobs.fair_order import Share, Waiting, fair_order
 from workers.jobs.claims import claim
 from workers.jobs.kinds import KINDS
 from workers.jobs.models import Attempt, Job
 from workers.jobs.outcomes import Made, job_finish
-from workers.jobs.scheduling import Share, Waiting, fair_order
 from workers.jobs.states import Kind
 
 SHARES = st.builds(
