@@ -47,6 +47,7 @@ class Child:
         self._limits = limits
         self._ids = ids
         self._uid = ids.take()
+        self._spent = 0.0
         self._home = Path(tempfile.mkdtemp(prefix="child-", dir=runtime.folder.parent))
         self.folder = self._home / "private"
         root = self._home / "root"
@@ -118,11 +119,13 @@ class Child:
             raise CallFailed("contract", str(error)) from error
 
     def cpu_s(self) -> float:
-        """Processor time so far, by the kernel's count; 0 once it is gone."""
+        """Processor time so far, by the kernel's count; its last count once it is gone."""
+        if self._process.returncode is not None:
+            return self._spent
         try:
             fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:
-            return 0.0
+            return self._spent
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
     def alive(self) -> bool:
@@ -184,6 +187,9 @@ class Child:
 
     def _gone(self, doing: str) -> CallFailed:
         self.kill()
+        with contextlib.suppress(ChildProcessError):  # waited for already
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+            self._spent = self.cpu_s()  # while the kernel still knows it
         code = self._process.wait()
         if self._drain.flooded:
             return CallFailed("flood", f"it wrote more than {self._limits.output:,} bytes")

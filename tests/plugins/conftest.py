@@ -27,6 +27,11 @@ LIMITS = Limits(
 SCHEMA = '\n[settings]\ntype = "object"\nrequired = ["act"]\n'
 
 
+def strongest_of(sandboxes: dict[str, Sandbox]) -> Level:
+    """The level that partners' plugins run at here; "none" where no level holds."""
+    return next((level for level in LEVELS if sandboxes[level].probe(level).holds), "none")
+
+
 @pytest.fixture(scope="session")
 def reachable() -> Iterator[Path]:
     """A folder that ordinary user ids reach, unlike pytest's own."""

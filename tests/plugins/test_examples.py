@@ -20,6 +20,7 @@ from plugins.host.orders import WorkOrder
 from plugins.host.pool import Pool
 from plugins.host.sandbox import Sandbox
 from tests.architecture.sources import ROOT
+from tests.plugins.conftest import strongest_of
 
 EXAMPLES = ROOT / "plugins" / "examples"
 
@@ -27,6 +28,7 @@ EXAMPLES = ROOT / "plugins" / "examples"
 def wheel_build(source: Path, folder: Path) -> Path:
     """Build with the setuptools that is here, from a copy: building writes beside its source."""
     copy = shutil.copytree(source, folder / f"{source.name}-source")
+    wheels = folder / f"{source.name}-wheel"
     subprocess.run(
         [
             sys.executable,
@@ -38,13 +40,13 @@ def wheel_build(source: Path, folder: Path) -> Path:
             "--no-index",
             "--no-build-isolation",
             "--wheel-dir",
-            str(folder),
+            str(wheels),
             str(copy),
         ],
         check=True,
         capture_output=True,
     )
-    (wheel,) = folder.glob("*.whl")
+    (wheel,) = wheels.glob("*.whl")
     return wheel
 
 
@@ -52,7 +54,6 @@ def wheel_build(source: Path, folder: Path) -> Path:
 def finance_risk(reachable: Path) -> Plugin:
     wheel = wheel_build(EXAMPLES / "finance_risk", reachable)
     wheel_install(wheel, reachable / "finance_risk")
-    wheel.unlink()
     found = discover(reachable / "finance_risk", "isolated")
     (plugin,) = catalog_make(found, platform_version="0.1.0", provided=PROVIDED).plugins
     return plugin
@@ -61,9 +62,9 @@ def finance_risk(reachable: Path) -> Plugin:
 def test_finance_risk_scores_real_data_better_than_the_base_rate(
     finance_risk: Plugin, reachable: Path, sandboxes: dict[str, Sandbox], tmp_path: Path
 ) -> None:
-    level = next(name for name, box in sandboxes.items() if box.probe(name).holds)  # type: ignore[arg-type]
-    sandbox = replace(sandboxes[level], limits=Limits(call_s=60.0))
-    sandbox._runtime = sandboxes[level].runtime
+    strongest = sandboxes[strongest_of(sandboxes)]
+    sandbox = replace(strongest, limits=Limits(call_s=60.0))
+    sandbox._runtime = strongest.runtime
     pool = Pool()
     catalog = catalog_make([finance_risk], platform_version="0.1.0", provided=PROVIDED)
     host = PluginHost(catalog, Isolated(sandbox, pool, provided_link(reachable / "lent")))

@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import resource
 import socket
 import sys
 import time
@@ -26,6 +27,20 @@ def spins(work):
         pass
 
 
+def own_cpu_s():
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def works(work):
+    began = own_cpu_s()
+    while own_cpu_s() - began < work.settings["cpu_s"]:
+        pass
+    if work.settings.get("exits"):
+        os._exit(1)
+    return StepResult(figures={"used": own_cpu_s() - began, "since_start": own_cpu_s()})
+
+
 def allocates(work):
     return StepResult(figures={"length": len(bytearray(10 * 1024**3))})
 
@@ -34,6 +49,14 @@ def forks(work):
     pids = [os.fork() for _ in range(3)]
     if 0 in pids:
         time.sleep(600)
+    return StepResult()
+
+
+def forks_and_tells(work):
+    try:
+        forks(work)
+    finally:
+        work.beat(0.5)
     return StepResult()
 
 
@@ -139,8 +162,8 @@ def lies(work):
     return StepResult(claims=(Claim(work.settings["meter"], work.settings_quantity),))
 
 
-def kills_parent(work):
-    os.kill(os.getppid(), 9)
+def signals_parent(work):
+    os.kill(os.getppid(), work.settings["signal"])
     return StepResult()
 
 
@@ -164,7 +187,6 @@ def links(work):
 
 
 def remounts(work):
-    ctypes.CDLL(None, use_errno=True)
     if ctypes.CDLL(None).unshare(0x10000000 | 0x20000) == 0:
         return StepResult(notice="unshared")
     raise PermissionError("unshare")
