@@ -34,5 +34,7 @@ def hooks() -> Mapping[str, Hook]:
 def _hook(function: FunctionType) -> Hook:
     types = typing.get_type_hints(function)
     returns = types.pop("return")
-    signature = f"{function.__name__}{inspect.signature(function)}".replace("'", "")
+    written = {name: str(text).replace("'", '"') for name, text in function.__annotations__.items()}
+    arguments = ", ".join(f"{name}: {written[name]}" for name in types)
+    signature = f"{function.__name__}({arguments}) -> {written['return']}"
     return Hook(function.__name__, types, returns, signature, inspect.getdoc(function) or "")

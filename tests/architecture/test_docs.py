@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from plugins.host.calls import NEEDS
+from plugins.host.facts import Level
+from plugins.sdk.hooks import hooks
 from tenants.usage.meters import METERS
 from tests.architecture.sources import ROOT
 
@@ -34,6 +38,15 @@ def test_every_meter_is_documented_with_its_dimensions() -> None:
         meter.name: (meter.unit, set(meter.required), set(meter.optional))
         for meter in METERS.values()
     }
+
+
+def test_every_hook_is_documented_with_its_signature_and_permission() -> None:
+    page = ROOT / "docs" / "plugins.md"
+    (block,) = re.findall(r"```text\n(.+?)```", page.read_text(), flags=re.DOTALL)
+    assert block.splitlines() == [hook.signature for hook in hooks().values()]
+    rows = {row[0].strip("`"): row[1] for row in table_rows(page)}
+    assert {hook: rows.pop(hook) for hook in NEEDS} == NEEDS
+    assert set(rows) == set(get_args(Level))
 
 
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: str(page.relative_to(ROOT)))

@@ -20,6 +20,7 @@ CHILD_SIDE = {
     "workers.tasks.engine_child": "what that child runs for a fine-tune or an evaluation",
     "workers.tasks.serve_child": "what that child runs for a replica",
     "workers.serving.runtime": "the replica's own process",
+    "plugins.examples": "wheels of partners, imported by a plugin's confined process",
 }
 TORCH_FREE_ENGINE = ("workers.engine.protocol", "workers.engine.specs", "workers.engine.profiles")
 
