@@ -54,7 +54,9 @@ def forks(work):
 
 def forks_and_tells(work):
     try:
-        forks(work)
+        for _ in range(3):
+            if os.fork() == 0:
+                time.sleep(600)
     finally:
         work.beat(0.5)
     return StepResult()

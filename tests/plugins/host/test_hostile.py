@@ -243,7 +243,7 @@ def test_no_process_is_left_behind(
         seen.update(set(psutil.Process().children(recursive=True)) - before)
 
     attack("forks_and_tells", order=WorkOrder("call-3", tmp_path, progress=look))
-    assert len(seen) >= (1 if enforces(sandbox, "processes") else 8)  # 2³ where it may fork
+    assert len(seen) >= (1 if enforces(sandbox, "processes") else 4)  # with its three forks
     pool.close()
     _, left = psutil.wait_procs(seen, timeout=10.0)
     assert [each for each in left if each.status() != psutil.STATUS_ZOMBIE] == []
