@@ -12,6 +12,7 @@ from saas.api.platform import (
     api_keys,
     budgets,
     card_payments,
+    compressions,
     datasets,
     deployments,
     evaluations,
@@ -57,6 +58,19 @@ _jobs = [
     path("v1/evaluations", evaluations.EvaluationsView.as_view()),
     path("v1/evaluations/<str:evaluation_id>", evaluations.EvaluationView.as_view()),
     path("v1/evaluations/<str:evaluation_id>/cancel", evaluations.EvaluationCancelView.as_view()),
+    path("v1/compressions", compressions.CompressionsView.as_view()),
+    path("v1/compressions/<str:compression_id>", compressions.CompressionView.as_view()),
+    path(
+        "v1/compressions/<str:compression_id>/cancel", compressions.CompressionCancelView.as_view()
+    ),
+    path(
+        "v1/compressions/<str:compression_id>/events", compressions.CompressionEventsView.as_view()
+    ),
+    path(
+        "v1/compressions/<str:compression_id>/results",
+        compressions.CompressionResultsView.as_view(),
+    ),
+    path("v1/compressions/<str:compression_id>/plot", compressions.CompressionPlotView.as_view()),
 ]
 _serving = [
     path("v1/deployments", deployments.DeploymentsView.as_view()),

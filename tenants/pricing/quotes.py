@@ -104,6 +104,17 @@ def quote_make(
     return quote
 
 
+def price_now(tenant_id: str, line: QuoteLine) -> Money:
+    """What `line.expected` would cost a tenant net, from what this month has used. Stores nothing.
+
+    Raises NotFound where no price is in force.
+    """
+    moment = now()
+    period = period_of(moment)
+    terms = tenant_terms([tenant_id], [period])[tenant_id, period]
+    return Money(_rated(terms, moment, [line])["expected"], terms.at(moment).currency)
+
+
 def quote_use(quote_id: str, fingerprint: str) -> Quote:
     """Return the quote that a piece of work names, in the scope in force.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import httpx
 
+from tests.stripe_server.delivering import Delivery, delivered
 from tests.stripe_server.faults import What
 
 
@@ -52,6 +54,30 @@ class Control:
     def take_events(self) -> list[bytes]:
         """Payloads that wait for delivery; they will not be offered again."""
         return [text.encode() for text in self._do("take_events")]
+
+    def deliver(self, url: str, how: Delivery) -> list[int]:
+        """Bring what waits to an address, as badly as is wanted; the statuses of its answers."""
+        return delivered(self.take_events(), url, how)
+
+    def hold_webhooks(self) -> None:
+        """Send none by itself until `let_webhooks_go`."""
+        self._do("hold_webhooks", is_held=True)
+
+    def let_webhooks_go(self) -> None:
+        self._do("hold_webhooks", is_held=False)
+
+    def authenticate(self, intent: str, *, ok: bool = True) -> dict[str, Any]:
+        """The customer meets the bank's question (3D Secure) of a payment or a set-up."""
+        found: dict[str, Any] = self._do("authenticate", intent=intent, ok=ok)
+        return found
+
+    def fees(self, share: Decimal, **fixed: int) -> None:
+        """What Stripe takes from now on: a share, and a fixed part by currency."""
+        self._do("fees", share=str(share), fixed=fixed)
+
+    def release(self) -> None:
+        """Let the requests go on that a HOLD keeps in flight."""
+        self._do("release")
 
     def forget_keys(self) -> None:
         """Prune every idempotency key, as Stripe may after a day."""

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.stripe_server.due import run_due
+from tests.stripe_server.resources.authentication import authenticate
 from tests.stripe_server.resources.balance import payout_arrive, payout_fail
+from tests.stripe_server.resources.charges import charge_fail_late
 from tests.stripe_server.resources.checkout import session_expire, session_pay
 from tests.stripe_server.resources.connect import account_onboard
 from tests.stripe_server.resources.disputes import dispute_open
-from tests.stripe_server.resources.payments import charge_fail_late
 from tests.stripe_server.resources.refunds import refund_fail
 from tests.stripe_server.store import Store
 from tests.stripe_server.webhooks import payload_of
@@ -54,6 +55,14 @@ def _version(store: Store, given: Given) -> Any:
     store.state["api_version"] = given["version"]
 
 
+def _hold_webhooks(store: Store, given: Given) -> Any:
+    store.state["is_held"] = given["is_held"]
+
+
+def _fees(store: Store, given: Given) -> Any:
+    store.state["fees"] = {"share": given["share"], "fixed": given["fixed"]}
+
+
 DOORS: Mapping[str, Callable[[Store, Given], Any]] = {
     "pay_session": _pay_session,
     "expire_session": lambda store, given: session_expire(store, given["session"]),
@@ -67,4 +76,7 @@ DOORS: Mapping[str, Callable[[Store, Given], Any]] = {
     "take_events": _events_take,
     "forget_keys": _forget_keys,
     "api_version": _version,
+    "hold_webhooks": _hold_webhooks,
+    "fees": _fees,
+    "authenticate": lambda store, given: authenticate(store, given["intent"], ok=given["ok"]),
 }

@@ -8,7 +8,12 @@ from tests.stripe_server.resources.balance import balances_mature, payout_arrive
 from tests.stripe_server.resources.checkout import session_expire
 from tests.stripe_server.resources.invoices import invoice_finalize
 from tests.stripe_server.resources.payments import intent_fail, intent_succeed
-from tests.stripe_server.resources.subscriptions import subscription_renew, subscription_retry
+from tests.stripe_server.resources.refunds import refund_fail, refund_settle
+from tests.stripe_server.resources.subscriptions import (
+    subscription_expire,
+    subscription_renew,
+    subscription_retry,
+)
 from tests.stripe_server.store import Store
 
 
@@ -35,7 +40,10 @@ TASKS: Mapping[str, Callable[[Store, str], None]] = {
     "bank_failure": _bank_failure,
     "invoice_finalize": _finalize,
     "payout_arrive": payout_arrive,
+    "refund_fail": refund_fail,
+    "refund_pending": refund_settle,
     "session_expire": session_expire,
+    "subscription_expire": subscription_expire,
     "subscription_renew": subscription_renew,
     "subscription_retry": subscription_retry,
 }

@@ -16,12 +16,13 @@ def client_of(control: Control, *, retries: int = 0) -> StripeClient:
 
 
 def customer(stripe: StripeClient, **fields: Any) -> str:
-    return str(stripe.v1.customers.create({"name": "Acme", **fields}).id)
+    params: Any = {"name": "Acme", **fields}
+    return str(stripe.v1.customers.create(params).id)
 
 
 def top_up_session(stripe: StripeClient, amount: int = 5000, currency: str = "usd") -> Any:
     """An open Checkout page."""
-    price = {"currency": currency, "unit_amount": amount, "product_data": {"name": "Credit"}}
+    price: Any = {"currency": currency, "unit_amount": amount, "product_data": {"name": "Credit"}}
     return stripe.v1.checkout.sessions.create(
         {
             "mode": "payment",
@@ -36,23 +37,23 @@ def paid_intent(
     stripe: StripeClient, amount: int = 5000, method: str = "pm_card_visa", **fields: Any
 ) -> Any:
     """A PaymentIntent that was confirmed at once, with its charge and balance transaction."""
-    return stripe.v1.payment_intents.create(
-        {
-            "amount": amount,
-            "currency": "usd",
-            "payment_method": method,
-            "confirm": True,
-            "expand": ["latest_charge.balance_transaction"],
-            **fields,
-        }
-    )
+    params: Any = {
+        "amount": amount,
+        "currency": "usd",
+        "payment_method": method,
+        "confirm": True,
+        "expand": ["latest_charge.balance_transaction"],
+        **fields,
+    }
+    return stripe.v1.payment_intents.create(params)
 
 
 def open_invoice(stripe: StripeClient, *amounts: int, currency: str = "usd", **fields: Any) -> Any:
     """A finalised invoice over these amounts, which nothing collects by itself."""
     v1 = stripe.v1
     payer = fields.pop("customer", None) or customer(stripe)
-    invoice = v1.invoices.create({"customer": payer, "currency": currency, **fields})
+    params: Any = {"customer": payer, "currency": currency, **fields}
+    invoice = v1.invoices.create(params)
     for amount in amounts:
         v1.invoice_items.create(
             {"customer": payer, "invoice": invoice.id, "amount": amount, "currency": currency}

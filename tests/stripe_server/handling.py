@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,29 @@ from tests.stripe_server.errors import Refused, missing
 from tests.stripe_server.store import Object, Store
 
 MOST_LISTED = 100
+MOST_METADATA, MOST_NAME, MOST_VALUE = 50, 40, 500
+
+
+class Params(Mapping[str, Any]):
+    """What was sent. Remembers what was looked at: a handler may not overlook a parameter."""
+
+    def __init__(self, given: Mapping[str, Any] | None = None) -> None:
+        self._given = dict(given or {})
+        self._read = {"expand"}
+
+    def __getitem__(self, name: str) -> Any:
+        self._read.add(name)
+        return self._given[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._read |= self._given.keys()
+        return iter(self._given)
+
+    def __len__(self) -> int:
+        return len(self._given)
+
+    def unread(self) -> list[str]:
+        return sorted(self._given.keys() - self._read)
 
 
 @dataclass(frozen=True)
@@ -17,13 +40,13 @@ class Call:
     """One request that passed the contract. `account`: the connected account it is made for."""
 
     store: Store
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Params = field(default_factory=Params)
     ids: Mapping[str, str] = field(default_factory=dict)
     account: str | None = None
     path: str = ""
 
     def given(self, *names: str) -> Object:
-        """The named parameters that were sent."""
+        """The named parameters that were sent: those that only stand on the object."""
         return {name: self.params[name] for name in names if name in self.params}
 
     @property
@@ -53,10 +76,21 @@ def lists(path: str, kind: str, *filters: str) -> None:
     handles("GET", path)(lambda call: listed(call, kind, *filters))
 
 
-def listed(call: Call, kind: str, *filters: str, **equal: Any) -> Object:
-    """https://docs.stripe.com/api/pagination"""
+def listed(
+    call: Call,
+    kind: str,
+    *filters: str,
+    also: Callable[[Object], bool] = lambda _one: True,
+    **equal: Any,
+) -> Object:
+    """https://docs.stripe.com/api/pagination. `also`: what else holds of what is listed."""
     wanted = {name: call.params[name] for name in filters if name in call.params} | equal
-    found = [one for one in call.store.where(kind, **wanted) if _created(one, call.params)]
+    bounds = call.params.get("created")
+    found = [
+        one
+        for one in call.store.where(kind, **wanted)
+        if _created(one, bounds) and not one.get("_deleted") and also(one)
+    ]
     return page(call, list(reversed(found)))
 
 
@@ -84,9 +118,8 @@ def _place(ids: list[str], wanted: str, param: str) -> int:
     return ids.index(wanted)
 
 
-def _created(one: Object, params: Mapping[str, Any]) -> bool:
+def _created(one: Object, bounds: Any) -> bool:
     """https://docs.stripe.com/api/customers/list#list_customers-created"""
-    bounds = params.get("created")
     if bounds is None:
         return True
     made = one["created"]
@@ -106,8 +139,16 @@ def metadata(before: Mapping[str, str] | None, given: Any) -> dict[str, str]:
         return dict(before or {})
     if given == "":
         return {}
-    merged = {**(before or {}), **given}
-    return {name: value for name, value in merged.items() if value != ""}
+    merged = {n: v for n, v in {**(before or {}), **given}.items() if v != ""}
+    for name, value in merged.items():
+        if len(name) > MOST_NAME or len(str(value)) > MOST_VALUE:
+            raise Refused(
+                f"Metadata keys have at most {MOST_NAME} characters and values {MOST_VALUE}.",
+                param=f"metadata[{name}]",
+            )
+    if len(merged) > MOST_METADATA:
+        raise Refused(f"Metadata has at most {MOST_METADATA} keys.", param="metadata")
+    return merged
 
 
 def expanded(store: Store, answer: Any, paths: list[str]) -> Any:

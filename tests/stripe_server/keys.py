@@ -18,10 +18,15 @@ REMEMBERED = 86_400
 class Answer:
     status: int
     body: dict[str, Any]
-    is_replay: bool = False
+    request_id: str = ""
+    original: str = ""  # where this is a replay: the id of the request that was acted upon
+
+    @property
+    def is_replay(self) -> bool:
+        return bool(self.original)
 
 
-def known_answer(store: Store, key: str, asked: Any) -> Answer | None:
+def known_answer(store: Store, key: str, asked: Any, request_id: str) -> Answer | None:
     """What a key was answered with. Raises Refused where it stood for another request."""
     keys = store.state["keys"]
     for old in [k for k, row in keys.items() if store.now() - row["at"] > REMEMBERED]:
@@ -36,7 +41,18 @@ def known_answer(store: Store, key: str, asked: Any) -> Answer | None:
             "different request.",
             kind="idempotency_error",
         )
-    return Answer(row["status"], row["body"], is_replay=True)
+    return Answer(row["status"], row["body"], request_id, original=row["request_id"])
+
+
+def in_use(key: str) -> Refused:
+    """409 `idempotency_key_in_use`: the first request under a key is not over yet."""
+    return Refused(
+        "There is currently another in-progress request using this Idempotent Key (that probably "
+        "means you submitted twice, and the other request is still going through): "
+        f"{key}. Please try again later.",
+        status=409,
+        code="idempotency_key_in_use",
+    )
 
 
 def answer_keep(store: Store, key: str, asked: Any, answer: Answer) -> None:
@@ -44,5 +60,6 @@ def answer_keep(store: Store, key: str, asked: Any, answer: Answer) -> None:
         "asked": asked,
         "status": answer.status,
         "body": answer.body,
+        "request_id": answer.request_id,
         "at": store.now(),
     }

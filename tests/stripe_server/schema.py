@@ -83,7 +83,7 @@ class _Check:
         if isinstance(given, Mapping):
             return self.mapping(members, given, path)
         if isinstance(given, list):
-            return self.list(members, given, path)
+            return self.array(members, given, path)
         return self.scalar(members, given, path)
 
     def mapping(self, members: list[Any], given: Mapping[str, Any], path: str) -> Any:
@@ -94,7 +94,7 @@ class _Check:
             raise Refused("Invalid array", param=path)
         raise Refused(f"Invalid string: {dict(given)}", param=path)
 
-    def list(self, members: list[Any], given: list[Any], path: str) -> Any:
+    def array(self, members: list[Any], given: list[Any], path: str) -> Any:
         for member in members:
             if _plain(member) is list:
                 (part,) = typing.get_args(member) or (Any,)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,11 +15,12 @@ from tests.stripe_server.api import Asked, answer
 from tests.stripe_server.door import DOORS
 from tests.stripe_server.errors import Refused
 from tests.stripe_server.faults import Fault, Faults, What
-from tests.stripe_server.keys import Answer
+from tests.stripe_server.keys import Answer, in_use
 from tests.stripe_server.store import Store
 from tests.stripe_server.webhooks import Endpoint, Sender
 
 DOOR = "/_test/"
+MOST_HELD_S = 120  # longer than the SDK waits
 
 
 @dataclass
@@ -29,7 +29,6 @@ class State:
     lock: threading.Lock = field(default_factory=threading.Lock)
     faults: Faults = field(default_factory=Faults)
     requests: list[dict[str, Any]] = field(default_factory=list)
-    sender: Sender | None = None
 
 
 class StripeServer(ThreadingHTTPServer):
@@ -42,13 +41,16 @@ class StripeServer(ThreadingHTTPServer):
     ) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.state = State(Store(file))
-        if webhooks is not None:
-            self.state.sender = Sender(self.state.store, self.state.lock, webhooks)
-            self.state.sender.start()
+        self.sender = Sender(self.state.store, self.state.lock, webhooks)
+        self.sender.start()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
+
+    def server_close(self) -> None:
+        super().server_close()
+        self.sender.stop()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that broke on purpose is no news."""
@@ -77,44 +79,63 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         state = self.server.state
         if parts.path.startswith(DOOR):
-            self._send(_door(state, parts.path.removeprefix(DOOR), json.loads(body or "{}")))
+            result = _door(state, parts.path.removeprefix(DOOR), json.loads(body or "{}"))
+            self.server.sender.wake()
+            self._send(result)
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
         asked = Asked(self.command, parts.path, parts.query, body, headers)
-        with state.lock:
-            fault = state.faults.due(f"{asked.method} {asked.path}")
-            result = _met(state, asked, fault)
-        if state.sender is not None:
-            state.sender.wake()
-        if result is None:
+        heard = _heard(state, asked)
+        self.server.sender.wake()
+        if heard is None:
             self.close_connection = True
             self.connection.close()
         else:
-            self._send(result)
+            self._send(heard, asked.version)
 
-    def _send(self, result: Answer) -> None:
+    def _send(self, result: Answer, version: str = "") -> None:
         text = json.dumps(result.body).encode()
         self.send_response(result.status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))
-        self.send_header("Request-Id", f"req_{time.monotonic_ns()}")
+        self.send_header("Request-Id", result.request_id)
+        self.send_header("Stripe-Version", version)
         if result.is_replay:
             self.send_header("Idempotent-Replayed", "true")
+            self.send_header("Original-Request", result.original)
         self.end_headers()
         self.wfile.write(text)
 
 
-def _met(state: State, asked: Asked, fault: Fault | None) -> Answer | None:
-    """The answer, or None where none is heard. Holds the lock."""
+def _heard(state: State, asked: Asked) -> Answer | None:
+    """The answer, or None where none is heard."""
     row = {"method": asked.method, "path": asked.path, "key": asked.key, "body": asked.body}
-    state.requests.append(row)
+    with state.lock:
+        fault = state.faults.due(f"{asked.method} {asked.path}")
+        state.requests.append(row)
+        if asked.key and asked.key in state.faults.in_flight:
+            return Answer(409, {"error": in_use(asked.key).error}, asked.id)
+        if fault is None or fault.what is not What.HOLD:
+            return _met(state, asked, fault, row)
+        released = state.faults.hold()
+        state.faults.in_flight.append(asked.key)
+    released.wait(MOST_HELD_S)
+    with state.lock:
+        state.faults.in_flight.remove(asked.key)
+        return _met(state, asked, None, row)
+
+
+def _met(state: State, asked: Asked, fault: Fault | None, row: dict[str, Any]) -> Answer | None:
+    """What becomes of a request. Holds the lock."""
     if fault is not None and fault.what is What.DIE:
         os._exit(9)
     if fault is not None and fault.what is What.REFUSE:
         return None
     if fault is not None and fault.what is What.STATUS:
         kind = "rate_limit_error" if fault.status == 429 else "api_error"
-        return Answer(fault.status, {"error": {"type": kind, "message": "a planned fault"}})
+        return Answer(
+            fault.status, {"error": {"type": kind, "message": "a planned fault"}}, asked.id
+        )
     result = answer(state.store, asked)
     row["status"] = result.status
     row["is_replay"] = result.is_replay
@@ -130,6 +151,9 @@ def _door(state: State, name: str, given: dict[str, Any]) -> Answer:
         if name == "fault":
             state.faults.planned.append(Fault(**{**given, "what": What(given["what"])}))
             return Answer(200, {})
+        if name == "release":
+            state.faults.release()
+            return Answer(200, {})
         if name == "requests":
             return Answer(200, {"result": state.requests})
         if name == "clear":
@@ -141,6 +165,4 @@ def _door(state: State, name: str, given: dict[str, Any]) -> Answer:
         except Refused as refusal:
             result = {"error": refusal.error}
         state.store.save()
-    if state.sender is not None:
-        state.sender.wake()
     return Answer(200, {"result": result})

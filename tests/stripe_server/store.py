@@ -27,18 +27,25 @@ PREFIXES = {
     "line_item": "il", "payment_intent": "pi", "payment_method": "pm", "payment_record": "pr",
     "payout": "po", "price": "price", "product": "prod", "refund": "re", "setup_intent": "seti",
     "subscription": "sub", "subscription_item": "si", "test_helpers.test_clock": "clock",
-    "transfer": "tr", "transfer_reversal": "trr",
+    "transfer": "tr", "transfer_reversal": "trr", "webhook_endpoint": "we",
 }  # fmt: skip
+
+NO_REQUEST: Object = {"id": None, "idempotency_key": None}
 
 
 class Store:
-    """All state. Callers hold the server's lock."""
+    """All state. Callers hold the server's lock.
+
+    `request`: the one that is acted upon now; what time or a customer brings has none.
+    """
 
     def __init__(self, file: Path | None = None) -> None:
         self.file = file
+        self.request = dict(NO_REQUEST)
         self.state: dict[str, Any] = {
             "objects": {}, "keys": {}, "due": [], "deliveries": [], "offset": 0.0, "number": 0,
-            "api_version": _ApiVersion.CURRENT,
+            "api_version": _ApiVersion.CURRENT, "is_held": False,
+            "fees": {"share": "0.029", "fixed": {}},
         }  # fmt: skip
         if file is not None and file.exists():
             self.state = json.loads(file.read_text())
@@ -119,7 +126,7 @@ class Store:
             account=account,
             data={"object": visible(about)},
             pending_webhooks=1,
-            request={"id": None, "idempotency_key": None},
+            request=dict(self.request),
         )
         self.state["deliveries"].append(event["id"])
 

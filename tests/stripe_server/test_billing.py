@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from stripe import CardError, InvalidRequestError, StripeClient
@@ -94,7 +96,7 @@ def test_stripe_rounds_a_fine_price_times_a_quantity(stripe: StripeClient) -> No
     invoice = stripe.v1.invoices.create({"customer": payer, "currency": "usd"})
     item = stripe.v1.invoice_items.create(
         {"customer": payer, "invoice": invoice.id, "currency": "usd", "quantity": 3,
-         "unit_amount_decimal": "0.5"}
+         "unit_amount_decimal": Decimal("0.5")}
     )  # fmt: skip
     assert item.amount == 2
 
@@ -109,8 +111,8 @@ def monthly(stripe: StripeClient, payer: str, method: str = "pm_card_visa") -> d
     return {"customer": payer, "items": [{"price": price.id}], "default_payment_method": saved.id}
 
 
-def at(*date: int) -> int:
-    return int(dt.datetime(*date, tzinfo=dt.UTC).timestamp())  # type: ignore[arg-type]
+def at(year: int, month: int, day: int) -> int:
+    return int(dt.datetime(year, month, day, tzinfo=dt.UTC).timestamp())
 
 
 def test_a_subscription_bills_each_period_by_its_clock(stripe: StripeClient) -> None:
@@ -176,13 +178,9 @@ def meter(stripe: StripeClient, name: str) -> str:
 
 
 def report(stripe: StripeClient, name: str, payer: str, value: str, **fields: object) -> None:
-    stripe.v1.billing.meter_events.create(
-        {
-            "event_name": name,
-            "payload": {"stripe_customer_id": payer, "value": value},
-            **fields,
-        }  # type: ignore[arg-type]
-    )
+    payload = {"stripe_customer_id": payer, "value": value}
+    params: Any = {"event_name": name, "payload": payload, **fields}
+    stripe.v1.billing.meter_events.create(params)
 
 
 def test_meter_events_add_up(stripe: StripeClient) -> None:

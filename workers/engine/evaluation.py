@@ -8,8 +8,6 @@ from workers.engine import devices
 from workers.engine.errors import EngineError
 from workers.engine.export.merged import merge_into
 from workers.engine.methods.lora.adapter import adapter_load
-from workers.engine.models import parameter_count
-from workers.engine.profiles import FORWARD
 from workers.engine.protocol import Command, EvaluateWork, FailureKind, Outcome, Progress, Result
 from workers.engine.tasks.opening import task_open
 from workers.engine.tasks.scores import Score
@@ -38,7 +36,7 @@ def _evaluate(work: EvaluateWork, progress: Progress) -> Result:
     if work.adapter:
         merge_into(model, adapter_load(work.adapter.path))
     data = task.read(work.data.path, work.scratch / "data", training=False)
-    flops = FORWARD * parameter_count(model)
+    flops = task.flops_per_token(model, training=False)
     total, begin, outcome = Score(), time.perf_counter(), Outcome.SUCCEEDED
     for score in task.scores(model, data, spec.micro_batch_tokens, device):
         total += score

@@ -15,6 +15,7 @@ from transformers.utils.logging import disable_progress_bar
 from workers.engine import attention
 from workers.engine.data.packing import Pack
 from workers.engine.errors import ModelError
+from workers.engine.profiles import Shape
 
 # Whoever runs the engine hears of progress through the protocol.
 disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -36,6 +37,12 @@ def model_load(folder: Path, *, dtype: str = "float32", device: str = "cpu") -> 
     Raises:
         ModelError: the folder holds no model that transformers can load so.
     """
+    from workers.engine.compression import quantise  # it needs this module's own functions
+
+    config = quantise.quantised_config(folder)
+    if config is not None:
+        quantised = quantise.quantised_load(folder, config, DTYPES[dtype])
+        return quantised.requires_grad_(requires_grad=False).eval().to(device)
     try:
         model: nn.Module = AutoModelForCausalLM.from_pretrained(
             str(folder),
@@ -172,6 +179,12 @@ def config_of(model: nn.Module) -> Any:
 def parameter_count(model: nn.Module) -> int:
     """Weights, tied ones counted once."""
     return sum(p.numel() for p in model.parameters())
+
+
+def shape_of(model: nn.Module) -> Shape:
+    """The sizes that cost depends on."""
+    text = config_of(model)
+    return Shape(parameter_count(model), text.num_hidden_layers, text.hidden_size, text.vocab_size)
 
 
 def context_length(config: Any) -> int:

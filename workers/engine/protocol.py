@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from workers.engine.compression.specs import CompressSpec
 from workers.engine.specs import EvaluateSpec, FineTuneSpec
 
 # Media types of what a `Handle` leads to.
@@ -110,6 +111,30 @@ class EvaluateWork:
     data: Handle
     scratch: Path
     adapter: Handle | None = None
+    numerics: Numerics = DEFAULT_NUMERICS
+
+
+# What a compression used tokens for; `used` then has the key "{key}:{part}".
+MEASURED = "measured"  # forward passes: calibration and held-out rows
+RECOVERED = "recovered"  # training with the dense model as teacher
+
+
+@dataclass(frozen=True)
+class CompressWork:
+    """A model (a base, or a base with an adapter to merge in first) to make smaller.
+
+    `data` calibrates and recovers, `validation` measures; without it some rows are held out.
+    """
+
+    base: Handle
+    key: str
+    spec: CompressSpec
+    data: Handle
+    scratch: Path
+    validation: Handle | None = None
+    adapter: Handle | None = None
+    adapters: tuple[Handle, ...] = ()  # of the base, to carry over to what becomes of it
+    resume: Handle | None = None
     numerics: Numerics = DEFAULT_NUMERICS
 
 

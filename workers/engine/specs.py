@@ -18,9 +18,10 @@ __all__ = [
     "GenerateSpec",
     "LoraSpec",
     "SpecError",
+    "TabularSpec",
 ]
 
-TASKS = ("text_generation",)
+TASKS = ("tabular", "text_classification", "text_generation")
 MAX_SEED = 2**63 - 1
 MAX_LENGTH = 1_048_576
 CHECKPOINTING = ("none", "selective", "full")
@@ -87,6 +88,38 @@ class LoraSpec(_Spec):
 DEFAULT_LORA = LoraSpec()
 
 
+# Hidden layers by name; "seed" is the network of the founding example, 10-5-3-1 with ten features.
+PRESETS = {"linear": (), "seed": (5, 3), "small": (32, 16), "medium": (128, 64)}
+MOST_WIDTH = 4096
+MOST_NAME = 200
+
+
+@dataclass(frozen=True)
+class TabularSpec(_Spec):
+    """What is learned from a table, and by which network."""
+
+    target: str = ""  # the column to predict; "" = the last
+    problem: str = "auto"  # regression or classification; "auto" = by the target's values
+    hidden: str | tuple[int, ...] = "small"  # units of the hidden layers, or a preset's name
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.target, str):
+            raise SpecError("tabular.target", f"{self.target!r} is not allowed; name a column.")
+        if len(self.target) > MOST_NAME:
+            raise SpecError("tabular.target", f"a column's name has at most {MOST_NAME} letters.")
+        one_of("tabular.problem", self.problem, ("auto", "regression", "classification"))
+        if isinstance(self.hidden, str):
+            one_of("tabular.hidden", self.hidden, PRESETS)
+            return
+        if not isinstance(self.hidden, tuple) or len(self.hidden) > 16:
+            raise SpecError("tabular.hidden", "give at most 16 layers, or a preset's name.")
+        for units in self.hidden:
+            whole("tabular.hidden", units, 1, MOST_WIDTH, "units of a layer")
+
+
+DEFAULT_TABULAR = TabularSpec()
+
+
 @dataclass(frozen=True)
 class FineTuneSpec(_Spec):
     """Everything that decides a fine-tune besides the base model and the data."""
@@ -94,6 +127,7 @@ class FineTuneSpec(_Spec):
     task: str = "text_generation"
     method: str = "lora"
     lora: LoraSpec = DEFAULT_LORA
+    tabular: TabularSpec = DEFAULT_TABULAR  # tables only
     optimiser: str = "adamw"
     learning_rate: float = 1e-3  # peak, per update
     weight_decay: float = 0.0  # per update; decoupled for AdamW, else L2
@@ -122,6 +156,7 @@ class FineTuneSpec(_Spec):
         one_of("method", self.method, ("lora", "full"))
         if not isinstance(self.lora, LoraSpec):
             raise SpecError("lora", f"{self.lora!r} is not allowed; give a JSON object.")
+        _nest_tabular(self)
         self._check_optimiser()
         self._check_batches()
         one_of("activation_checkpointing", self.activation_checkpointing, CHECKPOINTING)
@@ -170,14 +205,24 @@ class EvaluateSpec(_Spec):
     micro_batch_tokens: int = 4096  # tokens per forward pass
     max_length: int = 1024  # tokens per example
     length_policy: str = "truncate"
+    tabular: TabularSpec = DEFAULT_TABULAR  # tables only
 
     def __post_init__(self) -> None:
         one_of("task", self.task, TASKS)
+        _nest_tabular(self)
         whole(
             "micro_batch_tokens", self.micro_batch_tokens, 1, 16_777_216, "tokens per forward pass"
         )
         whole("max_length", self.max_length, 2, MAX_LENGTH, "tokens per example")
         one_of("length_policy", self.length_policy, ("error", "truncate", "split"))
+
+
+def _nest_tabular(spec: FineTuneSpec | EvaluateSpec) -> None:
+    if isinstance(spec.tabular, dict):
+        known_keys("tabular", spec.tabular, {f.name for f in fields(TabularSpec)})
+        object.__setattr__(spec, "tabular", TabularSpec.from_dict(spec.tabular))
+    if not isinstance(spec.tabular, TabularSpec):
+        raise SpecError("tabular", f"{spec.tabular!r} is not allowed; give a JSON object.")
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,22 @@ from tenants.accounts.actors import Actor
 from tenants.kernel.errors import BreakwaterError, InvalidInput
 from tenants.pricing.quotes import QuoteLine
 from workers.assets.models import BaseModel, Dataset, ModelVersion
+from workers.assets.readings import task_choose
 from workers.assets.selectors import ResolvedModel, model_resolve
 from workers.assets.services import dataset_require_valid, dataset_validate
+from workers.engine.compression.specs import LENGTH_POLICY, CompressSpec
 from workers.engine.errors import EngineError
 from workers.engine.hyperparameters import resolve_auto
 from workers.engine.profiles import DataSize, Estimate, Profile, Shape, estimate
-from workers.engine.specs import EvaluateSpec, FineTuneSpec, SpecError
+from workers.engine.specs import EvaluateSpec, FineTuneSpec, SpecError, TabularSpec
+from workers.jobs import compressions
 from workers.jobs.bounds import Measured, Range, tokens_of_a_pass
 from workers.jobs.placement import Needs
 from workers.jobs.states import Kind
 
 _SUFFIX = 64  # characters; OpenAI's limit
+TEXT_GENERATION = "text_generation"
+TRAINED_WHOLE = frozenset({"tabular", "text_classification"})  # no adapters so far
 _HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
 
 
@@ -58,11 +63,13 @@ def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
 
     device, deadline_s and requested_hyperparameters ("auto" or numbers).
     """
-    model = _text_model(str(given["model"]))
-    training = _valid_dataset(actor, given["training_file_id"], model.base, "training_file")
-    validation = _optional_dataset(actor, given.get("validation_file_id"), model.base)
+    model = model_resolve(str(given["model"]))
+    asked = dict(given.get("settings") or {})
+    asked["task"] = _task(model, asked)
+    training = _valid_dataset(actor, given["training_file_id"], model, asked, "training_file")
+    validation = _optional_dataset(actor, given.get("validation_file_id"), model, asked)
     requested = dict(given.get("requested_hyperparameters") or {})
-    settings = _fine_tune_settings(given, requested, model, training)
+    settings = _fine_tune_settings({**given, "settings": asked}, requested, model, training)
     for dataset, param in ((training, "training_file"), (validation, "validation_file")):
         if dataset is not None:
             _refuse_long_examples(dataset, settings, model.base, param)
@@ -112,10 +119,13 @@ def _fine_tune_settings(
             f"unknown hyperparameter {min(unknown)!r}; known are {', '.join(_HYPERPARAMETERS)}",
             param="hyperparameters",
         )
+    if settings["task"] in TRAINED_WHOLE:
+        settings.setdefault("method", "full")
     chosen = resolve_auto(
         examples=training.examples,
         parameters=model.base.parameters,
         method=settings.get("method", "lora"),
+        task=settings["task"],
         **requested,
     )
     settings.setdefault("epochs", chosen.n_epochs)
@@ -127,9 +137,16 @@ def _fine_tune_settings(
 
 def _continued(version: ModelVersion, settings: Mapping[str, Any]) -> dict[str, Any]:
     """A version goes on as what it is: an adapter on a full version would belong to no base."""
+    if version.kind == ModelVersion.Kind.QUANTISED:
+        raise InvalidInput(
+            f"{version.name} is quantised, and its rounded weights cannot learn; fine-tune the "
+            "model that it was made from, and compress the result",
+            param="model",
+            code="model_not_supported",
+        )
     kept = {
         "method": "lora" if version.kind == ModelVersion.Kind.ADAPTER else "full",
-        "lora": version.spec.get("lora", {}),
+        **{name: version.spec[name] for name in ("lora", "tabular") if name in version.spec},
     }
     for name, value in kept.items():
         if settings.get(name, value) != value:
@@ -190,9 +207,11 @@ def _line(meter: str, tokens: Range, model: ResolvedModel) -> QuoteLine:
 
 def _evaluate(actor: Actor, given: Mapping[str, Any]) -> Checked:
     """Given: model, file_id, and optionally settings."""
-    model = _text_model(str(given["model"]))
-    dataset = _valid_dataset(actor, given["file_id"], model.base, "file")
+    model = model_resolve(str(given["model"]))
     asked = {"max_length": model.base.context_length, **dict(given.get("settings") or {})}
+    asked["task"] = _task(model, asked)
+    asked["tabular"] = _tabular(model, asked).to_dict()
+    dataset = _valid_dataset(actor, given["file_id"], model, asked, "file")
     settings = EvaluateSpec.from_dict(asked)
     spec = {
         "base_id": model.base.id,
@@ -210,6 +229,47 @@ def _evaluate(actor: Actor, given: Mapping[str, Any]) -> Checked:
     )
 
 
+def _compress(actor: Actor, given: Mapping[str, Any]) -> Checked:
+    """Given: model, file_id, settings; optionally validation_file_id, adapters, suffix, device."""
+    model = model_resolve(str(given["model"]))
+    read = {"task": _task(model, {})}
+    if read["task"] != TEXT_GENERATION:
+        raise InvalidInput(
+            f"{model.name} is a {read['task']} model; choose one that writes text",
+            param="model",
+            code="model_not_supported",
+        )
+    data = _valid_dataset(actor, given["file_id"], model, read, "file")
+    validation = _optional_dataset(actor, given.get("validation_file_id"), model, read)
+    asked = {"max_length": model.base.context_length, **dict(given.get("settings") or {})}
+    asked, price = compressions.with_price(asked, model, actor.tenant_id)
+    settings = CompressSpec.from_dict(asked)
+    compressions.check(model, settings, data)
+    spec = {
+        "base_id": model.base.id,
+        "model": model.name,
+        "version_id": model.version.id if model.version else None,
+        "file_id": data.file_id,
+        "validation_file_id": validation.file_id if validation else None,
+        "dataset_id": data.id,
+        "adapters": compressions.adapters_of(given.get("adapters") or (), model, settings),
+        "suffix": _suffix(given.get("suffix")),
+        "settings": settings.to_dict(),
+        "price": price,
+    }
+
+    def tokens(dataset: Dataset) -> Range:
+        return _tokens(dataset, LENGTH_POLICY, settings.max_length, model.base)
+
+    use = compressions.tokens_of(
+        settings, data, tokens(data), tokens(validation) if validation else None
+    )
+    lines = [_line("tokens.evaluated", use.evaluated, model)]
+    if use.trained.high:
+        lines.append(_line("tokens.trained", use.trained, model))
+    return Checked(spec, Needs(device=str(given.get("device") or "any")), tuple(lines))
+
+
 def _serve(actor: Actor, given: Mapping[str, Any]) -> Checked:
     """Given: target, base_id, version_id. The reconciler's own, and no one else's."""
     actor.require("deployments.write")
@@ -217,25 +277,42 @@ def _serve(actor: Actor, given: Mapping[str, Any]) -> Checked:
     return Checked(spec, Needs(device=str(given.get("device") or "any")))
 
 
-def _text_model(name: str) -> ResolvedModel:
-    model = model_resolve(name)
-    if model.base.kind != BaseModel.Kind.TEXT_GENERATION:
-        raise InvalidInput(
-            f"{name} is an {model.base.kind} model; choose one that writes text",
-            param="model",
-            code="model_not_supported",
-        )
-    return model
+def _task(model: ResolvedModel, settings: Mapping[str, Any]) -> str:
+    """What a version was made for, else what was asked for, else the base's own."""
+    made_for = model.version.spec.get("task") if model.version else None
+    wished = settings.get("task", made_for)
+    if made_for is not None and wished != made_for:
+        raise InvalidInput(f"{model.name} was made for {made_for}, not {wished!r}", param="task")
+    return task_choose(model.base, wished)
 
 
-def _valid_dataset(actor: Actor, file_id: Any, base: BaseModel, param: str) -> Dataset:
-    dataset = dataset_validate(actor=actor, file_id=str(file_id), base_id=base.id, param=param)
+def _tabular(model: ResolvedModel, settings: Mapping[str, Any]) -> TabularSpec:
+    """How tables are read: as asked for, else as the earlier version's were."""
+    earlier = model.version.spec.get("tabular") if model.version else None
+    given = settings.get("tabular", earlier) or {}
+    return EvaluateSpec.from_dict({"tabular": given}).tabular
+
+
+def _valid_dataset(
+    actor: Actor, file_id: Any, model: ResolvedModel, settings: Mapping[str, Any], param: str
+) -> Dataset:
+    dataset = dataset_validate(
+        actor=actor,
+        file_id=str(file_id),
+        base_id=model.base.id,
+        task=settings["task"],
+        tabular=_tabular(model, settings),
+        training=param == "training_file",
+        param=param,
+    )
     dataset_require_valid(dataset, param=param)
     return dataset
 
 
-def _optional_dataset(actor: Actor, file_id: Any, base: BaseModel) -> Dataset | None:
-    return _valid_dataset(actor, file_id, base, "validation_file") if file_id else None
+def _optional_dataset(
+    actor: Actor, file_id: Any, model: ResolvedModel, settings: Mapping[str, Any]
+) -> Dataset | None:
+    return _valid_dataset(actor, file_id, model, settings, "validation_file") if file_id else None
 
 
 def _suffix(given: Any) -> str:
@@ -248,5 +325,6 @@ def _suffix(given: Any) -> str:
 _CHECKS: Mapping[Kind, Callable[[Actor, Mapping[str, Any]], Checked]] = {
     Kind.FINE_TUNE: _fine_tune,
     Kind.EVALUATE: _evaluate,
+    Kind.COMPRESS: _compress,
     Kind.SERVE: _serve,
 }

@@ -67,7 +67,8 @@ def replica_open(*, lease: Lease, serving: Serving, scratch: Path) -> Opened:
     if version is not None:
         folder = scratch / version.id
         version_to_folder(version=version, data_key=data_key, into=folder)
-    return Opened(kind=base.kind, folder=folder, secret=secret)
+    task = version.spec.get("task") if version is not None else None
+    return Opened(kind=task or base.kind, folder=folder, secret=secret)
 
 
 def replica_ready(*, lease: Lease, address: str) -> None:

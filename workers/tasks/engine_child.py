@@ -10,10 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from workers.engine.compression.compress import compress
+from workers.engine.compression.specs import CompressSpec
 from workers.engine.evaluation import evaluate
 from workers.engine.protocol import (
     SNAPSHOT,
     Command,
+    CompressWork,
     EvaluateWork,
     Handle,
     Member,
@@ -31,6 +34,8 @@ def run(channel: Channel, request: Frame) -> None:
     progress = ChannelProgress(channel)
     if request["work"] == "evaluate":
         result = evaluate(_evaluate_work(request), progress)
+    elif request["work"] == "compress":
+        result = compress(_compress_work(request), progress)
     else:
         (result,) = train(_train_work(request), progress)
     channel.send({"type": "result", **_result(result)})
@@ -129,6 +134,21 @@ def _evaluate_work(request: Frame) -> EvaluateWork:
         data=_given(request["data"]),
         scratch=Path(request["scratch"]),
         adapter=_handle(request["adapter"]),
+        numerics=Numerics(**request["numerics"]),
+    )
+
+
+def _compress_work(request: Frame) -> CompressWork:
+    return CompressWork(
+        base=_given(request["base"]),
+        key=request["key"],
+        spec=CompressSpec.from_dict(request["spec"]),
+        data=_given(request["data"]),
+        scratch=Path(request["scratch"]),
+        validation=_handle(request["validation"]),
+        adapter=_handle(request["adapter"]),
+        adapters=tuple(_given(each) for each in request["adapters"]),
+        resume=_handle(request["resume"]),
         numerics=Numerics(**request["numerics"]),
     )
 

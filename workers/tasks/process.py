@@ -21,7 +21,7 @@ LOG_TAIL = 64  # chunks of at most 1 KiB that are kept of what the child prints
 GRACE_S = 10.0  # between TERM and KILL
 
 # Memory that tensors gave back stays with the process: otherwise each forward pass asks the kernel
-# for the same pages again, which costs a twelfth of a training step on a CPU.
+# for the same pages again, which costs several per cent of a training step on a CPU.
 # https://www.gnu.org/software/libc/manual/html_node/Memory-Allocation-Tunables.html
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(2**33), "MALLOC_TRIM_THRESHOLD_": str(2**33)}
 

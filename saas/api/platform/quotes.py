@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from saas.api.fields import Amount, Constant, UnixTime
 from saas.api.openai.fine_tuning_shapes import FineTuningJobIn
+from saas.api.platform.compressions import CompressionIn
 from saas.api.platform.evaluations import EvaluationIn
 from saas.api.prices import PriceOut, price
 from saas.api.schema import operation
@@ -30,7 +31,7 @@ TAG = "quotes"
 class QuoteIn(serializers.Serializer[Any]):
     """Beside `kind` the body of the request that would begin the work."""
 
-    kind = serializers.ChoiceField(["fine_tune", "evaluate", "chat"])
+    kind = serializers.ChoiceField(["fine_tune", "evaluate", "compress", "chat"])
     model = serializers.CharField(max_length=160)
 
 
@@ -95,6 +96,12 @@ def _evaluate(view: ApiView, given: Mapping[str, Any]) -> Quote:
     return job_quote(actor=view.actor, kind=Kind.EVALUATE, spec=sent.to_spec())
 
 
+def _compress(view: ApiView, given: Mapping[str, Any]) -> Quote:
+    sent = CompressionIn(data=given)
+    sent.is_valid(raise_exception=True)
+    return job_quote(actor=view.actor, kind=Kind.COMPRESS, spec=sent.to_spec())
+
+
 def _chat(view: ApiView, given: Mapping[str, Any]) -> Quote:
     actor: Actor = view.actor
     return chat_quote(actor=actor, body=json.dumps(given).encode())
@@ -103,6 +110,7 @@ def _chat(view: ApiView, given: Mapping[str, Any]) -> Quote:
 _KINDS: Mapping[str, Callable[[ApiView, Mapping[str, Any]], Quote]] = {
     "fine_tune": _fine_tune,
     "evaluate": _evaluate,
+    "compress": _compress,
     "chat": _chat,
 }
 

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy as _
 
 from saas.console import columns as show
@@ -19,6 +20,7 @@ from saas.console.lists.files import file_link
 from saas.console.pages.live import live_state
 from saas.console.readonly import Act, ReadOnlyAdmin, Section
 from saas.console.words import JOB_KINDS, JOB_STATES, OUTCOMES
+from saas.pareto import pareto_svg
 from workers.jobs.models import Attempt, Checkpoint, Job
 from workers.jobs.services import job_cancel, job_pause, job_resume
 from workers.jobs.states import State
@@ -68,6 +70,15 @@ def _charged(job: Job) -> Any:
     if not job.currency:
         return None
     return show.as_money(job.charged + job.charged_tax, job.currency)
+
+
+def _plot(job: Job) -> Any:
+    """What a search for a smaller model found, drawn; numbers and the engine's own words only."""
+    search = job.result.get("report", {}).get("search")
+    if search is None:
+        return None
+    drawn = pareto_svg(search, cost=str(_("Cost")), loss=str(_("Loss")))
+    return mark_safe(drawn)  # noqa: S308 -- `pareto_svg` escapes what it writes
 
 
 def _progress(job: Job) -> str:
@@ -156,6 +167,7 @@ class JobAdmin(ReadOnlyAdmin):
         return {
             "live": live_state(row),
             "live_url": reverse("console:job_live", args=[row.pk]),
+            "plot": _plot(row),
             "has_curve": row.kind in {"fine_tune", "compress"},
             "pairs": [
                 (_("Result"), show.as_pairs(flat(row.result))),

@@ -7,7 +7,7 @@ money that one side knows of and the other does not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -114,12 +114,3 @@ def _entries(*parts: tuple[tuple[AccountKind, str], Decimal]) -> list[Entry]:
     for account, amount in parts:
         summed[account] = summed.get(account, ZERO) + amount
     return [Entry(kind, ref, amount) for (kind, ref), amount in summed.items() if amount]
-
-
-def balances_of(rows: Sequence[tuple[str, str, str, Decimal]]) -> dict[str, Mapping[str, Decimal]]:
-    """By currency, what stands on each of Stripe's accounts, from (kind, ref, currency, amount)."""
-    found: dict[str, dict[str, Decimal]] = {}
-    for kind, ref, currency, amount in rows:
-        if ref == STRIPE:
-            found.setdefault(currency, {})[kind] = amount
-    return dict(found)

@@ -15,14 +15,14 @@ from tenants.billing.events import (
 )
 from tenants.billing.stripe.client import stripe_is_on
 from tenants.billing.stripe.events import StripeVisitAsked
+from tenants.billing.stripe.services.credit_notes import credit_note_send
 from tenants.billing.stripe.services.invoices import (
-    credit_note_send,
     invoice_charge_again,
     invoice_collect,
     invoice_give_up,
-    invoice_payment_report,
     invoice_take_back,
 )
+from tenants.billing.stripe.services.paid_elsewhere import invoice_payment_report
 from tenants.billing.stripe.services.visits import visit_open
 
 

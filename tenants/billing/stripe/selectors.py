@@ -5,10 +5,16 @@ from __future__ import annotations
 from django.db.models import QuerySet
 
 from tenants.billing.stripe.client import stripe_is_on, stripe_mode
-from tenants.billing.stripe.models import StripeEvent, StripeFinding, StripeObject, StripeVisit
+from tenants.billing.stripe.models import (
+    StripeCall,
+    StripeEvent,
+    StripeFinding,
+    StripeObject,
+    StripeVisit,
+)
 from tenants.kernel.errors import NotFound
 
-INVOICE, METHOD, SUBSCRIPTION = "invoice", "payment_method", "subscription"
+INVOICE, METHOD = "invoice", "payment_method"
 
 
 def visit_of(*, tenant_id: str, visit_id: str) -> StripeVisit:
@@ -44,6 +50,15 @@ def invoice_page(*, tenant_id: str, invoice_id: str) -> str:
         tenant_id=tenant_id, kind=INVOICE, our_id=invoice_id, mode=stripe_mode(), state="open"
     )
     return rows.order_by("-id").values_list("url", flat=True).first() or ""
+
+
+def invoice_call(tenant_id: str, invoice_id: str) -> StripeCall | None:
+    """The latest call that puts one of our invoices into Stripe, unless it was refused."""
+    rows = StripeCall.objects.filter(
+        tenant_id=tenant_id, operation="invoice.create", key__startswith=f"{invoice_id}:"
+    )
+    found: StripeCall | None = rows.exclude(state=StripeCall.State.REFUSED).order_by("-id").first()
+    return found
 
 
 def objects_of(*, kind: str, tenant_id: str = "") -> QuerySet[StripeObject]:

@@ -27,7 +27,7 @@ from tenants.accounts.services import (
 from tenants.kernel.clock import now
 from tenants.kernel.crypto import tenant_data_key
 from tenants.kernel.ids import new_id
-from tenants.kernel.scope import tenant_scope
+from tenants.kernel.scope import system_scope, tenant_scope
 from tenants.pricing.defaults import FIRST_VERSION, LIST_BOOK
 from tenants.usage.ingestion import NewUsage
 from tenants.usage.services import usage_record
@@ -44,6 +44,9 @@ from workers.assets.models import BaseModel, ModelVersion
 from workers.assets.selectors import model_resolve
 from workers.assets.services import base_model_register, model_version_create
 from workers.assets.storage import folder_write, object_key
+from workers.engine.compression.candidates import Candidate
+from workers.jobs.models import Job
+from workers.jobs.states import State
 
 PASSWORD = "correct horse 9"
 BASE = "tiny-1"
@@ -119,6 +122,32 @@ class Caller:
     ) -> Reply:
         file = SimpleUploadedFile(name, content, content_type="application/jsonl")
         return self.form("/v1/files", {"purpose": purpose, "file": file})
+
+
+def compression_body(file_id: str) -> dict[str, Any]:
+    return {"model": BASE, "file": file_id, "settings": {"quantise": "int8_dynamic"}}
+
+
+SEARCH: dict[str, Any] = {
+    "target": {"latency": 0.5, "bytes": 0.0, "quality_loss": 0.1},
+    "reached": True,
+    "limit": "",
+    "recommended": Candidate(0.5, "wanda", "int8_dynamic", 0.4, 0.3, 0.08, True).to_dict(),
+    "candidates": [Candidate(0.25, "wanda", "none", 0.8, 0.85, 0.02).to_dict()],
+    "measured": [Candidate(0.5, "wanda", "int8_dynamic", 0.4, 0.3, 0.08, True).to_dict()],
+    "front": [Candidate(0.5, "wanda", "int8_dynamic", 0.4, 0.3, 0.08, True).to_dict()],
+}
+
+
+def compression_end(job_id: str, **report: Any) -> None:
+    """Let a compression have succeeded, as its worker would write it."""
+    result = {
+        "model_name": "ft:small",
+        "metrics": {"dense_bytes": 100.0, "bytes": 30.0, "dense_perplexity": 5.0},
+        "report": {"settings": {"quantise": "int8_dynamic"}, **report},
+    }
+    with system_scope():
+        Job.objects.filter(pk=job_id).update(state=State.SUCCEEDED, result=result)
 
 
 def reply_of(answer: Any) -> Reply:
@@ -241,6 +270,7 @@ def one_of_everything(caller: Caller) -> dict[str, str]:
         "quote_id": caller.post("/v1/quotes", {"kind": "fine_tune", **job}),
         "job_id": caller.post("/v1/fine_tuning/jobs", job),
         "evaluation_id": caller.post("/v1/evaluations", {"model": BASE, "file": file_id}),
+        "compression_id": caller.post("/v1/compressions", compression_body(file_id)),
         "deployment_id": caller.post("/v1/deployments", {"model": version.name}),
         "api_key_id": caller.post("/v1/api_keys", {"name": "another"}),
         "budget_id": caller.post("/v1/budgets", {"soft": "900", "hard": "1000"}),
@@ -249,6 +279,7 @@ def one_of_everything(caller: Caller) -> dict[str, str]:
     for name, reply in replies.items():
         assert reply.status in {200, 201}, f"{name}: {reply.content!r}"
     made = {name: str(reply.json["id"]) for name, reply in replies.items()}
+    compression_end(made["compression_id"], search=SEARCH)
     return {**made, "file_id": file_id, "model": version.name, **money_of(caller)}
 
 

@@ -22,7 +22,14 @@ from tenants.ledger.models import Hold
 from tenants.ledger.selectors import wallet_balance
 from tenants.ledger.services import budget_create, hold_place
 from tenants.pricing.models import Charge
-from tests.saas.api.factories import BASE, Caller, Reply, chats, version_make
+from tests.saas.api.factories import (
+    BASE,
+    Caller,
+    Reply,
+    chats,
+    compression_body,
+    version_make,
+)
 from tests.saas.api.routes import api_routes
 from tests.saas.api.test_schema import document
 from workers.assets.models import BaseModel, File, Upload
@@ -43,6 +50,7 @@ FREE = {
     "POST /v1/fine_tuning/jobs/{job_id}/cancel": "ends something",
     "POST /v1/fine_tuning/jobs/{job_id}/pause": "lets something wait",
     "POST /v1/evaluations/{evaluation_id}/cancel": "ends something",
+    "POST /v1/compressions/{compression_id}/cancel": "ends something",
     "POST /v1/deployments/{deployment_id}": "changes limits; what runs within them is held apart",
     "DELETE /v1/deployments/{deployment_id}": "ends something",
     "POST /v1/deployments/{deployment_id}/sleep": "ends something",
@@ -114,6 +122,7 @@ DRIVERS: Mapping[str, Drive] = {
     "POST /v1/evaluations": lambda c, t: c.post(
         "/v1/evaluations", {"model": BASE, "file": t.file_id}
     ),
+    "POST /v1/compressions": lambda c, t: c.post("/v1/compressions", compression_body(t.file_id)),
     "POST /v1/deployments": lambda c, t: c.post("/v1/deployments", {"model": t.model}),
     "POST /v1/deployments/{deployment_id}/wake": lambda c, t: c.post(
         f"/v1/deployments/{t.deployment_id}/wake"
@@ -123,6 +132,7 @@ CALLS: Mapping[str, dict[str, Any]] = {
     "/v1/chat/completions": {"messages": [{"role": "user", "content": "hello"}]},
     "/v1/completions": {"prompt": "hello"},
     "/v1/embeddings": {"input": "hello"},
+    "/v1/predictions": {"inputs": ["hello"]},
 }
 COSTING = sorted(
     str(route)
@@ -232,7 +242,8 @@ def test_the_gateways_calls_are_refused_and_wake_nothing(
 ) -> None:
     del things
     with system_scope():
-        kind = "embedding" if path.endswith("embeddings") else "text_generation"
+        kinds = {"/v1/embeddings": "embedding", "/v1/predictions": "text_classification"}
+        kind = kinds.get(path, "text_generation")
         BaseModel.objects.filter(pk=BASE).update(kind=kind)
     code = state(api)
     before = footprint()

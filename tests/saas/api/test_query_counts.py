@@ -15,7 +15,15 @@ from tenants.billing.models import TaxProfile, TaxRate
 from tenants.kernel.clock import now
 from tenants.kernel.ids import new_id
 from tenants.kernel.scope import system_scope
-from tests.saas.api.factories import BASE, PASSWORD, Caller, chats, usage_make, version_make
+from tests.saas.api.factories import (
+    BASE,
+    PASSWORD,
+    Caller,
+    chats,
+    compression_body,
+    usage_make,
+    version_make,
+)
 from tests.saas.money import top_up
 from tests.tenants.billing.factories import used
 from workers.assets.models import BaseModel
@@ -43,6 +51,10 @@ def job_make(caller: Caller) -> None:
 
 def evaluation_make(caller: Caller) -> None:
     caller.post("/v1/evaluations", {"model": BASE, "file": caller.upload(chats()).json["id"]})
+
+
+def compression_make(caller: Caller) -> None:
+    caller.post("/v1/compressions", compression_body(caller.upload(chats()).json["id"]))
 
 
 def deployment_make(caller: Caller) -> None:
@@ -84,6 +96,7 @@ LISTS: dict[str, Make] = {
     "/v1/models": model_make,
     "/v1/fine_tuning/jobs": job_make,
     "/v1/evaluations": evaluation_make,
+    "/v1/compressions": compression_make,
     "/v1/deployments": deployment_make,
     "/v1/api_keys": lambda caller: caller.post("/v1/api_keys", {"name": "more"}),
     "/v1/members": member_make,

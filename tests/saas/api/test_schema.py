@@ -29,7 +29,7 @@ from tests.saas.api.factories import Caller, one_of_everything, operator_caller,
 from tests.saas.api.routes import api_routes
 from workers.assets.models import BaseModel
 
-GATEWAY = {"/v1/chat/completions", "/v1/completions", "/v1/embeddings"}
+GATEWAY = {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/predictions"}
 EXAMPLES = 16
 
 
@@ -124,5 +124,8 @@ def addressed(case: Any, made: dict[str, str]) -> None:
         for name, value in (("model", made["model"]), ("training_file", made["file_id"])):
             if name in case.body:
                 case.body[name] = value
-        if case.operation.path in {"/v1/evaluations", "/v1/datasets"} and "file" in case.body:
+        if (
+            case.operation.path in {"/v1/evaluations", "/v1/datasets", "/v1/compressions"}
+            and "file" in case.body
+        ):
             case.body["file"] = made["file_id"]

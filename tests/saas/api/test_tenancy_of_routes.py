@@ -81,6 +81,10 @@ NAMING = {
         {"model": BASE, "file": "{file_id}"},
         {"model": "{model}", "file": "{own_file_id}"},
     ],
+    "POST /v1/compressions": [
+        {"model": BASE, "file": "{file_id}", "settings": {"quantise": "int8_weight"}},
+        {"model": "{model}", "file": "{own_file_id}", "settings": {"prune": {"mlp": 0.5}}},
+    ],
     "POST /v1/quotes": [
         {"kind": "fine_tune", "model": BASE, "training_file": "{file_id}"},
         {"kind": "evaluate", "model": "{model}", "file": "{own_file_id}"},
@@ -206,6 +210,7 @@ def test_the_gateway_does_not_find_another_tenants_model(
         "/v1/chat/completions": {"messages": said},
         "/v1/completions": {"prompt": "hello"},
         "/v1/embeddings": {"input": "hello"},
+        "/v1/predictions": {"inputs": ["hello"]},
     }
     assert set(bodies) == PATHS, "a gateway path without a body here"
     for path, body in bodies.items():

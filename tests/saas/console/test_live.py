@@ -14,7 +14,7 @@ from tenants.kernel.scope import tenant_scope
 from tests.saas.console.factories import Person, event_add, job_make
 from workers.jobs.models import Job
 from workers.jobs.progress import curve_point
-from workers.jobs.states import State
+from workers.jobs.states import Kind, State
 
 
 @pytest.mark.django_db
@@ -35,6 +35,28 @@ def test_the_page_holds_the_curve_the_progress_and_the_story(owner: Person) -> N
     assert live["remaining"] == "about 2 min 10 s left"
     assert live["elapsed"].startswith("1 min ")
     assert "Took a &lt;snapshot&gt;" in page.content.decode()
+
+
+@pytest.mark.django_db
+def test_a_search_for_a_smaller_model_is_drawn(owner: Person) -> None:
+    given = {"ratio": 0.5, "scorer": "wanda", "format": "<none>", "latency": 0.6, "bytes": 0.7}
+    found = {**given, "quality_loss": 0.05, "is_measured": True}
+    search = {
+        "target": {"latency": 0.7, "bytes": 0.0, "quality_loss": 0.1},
+        "recommended": found,
+        "candidates": [],
+        "measured": [found],
+        "front": [found],
+    }
+    result = {"metrics": {}, "report": {"search": search}}
+    job = job_make(owner, kind=Kind.COMPRESS, state=State.SUCCEEDED, result=result)
+
+    page = owner.get(f"/console/jobs/job/{job.pk}/change/").content.decode()
+
+    assert page.count("<circle ") == 1
+    assert "50% wanda &lt;none&gt;: 60%, +5.0%" in page
+    other = owner.get(f"/console/jobs/job/{job_make(owner).pk}/change/").content.decode()
+    assert "<circle " not in other
 
 
 @pytest.mark.django_db

@@ -10,11 +10,11 @@ from typing import Any
 
 from tests.stripe_server.errors import Refused
 from tests.stripe_server.handling import Call, handles, listed, metadata, retrieves
+from tests.stripe_server.resources.currencies import amount_check, currency_check
 from tests.stripe_server.store import Object, Store
 
 DAY = 86_400
 PENDING_DAYS = 2
-FEE_SHARE = Decimal("0.029")
 FEE_FIXED = {"usd": 30, "eur": 25, "gbp": 20, "jpy": 40, "kwd": 90}
 CATEGORIES = {
     "charge": "charge", "payment": "charge", "refund": "refund", "payment_refund": "refund",
@@ -25,10 +25,11 @@ CATEGORIES = {
 }  # fmt: skip
 
 
-def fee_of(amount: int, currency: str) -> int:
-    """2.9% and a fixed part, in the smallest unit."""
-    share = (Decimal(amount) * FEE_SHARE).quantize(Decimal(1), ROUND_HALF_EVEN)
-    return int(share) + FEE_FIXED.get(currency, 30)
+def fee_of(store: Store, amount: int, currency: str) -> int:
+    """2.9% and a fixed part, in the smallest unit, unless the door has set others."""
+    fees = store.state["fees"]
+    share = (Decimal(amount) * Decimal(fees["share"])).quantize(Decimal(1), ROUND_HALF_EVEN)
+    return int(share) + int((FEE_FIXED | fees["fixed"]).get(currency, 30))
 
 
 def balance_change(
@@ -97,10 +98,11 @@ def balance_retrieve(call: Call) -> Object:
 
 @handles("GET", "/v1/balance_transactions")
 def balance_transactions_list(call: Call) -> Object:
-    found = listed(call, "balance_transaction", "currency", "source", "type", _account=call.account)
-    if payout := call.params.get("payout"):
-        found["data"] = [c for c in found["data"] if c.get("_payout") == payout]
-    return found
+    payout = call.params.get("payout")
+    return listed(
+        call, "balance_transaction", "currency", "source", "type", _account=call.account,
+        also=lambda change: payout is None or change.get("_payout") == payout,
+    )  # fmt: skip
 
 
 retrieves("/v1/balance_transactions/{id}", "balance_transaction")
@@ -114,7 +116,8 @@ def payouts_list(call: Call) -> Object:
 
 @handles("POST", "/v1/payouts")
 def payout_create(call: Call) -> Object:
-    amount, currency = call.params["amount"], call.params["currency"].lower()
+    amount, currency = call.params["amount"], currency_check(call.params["currency"])
+    amount_check(amount, currency, is_payout=True)
     if amount > balance_of(call.store, currency, call.account)["available"]:
         raise Refused(
             "You have insufficient funds in your Stripe account for this transfer. Your card "
@@ -129,7 +132,9 @@ def payout_create(call: Call) -> Object:
         status="pending",
         automatic=False,
         arrival_date=store.now() + PENDING_DAYS * DAY,
-        method="standard",
+        description=call.params.get("description"),
+        statement_descriptor=call.params.get("statement_descriptor"),
+        method=call.params.get("method", "standard"),
         type="bank_account",
         destination="ba_test",
         failure_code=None,

@@ -8,12 +8,17 @@ from __future__ import annotations
 from typing import Any
 
 from tests.stripe_server.errors import Refused
-from tests.stripe_server.handling import Call, handles, lists, metadata, retrieves
-from tests.stripe_server.resources.customers import customer_alive
-from tests.stripe_server.resources.payment_methods import method_named
+from tests.stripe_server.handling import Call, handles, lists, metadata, page, retrieves
+from tests.stripe_server.resources.customers import customer_alive, customer_make
+from tests.stripe_server.resources.payment_methods import (
+    method_keep,
+    method_named,
+    method_savable,
+)
 from tests.stripe_server.resources.payments import intent_confirm, intent_make
 from tests.stripe_server.resources.prices import line_amount
-from tests.stripe_server.resources.setup_intents import setup_make, setup_succeed
+from tests.stripe_server.resources.setup_intents import setup_confirm, setup_make
+from tests.stripe_server.resources.subscriptions import subscription_make
 from tests.stripe_server.store import Object, Store
 
 DAY = 86_400
@@ -42,8 +47,6 @@ def session_create(call: Call) -> Object:
             code="parameter_missing",
             param="currency",
         )
-    if mode == "subscription":
-        raise Refused("this server sells subscriptions by POST /v1/subscriptions only")
     total, currency = _total(store, params)
     made = store.add(
         "checkout.session",
@@ -63,7 +66,12 @@ def session_create(call: Call) -> Object:
         invoice=None,
         subscription=None,
         metadata=metadata({}, params.get("metadata")),
+        locale=params.get("locale"),
+        customer_email=params.get("customer_email"),
+        **call.given("payment_method_types", "ui_mode", "customer_creation", "submit_type"),
         _intent=dict(params.get("payment_intent_data") or {}),
+        _subscription=dict(params.get("subscription_data") or {}),
+        _items=[dict(item) for item in params.get("line_items") or []],
     )
     made["url"] = f"https://checkout.stripe.test/c/pay/{made['id']}"
     if mode == "setup":
@@ -103,8 +111,10 @@ def session_pay(store: Store, session_id: str, method_name: str) -> Object:
     if session["mode"] == "setup":
         intent = store.get("setup_intent", session["setup_intent"])
         intent["payment_method"] = method["id"]
-        setup_succeed(store, intent)
-        _complete(store, session)
+        setup_confirm(store, intent)
+        return session
+    if session["mode"] == "subscription":
+        _subscribe(store, session, method)
         return session
     data = session["_intent"]
     if session["payment_intent"] is None:
@@ -125,6 +135,45 @@ def session_pay(store: Store, session_id: str, method_name: str) -> Object:
     if intent["status"] == "processing":
         _complete(store, session)
     return session
+
+
+def _subscribe(store: Store, session: Object, method: Object) -> None:
+    """The customer subscribes with this method; a decline leaves the page open."""
+    if session["customer"] is None:
+        session["customer"] = customer_make(store, {"email": session["customer_email"]})["id"]
+    method_savable(method)
+    method_keep(store, method, session["customer"])
+    made = subscription_make(
+        store,
+        {
+            **session["_subscription"],
+            "customer": session["customer"],
+            "items": session["_items"],
+            "default_payment_method": method["id"],
+            "payment_behavior": "error_if_incomplete",
+        },
+    )
+    session.update(subscription=made["id"], invoice=made["latest_invoice"], payment_status="paid")
+    _complete(store, session)
+
+
+def setup_follow(store: Store, intent: Object) -> None:
+    """A page for saving a payment method is done once it is saved."""
+    for session in store.where("checkout.session", setup_intent=intent["id"], status="open"):
+        _complete(store, session)
+
+
+@handles("GET", "/v1/checkout/sessions/{session}/line_items")
+def session_lines(call: Call) -> Object:
+    session = call.store.get("checkout.session", call.id)
+    rows = []
+    for number, item in enumerate(session["_items"]):
+        amount, currency = line_amount(call.store, item, f"line_items[{number}]")
+        rows.append(
+            {"id": f"li_{session['id']}_{number}", "object": "item", "amount_total": amount,
+             "amount_subtotal": amount, "currency": currency, "quantity": item.get("quantity", 1)}
+        )  # fmt: skip
+    return page(call, rows)
 
 
 def session_follow(store: Store, intent: Object) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from tests.stripe_server.errors import Refused
 from tests.stripe_server.handling import Call, handles, lists, metadata, page, retrieves
 from tests.stripe_server.resources.balance import balance_change, balance_of
+from tests.stripe_server.resources.currencies import amount_check, currency_check
 from tests.stripe_server.store import Object, Store
 
 WANTED = ["external_account", "tos_acceptance.date"]
@@ -28,7 +29,9 @@ def account_create(call: Call) -> Object:
         country=params.get("country", "US"),
         email=params.get("email"),
         controller=params.get("controller"),
-        default_currency="usd",
+        business_type=params.get("business_type"),
+        business_profile=params.get("business_profile"),
+        default_currency=params.get("default_currency", "usd"),
         capabilities={n: "inactive" for n, c in asked.items() if c.get("requested")},
         charges_enabled=False,
         payouts_enabled=False,
@@ -43,7 +46,10 @@ def account_create(call: Call) -> Object:
 @handles("POST", "/v1/accounts/{account}")
 def account_update(call: Call) -> Object:
     found = call.store.get("account", call.id)
-    found.update(call.given("email"))
+    found.update(call.given("email", "business_type", "business_profile"))
+    for name, asked in (call.params.get("capabilities") or {}).items():
+        if asked.get("requested"):
+            found["capabilities"].setdefault(name, "inactive")
     found["metadata"] = metadata(found["metadata"], call.params.get("metadata"))
     call.store.emit("account.updated", found, account=found["id"])
     return found
@@ -59,6 +65,7 @@ def account_delete(call: Call) -> Object:
 @handles("POST", "/v1/account_links")
 def account_link_create(call: Call) -> Object:
     account = call.store.get("account", call.params["account"], "account")
+    call.given("refresh_url", "return_url", "type", "collect", "collection_options")
     now = call.store.now()
     return {
         "object": "account_link",
@@ -86,7 +93,9 @@ def transfer_create(call: Call) -> Object:
     """From our balance; with `source_transaction`, of a charge's money, pending or not."""
     params, store = call.params, call.store
     destination = store.get("account", params["destination"], "destination")
-    amount, currency = params.get("amount", 0), params["currency"].lower()
+    currency = currency_check(params["currency"])
+    amount = params.get("amount", 0)
+    amount_check(amount, currency)
     if destination["capabilities"].get("transfers") != "active":
         raise Refused(
             "Your destination account needs to have at least one of the following capabilities "
@@ -122,6 +131,15 @@ def transfer_create(call: Call) -> Object:
     )  # fmt: skip
     store.emit("transfer.created", made)
     return made
+
+
+@handles("POST", "/v1/transfers/{transfer}")
+def transfer_update(call: Call) -> Object:
+    found = call.store.get("transfer", call.id)
+    found.update(call.given("description"))
+    found["metadata"] = metadata(found["metadata"], call.params.get("metadata"))
+    call.store.emit("transfer.updated", found)
+    return found
 
 
 @handles("POST", "/v1/transfers/{id}/reversals")
@@ -165,6 +183,11 @@ def reversal_create(call: Call) -> Object:
 def reversals_list(call: Call) -> Object:
     transfer = call.store.get("transfer", call.id)
     return page(call, list(reversed(transfer["reversals"]["data"])))
+
+
+@handles("GET", "/v1/transfers/{transfer}/reversals/{id}")
+def reversal_retrieve(call: Call) -> Object:
+    return call.store.get("transfer_reversal", call.ids["id"])
 
 
 def _check_source(store: Store, charge_id: str, amount: int, currency: str) -> None:

@@ -15,6 +15,7 @@ retrieves("/v1/credit_notes/{id}", "credit_note")
 def credit_note_create(call: Call) -> Object:
     """On an open invoice it lowers what is owed; on a paid one, its parts say where money goes."""
     params, store = call.params, call.store
+    call.given("email_type")  # no mail leaves here
     invoice = store.get("invoice", params["invoice"], "invoice")
     amount = params.get("amount", 0)
     if invoice["status"] not in {"open", "paid"}:
@@ -46,6 +47,7 @@ def credit_note_create(call: Call) -> Object:
         pre_payment_amount=before,
         post_payment_amount=after,
         memo=params.get("memo"),
+        reason=params.get("reason"),
         number=f"{invoice['number']}-CN-{store.number():02d}",
         out_of_band_amount=out_of_band,
         refunds=[{"refund": name, "amount_refunded": part} for name, part in refunded],

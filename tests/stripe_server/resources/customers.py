@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
-from tests.stripe_server.handling import Call, handles, lists, metadata
-from tests.stripe_server.store import Object
+from typing import Any
 
-_FIELDS = ("name", "email", "description", "phone", "address", "preferred_locales", "tax_exempt")
+from tests.stripe_server.errors import missing
+from tests.stripe_server.handling import Call, handles, lists, metadata
+from tests.stripe_server.store import Object, Store
+
+_FIELDS = (
+    "name", "email", "description", "phone", "address", "preferred_locales", "tax_exempt",
+    "shipping",
+)  # fmt: skip
 
 lists("/v1/customers", "customer", "email")
 
 
 @handles("POST", "/v1/customers")
 def customer_create(call: Call) -> Object:
-    clock = call.params.get("test_clock")
+    from tests.stripe_server.resources.payment_methods import method_keep, method_named
+
     store = call.store
-    made = store.add(
+    made = customer_make(store, call.given("metadata", "test_clock", "balance", *_FIELDS))
+    if name := call.params.get("payment_method"):
+        method_keep(store, method_named(store, name), made["id"])
+    _settings(made, call)
+    store.emit("customer.created", made)
+    return made
+
+
+def customer_make(store: Store, given: Object) -> Object:
+    clock = given.get("test_clock")
+    fields: Any = {name: given.get(name) for name in _FIELDS}
+    return store.add(
         "customer",
         at=store.now(clock),
-        metadata=metadata({}, call.params.get("metadata")),
+        metadata=metadata({}, given.get("metadata")),
         test_clock=clock,
-        balance=call.params.get("balance", 0),
+        balance=given.get("balance", 0),
         currency=None,
         default_source=None,
         delinquent=False,
         invoice_settings={"default_payment_method": None},
-        **{name: call.params.get(name) for name in _FIELDS},
+        **fields,
     )
-    _settings(made, call)
-    store.emit("customer.created", made)
-    return made
 
 
 @handles("GET", "/v1/customers/{customer}")
@@ -67,8 +82,6 @@ def customer_delete(call: Call) -> Object:
 
 def customer_alive(call: Call, customer_id: str, param: str = "customer") -> Object:
     """Raises Refused for one that is unknown or deleted."""
-    from tests.stripe_server.errors import missing
-
     found = call.store.get("customer", customer_id, param)
     if found.get("_deleted"):
         raise missing("customer", customer_id, param)

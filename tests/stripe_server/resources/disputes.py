@@ -62,7 +62,7 @@ def dispute_open(store: Store, charge: Object, amount: int | None = None) -> Obj
         store, "adjustment", -amount, charge["currency"], source=dispute["id"], fee=FEE
     )
     dispute["balance_transactions"].append(change)
-    charge.update(dispute=dispute["id"], disputed=True)
+    charge["disputed"] = True
     store.emit("charge.dispute.created", dispute)
     store.emit("charge.dispute.funds_withdrawn", dispute)
     return dispute

@@ -10,7 +10,5 @@ retrieves("/v1/events/{id}", "event")
 
 @handles("GET", "/v1/events")
 def events_list(call: Call) -> Object:
-    found = listed(call, "event", "type")
-    if types := call.params.get("types"):
-        found["data"] = [event for event in found["data"] if event["type"] in types]
-    return found
+    types = call.params.get("types")
+    return listed(call, "event", "type", also=lambda event: not types or event["type"] in types)

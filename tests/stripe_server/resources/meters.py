@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from tests.stripe_server.errors import Refused
 from tests.stripe_server.handling import Call, handles, lists, page, retrieves
 from tests.stripe_server.resources.customers import customer_alive
-from tests.stripe_server.store import Object
+from tests.stripe_server.store import Object, Store
 
 DIGITS = 15
 DAY = 86_400
@@ -97,14 +97,9 @@ def meter_summaries(call: Call) -> Object:
     """The sum, or the count, of a customer's events in a time."""
     meter = call.store.get("billing.meter", call.id)
     params = call.params
-    events = [
-        event
-        for event in call.store.where("billing.meter_event", _meter=meter["id"],
-                                      _customer=params["customer"])
-        if params["start_time"] <= event["timestamp"] < params["end_time"]
-    ]  # fmt: skip
-    is_sum = meter["default_aggregation"]["formula"] == "sum"
-    total = sum((Decimal(e["_value"]) if is_sum else Decimal(1) for e in events), Decimal(0))
+    total = usage_of(
+        call.store, meter, params["customer"], params["start_time"], params["end_time"]
+    )
     return page(
         call,
         [
@@ -119,6 +114,23 @@ def meter_summaries(call: Call) -> Object:
             }
         ],
     )
+
+
+def usage_of(store: Store, meter: Object, customer: str, start: int, end: int) -> Decimal:
+    """What a meter has counted for a customer from `start` until before `end`."""
+    events = sorted(
+        (
+            event
+            for event in store.where("billing.meter_event", _meter=meter["id"], _customer=customer)
+            if start <= event["timestamp"] < end
+        ),
+        key=lambda event: event["timestamp"],
+    )
+    values = [Decimal(event["_value"]) for event in events]
+    formula = meter["default_aggregation"]["formula"]
+    if formula == "count":
+        return Decimal(len(values))
+    return (values[-1] if values else Decimal(0)) if formula == "last" else sum(values, Decimal(0))
 
 
 def _value(text: str) -> Decimal:

@@ -5,7 +5,9 @@ https://docs.stripe.com/testing#cards
 
 from __future__ import annotations
 
-from tests.stripe_server.errors import Refused, missing
+from typing import Any
+
+from tests.stripe_server.errors import Refused, declined, missing
 from tests.stripe_server.handling import Call, handles, listed, metadata, retrieves
 from tests.stripe_server.resources.customers import customer_alive
 from tests.stripe_server.store import Object, Store
@@ -18,7 +20,9 @@ TOKENS = {
     "pm_card_bypassPending": "bypass_pending",
     "pm_card_createDispute": "dispute",
     "pm_card_authenticationRequired": "authentication_required",
-    "pm_card_chargeCustomerFail": "generic_decline",
+    "pm_card_chargeCustomerFail": "customer_fail",
+    "pm_card_refundFail": "refund_fail",
+    "pm_card_pendingRefund": "refund_pending",
     "pm_card_visa_chargeDeclined": "generic_decline",
     "pm_card_chargeDeclined": "generic_decline",
     "pm_card_visa_chargeDeclinedInsufficientFunds": "insufficient_funds",
@@ -37,11 +41,32 @@ NUMBERS = {
     "4000000000000077": "bypass_pending",
     "4000000000000259": "dispute",
     "4000000000000002": "generic_decline",
-    "4000000000000341": "generic_decline",
+    "4000000000000341": "customer_fail",
     "4000000000009995": "insufficient_funds",
     "4000000000000069": "expired_card",
     "4000002760003184": "authentication_required",
+    "4000000000005126": "refund_fail",
+    "4000000000007726": "refund_pending",
+    "5555555555554444": "ok",
+    "378282246310005": "ok",
 }
+DECLINES = {
+    "generic_decline": ("card_declined", "Your card was declined."),
+    "customer_fail": ("card_declined", "Your card was declined."),  # can be saved, not charged
+    "insufficient_funds": ("card_declined", "Your card has insufficient funds."),
+    "lost_card": ("card_declined", "Your card was declined."),
+    "fraudulent": ("card_declined", "Your card was declined."),
+    "expired_card": ("expired_card", "Your card has expired."),
+    "authentication_required": (
+        "authentication_required",
+        "Your card was declined. This transaction requires authentication.",
+    ),
+    "processing_error": (
+        "processing_error",
+        "An error occurred while processing your card. Try again in a little bit.",
+    ),
+}
+SAVED_ALL_THE_SAME = frozenset({"customer_fail", "authentication_required"})
 SLOW = frozenset({"bank_success", "bank_failure"})
 
 retrieves("/v1/payment_methods/{payment_method}", "payment_method")
@@ -71,7 +96,12 @@ def method_create(call: Call) -> Object:
             code="incorrect_number",
             param="number",
         )
-    return _make(call.store, str(call.params.get("type", "card")), NUMBERS[number], number)
+    made = _make(call.store, str(call.params.get("type", "card")), NUMBERS[number], number)
+    made["billing_details"].update(call.params.get("billing_details") or {})
+    made["metadata"] = metadata({}, call.params.get("metadata"))
+    if "exp_month" in card:
+        made["card"].update(exp_month=card["exp_month"], exp_year=card["exp_year"])
+    return made
 
 
 @handles("POST", "/v1/payment_methods/{payment_method}/attach")
@@ -83,6 +113,8 @@ def method_attach(call: Call) -> Object:
             "The payment method you provided has already been attached to a customer.",
             code="payment_method_unexpected_state",
         )
+    method_usable(method, customer["id"])
+    method_savable(method)
     return method_keep(call.store, method, customer["id"])
 
 
@@ -94,7 +126,7 @@ def method_detach(call: Call) -> Object:
             "The payment method you provided is not attached to a customer so detachment is "
             "impossible."
         )
-    method["customer"] = None
+    method.update(customer=None, _is_spent=True)
     call.store.emit("payment_method.detached", method)
     return method
 
@@ -103,6 +135,7 @@ def method_detach(call: Call) -> Object:
 def method_update(call: Call) -> Object:
     method = call.store.get("payment_method", call.id)
     method["metadata"] = metadata(method["metadata"], call.params.get("metadata"))
+    method["billing_details"].update(call.params.get("billing_details") or {})
     call.store.emit("payment_method.updated", method)
     return method
 
@@ -118,6 +151,34 @@ def method_named(store: Store, name: str, param: str = "payment_method") -> Obje
     return found
 
 
+def method_usable(method: Object, customer: str | None) -> None:
+    """Raises Refused for one that was detached, or is another customer's."""
+    if method.get("_is_spent"):
+        raise Refused(
+            "The provided PaymentMethod was previously used with a PaymentIntent without Customer "
+            "attachment, shared with a connected account without Customer attachment, or was "
+            "detached from a Customer. It may not be used again."
+        )
+    if method["customer"] is not None and method["customer"] != customer:
+        raise Refused(
+            f"The payment method {method['id']} belongs to a Customer. Please include the Customer "
+            "in the `customer` parameter.",
+            param="payment_method",
+        )
+
+
+def method_savable(method: Object) -> None:
+    """Raises Refused for a card that its bank declines as it is saved."""
+    if method["_outcome"] in DECLINES.keys() - SAVED_ALL_THE_SAME:
+        raise declined(*decline_of(method["_outcome"]))
+
+
+def decline_of(outcome: str) -> tuple[str, str, str]:
+    """(code, decline code, message). https://docs.stripe.com/declines/codes"""
+    code, message = DECLINES[outcome]
+    return code, "generic_decline" if outcome == "customer_fail" else outcome, message
+
+
 def method_keep(store: Store, method: Object, customer: str) -> Object:
     if method["customer"] != customer:
         method["customer"] = customer
@@ -126,8 +187,9 @@ def method_keep(store: Store, method: Object, customer: str) -> Object:
 
 
 def _make(store: Store, kind: str, outcome: str, number: str) -> Object:
-    card = {"brand": "visa", "exp_month": 12, "exp_year": 2040, "country": "US"}
-    bank = {"bank_name": "STRIPE TEST BANK", "country": "US"}
+    card: Object = {"brand": "visa", "exp_month": 12, "exp_year": 2040, "country": "US"}
+    bank: Object = {"bank_name": "STRIPE TEST BANK", "country": "US"}
+    details: Any = {kind: {**(card if kind == "card" else bank), "last4": number[-4:]}}
     return store.add(
         "payment_method",
         type=kind,
@@ -135,5 +197,5 @@ def _make(store: Store, kind: str, outcome: str, number: str) -> Object:
         metadata={},
         billing_details={"address": None, "email": None, "name": None, "phone": None},
         _outcome=outcome,
-        **{kind: {**(card if kind == "card" else bank), "last4": number[-4:]}},
+        **details,
     )

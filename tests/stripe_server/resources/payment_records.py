@@ -11,6 +11,7 @@ retrieves("/v1/payment_records/{id}", "payment_record")
 @handles("POST", "/v1/payment_records/report_payment")
 def payment_report(call: Call) -> Object:
     params = call.params
+    call.given("initiated_at", "guaranteed", "customer_details", "description")
     asked = dict(params["amount_requested"])
     is_guaranteed = params.get("outcome") == "guaranteed"
     return call.store.add(

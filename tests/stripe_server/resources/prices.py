@@ -8,9 +8,14 @@ from typing import Any
 
 from tests.stripe_server.errors import Refused
 from tests.stripe_server.handling import Call, handles, lists, metadata, retrieves
+from tests.stripe_server.resources.currencies import currency_check
 from tests.stripe_server.store import Object, Store
 
 DECIMALS = 12
+_FIELDS = (
+    "product", "product_data", "active", "billing_scheme", "currency", "recurring", "lookup_key",
+    "nickname", "metadata", "unit_amount", "unit_amount_decimal",
+)  # fmt: skip
 
 lists("/v1/products", "product", "active")
 lists("/v1/prices", "price", "product", "active", "currency", "type")
@@ -42,7 +47,23 @@ def product_update(call: Call) -> Object:
 
 @handles("POST", "/v1/prices")
 def price_create(call: Call) -> Object:
-    params, store = call.params, call.store
+    params = call.params
+    made = price_make(call.store, {name: params[name] for name in _FIELDS if name in params})
+    call.store.emit("price.created", made)
+    return made
+
+
+@handles("POST", "/v1/prices/{price}")
+def price_update(call: Call) -> Object:
+    found = call.store.get("price", call.id)
+    found.update(call.given("active", "lookup_key", "nickname"))
+    found["metadata"] = metadata(found["metadata"], call.params.get("metadata"))
+    call.store.emit("price.updated", found)
+    return found
+
+
+def price_make(store: Store, params: Mapping[str, Any]) -> Object:
+    """A price of its own, or the one behind `price_data`."""
     product = params.get("product")
     if product is None and "product_data" in params:
         product = store.add("product", name=params["product_data"]["name"], active=True,
@@ -52,12 +73,12 @@ def price_create(call: Call) -> Object:
     store.get("product", product, "product")
     amounts = price_amounts(params, "")
     recurring = params.get("recurring")
-    made = store.add(
+    return store.add(
         "price",
         product=product,
         active=params.get("active", True),
         billing_scheme=params.get("billing_scheme", "per_unit"),
-        currency=params["currency"].lower(),
+        currency=currency_check(params["currency"]),
         type="recurring" if recurring else "one_time",
         recurring={"interval_count": 1, "usage_type": "licensed", "meter": None, **recurring}
         if recurring
@@ -67,8 +88,6 @@ def price_create(call: Call) -> Object:
         metadata=metadata({}, params.get("metadata")),
         **amounts,
     )
-    store.emit("price.created", made)
-    return made
 
 
 def price_amounts(params: Mapping[str, Any], path: str) -> dict[str, Any]:

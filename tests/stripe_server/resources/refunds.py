@@ -7,6 +7,8 @@ from tests.stripe_server.handling import Call, handles, lists, metadata, retriev
 from tests.stripe_server.resources.balance import balance_change
 from tests.stripe_server.store import Object, Store
 
+LATE_S = 3600
+
 lists("/v1/refunds", "refund", "charge", "payment_intent")
 retrieves("/v1/refunds/{refund}", "refund")
 
@@ -15,6 +17,8 @@ retrieves("/v1/refunds/{refund}", "refund")
 def refund_create(call: Call) -> Object:
     charge = _charge(call)
     left = charge["amount"] - charge["amount_refunded"]
+    if not charge["captured"]:
+        raise Refused(f"Charge {charge['id']} has not been captured: cancel it instead.")
     amount = call.params.get("amount", left)
     if charge["disputed"]:
         raise Refused(
@@ -47,13 +51,18 @@ def refund_update(call: Call) -> Object:
 def refund_make(
     store: Store, charge: Object, amount: int, *, given: dict[str, str], reason: str | None = None
 ) -> Object:
+    """Two test cards' refunds come late, or are sent back by the bank.
+
+    https://docs.stripe.com/testing#refunds
+    """
+    outcome = store.get("payment_method", charge["payment_method"])["_outcome"]
     refund = store.add(
         "refund",
         amount=amount,
         currency=charge["currency"],
         charge=charge["id"],
         payment_intent=charge["payment_intent"],
-        status="succeeded",
+        status="pending" if outcome == "refund_pending" else "succeeded",
         reason=reason,
         failure_reason=None,
         failure_balance_transaction=None,
@@ -66,12 +75,24 @@ def refund_make(
     charge["refunded"] = charge["amount_refunded"] == charge["amount"]
     store.emit("refund.created", refund)
     store.emit("charge.refunded", charge)
+    if outcome in {"refund_pending", "refund_fail"}:
+        store.later(store.now() + LATE_S, outcome, refund["id"])
     return refund
+
+
+def refund_settle(store: Store, refund_id: str) -> None:
+    """A pending one has arrived."""
+    refund = store.get("refund", refund_id)
+    if refund["status"] == "pending":
+        refund["status"] = "succeeded"
+        store.emit("refund.updated", refund)
 
 
 def refund_fail(store: Store, refund_id: str) -> None:
     """The bank could not take it: the money is back in the balance."""
     refund = store.get("refund", refund_id)
+    if refund["status"] == "failed":
+        return
     charge = store.get("charge", refund["charge"])
     change = balance_change(
         store, "refund_failure", refund["amount"], refund["currency"], source=refund_id,

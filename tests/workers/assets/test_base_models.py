@@ -22,6 +22,7 @@ from workers.assets import local_bases
 from workers.assets.local_bases import (
     EMBEDDING_MODEL,
     LANGUAGE_MODEL,
+    TABULAR_MODEL,
     base_models_ensure,
     embedding_model_folder,
     language_model_build,
@@ -215,12 +216,12 @@ class TestTheLocalLanguageModel:
         assert len(builds) == 2
         assert "llama" in (folder / "config.json").read_text()
 
-    def test_both_are_registered_and_twice_is_once(self, builds: list[Path]) -> None:
+    def test_all_are_registered_and_twice_is_once(self, builds: list[Path]) -> None:
         platform_tenant_ensure()
         first = base_models_ensure(lambda line: None)
         again = base_models_ensure(lambda line: None)
 
-        assert [base.id for base in first] == [LANGUAGE_MODEL, EMBEDDING_MODEL]
+        assert [base.id for base in first] == [LANGUAGE_MODEL, EMBEDDING_MODEL, TABULAR_MODEL]
         assert first == again
         assert first[1].kind == BaseModel.Kind.EMBEDDING
         assert len(builds) == 1

@@ -27,7 +27,8 @@ from workers.assets.datasets import (
 from workers.assets.models import BaseModel, Dataset, File
 from workers.assets.selectors import dataset_get
 from workers.assets.services import dataset_require_valid, dataset_validate
-from workers.engine.data.readers import Example, Problem
+from workers.engine.data.problems import Problem
+from workers.engine.data.readers import Example
 
 
 def example(line: int, *ids: int) -> Example:
@@ -214,7 +215,6 @@ class TestValidation:
         theirs = file_make(tenant_make("Other"))
         cases: list[tuple[str, str, type[Exception], str]] = [
             (other.id, base.id, InvalidInput, "training_file"),
-            (good.id, "vectors", InvalidInput, "training_file"),
             (deleted.id, base.id, NotFound, "training_file"),
             (theirs.id, base.id, NotFound, "training_file"),
             ("file-none", base.id, NotFound, "training_file"),
@@ -225,6 +225,15 @@ class TestValidation:
                 with pytest.raises(error) as refused:
                     dataset_validate(actor=owner_of(tenant), file_id=file_id, base_id=base_id)
                 assert refused.value.param == param  # type: ignore[attr-defined]
+            # an encoder learns classes, but writes no text
+            with pytest.raises(InvalidInput, match="it can learn text_classification") as cannot:
+                dataset_validate(
+                    actor=owner_of(tenant),
+                    file_id=good.id,
+                    base_id="vectors",
+                    task="text_generation",
+                )
+            assert cannot.value.param == "task"
 
     def test_another_tenants_dataset_is_not_there(self, tenant: SignedUp, base: BaseModel) -> None:
         dataset = validated(tenant, GOOD)

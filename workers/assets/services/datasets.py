@@ -9,35 +9,47 @@ from tenants.accounts.audit import audit_record
 from tenants.kernel.errors import InvalidInput
 from tenants.kernel.ids import new_id
 from tenants.kernel.outbox import emit
-from workers.assets.datasets import problem_sentence, row_format, tally
+from workers.assets.datasets import problem_sentence, tally
 from workers.assets.events import DatasetValidated
 from workers.assets.models import BaseModel, Dataset, File
-from workers.assets.selectors import base_model_get, file_chunks, file_get, text_reader
+from workers.assets.readings import READINGS, Reading, task_choose
+from workers.assets.selectors import base_model_get, file_get
 from workers.assets.sniffing import TEXT_PURPOSES
-from workers.assets.streams import reader
-from workers.engine.data.readers import LINE_LIMIT, read_stream
-from workers.engine.specs import MAX_LENGTH
+from workers.engine.specs import TabularSpec
 
 
 def dataset_validate(
-    *, actor: Actor, file_id: str, base_id: str, param: str = "training_file"
+    *,
+    actor: Actor,
+    file_id: str,
+    base_id: str,
+    task: str | None = None,
+    tabular: TabularSpec | None = None,
+    training: bool = True,
+    param: str = "training_file",
 ) -> Dataset:
-    """Read a file for a base model; the same file and base give the same dataset.
+    """Read a file for a base model; the same file, base and settings give the same dataset.
 
-    A file with problems gives a dataset that is `invalid` and names them by line. Raises NotFound,
-    InvalidInput for a file of another purpose or a base that takes no text.
+    A file with problems gives a dataset that is `invalid` and names them by line. It is read for
+    `task`, by default the base's own; `tabular` tells how to read a table, and `training` that
+    there must be something to learn. Raises NotFound, InvalidInput for a file of another purpose
+    or a task that the base cannot learn.
     """
     actor.require("files.read")
     file = file_get(file_id, param=param)
     base = base_model_get(base_id)
-    if file.purpose not in TEXT_PURPOSES or base.kind != BaseModel.Kind.TEXT_GENERATION:
+    if file.purpose not in TEXT_PURPOSES:
         raise InvalidInput(
-            f"{file.id} has the purpose {file.purpose!r} and {base.id} is for {base.kind}; upload "
-            "the data with the purpose 'fine-tune' and choose a text generation model",
+            f"{file.id} has the purpose {file.purpose!r}; upload the data with the purpose "
+            "'fine-tune'",
             param=param,
         )
-    known: Dataset | None = Dataset.objects.filter(file=file, base=base).first()
-    return known or _read(actor, file, base)
+    chosen = task_choose(base, task)
+    reading = READINGS[chosen](file, base, tabular or TabularSpec(), training=training)
+    known: Dataset | None = Dataset.objects.filter(
+        file=file, base=base, task=chosen, reading=reading.settings
+    ).first()
+    return known or _read(actor, file, base, chosen, reading)
 
 
 def dataset_require_valid(dataset: Dataset, *, param: str = "training_file") -> None:
@@ -51,21 +63,21 @@ def dataset_require_valid(dataset: Dataset, *, param: str = "training_file") -> 
         )
 
 
-def _read(actor: Actor, file: File, base: BaseModel) -> Dataset:
-    text = text_reader(base)
-    source = reader(file_chunks(file))
-    total = tally(read_stream(source, text.tokenizer, text.template, "error", MAX_LENGTH))
+def _read(actor: Actor, file: File, base: BaseModel, task: str, reading: Reading) -> Dataset:
+    total = tally(reading.items())
     figures = asdict(total)
     dataset: Dataset
     dataset, made = Dataset.objects.get_or_create(
         file=file,
         base=base,
+        task=task,
+        reading=reading.settings,
         tenant_id=file.tenant_id,
         defaults={
             "id": new_id("ds_"),
-            "format": row_format(reader(file_chunks(file)).readline(LINE_LIMIT)),
+            "format": reading.format(),
             "status": Dataset.Status.INVALID if total.problem_count else Dataset.Status.VALID,
-            "template_sha256": text.template.sha256 if text.template else "",
+            "template_sha256": reading.template_sha256,
             **figures,
         },
     )

@@ -5,17 +5,16 @@ So a data set's size never is the process's size.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from workers.engine.data.packing import Ints
-from workers.engine.data.readers import Example, Problem
+from workers.engine.data.problems import SHOWN_PROBLEMS, Problem, problems_refuse
+from workers.engine.data.readers import Example
 from workers.engine.errors import DataError
-
-SHOWN_PROBLEMS = 5
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class Shards:
                 np.asarray(example.mask, dtype=np.uint8).tofile(mask)
                 sizes = sizes.plus(example)
                 offsets.append(sizes.tokens)
-        _refuse(problems)
+        problems_refuse(problems)
         np.asarray(offsets, dtype=np.int64).tofile(folder / "offsets.bin")
         return cls(folder, sizes)
 
@@ -93,9 +92,3 @@ def _check_vocabulary(example: Example, vocabulary: int) -> None:
             f"line {example.line} holds token {max(example.ids)}, but the model knows "
             f"{vocabulary} tokens; the tokenizer and the model do not belong together."
         )
-
-
-def _refuse(problems: Sequence[Problem]) -> None:
-    if problems:
-        more = " (and maybe more)" if len(problems) >= SHOWN_PROBLEMS else ""
-        raise DataError("the data cannot be used: " + " | ".join(map(str, problems)) + more)

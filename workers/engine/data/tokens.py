@@ -86,6 +86,14 @@ class Tokenizer:
             raise DataError("the text holds half a surrogate pair; remove it") from error
         return ids
 
+    def encode_whole(self, text: str) -> list[int]:
+        """Token ids of a text by itself, with what encoders put around it ([CLS] … [SEP]).
+
+        Raises:
+            DataError: the text is no Unicode.
+        """
+        return self._ids(text, specials=True)
+
     def encode_prompt(self, text: str) -> list[int]:
         """Token ids of a bare prompt, after the begin token if the model uses one.
 

@@ -119,11 +119,12 @@ def _attend(
         q, k = attn.q_norm(q), attn.k_norm(k)
     q, k = rotate(q, *at), rotate(k, cos, sin)
     window = getattr(attn, "sliding_window", getattr(attn.config, "sliding_window", None))
+    query, key, value = (part.transpose(0, 1)[None] for part in (q, k, v))
     mixed, _ = attention(
         attn,
-        q.transpose(0, 1)[None],
-        k.transpose(0, 1)[None],
-        v.transpose(0, 1)[None],
+        query,
+        key,
+        value,
         None,
         scaling=attn.scaling,
         bounds=bounds,

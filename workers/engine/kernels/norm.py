@@ -21,8 +21,8 @@ class _RmsNorm(torch.autograd.Function):
         size = torch.linalg.vector_norm(exact, dim=-1, keepdim=True)
         scale = size.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
         ctx.save_for_backward(x, weight, scale)
-        normed: Tensor = (exact * scale).to(x.dtype)
-        return normed.mul_(weight)
+        out: Tensor = (exact * scale).to(x.dtype).mul_(weight)
+        return out
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:

@@ -22,8 +22,11 @@ from workers.engine.tasks.scores import Score
 class Data(Protocol):
     """Examples on disk; `lengths` are their tokens, which micro-batches are planned by."""
 
-    sizes: Sizes
-    lengths: Ints
+    @property
+    def sizes(self) -> Sizes: ...
+
+    @property
+    def lengths(self) -> Ints: ...
 
     def __len__(self) -> int: ...
 
@@ -51,6 +54,7 @@ class Task(Protocol):
     """
 
     shares_base: bool  # one frozen copy of the base serves every member with an adapter
+    is_packed: bool  # a pass is one row of sequences end to end, as `kernels.block` reads them
     head: tuple[str, ...]  # modules that are new, and trained whole whatever the method
 
     def read(self, path: Path, folder: Path, *, training: bool) -> Data:
@@ -84,5 +88,5 @@ class Task(Protocol):
     def metrics(self, score: Score) -> dict[str, float]:
         """The figures of a sum of scores, by name; `loss` among them."""
 
-    def describe(self) -> dict[str, Any]:
-        """What a model of this task must keep to be used again, as JSON: classes, columns."""
+    def flops_per_token(self, model: nn.Module, *, training: bool) -> float:
+        """Floating-point operations on one token, with or without the backward pass."""

@@ -14,7 +14,15 @@ from workers.engine.data.dataset import Reader
 from workers.engine.data.packing import Pack, pack, plan
 from workers.engine.data.shards import Shards
 from workers.engine.losses import batch_loss
-from workers.engine.models import Batch, config_load, context_length, model_load
+from workers.engine.models import (
+    Batch,
+    config_load,
+    context_length,
+    model_load,
+    parameter_count,
+    shape_of,
+)
+from workers.engine.profiles import FORWARD, flops_per_token
 from workers.engine.protocol import Numerics
 from workers.engine.specs import EvaluateSpec, FineTuneSpec
 from workers.engine.tasks.scores import Score, scores_of
@@ -23,7 +31,7 @@ from workers.engine.tasks.scores import Score, scores_of
 class TextGeneration:
     """Chats, completions and texts; the loss is the cross-entropy of learned tokens, in nats."""
 
-    shares_base = True
+    shares_base = is_packed = True
     head: tuple[str, ...] = ()
 
     def __init__(self, base: Path, spec: FineTuneSpec | EvaluateSpec) -> None:
@@ -70,5 +78,7 @@ class TextGeneration:
             "token_accuracy": score.sums.get("hits", 0) / max(score.weight, 1),
         }
 
-    def describe(self) -> dict[str, Any]:
-        return {}
+    def flops_per_token(self, model: nn.Module, *, training: bool) -> float:
+        if training and isinstance(self.spec, FineTuneSpec):
+            return flops_per_token(self.spec, shape_of(model))
+        return FORWARD * parameter_count(model)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from torch import nn
@@ -15,8 +15,6 @@ from workers.engine.kernels.block import fast_blocks
 from workers.engine.methods.lora.bank import AdapterBank
 from workers.engine.methods.lora.method import Seat
 from workers.engine.methods.method import method_open
-from workers.engine.models import config_of, parameter_count
-from workers.engine.profiles import Shape, flops_per_token
 from workers.engine.protocol import Handle, Member, Progress, Work
 from workers.engine.tasks.opening import task_open
 from workers.engine.tasks.task import Data, Task
@@ -54,8 +52,9 @@ def session_open(base: Base, member: Member, progress: Progress) -> Iterator[Ses
         EngineError: the base, the data, an earlier adapter or the settings cannot be used.
     """
     with seated(base, member, progress) as session:
-        mode, model = member.spec.activation_checkpointing, session.run.model
-        with fast_blocks(model, selective=mode == "selective"), checkpointing(model, mode):
+        mode, run = member.spec.activation_checkpointing, session.run
+        fast = fast_blocks(run.model, selective=mode == "selective")
+        with fast if run.task.is_packed else nullcontext(), checkpointing(run.model, mode):
             yield session
 
 
@@ -77,7 +76,7 @@ def seated(
     data = task.read(member.data.path, scratch / "data" / "train", training=True)
     validation = _validation(task, member.validation, scratch) if member.validation else None
     model = bank.model if bank else base.model(task, spec.method)
-    flops = flops_per_token(spec, _shape(model))
+    flops = task.flops_per_token(model, training=True)
     seat = Seat(bank, member.key) if bank else None
     with method_open(model, spec, work.base.path, start, seat=seat) as method:
         yield Session(
@@ -105,8 +104,3 @@ def _origin(work: Work, member: Member, *, together: bool) -> Origin:
         spec=member.spec.to_dict(),
         fingerprint=devices.fingerprint(work.numerics) | how,
     )
-
-
-def _shape(model: nn.Module) -> Shape:
-    text = config_of(model)
-    return Shape(parameter_count(model), text.num_hidden_layers, text.hidden_size, text.vocab_size)

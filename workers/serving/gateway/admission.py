@@ -33,12 +33,18 @@ BASE = """
     FROM base_model b WHERE b.id = %(model)s
 """
 VERSION = """
-    SELECT b.id AS base_id, b.kind, b.path, b.context_length, v.id AS version_id,
-           v.kind AS version_kind
+    SELECT b.id AS base_id, COALESCE(v.spec->>'task', b.kind) AS kind, b.path, b.context_length,
+           v.id AS version_id, v.kind AS version_kind
     FROM model_version v JOIN base_model b ON b.id = v.base_id
     WHERE v.tenant_id = %(tenant_id)s AND v.name = %(model)s AND v.deleted_at IS NULL
 """
 
+DOES = {
+    "text_generation": "generates text",
+    "embedding": "makes embeddings",
+    "tabular": "makes predictions",
+    "text_classification": "makes predictions",
+}
 _HOW = "create one at /console/ or with POST /v1/api_keys"
 
 
@@ -50,7 +56,7 @@ class Model:
     """
 
     name: str
-    kind: str  # text_generation, embedding
+    kind: str  # one of `DOES`
     base_id: str
     folder: Path  # of the base: tokenizer and chat template
     context_length: int
@@ -120,12 +126,23 @@ def bearer(authorization: str) -> str:
     return secret.strip()
 
 
-def require_kind(model: Model, kind: str) -> None:
+def require_kind(model: Model, kinds: str | tuple[str, ...]) -> None:
     """Raises InvalidInput where a model is called for what it does not do."""
-    if model.kind != kind:
-        does = "makes embeddings" if model.kind == "embedding" else "generates text"
+    if model.kind not in ((kinds,) if isinstance(kinds, str) else kinds):
         raise InvalidInput(
-            f"{model.name} {does}; call it at another endpoint", param="model", code="wrong_model"
+            f"{model.name} {DOES[model.kind]}; call it at another endpoint",
+            param="model",
+            code="wrong_model",
+        )
+
+
+def require_trained(model: Model) -> None:
+    """Raises InvalidInput where a base knows nothing before it is trained."""
+    if model.kind == "tabular" and model.version_id is None:
+        raise InvalidInput(
+            f"{model.name} has learned from no table yet; fine-tune it, and call what comes of it",
+            param="model",
+            code="wrong_model",
         )
 
 

@@ -18,7 +18,12 @@ from tenants.kernel.errors import BreakwaterError, InvalidInput
 from tenants.kernel.ids import new_id
 from tenants.kernel.rate_limits import take_from_async, tenant_limits
 from workers.serving.gateway import calls
-from workers.serving.gateway.admission import caller, model_named, require_kind
+from workers.serving.gateway.admission import (
+    caller,
+    model_named,
+    require_kind,
+    require_trained,
+)
 from workers.serving.gateway.calls import Generation, Services
 from workers.serving.gateway.chat import Heading, chat_chunks, chat_whole
 from workers.serving.gateway.completions import completion_chunks, completion_whole
@@ -36,6 +41,7 @@ from workers.serving.gateway.http import (
     header,
     read_body,
 )
+from workers.serving.gateway.predictions import WANTS, prediction_answer, prediction_tokens
 from workers.serving.gateway.prompts import (
     chat_prompt,
     embedding_texts,
@@ -47,6 +53,7 @@ from workers.serving.gateway.requests import (
     ChatRequest,
     CompletionRequest,
     EmbeddingRequest,
+    PredictionRequest,
     parse,
 )
 from workers.serving.gateway.usage import UsageBook
@@ -54,8 +61,9 @@ from workers.serving.gateway.waking import Directory, offer_for
 
 log = structlog.get_logger(__name__)
 
-PATHS = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/embeddings"})
+PATHS = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/predictions"})
 TEXT, EMBEDDING = "text_generation", "embedding"
+PREDICTING = tuple(WANTS)
 
 
 class MethodNotAllowed(InvalidInput):
@@ -69,7 +77,7 @@ class UnsupportedMediaType(InvalidInput):
 
 
 class Gateway:
-    """Answers POST on the three paths of `PATHS`. Open it in the event loop that it serves in."""
+    """Answers POST on the paths of `PATHS`. Open it in the event loop that it serves in."""
 
     def __init__(self) -> None:
         self.database = Database()
@@ -84,6 +92,7 @@ class Gateway:
             "/v1/chat/completions": self._chat,
             "/v1/completions": self._completions,
             "/v1/embeddings": self._embeddings,
+            "/v1/predictions": self._predictions,
         }
 
     async def open(self) -> None:
@@ -177,8 +186,23 @@ class Gateway:
             embedding_answer(asked, model=ticket.model.name, vectors=vectors, tokens=tokens)
         )
 
+    async def _predictions(self, scope: Scope, body: bytes, answer: Answer) -> None:
+        asked, ticket = await self._admit(
+            PredictionRequest, PREDICTING, "predictions", scope, body, answer
+        )
+        tokens = await prediction_tokens(ticket.model, asked)
+        await self._limit(ticket, tokens, answer)
+        found = await calls.predict(self._services, ticket, inputs=asked.inputs, tokens=tokens)
+        await answer.json(prediction_answer(asked, predictions=found, tokens=tokens))
+
     async def _admit(
-        self, kind: type[Any], does: str, endpoint: str, scope: Scope, body: bytes, answer: Answer
+        self,
+        kind: type[Any],
+        does: str | tuple[str, ...],
+        endpoint: str,
+        scope: Scope,
+        body: bytes,
+        answer: Answer,
     ) -> tuple[Any, Ticket]:
         """Authenticate before anything is read, then read, then find the model and wake it."""
         client = scope.get("client")
@@ -191,6 +215,7 @@ class Gateway:
             asked = parse(kind, body)
             model = await model_named(connection, tenant_id=actor.tenant_id, name=asked.model)
             require_kind(model, does)
+            require_trained(model)
             call = Call(answer.request_id, endpoint, actor, model)
             offer = await offer_for(
                 connection,

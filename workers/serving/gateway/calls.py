@@ -178,10 +178,32 @@ async def embed(
     async def ask(replica: ReplicaAddress) -> list[list[float]]:
         return await services.replicas.embed(replica, texts=texts, dimensions=dimensions)
 
+    return await _paid(services, ticket, ask, tokens=tokens)
+
+
+async def predict(
+    services: Services, ticket: Ticket, *, inputs: Sequence[Any], tokens: int
+) -> list[dict[str, Any]]:
+    """Answers for rows or texts; usage is durable by then. Raises BreakwaterError."""
+
+    async def ask(replica: ReplicaAddress) -> list[dict[str, Any]]:
+        return await services.replicas.predict(replica, inputs=inputs)
+
+    return await _paid(services, ticket, ask, tokens=tokens)
+
+
+async def _paid(
+    services: Services,
+    ticket: Ticket,
+    ask: Callable[[ReplicaAddress], Awaitable[T]],
+    *,
+    tokens: int,
+) -> T:
+    """What a replica answers, with credit set aside before it is asked and charged after."""
     reservation = reservation_of(services, ticket)
     try:
         await reservation.cover(quantities(ticket, Counts(prompt=tokens)))
-        vectors = await _from_any(services, ticket, ask)
+        answer = await _from_any(services, ticket, ask)
     except BaseException:  # also where the client hangs up
         finish_later(services, ticket, reservation.release())
         raise
@@ -190,7 +212,7 @@ async def embed(
     except Exception:  # of a hang-up nothing needs to be done: the charge is under way
         finish_later(services, ticket, reservation.release())
         raise
-    return vectors
+    return answer
 
 
 async def _from_any(

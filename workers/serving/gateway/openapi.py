@@ -7,7 +7,12 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from workers.serving.gateway.requests import ChatRequest, CompletionRequest, EmbeddingRequest
+from workers.serving.gateway.requests import (
+    ChatRequest,
+    CompletionRequest,
+    EmbeddingRequest,
+    PredictionRequest,
+)
 
 Json = dict[str, Any]
 
@@ -27,8 +32,8 @@ STATUSES = {
 
 
 def gateway_openapi() -> Json:
-    """Return `{"paths", "components"}` for the three paths. They refer to the schema `Error`."""
-    asked = (ChatRequest, CompletionRequest, EmbeddingRequest)
+    """Return `{"paths", "components"}` for its paths. They refer to the schema `Error`."""
+    asked = (ChatRequest, CompletionRequest, EmbeddingRequest, PredictionRequest)
     modes: list[tuple[type[BaseModel], Any]] = [(kind, "validation") for kind in asked]
     _, definitions = models_json_schema(modes, ref_template=REF)
     return {
@@ -40,13 +45,19 @@ def gateway_openapi() -> Json:
             "/v1/embeddings": _post(
                 "embeddings_create", "Turn texts into vectors", EmbeddingRequest, _EMBEDDING
             ),
+            "/v1/predictions": _post(
+                "predictions_create",
+                "Predict a table's target or a text's class",
+                PredictionRequest,
+                _PREDICTION,
+            ),
         },
         "components": {"schemas": definitions["$defs"]},
     }
 
 
 def _post(name: str, summary: str, asked: type[BaseModel], answer: Json) -> Json:
-    responses = {"200": _ok(answer, streams=asked is not EmbeddingRequest)}
+    responses = {"200": _ok(answer, streams=asked in {ChatRequest, CompletionRequest})}
     responses |= {status: _error(text) for status, text in STATUSES.items()}
     body = {"application/json": {"schema": {"$ref": REF.format(model=asked.__name__)}}}
     operation = {
@@ -121,6 +132,17 @@ _EMBEDDING = _object(
             embedding={"oneOf": [_list({"type": "number"}), _TEXT]},
         )
     ),
+    model=_TEXT,
+    usage=_object(prompt_tokens=_WHOLE, total_tokens=_WHOLE),
+)
+_NUMBER: Json = {"type": "number"}
+_PREDICTED = _object(
+    object=_only("prediction"), index=_WHOLE, prediction={"oneOf": [_NUMBER, _TEXT]}
+)
+_PREDICTED["properties"]["probabilities"] = {"type": "object", "additionalProperties": _NUMBER}
+_PREDICTION = _object(
+    object=_only("list"),
+    data=_list(_PREDICTED),
     model=_TEXT,
     usage=_object(prompt_tokens=_WHOLE, total_tokens=_WHOLE),
 )

@@ -101,6 +101,22 @@ class ReplicaClient:
         vectors: list[list[float]] = answer.json()["vectors"]
         return vectors
 
+    async def predict(
+        self, replica: ReplicaAddress, *, inputs: Sequence[Any]
+    ) -> list[dict[str, Any]]:
+        """One answer per input. Raises as `generate` does."""
+        url, headers = _call(replica, "predict")
+        try:
+            answer = await self._http.post(
+                url, json={"inputs": list(inputs)}, headers=headers, timeout=EMBED_S
+            )
+        except httpx.HTTPError as error:
+            raise ReplicaGone(f"{replica.id}: {error!r}") from error
+        if answer.status_code != httpx.codes.OK:
+            raise refusal(answer.status_code, answer.content)
+        predictions: list[dict[str, Any]] = answer.json()["predictions"]
+        return predictions
+
 
 def refusal(status: int, body: bytes) -> BreakwaterError | ReplicaGone:
     """What a replica's refusal means to the caller."""

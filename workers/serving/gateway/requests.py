@@ -207,6 +207,23 @@ class EmbeddingRequest(_Strict):
         return listed(self.input)
 
 
+Cell = bool | int | float | Annotated[str, Field(max_length=4096)] | None
+
+
+class PredictionRequest(_Strict):
+    """POST /v1/predictions: rows by column name for a table's model, texts for a classifier."""
+
+    model: ModelName
+    inputs: Annotated[
+        list[
+            Annotated[dict[str, Cell], Field(min_length=1, max_length=4096)]
+            | Annotated[str, Field(min_length=1, max_length=1_000_000)]
+        ],
+        Field(min_length=1, max_length=MOST_INPUTS),
+    ]
+    user: str | None = None
+
+
 def listed(given: Prompt) -> list[str | list[int]]:
     """One text, one token array, or several of either: always as a list of prompts."""
     if isinstance(given, str):

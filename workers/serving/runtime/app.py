@@ -14,8 +14,10 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from workers.engine.errors import AdapterError, EngineError
+from workers.engine.inference.classify import TextClassifier
 from workers.engine.inference.embed import EmbeddingModel
 from workers.engine.inference.generate import TextModel, TokenStep
+from workers.engine.inference.tables import TableModel
 from workers.engine.specs import EmbedSpec, GenerateSpec, SpecError
 from workers.serving.runtime.adapters import Adapters
 from workers.serving.runtime.generating import Full, Generator, Request
@@ -34,24 +36,26 @@ class Replica:
         secret: str,
         text: TextModel | None = None,
         embedding: EmbeddingModel | None = None,
+        predictor: TableModel | TextClassifier | None = None,
         adapters: Adapters | None = None,
         generator: Generator | None = None,
     ) -> None:
-        self.text, self.embedding = text, embedding
+        self.text, self.embedding, self.predictor = text, embedding, predictor
         self.adapters, self.generator = adapters, generator
         self._secret = secret
-        self._embedding_turn = asyncio.Lock()
-        self.embedding_now = 0
+        self._turn = asyncio.Lock()
+        self.whole_now = 0
         self.draining = False
 
     @property
     def active(self) -> int:
-        return self.embedding_now + (self.generator.active if self.generator else 0)
+        return self.whole_now + (self.generator.active if self.generator else 0)
 
     def app(self) -> Starlette:
         routes = [
             Route("/generate", self.generate, methods=["POST"]),
             Route("/embed", self.embed, methods=["POST"]),
+            Route("/predict", self.predict, methods=["POST"]),
             Route("/health", self.health, methods=["GET"]),
         ]
         return Starlette(routes=routes)
@@ -110,19 +114,36 @@ class Replica:
         if self.embedding is None:
             return _error(400, "wrong_model", "this replica generates text")
         asked = await request.json()
-        self.embedding_now += 1
+        self.whole_now += 1
         try:
             spec = EmbedSpec(dimensions=asked["dimensions"])
             vectors: list[list[float]] = []
             for part in batched(asked["texts"], EMBEDDED_AT_ONCE):
-                async with self._embedding_turn:  # first come, first served, a part at a time
+                async with self._turn:  # first come, first served, a part at a time
                     found, _ = await asyncio.to_thread(self.embedding.embed, part, spec)
                 vectors += found
         except (EngineError, SpecError) as error:
             return _error(400, getattr(error, "code", "invalid_value"), str(error))
         finally:
-            self.embedding_now -= 1
+            self.whole_now -= 1
         return JSONResponse({"vectors": vectors})
+
+    async def predict(self, request: HttpRequest) -> Response:
+        """{"inputs": [{column: value} or text]} → {"predictions": […]}."""
+        if refused := self._refused(request):
+            return refused
+        if self.predictor is None:
+            return _error(400, "wrong_model", "this replica predicts nothing")
+        asked = await request.json()
+        self.whole_now += 1
+        try:
+            async with self._turn:
+                found = await asyncio.to_thread(self.predictor.predict, asked["inputs"])
+        except EngineError as error:
+            return _error(400, error.code, str(error))
+        finally:
+            self.whole_now -= 1
+        return JSONResponse({"predictions": found})
 
     def _refused(self, request: HttpRequest) -> Response | None:
         shown = request.headers.get(SECRET_HEADER, "")

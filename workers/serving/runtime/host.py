@@ -20,7 +20,7 @@ class AdapterMissing(Exception):
 
 @dataclass(frozen=True)
 class ReplicaSettings:
-    """What a replica is started with. `kind` is text_generation or embedding."""
+    """What a replica is started with. `kind` is a task, or embedding."""
 
     kind: str
     folder: Path  # the model, in Hugging Face layout

@@ -8,8 +8,10 @@ import time
 
 import uvicorn
 
+from workers.engine.inference.classify import TextClassifier
 from workers.engine.inference.embed import EmbeddingModel
 from workers.engine.inference.generate import TextModel
+from workers.engine.inference.tables import TableModel
 from workers.engine.protocol import Command, Numerics
 from workers.serving.runtime.adapters import Adapters
 from workers.serving.runtime.app import Replica
@@ -38,6 +40,11 @@ def _loaded(settings: ReplicaSettings, host: Host) -> Replica:
     if settings.kind == "embedding":
         model = EmbeddingModel.load(settings.folder, numerics)
         return Replica(secret=settings.secret, embedding=model)
+    if settings.kind == "tabular":
+        return Replica(secret=settings.secret, predictor=TableModel.load(settings.folder, numerics))
+    if settings.kind == "text_classification":
+        classifier = TextClassifier.load(settings.folder, numerics)
+        return Replica(secret=settings.secret, predictor=classifier)
     text = TextModel.load(settings.folder, numerics, most_adapters=MOST_ADAPTERS)
     adapters = Adapters(text, host, limit=settings.adapter_bytes)
     generator = Generator(most=settings.max_sequences)

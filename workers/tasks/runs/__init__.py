@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from workers.jobs.states import Kind
+from workers.tasks.runs.compress import CompressRun
 from workers.tasks.runs.evaluate import EvaluateRun
 from workers.tasks.runs.fine_tune import FineTuneRun
 from workers.tasks.runs.run import Context, Run
@@ -13,5 +14,6 @@ from workers.tasks.runs.serve import ServeRun
 RUNS: Mapping[Kind, Callable[[Context], Run]] = {
     Kind.FINE_TUNE: FineTuneRun,
     Kind.EVALUATE: EvaluateRun,
+    Kind.COMPRESS: CompressRun,
     Kind.SERVE: ServeRun,
 }

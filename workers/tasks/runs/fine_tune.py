@@ -11,15 +11,13 @@ from workers.assets.models import ModelVersion
 from workers.assets.provenance import code_version
 from workers.assets.selectors import base_model_get
 from workers.assets.services import model_version_create, version_seal
-from workers.assets.storage import StoredObject, folder_read
-from workers.engine.protocol import SNAPSHOT
+from workers.assets.storage import StoredObject
 from workers.jobs.models import Job
 from workers.jobs.outcomes import Made, checkpoint_commit
-from workers.jobs.selectors import snapshot_get
 from workers.tasks.channel import Frame
 from workers.tasks.child import NO_NETWORK
-from workers.tasks.runs.models import file_open, model_open
-from workers.tasks.runs.run import Context, handle, numerics, used_tokens
+from workers.tasks.runs.models import file_open, model_open, snapshot_open
+from workers.tasks.runs.run import Context, numerics, used_tokens
 
 
 class FineTuneRun:
@@ -46,24 +44,10 @@ class FineTuneRun:
             "adapter": model.adapter,
             "data": file_open(context, spec["training_file_id"], "training_file"),
             "validation": file_open(context, validation, "validation_file") if validation else None,
-            "resume": self._resume(),
+            "resume": snapshot_open(context),
             "scratch": str(work),
             "numerics": numerics(),
         }
-
-    def _resume(self) -> dict[str, str] | None:
-        context, snapshot_id = self.context, self.context.claim.resume_from
-        if not snapshot_id:
-            return None
-        snapshot = context.in_scope(lambda: snapshot_get(snapshot_id))
-        folder = context.scratch / "resume"
-        folder_read(
-            tenant_id=context.tenant_id,
-            key=snapshot.storage_key,
-            into=folder,
-            data_key=context.data_key,
-        )
-        return handle(folder, SNAPSHOT, snapshot.sha256)
 
     def on_beat(self, frame: Frame) -> None:
         pass

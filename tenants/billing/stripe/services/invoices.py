@@ -9,20 +9,17 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from tenants.billing.models import CreditNote, Invoice, Payment, PaymentPart, Refund
+from tenants.billing.models import Invoice
 from tenants.billing.operators import system_only
 from tenants.billing.states import InvoiceState
 from tenants.billing.stripe.amounts import collectable, to_stripe
 from tenants.billing.stripe.calls import answer_of, call_named, call_queue
 from tenants.billing.stripe.findings import finding_open
 from tenants.billing.stripe.models import StripeCall, StripeObject
-from tenants.billing.stripe.names import STRIPE
-from tenants.billing.stripe.selectors import default_method
+from tenants.billing.stripe.selectors import default_method, invoice_call
 from tenants.billing.stripe.services.customers import customer_ensure
 from tenants.kernel.clock import now
 from tenants.kernel.money import Money
-
-VOID_KEY = "void:"  # of the credit note that a void writes
 
 
 def invoice_collect(*, tenant_id: str, invoice_id: str) -> StripeCall | None:
@@ -74,24 +71,19 @@ def invoice_collect(*, tenant_id: str, invoice_id: str) -> StripeCall | None:
 
 
 def invoice_charge_again(*, tenant_id: str, invoice_id: str, day: int) -> StripeCall | None:
-    """Try the saved payment method once more, once for each reminder's `day`."""
+    """Try the saved payment method once more, once for each reminder's `day`.
+
+    An invoice that never got into Stripe is put there now: its customer had been deleted, or there
+    was no key.
+    """
     system_only()
-    made = _made(tenant_id, invoice_id)
-    if made is None or not default_method(tenant_id):
+    made = invoice_call(tenant_id, invoice_id)
+    if made is None:
+        return invoice_collect(tenant_id=tenant_id, invoice_id=invoice_id)
+    if not default_method(tenant_id):
         return None
     opened = call_named(tenant_id, "invoice.finalize", made.key)
     return _pay(tenant_id, f"{invoice_id}:day:{day}", made, opened)
-
-
-def invoice_payment_report(*, tenant_id: str, payment_id: str) -> list[StripeCall]:
-    """Tell Stripe of what another provider received for invoices that it collects, too."""
-    system_only()
-    payment: Payment = Payment.objects.get(pk=payment_id, tenant_id=tenant_id)
-    if payment.provider == STRIPE:
-        return []
-    parts = PaymentPart.objects.filter(payment=payment, invoice__isnull=False)
-    found = [(part, _made(tenant_id, part.invoice_id)) for part in parts.order_by("id")]
-    return [_report(payment, part, made) for part, made in found if made is not None]
 
 
 def invoice_take_back(*, tenant_id: str, invoice_id: str) -> StripeCall | None:
@@ -102,51 +94,6 @@ def invoice_take_back(*, tenant_id: str, invoice_id: str) -> StripeCall | None:
 def invoice_give_up(*, tenant_id: str, invoice_id: str) -> StripeCall | None:
     """Mark in Stripe what was written off here; it can still be paid there."""
     return _close(tenant_id, invoice_id, "invoice.mark_uncollectible")
-
-
-def credit_note_send(*, tenant_id: str, credit_note_id: str) -> StripeCall | None:
-    """A credit note over what is owed or was paid, for an invoice that Stripe collects.
-
-    What credit had settled never was on Stripe's invoice. A void needs no note there.
-    """
-    system_only()
-    note: CreditNote = CreditNote.objects.select_related("invoice").get(
-        pk=credit_note_id, tenant_id=tenant_id
-    )
-    made = _made(tenant_id, note.invoice_id)
-    if made is None or note.key.startswith(VOID_KEY):
-        return None
-    currency = note.invoice.currency
-    owed, paid = (Money.of(note.parts[name], currency) for name in ("owed", "paid"))
-    total = owed + paid
-    if total.amount <= 0:
-        return None
-    refunds = _refunds(note)
-    refunded = sum((refund.amount for refund, _ in refunds), Money.zero(currency).amount)
-    params: dict[str, Any] = {
-        "invoice": answer_of(made),
-        "amount": to_stripe(total),
-        "memo": f"{note.number}: {note.reason}"[:500],
-        "email_type": "none",
-    }
-    if refunds:
-        params["refunds"] = [
-            {
-                "refund": answer_of(call),
-                "amount_refunded": to_stripe(Money(refund.amount, currency)),
-            }
-            for refund, call in refunds
-        ]
-    if elsewhere := paid.amount - refunded:
-        params["out_of_band_amount"] = to_stripe(Money(elsewhere, currency))
-    before = refunds[-1][1] if refunds else call_named(tenant_id, "invoice.finalize", made.key)
-    return call_queue(
-        tenant_id=tenant_id,
-        operation="credit_note.create",
-        key=note.id,
-        params=params,
-        after=before,
-    )
 
 
 def _params(invoice: Invoice, method: str) -> dict[str, Any]:
@@ -181,18 +128,9 @@ def _pay(tenant_id: str, key: str, made: StripeCall, after: StripeCall | None) -
     )
 
 
-def _made(tenant_id: str, invoice_id: str | None) -> StripeCall | None:
-    """The latest call that puts an invoice into Stripe, unless it was refused."""
-    rows = StripeCall.objects.filter(
-        tenant_id=tenant_id, operation="invoice.create", key__startswith=f"{invoice_id}:"
-    )
-    found: StripeCall | None = rows.exclude(state=StripeCall.State.REFUSED).order_by("-id").first()
-    return found
-
-
 def _close(tenant_id: str, invoice_id: str, operation: str) -> StripeCall | None:
     system_only()
-    made = _made(tenant_id, invoice_id)
+    made = invoice_call(tenant_id, invoice_id)
     if made is None:
         return None
     return call_queue(
@@ -202,49 +140,6 @@ def _close(tenant_id: str, invoice_id: str, operation: str) -> StripeCall | None
         target=made,
         after=call_named(tenant_id, "invoice.finalize", made.key),
     )
-
-
-def _report(payment: Payment, part: PaymentPart, made: StripeCall) -> StripeCall:
-    key = f"{payment.id}:{part.pk}"
-    at = int(payment.received_at.timestamp())
-    reported = call_queue(
-        tenant_id=payment.tenant_id,
-        operation="payment_record.report",
-        key=key,
-        params={
-            "amount_requested": {
-                "currency": payment.currency.lower(),
-                "value": to_stripe(Money(part.amount, payment.currency)),
-            },
-            "initiated_at": at,
-            "outcome": "guaranteed",
-            "guaranteed": {"guaranteed_at": at},
-            "payment_method_details": {
-                "type": "custom",
-                "custom": {"display_name": payment.provider},
-            },
-            "processor_details": {
-                "type": "custom",
-                "custom": {"payment_reference": payment.external_id},
-            },
-        },
-        after=call_named(payment.tenant_id, "invoice.finalize", made.key),
-    )
-    return call_queue(
-        tenant_id=payment.tenant_id,
-        operation="invoice.attach_payment",
-        key=key,
-        params={"payment_record": answer_of(reported)},
-        target=made,
-        after=reported,
-    )
-
-
-def _refunds(note: CreditNote) -> list[tuple[Refund, StripeCall]]:
-    """What of a note goes back through Stripe, with the calls that send it."""
-    rows = Refund.objects.filter(credit_note=note, payment__provider=STRIPE).order_by("id")
-    found = [(row, call_named(row.tenant_id, "refund.create", row.key)) for row in rows]
-    return [(row, call) for row, call in found if call is not None]
 
 
 def _take_over(invoice: Invoice) -> None:

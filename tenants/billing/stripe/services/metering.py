@@ -28,7 +28,7 @@ from tenants.usage.meters import METERS
 from tenants.usage.models import UsageHour
 
 METERED = "metered"  # how such a subscription is known: metered:stream
-_HOUR = dt.timedelta(hours=1)
+_HOUR, _SECOND = dt.timedelta(hours=1), dt.timedelta(seconds=1)
 
 
 def stream_start(*, actor: Actor, meter: str, event_name: str, price_id: str) -> StripeStream:
@@ -120,7 +120,7 @@ def _report(stream: StripeStream, *, until: dt.datetime) -> StripeCall | None:
             continue
         for value in meter_values(total - row.quantity):
             row.events += 1
-            last = _event(stream, row, value, min(hour + _HOUR, now), last)
+            last = _event(stream, row, value, min(hour + _HOUR - _SECOND, now), last)
         row.quantity = total
         row.save()
     return last
@@ -142,7 +142,7 @@ def _event(
         params={
             "event_name": stream.event_name,
             "identifier": key,
-            "timestamp": int(at.timestamp()) - 1,  # within its hour
+            "timestamp": int(at.timestamp()),
             "payload": {"stripe_customer_id": answer_of(customer), "value": plain(value)},
         },
         after=after or customer,

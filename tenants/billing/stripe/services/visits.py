@@ -6,6 +6,7 @@ from typing import Any
 
 from tenants.accounts.actors import Actor
 from tenants.billing.operators import system_only
+from tenants.billing.selectors.tax import person_of, tax_profile, tax_treatment
 from tenants.billing.stripe.amounts import to_stripe
 from tenants.billing.stripe.calls import answer_of, call_queue
 from tenants.billing.stripe.models import StripeCall, StripeVisit
@@ -13,6 +14,8 @@ from tenants.billing.stripe.operations import METADATA_FOR, METADATA_TENANT
 from tenants.billing.stripe.services.asking import visit_ask
 from tenants.billing.stripe.services.customers import customer_ensure
 from tenants.billing.stripe.services.partners import onboarding_open
+from tenants.billing.taxation import top_up_of_wish
+from tenants.kernel.clock import now
 from tenants.kernel.errors import InvalidInput
 from tenants.kernel.money import Money
 
@@ -20,7 +23,9 @@ Kind = StripeVisit.Kind
 
 
 def top_up_start(*, actor: Actor, amount: Money, back: str) -> StripeVisit:
-    """Ask for a page on which `amount` of prepaid credit is paid. The row's `url` comes soon.
+    """Ask for a page on which `amount` of prepaid credit is bought. The row's `url` comes soon.
+
+    Tax that arises at top-up comes on top, or is in it, as the tenant's tax profile says.
 
     Raises PermissionDenied, StripeOff, InvalidInput for an amount that cannot be charged.
     """
@@ -64,7 +69,7 @@ def visit_open(*, tenant_id: str, visit_id: str) -> StripeCall:
 
 
 def _top_up(visit: StripeVisit) -> dict[str, Any]:
-    money = Money(visit.amount, visit.currency)
+    money = _with_tax(visit)
     ours = {METADATA_FOR: visit.id, METADATA_TENANT: visit.tenant_id}
     price = {
         "currency": visit.currency.lower(),
@@ -79,6 +84,15 @@ def _top_up(visit: StripeVisit) -> dict[str, Any]:
         "success_url": visit.return_url,
         "cancel_url": visit.return_url,
     }
+
+
+def _with_tax(visit: StripeVisit) -> Money:
+    """What is paid for the credit that was asked for: with the tax that arises at top-up."""
+    profile = tax_profile(visit.tenant_id)
+    treated = tax_treatment(profile, at=now())
+    assert visit.amount is not None  # noqa: S101 -- a top-up has one
+    bought = top_up_of_wish(visit.amount, treated, person_of(profile), visit.currency)
+    return Money(bought.paid, visit.currency)
 
 
 def _setup(visit: StripeVisit) -> dict[str, Any]:

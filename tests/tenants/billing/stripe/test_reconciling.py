@@ -7,19 +7,23 @@ from decimal import Decimal
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from stripe import APIConnectionError
 
 from tenants.billing.models import Payment
 from tenants.billing.stripe.findings import finding_close
 from tenants.billing.stripe.models import StripeCall, StripeFinding, StripeObject
 from tenants.billing.stripe.reconciling.service import stripe_reconcile
+from tenants.billing.stripe.sending import calls_send
 from tenants.kernel.errors import PermissionDenied
+from tenants.kernel.outbox import drain
 from tenants.kernel.scope import system_scope
 from tenants.ledger.selectors import wallet_balance
 from tests.stripe_server.faults import What
 from tests.tenants.accounts.factories import SignedUp, owner_of
 from tests.tenants.billing.factories import MARCH, invoice_of, operator_of
-from tests.tenants.billing.stripe.flows import FLOWS, owing, pay_on_page
+from tests.tenants.billing.stripe.flows import FLOWS, owing, paid_by_transfer, pay_on_page
 from tests.tenants.billing.stripe.world import (
+    TABLE,
     World,
     session_of,
     top_up,
@@ -115,10 +119,6 @@ def test_a_call_that_stays_unanswered_is_found_and_closes_by_itself(
 ) -> None:
     world.control.fault(What.STATUS, "POST /v1/customers", times=4, status=500)
     top_up(tenant, "25")
-    from tenants.billing.stripe.sending import calls_send
-    from tenants.kernel.outbox import drain
-    from tests.tenants.billing.stripe.world import TABLE
-
     drain(TABLE)
     calls_send()
     with system_scope():
@@ -130,8 +130,6 @@ def test_a_call_that_stays_unanswered_is_found_and_closes_by_itself(
 
 
 def test_nothing_is_said_while_stripe_is_away(world: World) -> None:
-    from stripe import APIConnectionError
-
     world.control.fault(What.REFUSE, "GET /v1/balance", times=9)
     with pytest.raises(APIConnectionError):
         stripe_reconcile()
@@ -140,8 +138,6 @@ def test_nothing_is_said_while_stripe_is_away(world: World) -> None:
 
 def test_an_invoice_paid_twice_becomes_credit_and_a_finding(world: World, tenant: SignedUp) -> None:
     """By bank transfer in full, and on Stripe's page before Stripe has heard of it."""
-    from tests.tenants.billing.stripe.flows import paid_by_transfer
-
     bill = owing(tenant, 10_000)
     world.settle()
     pay_on_page(world, bill)

@@ -185,10 +185,13 @@ def test_what_is_priced_here_cannot_be_priced_in_stripe_too(world: World, tenant
 def test_what_stripe_collects_for_it_is_revenue_beside_every_wallet(
     world: World, stream: StripeStream
 ) -> None:
-    """Stripe on loopback bills a metered price once a month, whatever was used: 5.00 so far."""
-    del stream
+    """Three units at 5.00, billed as the stream ends."""
+    use(stream, "3", NOW)
+    with system_scope():
+        stream_end(actor=operator_of(stream.tenant_id), stream_id=stream.id)
+    world.control.advance(seconds=5)
+    world.settle()
     found = books()
-    assert (found["revenue services USD"], found["provider_fee stripe USD"]) == (-5, D("0.44"))
-    assert "grant  USD" not in found
-    assert "cash stripe USD" not in found
+    assert found["revenue services USD"] == -15
+    assert not any(name.startswith(("grant", "receivable", "cash")) for name in found)
     assert stripe_reconcile().differences == ()

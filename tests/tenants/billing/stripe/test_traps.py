@@ -267,6 +267,23 @@ def test_a_customer_deleted_unheard_of_costs_one_visit(world: World, tenant: Sig
     assert credit_of(tenant) == 55
 
 
+def test_an_invoice_of_a_deleted_customer_is_collected_on_its_reminder(
+    world: World, tenant: SignedUp
+) -> None:
+    topped_up(world, tenant, "25")
+    world.api.v1.customers.delete(object_id(tenant, "customer"))
+    world.control.take_events()
+    bill = owing(tenant, 12_500)
+    world.settle()
+    assert calls_of(tenant)["invoice.create"].state == "refused"
+    assert bill.due_at is not None
+    dunning_advance(now=bill.due_at + dt.timedelta(days=1), tenant_id=tenant.tenant.id)
+    world.settle()
+    pay_on_page(world, bill)
+    world.settle()
+    assert bill_now(bill).state == InvoiceState.PAID
+
+
 def test_a_dispute_after_the_payout_takes_the_balance_below_zero(
     world: World, tenant: SignedUp
 ) -> None:

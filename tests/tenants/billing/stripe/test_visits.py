@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tenants.accounts.roles import Role
+from tenants.billing.stripe.client import StripeOff
 from tenants.billing.stripe.models import StripeObject, StripeVisit
 from tenants.billing.stripe.selectors import default_method, methods_of, visit_of
 from tenants.billing.stripe.services.visits import portal_start, top_up_start
-from tenants.kernel.errors import InvalidInput, NotFound, PermissionDenied, Unavailable
+from tenants.kernel.errors import InvalidInput, NotFound, PermissionDenied
 from tenants.kernel.money import Money
 from tenants.kernel.scope import system_scope, tenant_scope
 from tests.tenants.accounts.factories import SignedUp, member_make, owner_of, tenant_make
@@ -124,5 +125,5 @@ def test_without_a_key_nobody_is_sent_anywhere(
     world: World, tenant: SignedUp, settings: object
 ) -> None:
     settings.STRIPE_SECRET_KEY = ""  # type: ignore[attr-defined]
-    with pytest.raises(Unavailable, match="Stripe is off"):
+    with pytest.raises(StripeOff, match="are off"):
         ask(tenant)

@@ -13,6 +13,7 @@ from tenants.billing.stripe.client import API_VERSION
 from tenants.billing.stripe.handling import events_handle
 from tenants.billing.stripe.models import StripeEvent, StripeFinding, StripeObject
 from tenants.kernel.scope import system_scope
+from tests.stripe_server.faults import What
 from tests.stripe_server.webhooks import signature
 from tests.tenants.accounts.factories import SignedUp
 from tests.tenants.billing.stripe.world import SECRET, World, object_id, topped_up
@@ -170,8 +171,6 @@ def test_what_an_event_says_is_not_believed(world: World, tenant: SignedUp) -> N
 
 
 def test_events_wait_while_stripe_is_away(world: World) -> None:
-    from tests.stripe_server.faults import What
-
     send(event())
     world.control.fault(What.STATUS, "GET /v1/customers", times=2, status=503)
     events_handle()

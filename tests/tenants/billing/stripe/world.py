@@ -36,7 +36,7 @@ SECRET = "whsec_test"
 BACK = "/console/billing/"
 HINTS = {"stripe.send_call", "stripe.handle_event"}  # to workers: `settle` is the worker
 QUEUED, SENT = StripeCall.State.QUEUED, StripeCall.State.SENT
-ROUNDS = 60
+ROUNDS = 20
 
 
 def _without_hints() -> HandlerTable:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from workers.engine.data.chat import ChatTemplate
-from workers.engine.data.readers import LINE_LIMIT, Example, Problem, read_examples
+from workers.engine.data.problems import Problem
+from workers.engine.data.readers import LINE_LIMIT, Example, read_examples
 from workers.engine.data.tokens import Tokenizer
 
 GOOD = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}

@@ -229,14 +229,20 @@ def test_the_start_says_what_is_trained_on_and_what_was_left_off(
     assert "left off" in message
 
 
+@pytest.fixture
+def contrary(tmp_path: Path) -> Path:
+    """Held-out rows that training only makes less likely: words that it never shows."""
+    rows = [{"prompt": f"{n} red", "completion": "zebra quartz jukebox!"} for n in range(6)]
+    return write_jsonl(tmp_path / "contrary.jsonl", rows)
+
+
 def test_training_stops_early_where_validation_no_longer_improves(
-    base: Path, data: Path, validation: Path, tmp_path: Path
+    base: Path, data: Path, contrary: Path, tmp_path: Path
 ) -> None:
-    # given a rate so high that held-out loss rises after a while
     progress = Recorder(tmp_path)
-    settings: dict[str, Any] = {"learning_rate": 0.1, "epochs": 12, "validation": validation}
+    settings: dict[str, Any] = {"learning_rate": 0.03, "epochs": 12, "validation": contrary}
     result = run(base, data, tmp_path, progress, patience=2, **settings)
-    # then it ends two epochs after the best one, with nothing said that is not so
+    # then it ends two epochs after the best one, and names that one
     found = [m["validation_loss"] for *_, m in progress.beats if "validation_loss" in m]
     best = found.index(min(found))
     assert len(found) == best + 3 < 13
@@ -244,14 +250,14 @@ def test_training_stops_early_where_validation_no_longer_improves(
     assert result.metrics["steps"] == 9 * (best + 2)
     (_, _, message, told) = progress.events[-1]
     assert (told["step"], told["best_step"]) == (9 * (best + 2), 9 * best)
-    assert f"checkpoint of step {9 * best}" in message
+    assert message.startswith("Stopped early")
 
 
 def test_an_early_stop_is_the_same_after_a_resume(
-    base: Path, data: Path, validation: Path, tmp_path: Path
+    base: Path, data: Path, contrary: Path, tmp_path: Path
 ) -> None:
     settings: dict[str, Any] = {
-        "learning_rate": 0.1, "epochs": 12, "validation": validation, "patience": 2,
+        "learning_rate": 0.03, "epochs": 12, "validation": contrary, "patience": 2,
     }  # fmt: skip
     whole = run(base, data, tmp_path, Recorder(tmp_path), name="whole", **settings)
     last = int(whole.metrics["steps"])
@@ -259,4 +265,5 @@ def test_an_early_stop_is_the_same_after_a_resume(
     run(base, data, tmp_path, paused, name="paused", **settings)
     ((_, snapshot),) = paused.snapshots
     again = run(base, data, tmp_path, Recorder(tmp_path), name="again", resume=snapshot, **settings)
+    assert last < 9 * 12
     assert again.metrics == whole.metrics

@@ -1,0 +1,106 @@
+"""Compressions over HTTP: asked for, quoted, cancelled, refused, and their results."""
+
+from __future__ import annotations
+
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tenants.kernel.scope import system_scope
+from tests.saas.api.factories import (
+    BASE,
+    SEARCH,
+    Caller,
+    chats,
+    compression_body,
+    compression_end,
+)
+from workers.assets.models import BaseModel
+from workers.jobs.models import Job
+
+pytestmark = pytest.mark.django_db
+
+
+def made_by(api: Caller, **report: Any) -> str:
+    """A compression that has succeeded with this report."""
+    body = compression_body(api.upload(chats()).json["id"])
+    job = str(api.post("/v1/compressions", body).json["id"])
+    compression_end(job, **report)
+    return job
+
+
+def test_a_compression_is_queued_listed_and_cancelled(api: Caller, base: BaseModel) -> None:
+    body = compression_body(api.upload(chats()).json["id"]) | {"metadata": {"a": "b"}}
+    made = api.post("/v1/compressions", body)
+    assert made.status == 201, made.content
+    assert (made.json["status"], made.json["object"]) == ("queued", "compression")
+    assert made.json["settings"]["quantise"] == "int8_dynamic"
+    address = f"/v1/compressions/{made.json['id']}"
+    assert api.get(address).json == made.json
+    assert [c["id"] for c in api.get("/v1/compressions").json["data"]] == [made.json["id"]]
+    assert "data and settings are valid" in str(api.get(f"{address}/events").json["data"])
+    early = api.get(f"{address}/results")
+    assert (early.status, early.error["code"]) == (409, "compression_not_finished")
+    assert api.post(f"{address}/cancel").json["status"] == "cancelled"
+    with system_scope():
+        assert Job.objects.get(pk=made.json["id"]).queue == "compress.cpu"
+
+
+def test_it_is_quoted_and_holds_the_quote(api: Caller, base: BaseModel) -> None:
+    body = compression_body(api.upload(chats()).json["id"])
+    body["settings"] = {"prune": {"mlp": 0.5}, "recover": {"tokens": 1000}}
+    quote = api.post("/v1/quotes", {"kind": "compress", **body}).json
+    assert [line["meter"] for line in quote["lines"]] == ["tokens.evaluated", "tokens.trained"]
+    job = api.post("/v1/compressions", {**body, "quote_id": quote["id"]}).json
+    assert job["price"]["quote"] == quote["id"]
+    assert job["price"]["estimate"]["high"] == quote["high"]["total"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [
+        ({"prune": {"mlp": 1}}, "prune.mlp"),
+        ({"prune": {"mlp": "half"}}, "prune.mlp"),
+        ({"quantise": "int2"}, "quantise"),
+        ({"target": {"ratios": [2]}}, "target.ratios"),
+        ({"target": {"price": "-1"}}, "target.price"),
+        ({"recover": {"tokens": 5}}, "settings"),
+        ({"anything": 1}, "anything"),
+        ({}, "settings"),
+    ],
+)
+def test_bad_settings_are_refused_by_name(
+    api: Caller, base: BaseModel, asked: dict[str, Any], param: str
+) -> None:
+    body = compression_body(api.upload(chats()).json["id"]) | {"settings": asked}
+    reply = api.post("/v1/compressions", body)
+    assert reply.status == 400, reply.content
+    assert reply.error["param"] == param
+
+
+def test_results_tell_before_and_after(api: Caller, base: BaseModel) -> None:
+    job = made_by(api, search=SEARCH)
+    results = api.get(f"/v1/compressions/{job}/results").json
+    assert results["figures"]["bytes"] == {"before": 100.0, "after": 30.0}
+    assert results["compressed_model"] == "ft:small"
+    assert results["search"]["recommended"] == SEARCH["recommended"]
+    assert results["search"]["candidates"] == SEARCH["candidates"]
+
+
+def test_the_plot_shows_every_candidate(api: Caller, base: BaseModel) -> None:
+    job = made_by(api, search=SEARCH)
+    plot = api.get(f"/v1/compressions/{job}/plot")
+    assert plot.headers["content-type"] == "image/svg+xml"
+    drawing = ET.fromstring(plot.content)
+    dots = drawing.findall("{http://www.w3.org/2000/svg}circle")
+    assert len(dots) == 2
+    assert [dot.get("stroke") for dot in dots] == [None, "#16a34a"]  # the recommended one
+    plain = made_by(api)
+    assert api.get(f"/v1/compressions/{plain}/plot").error["code"] == "no_search"
+    assert api.get(f"/v1/compressions/{plain}/results").json["search"] is None
+
+
+def test_an_unknown_model(api: Caller, base: BaseModel) -> None:
+    body = compression_body(api.upload(chats()).json["id"]) | {"model": f"{BASE}-no"}
+    assert api.post("/v1/compressions", body).error["code"] == "model_not_found"

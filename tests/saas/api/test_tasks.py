@@ -1,0 +1,73 @@
+"""Tables and labelled texts over the API: uploaded, quoted and submitted like chats are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tenants.accounts.services import platform_tenant_ensure
+from tests.saas.api.factories import BASE, Caller
+from workers.assets.models import BaseModel
+from workers.assets.services import base_model_register
+from workers.engine.base.tables import tabular_base_build
+
+pytestmark = pytest.mark.django_db
+
+TABLE = "tabular-mlp"
+ROWS = b"age,bmi,target\n" + b"".join(b"%d,%d,%d\n" % (n, 50 - n, 2 * n) for n in range(1, 41))
+
+
+@pytest.fixture
+def tabular(db: None, tmp_path: Path) -> BaseModel:
+    platform_tenant_ensure()
+    folder = tabular_base_build(tmp_path / TABLE)
+    return base_model_register(path=folder, model_id=TABLE, kind="tabular", licence="Apache-2.0")
+
+
+def submitted(api: Caller, model: str, content: bytes, name: str, **settings: Any) -> Any:
+    file = api.upload(content, name)
+    assert file.status == 200, file.content
+    body = {"model": model, "training_file": file.json["id"], "settings": settings}
+    return api.post("/v1/fine_tuning/jobs", body)
+
+
+def test_a_table_is_submitted_and_quoted_by_its_cells(tabular: BaseModel, api: Caller) -> None:
+    reply = submitted(
+        api, TABLE, ROWS, "people.csv", tabular={"hidden": "seed", "target": "target"}, epochs=3
+    )
+    assert reply.status == 200, reply.content
+    body = {
+        "kind": "fine_tune",
+        "model": TABLE,
+        "training_file": reply.json["training_file"],
+        "settings": {"tabular": {"hidden": "seed", "target": "target"}, "epochs": 3},
+    }
+    quote = api.post("/v1/quotes", body).json
+    (line,) = quote["lines"]
+    assert (line["meter"], float(line["high"])) == ("tokens.trained", 40 * 2 * 3)
+
+
+def test_a_faulty_table_says_where_and_what(tabular: BaseModel, api: Caller) -> None:
+    broken = ROWS.replace(b"7,43,14\n", b"7,43,many\n")
+    reply = submitted(
+        api, TABLE, broken, "people.csv", tabular={"target": "target", "problem": "regression"}
+    )
+    assert reply.status == 400
+    assert "line 8" in reply.error["message"], reply.error
+    assert "target" in reply.error["message"]
+
+
+def test_labelled_texts_are_submitted(base: BaseModel, api: Caller) -> None:
+    rows = [{"text": f"say {n}", "label": "even" if n % 2 == 0 else "odd"} for n in range(20)]
+    content = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    reply = submitted(api, BASE, content, "rows.jsonl", task="text_classification")
+    assert reply.status == 200, reply.content
+    assert reply.json["model"] == BASE
+
+
+def test_a_task_that_the_base_cannot_learn_is_refused(base: BaseModel, api: Caller) -> None:
+    reply = submitted(api, BASE, ROWS, "people.csv", task="tabular")
+    assert (reply.status, reply.error["param"]) == (400, "task"), reply.content

@@ -1,0 +1,150 @@
+"""Tables and labelled texts from their upload to a model, its charge, and its evaluation, through a
+worker's parent.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tenants.accounts.models import Tenant
+from tenants.accounts.services import platform_tenant_ensure
+from tenants.kernel.errors import InvalidInput
+from tenants.kernel.scope import tenant_scope
+from tests.workers.engine.factories import write_jsonl
+from tests.workers.engine.tasks.factories import Split, table_split
+from tests.workers.jobs.factories import actor_of, make_tenant, make_worker
+from tests.workers.tasks.factories import sold, start
+from workers.assets.models import BaseModel
+from workers.assets.services import base_model_register, file_create
+from workers.engine.base.tables import tabular_base_build
+from workers.engine.data.tokens import Tokenizer
+from workers.jobs.models import Job
+from workers.jobs.services import job_submit
+from workers.jobs.states import Kind, State
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MODEL = "tabular-mlp"
+
+
+@pytest.fixture
+def tabular(tmp_path: Path) -> BaseModel:
+    platform_tenant_ensure()
+    folder = tabular_base_build(tmp_path / MODEL)
+    return base_model_register(path=folder, model_id=MODEL, kind="tabular", licence="Apache-2.0")
+
+
+def upload(tenant: Tenant, path: Path) -> str:
+    with tenant_scope(tenant.id):
+        content = [path.read_bytes()]
+        actor = actor_of(tenant)
+        file = file_create(actor=actor, filename=path.name, purpose="fine-tune", chunks=content)
+    return str(file.id)
+
+
+def submit(tenant: Tenant, kind: Kind, **spec: Any) -> Job:
+    with tenant_scope(tenant.id):
+        return job_submit(actor=actor_of(tenant), kind=kind, spec=spec)
+
+
+def fine_tune(tenant: Tenant, data: Split) -> Job:
+    return submit(
+        tenant,
+        Kind.FINE_TUNE,
+        model=MODEL,
+        training_file_id=upload(tenant, data.train),
+        validation_file_id=upload(tenant, data.held_out),
+        requested_hyperparameters={"n_epochs": 10},
+        settings={"tabular": {"hidden": "seed", "target": "target"}, "optimiser": "adam"},
+    )
+
+
+def test_a_table_becomes_a_model_that_is_charged_and_measured(
+    tabular: BaseModel, tmp_path: Path
+) -> None:
+    # given a table of 331 rows with ten columns to learn from
+    tenant, worker = make_tenant(), make_worker()
+    data = table_split("diabetes", tmp_path)
+    job = fine_tune(tenant, data)
+    assert job.spec["settings"]["method"] == "full"
+    start(worker).join()
+
+    # then it is trained, a cell is sold as a token, and the held-out rows tell how good it is
+    with tenant_scope(tenant.id):
+        job.refresh_from_db()
+    assert job.state == State.SUCCEEDED, job.error
+    assert sold(job.id) == len(data.y) * 10 * 10
+    metrics = job.result["metrics"]
+    assert metrics["validation_mse"] < 0.75 * metrics["initial_validation_mse"]
+
+    evaluation = submit(
+        tenant, Kind.EVALUATE, model=job.result["model_name"], file_id=upload(tenant, data.held_out)
+    )
+    start(worker, queue="infer.cpu").join()
+    with tenant_scope(tenant.id):
+        evaluation.refresh_from_db()
+    assert evaluation.state == State.SUCCEEDED, evaluation.error
+    assert evaluation.result["metrics"]["mse"] == pytest.approx(metrics["validation_mse"])
+    assert sold(evaluation.id, "tokens.evaluated") == len(data.y_held_out) * 10
+
+
+def test_labelled_texts_become_a_classifier_that_is_charged_and_measured(
+    base: BaseModel, tmp_path: Path
+) -> None:
+    tenant, worker = make_tenant(), make_worker()
+    words = ("red", "green", "blue")
+    rows = [{"text": f"{n} {words[n % 3]}", "label": words[n % 3]} for n in range(48)]
+    data = upload(tenant, write_jsonl(tmp_path / "t.jsonl", rows))
+    job = submit(
+        tenant,
+        Kind.FINE_TUNE,
+        model=base.id,
+        training_file_id=data,
+        validation_file_id=data,
+        requested_hyperparameters={"n_epochs": 8, "batch_size": 4},
+        settings={"task": "text_classification", "learning_rate": 3e-3},
+    )
+    tokens = Tokenizer.load(Path(base.path))
+    one_pass = sum(len(tokens.encode_whole(row["text"])) for row in rows)
+    start(worker).join()
+    with tenant_scope(tenant.id):
+        job.refresh_from_db()
+    assert job.state == State.SUCCEEDED, job.error
+    assert sold(job.id) == one_pass * 8
+    assert job.result["metrics"]["validation_accuracy"] > 0.9
+
+    evaluation = submit(tenant, Kind.EVALUATE, model=job.result["model_name"], file_id=data)
+    start(worker, queue="infer.cpu").join()
+    with tenant_scope(tenant.id):
+        evaluation.refresh_from_db()
+    assert evaluation.state == State.SUCCEEDED, evaluation.error
+    found = evaluation.result["metrics"]["accuracy"]
+    assert found == pytest.approx(job.result["metrics"]["validation_accuracy"])
+
+
+def test_what_is_wrong_with_a_table_is_said_before_it_is_queued(
+    tabular: BaseModel, tmp_path: Path
+) -> None:
+    tenant = make_tenant()
+    path = tmp_path / "t.csv"
+    path.write_text("a,target\n1,x\n2,x\n3,y\n")
+    file_id = upload(tenant, path)
+    with pytest.raises(InvalidInput, match="line 4, target: the class 'y' has one example only"):
+        submit(tenant, Kind.FINE_TUNE, model=MODEL, training_file_id=file_id)
+    for settings, field in (
+        ({"tabular": {"hidden": "huge"}}, "tabular.hidden"),
+        ({"tabular": {"depth": 3}}, "tabular.depth"),
+        ({"task": "text_generation"}, "task"),
+    ):
+        with pytest.raises(InvalidInput) as raised:
+            submit(
+                tenant,
+                Kind.FINE_TUNE,
+                model=MODEL,
+                training_file_id=file_id,
+                settings=settings,
+            )
+        assert raised.value.param == field

@@ -1,0 +1,118 @@
+"""How a file is read for a task: one small class each; and what each kind of base can learn."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+from tenants.kernel.errors import InvalidInput
+from workers.assets.datasets import row_format
+from workers.assets.models import BaseModel, File
+from workers.assets.selectors import file_chunks, text_reader
+from workers.assets.streams import reader
+from workers.engine.data.labelled import labelled_read
+from workers.engine.data.readers import LINE_LIMIT, read_stream
+from workers.engine.data.tables import PARQUET, table_read
+from workers.engine.specs import MAX_LENGTH, TabularSpec
+
+
+class Reading(Protocol):
+    """One file through one base. `settings` (JSON) tells readings of the same file apart."""
+
+    settings: str
+    template_sha256: str
+
+    def items(self) -> Iterator[Any]:
+        """Examples and problems, as `tally` takes them."""
+
+    def format(self) -> str:
+        """What the file holds, in a word."""
+
+
+class TextReading:
+    """Chats, completions and texts, through a tokenizer and a chat template."""
+
+    settings = ""
+
+    def __init__(self, file: File, base: BaseModel, _: TabularSpec, *, training: bool) -> None:
+        del training  # every row of text teaches something, or is refused
+        self._file, self._text = file, text_reader(base)
+        self.template_sha256 = self._text.template.sha256 if self._text.template else ""
+
+    def items(self) -> Iterator[Any]:
+        source, text = reader(file_chunks(self._file)), self._text
+        yield from read_stream(source, text.tokenizer, text.template, "error", MAX_LENGTH)
+
+    def format(self) -> str:
+        return row_format(reader(file_chunks(self._file)).readline(LINE_LIMIT))
+
+
+class TableReading:
+    """A table, by its target column; the network plays no part."""
+
+    template_sha256 = ""
+
+    def __init__(self, file: File, _: BaseModel, spec: TabularSpec, *, training: bool) -> None:
+        self._file, self._spec, self._training = file, spec, training
+        told = {"target": spec.target, "problem": spec.problem, "training": training}
+        self.settings = json.dumps(told, sort_keys=True, ensure_ascii=False)
+
+    def items(self) -> Iterator[Any]:
+        source = reader(file_chunks(self._file))
+        table, problems = table_read(source, self._spec, training=self._training)
+        yield from problems
+        yield from table.rows if table else ()
+
+    def format(self) -> str:
+        head = reader(file_chunks(self._file)).read(len(PARQUET))
+        return "parquet" if head == PARQUET else "csv"
+
+
+class LabelledReading:
+    """Texts with a class each, through a tokenizer."""
+
+    template_sha256 = ""
+
+    def __init__(self, file: File, base: BaseModel, _: TabularSpec, *, training: bool) -> None:
+        self._file, self._tokenizer = file, text_reader(base).tokenizer
+        self._training = training
+        self.settings = json.dumps({"training": training})
+
+    def items(self) -> Iterator[Any]:
+        source = reader(file_chunks(self._file))
+        yield from labelled_read(
+            source, self._tokenizer, "error", MAX_LENGTH, training=self._training
+        )
+
+    def format(self) -> str:
+        return "labelled"
+
+
+READINGS: Mapping[str, Callable[..., Reading]] = {
+    "text_generation": TextReading,
+    "text_classification": LabelledReading,
+    "tabular": TableReading,
+}
+
+# What a base can learn, its own task first.
+TASKS_OF: Mapping[str, tuple[str, ...]] = {
+    BaseModel.Kind.TEXT_GENERATION: ("text_generation", "text_classification"),
+    BaseModel.Kind.EMBEDDING: ("text_classification",),
+    BaseModel.Kind.TABULAR: ("tabular",),
+}
+
+
+def task_choose(base: BaseModel, wished: str | None) -> str:
+    """The task to read for: the wished one, else the base's own.
+
+    Raises InvalidInput where the base cannot learn it.
+    """
+    known = TASKS_OF[base.kind]
+    if wished is not None and wished not in known:
+        raise InvalidInput(
+            f"{base.id} is a {base.kind} model and cannot learn {wished!r}; it can learn "
+            f"{' or '.join(known)}",
+            param="task",
+        )
+    return wished or known[0]

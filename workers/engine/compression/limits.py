@@ -1,0 +1,52 @@
+"""What can be cut from a model, told from its configuration alone. Free of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from workers.engine.checks import SpecError
+from workers.engine.compression.specs import PruneSpec
+
+# transformers' model_type of the language models whose structure is known.
+FAMILIES = frozenset({"llama", "qwen2", "qwen3", "mistral", "gpt2"})
+HEADS_FOLLOW_WIDTH = frozenset({"gpt2", "bert"})  # neither of the two can be cut alone
+
+
+def kept_units(units: int, ratio: float, multiple: int, field: str) -> int:
+    """How many of `units` stay when `ratio` of them goes, as a multiple of `multiple`.
+
+    Raises:
+        SpecError: none would stay; it names `field`.
+    """
+    count = units if ratio == 0 else multiple * round(units * (1 - ratio) / multiple)
+    if count < 1:
+        raise SpecError(
+            field,
+            f"removing {ratio:g} of {units} leaves none, and the layer would vanish; "
+            f"at most {max(units - multiple, 0) / units:.3g} can go.",
+        )
+    return min(count, units)
+
+
+def check_prune(config: Mapping[str, Any], spec: PruneSpec) -> None:
+    """Refuse what would leave a layer empty, or no layer.
+
+    Raises:
+        SpecError: with the setting's name.
+    """
+    heads = _first(config, "num_key_value_heads", "num_attention_heads", "n_head")
+    hidden = _first(config, "hidden_size", "n_embd")
+    mlp = _first(config, "intermediate_size", "n_inner") or 4 * hidden
+    layers = _first(config, "num_hidden_layers", "n_layer")
+    kept_units(mlp, spec.mlp, spec.multiple_of, "prune.mlp")
+    kept_units(heads, spec.heads, 1, "prune.heads")
+    kept_units(hidden, spec.width, spec.multiple_of, "prune.width")
+    if spec.layers >= layers:
+        raise SpecError(
+            "prune.layers", f"the model has {layers} layers; at most {layers - 1} can go."
+        )
+
+
+def _first(config: Mapping[str, Any], *names: str) -> int:
+    return next((int(config[name]) for name in names if config.get(name)), 0)

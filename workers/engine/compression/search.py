@@ -1,0 +1,243 @@
+"""From a target to settings: every candidate by a cheap proxy, the best few measured in full.
+
+The proxy is the model cut and solved again, without recovery, scored on a few held-out rows. What
+is known is in every snapshot, so a search that was killed goes on after the last candidate.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from workers.engine.checks import SpecError
+from workers.engine.compression.bench import Bench, Subset
+from workers.engine.compression.candidates import (
+    Candidate,
+    candidates_of,
+    finalists,
+    front,
+    recommend,
+)
+from workers.engine.compression.graph import graph_of
+from workers.engine.compression.latency import paired_latency
+from workers.engine.compression.quantise import Int8Linear
+from workers.engine.compression.report import report_read, report_write
+from workers.engine.compression.run import Compression
+from workers.engine.compression.specs import CompressSpec, TargetSpec
+from workers.engine.compression.structured import kept_count
+from workers.engine.errors import SnapshotError
+from workers.engine.folders import atomic_folder, folder_digest, folder_verify
+from workers.engine.protocol import HUGGING_FACE_MODEL, MEASURED, Handle, Outcome, Result
+from workers.engine.tasks.scores import Score
+
+PROXY_ROWS = 16
+STATE = "search.json"
+
+
+@dataclass
+class Search:
+    """One search. `proxies` and `measured` are what is known so far."""
+
+    bench: Bench
+    target: TargetSpec
+    folder: Path
+    proxies: list[Candidate] = field(default_factory=list)
+    measured: list[Candidate] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.graph = graph_of(self.bench.dense)
+        self.heads = not self.graph.heads_follow_width
+        self.made = self.bench.work.scratch / "candidates"
+        self.candidates = [c for c in candidates_of(self.target) if self._leaves_something(c)]
+        if not self.candidates:
+            raise SpecError("target.ratios", "there is no candidate; give ratios below 1.")
+
+    def run(self) -> Result:
+        """Search, and hand over the recommended model."""
+        bench = self.bench
+        chosen = min(self.target.finalists, len(self.candidates))
+        each = Compression(bench, self.candidates[-1].spec(bench.spec, heads=self.heads), self.made)
+        # proxies: a cut (once per ratio and scorer) and one step each; finalists: all of it
+        bench.of = bench.passes + len(self.candidates) + chosen * (1 + each.steps)
+        bench.of += len(self._cuts()) * self.graph.layers
+        if bench.work.resume:
+            self._resume(bench.work.resume.path)
+        else:
+            each.require_data()
+            bench.metrics = {f"dense_{k}": v for k, v in bench.score(bench.dense).items()}
+        self._try_all()
+        self._measure_the_best()
+        return self._result()
+
+    def _leaves_something(self, candidate: Candidate) -> bool:
+        """Whether every layer stays with this ratio; a small model has few heads to remove."""
+        try:
+            for group in self.graph.groups:
+                kept_count(group, candidate.ratio)
+        except SpecError:
+            return False
+        return True
+
+    def _cuts(self) -> list[tuple[float, str]]:
+        return list(dict.fromkeys((c.ratio, c.scorer) for c in self.candidates if c.ratio))
+
+    def _try_all(self) -> None:
+        known = {c.key for c in self.proxies}
+        few = Subset(self.bench.held_out, range(min(PROXY_ROWS, len(self.bench.held_out))))
+        dense = self._perplexity(self.bench.dense, few)
+        for ratio, scorer in dict.fromkeys((c.ratio, c.scorer) for c in self.candidates):
+            same = [c for c in self.candidates if (c.ratio, c.scorer) == (ratio, scorer)]
+            left = [c for c in same if c.key not in known]
+            if not left:
+                continue
+            model = self._cut(left[0]) if ratio else self.bench.dense
+            for candidate in left:
+                self._try(candidate, model, few, dense)
+            self._snapshot()
+
+    def _cut(self, candidate: Candidate) -> nn.Module:
+        """The candidate as it is before recovery and quantisation."""
+        spec = replace(candidate, format="none").spec(self.bench.spec, heads=self.heads)
+        spec = replace(spec, recover=replace(spec.recover, tokens=0))
+        return self._compression(spec).cut_and_recover()
+
+    def _compression(self, spec: CompressSpec) -> Compression:
+        return Compression(self.bench, spec, self.made / "current", takes_snapshots=False)
+
+    def _try(self, candidate: Candidate, model: nn.Module, few: Subset, dense: float) -> None:
+        """Score a candidate by its proxy."""
+        start = self.bench.step
+        spec = candidate.spec(self.bench.spec, heads=self.heads)
+        made = copy.deepcopy(model)
+        self._compression(spec).quantise(made)
+        perplexity = self._perplexity(made, few)
+        before, after = paired_latency(
+            self.bench.dense, made, self.bench.config.vocab_size, repeats=2
+        )
+        found = replace(
+            candidate,
+            latency=after / before,
+            bytes=_weights(made) / _weights(self.bench.dense),
+            quality_loss=perplexity / dense - 1,
+        )
+        self.proxies.append(found)
+        self.bench.advance({"candidates": float(len(self.proxies))})
+        self.bench.used(MEASURED, (start, self.bench.step), few.sizes.tokens)
+        self.bench.say(_line(found), found.to_dict())
+
+    def _perplexity(self, model: nn.Module, rows: Subset) -> float:
+        total, bench = Score(), self.bench
+        for score in bench.task.scores(model, rows, bench.spec.micro_batch_tokens, bench.device):
+            total += score
+        return math.exp(total.loss)
+
+    def _measure_the_best(self) -> None:
+        known = {c.key for c in self.measured}
+        for candidate in finalists(self.proxies, self.target):
+            if candidate.key in known:
+                continue
+            spec = candidate.spec(self.bench.spec, heads=self.heads)
+            folder = self.made / _name(candidate)
+            compression = Compression(self.bench, spec, folder, takes_snapshots=False)
+            metrics = compression.finish(compression.cut_and_recover())
+            found = replace(
+                candidate,
+                latency=metrics["latency_ms"] / metrics["dense_latency_ms"],
+                bytes=metrics["bytes"] / metrics["dense_bytes"],
+                quality_loss=metrics["perplexity"] / metrics["dense_perplexity"] - 1,
+                is_measured=True,
+            )
+            self.measured.append(found)
+            self.bench.advance({"finalists": float(len(self.measured))})
+            self.bench.say(_line(found), found.to_dict())
+            self._snapshot()
+
+    def _result(self) -> Result:
+        """The recommended candidate's folder, with all candidates in its report."""
+        bench = self.bench
+        choice = recommend(self.measured, self.target)
+        shutil.move(self.made / _name(choice.candidate), self.folder)
+        if choice.limit:
+            bench.say(f"The target is not reached. {choice.limit}", {}, level="warn")
+        found = report_read(self.folder)
+        search = {
+            "target": self.target.to_dict(),
+            "reached": choice.reached,
+            "limit": choice.limit,
+            "recommended": choice.candidate.to_dict(),
+            "candidates": [c.to_dict() for c in self.proxies],
+            "measured": [c.to_dict() for c in self.measured],
+            "front": [c.to_dict() for c in front(self.measured, self.target)],
+        }
+        report_write(self.folder, {**found, "search": search})
+        metrics = {**found["metrics"], "target_reached": float(choice.reached)}
+        artifact = Handle(self.folder, HUGGING_FACE_MODEL, folder_digest(self.folder))
+        return Result(bench.work.key, Outcome.SUCCEEDED, artifact, metrics)
+
+    def _snapshot(self) -> None:
+        bench = self.bench
+        folder = bench.work.scratch / "snapshots" / f"step-{bench.step:08d}"
+        with atomic_folder(folder) as temporary:
+            for each in self.measured:
+                shutil.copytree(self.made / _name(each), temporary / _name(each))
+            content = {
+                "step": bench.step,
+                "metrics": {k: v for k, v in bench.metrics.items() if k.startswith("dense_")},
+                "proxies": _dicts(self.proxies),
+                "measured": _dicts(self.measured),
+                "origin": self._origin(),
+            }
+            (temporary / STATE).write_text(json.dumps(content, sort_keys=True))
+        bench.progress.snapshot(bench.work.key, bench.step, folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def _resume(self, folder: Path) -> None:
+        folder_verify(folder)
+        content = json.loads((folder / STATE).read_text())
+        if content["origin"] != self._origin():
+            raise SnapshotError(f"{folder.name} is of another model, data or settings")
+        self.proxies = [Candidate(**c) for c in content["proxies"]]
+        self.measured = [Candidate(**c) for c in content["measured"]]
+        self.bench.step, self.bench.metrics = content["step"], content["metrics"]
+        for each in self.measured:
+            shutil.copytree(folder / _name(each), self.made / _name(each))
+        self.bench.say(
+            f"Resumed after {len(self.proxies)} candidates and {len(self.measured)} finalists.", {}
+        )
+
+    def _origin(self) -> list[Any]:
+        work = self.bench.work
+        return [work.base.sha256, work.data.sha256, json.loads(json.dumps(work.spec.to_dict()))]
+
+
+def _dicts(candidates: Iterable[Candidate]) -> list[dict[str, Any]]:
+    return [candidate.to_dict() for candidate in candidates]
+
+
+def _name(candidate: Candidate) -> str:
+    return f"{candidate.ratio:g}-{candidate.scorer}-{candidate.format}"
+
+
+def _line(found: Candidate) -> str:
+    how = "measured" if found.is_measured else "by proxy"
+    return (
+        f"{found.ratio:.0%} by {found.scorer}, {found.format}: {found.latency:.2f} of the latency, "
+        f"{found.bytes:.2f} of the bytes, perplexity {found.quality_loss:+.1%} ({how})."
+    )
+
+
+def _weights(model: nn.Module) -> int:
+    """Bytes of the weights in memory, tied ones counted once."""
+    total = sum(p.numel() * p.element_size() for p in model.parameters())
+    for module in model.modules():
+        if isinstance(module, Int8Linear):
+            total += sum(b.numel() * b.element_size() for b in module.buffers())
+    return total

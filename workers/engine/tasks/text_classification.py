@@ -1,0 +1,225 @@
+"""Texts to classes: an encoder or decoder with transformers' own classification head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, one_hot
+from transformers import AutoModelForSequenceClassification
+
+from workers.engine.checks import SpecError
+from workers.engine.data.labelled import LabelledText, labelled_read
+from workers.engine.data.model_files import read_json
+from workers.engine.data.packing import Ints
+from workers.engine.data.problems import Problem
+from workers.engine.data.readers import Example
+from workers.engine.data.shards import Shards, Sizes
+from workers.engine.data.tokens import Tokenizer
+from workers.engine.errors import DataError, ModelError
+from workers.engine.models import DTYPES, config_load, config_of, context_length, parameter_count
+from workers.engine.profiles import BACKWARD_ACTIVATIONS, BACKWARD_WEIGHTS, FORWARD
+from workers.engine.protocol import Numerics
+from workers.engine.specs import EvaluateSpec, FineTuneSpec
+from workers.engine.tasks.classes import class_metrics
+from workers.engine.tasks.scores import Score, scores_of
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Encoded texts on disk, and each one's class (its place among the classes)."""
+
+    shards: Shards
+    labels: Ints
+
+    @property
+    def sizes(self) -> Sizes:
+        return self.shards.sizes
+
+    @property
+    def lengths(self) -> Ints:
+        return self.shards.lengths
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """Texts padded on the right. `ids`, `mask`: (B, T) int64; `labels`: (B,) int64."""
+
+    ids: Ints
+    mask: Ints
+    labels: Ints
+
+    @property
+    def examples(self) -> int:
+        return len(self.labels)
+
+    @property
+    def tokens(self) -> int:
+        return int(self.mask.sum())
+
+    @property
+    def weight(self) -> int:
+        return len(self.labels)
+
+
+class TextClassification:
+    """One class per text; the loss is the cross-entropy per text, in nats."""
+
+    shares_base = is_packed = False
+    head: tuple[str, ...] = ()
+
+    def __init__(self, base: Path, spec: FineTuneSpec | EvaluateSpec) -> None:
+        if isinstance(spec, FineTuneSpec) and spec.method != "full":
+            raise SpecError("method", "classifiers are trained whole so far; give 'full'.")
+        if spec.length_policy == "split":
+            raise SpecError("length_policy", "a text has one class; give 'error' or 'truncate'.")
+        self.base, self.spec = base, spec
+        self._classes = trained_classes(base)
+        self._tokenizer = Tokenizer.load(base)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        if not self._classes:
+            raise DataError("this base tells no classes apart yet; fine-tune it first.")
+        return self._classes
+
+    @cached_property
+    def _config(self) -> Any:
+        return config_load(self.base)
+
+    def read(self, path: Path, folder: Path, *, training: bool) -> Labelled:
+        longest = min(self.spec.max_length, context_length(self._config))
+        labels: list[str] = []
+        lines: list[int] = []
+
+        def encoded() -> Iterator[Example | Problem]:
+            with path.open("rb") as handle:
+                for item in labelled_read(
+                    handle, self._tokenizer, self.spec.length_policy, longest, training=training
+                ):
+                    if isinstance(item, LabelledText):
+                        labels.append(item.label)
+                        lines.append(item.line)
+                        mask = [0] * (len(item.ids) - 1) + [1]
+                        yield Example(item.line, item.ids, mask, item.cut)
+                    else:
+                        yield item
+
+        shards = Shards.write(encoded(), folder, vocabulary=self._config.vocab_size)
+        if training and not self._classes:
+            self._classes = tuple(sorted(set(labels)))
+        return Labelled(shards, self._places(labels, lines))
+
+    def _places(self, labels: Sequence[str], lines: Sequence[int]) -> Ints:
+        places = {label: place for place, label in enumerate(self.classes)}
+        for label, line in zip(labels, lines, strict=True):
+            if label not in places:
+                raise DataError(
+                    f"line {line}, label: {label!r} is no class of the training data; mend it."
+                )
+        return np.array([places[label] for label in labels], dtype=np.int64)
+
+    def model(self, numerics: Numerics) -> nn.Module:
+        seed = getattr(self.spec, "seed", 0)
+        return classifier_load(self.base, self.classes, numerics, seed=seed)
+
+    def micro_batches(
+        self, data: Labelled, chosen: Sequence[int], budget: int, *, packing: bool
+    ) -> list[TextBatch]:
+        """Of similar lengths, so that little is padding; one by one without `packing`."""
+        groups: list[list[int]] = []
+        for index in sorted(chosen, key=lambda i: int(data.lengths[i])):
+            room = (len(groups[-1]) + 1) * int(data.lengths[index]) <= budget if groups else False
+            if packing and room:
+                groups[-1].append(index)
+            else:
+                groups.append([index])
+        return [self._padded(data, group) for group in groups]
+
+    def _padded(self, data: Labelled, group: Sequence[int]) -> TextBatch:
+        longest = max(int(data.lengths[index]) for index in group)
+        ids = np.full((len(group), longest), self._config.pad_token_id or 0, dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for row, index in enumerate(group):
+            tokens, _ = data.shards[index]
+            ids[row, : len(tokens)] = tokens
+            mask[row, : len(tokens)] = 1
+        return TextBatch(ids, mask, data.labels[list(group)])
+
+    def loss(
+        self, model: nn.Module, batch: TextBatch, device: str
+    ) -> tuple[Tensor, Mapping[str, Any]]:
+        labels = torch.from_numpy(batch.labels).to(device)
+        out = logits_of_texts(model, batch.ids, batch.mask, device)
+        width = len(self.classes)
+        guessed = out.detach().argmax(-1)
+        confusion = one_hot(labels * width + guessed, width * width).sum(0)
+        return cross_entropy(out.float(), labels, reduction="sum"), {"confusion": confusion}
+
+    def scores(self, model: nn.Module, data: Labelled, budget: int, device: str) -> Iterator[Score]:
+        return scores_of(self, model, data, budget, device)
+
+    def metrics(self, score: Score) -> dict[str, float]:
+        """Loss in nats, accuracy, macro F1."""
+        confusion = score.sums.get("confusion")
+        return {"loss": score.loss} | class_metrics(confusion, len(self.classes))
+
+    def flops_per_token(self, model: nn.Module, *, training: bool) -> float:
+        products = FORWARD + (BACKWARD_ACTIVATIONS + BACKWARD_WEIGHTS if training else 0.0)
+        return products * parameter_count(model)
+
+
+def trained_classes(folder: Path) -> tuple[str, ...]:
+    """The classes of a folder that is a classifier already, in order; else none."""
+    config = read_json(folder / "config.json")
+    kinds = config.get("architectures") or [""]
+    if not str(kinds[0]).endswith("ForSequenceClassification"):
+        return ()
+    named = config.get("id2label") or {}
+    return tuple(str(named[place]) for place in sorted(named, key=int))
+
+
+def classifier_load(
+    folder: Path, classes: Sequence[str], numerics: Numerics, *, seed: int = 0
+) -> nn.Module:
+    """A folder's model with a head for `classes`, new (a function of `seed`) where it has none.
+
+    Raises:
+        ModelError: transformers knows no classifier of this architecture, or cannot load it.
+    """
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model: nn.Module = AutoModelForSequenceClassification.from_pretrained(
+                str(folder),
+                dtype=DTYPES[numerics.dtype],
+                id2label=dict(enumerate(classes)),
+                label2id={label: place for place, label in enumerate(classes)},
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+            )
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        raise ModelError(f"{folder.name} cannot become a classifier ({error})") from error
+    config = config_of(model)
+    if config.pad_token_id is None:  # decoders find the last token by it
+        config.pad_token_id = 0
+    return model.requires_grad_(requires_grad=False).eval().to(numerics.device)
+
+
+def logits_of_texts(model: nn.Module, ids: Ints, mask: Ints, device: str) -> Tensor:
+    """(B, classes), for padded texts."""
+    logits: Tensor = model(
+        input_ids=torch.from_numpy(ids).to(device),
+        attention_mask=torch.from_numpy(mask).to(device),
+    ).logits
+    return logits

@@ -1,0 +1,163 @@
+"""What a compression is refused for, what it will use, and how a price becomes a target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from tenants.kernel.errors import InvalidInput
+from tenants.pricing.quotes import QuoteLine, price_now
+from workers.assets.models import Dataset, ModelVersion
+from workers.assets.selectors import ResolvedModel, model_resolve
+from workers.assets.weights import model_config
+from workers.engine.compression.candidates import candidates_of
+from workers.engine.compression.limits import FAMILIES, check_prune
+from workers.engine.compression.specs import CompressSpec
+from workers.jobs.bounds import Range
+
+MILLION = Decimal(1_000_000)
+FEWEST_ROWS = 3  # two to calibrate with, one to measure on
+
+
+@dataclass(frozen=True)
+class Use:
+    """Tokens of forward passes, and of the recovery's training."""
+
+    evaluated: Range
+    trained: Range
+
+
+def check(model: ResolvedModel, settings: CompressSpec, data: Dataset) -> None:
+    """Refuse what cannot be compressed so.
+
+    Raises InvalidInput, SpecError.
+    """
+    version = model.version
+    if version is not None and version.kind == ModelVersion.Kind.QUANTISED:
+        raise InvalidInput(
+            f"{model.name} is quantised already; compress the model that it was made from",
+            param="model",
+            code="model_not_supported",
+        )
+    cuts = settings.target is not None or not settings.prune.is_nothing
+    if cuts and model.base.family not in FAMILIES:
+        raise InvalidInput(
+            f"models of the family {model.base.family!r} cannot be pruned; known are "
+            f"{', '.join(sorted(FAMILIES))}. Quantise it instead",
+            param="model",
+            code="unsupported_architecture",
+        )
+    if version is None or version.kind == ModelVersion.Kind.ADAPTER:
+        check_prune(model_config(Path(model.base.path)), settings.prune)
+    if data.examples < FEWEST_ROWS:
+        raise InvalidInput(
+            f"{data.file_id} has {data.examples} rows, too few to calibrate with and to measure "
+            f"on; give at least {FEWEST_ROWS}",
+            param="file",
+            code="too_little_data",
+        )
+
+
+def adapters_of(names: Sequence[str], model: ResolvedModel, settings: CompressSpec) -> list[str]:
+    """The ids of the adapters to carry over. Raises InvalidInput, NotFound."""
+    if not names:
+        return []
+    if model.version is not None or settings.target is not None:
+        raise InvalidInput(
+            "adapters are carried over from their base with given settings; name the base as "
+            "model, and leave target out",
+            param="adapters",
+        )
+    return [_adapter(name, model) for name in dict.fromkeys(names)]
+
+
+def _adapter(name: str, model: ResolvedModel) -> str:
+    version = model_resolve(name, param="adapters").version
+    if version is None or version.kind != ModelVersion.Kind.ADAPTER:
+        raise InvalidInput(f"{name} is no adapter; compress it by itself", param="adapters")
+    if version.base_id != model.base.id:
+        raise InvalidInput(
+            f"{name} is an adapter of {version.base_id}, not of {model.base.id}",
+            param="adapters",
+            code="adapter_of_another_base",
+        )
+    return version.id
+
+
+def with_price(
+    settings: Mapping[str, Any], model: ResolvedModel, tenant_id: str
+) -> tuple[dict[str, Any], dict[str, str] | None]:
+    """Settings whose `target.price`, or a rival's, became a share of the dense model's latency.
+
+    A price is what a million generated tokens may cost; the dense model's is what this tenant pays
+    now. What serves a token in half the time can be sold for half the price at the same margin.
+    Returns the settings, and the prices that the share came from. Raises InvalidInput.
+    """
+    target = settings.get("target")
+    if not isinstance(target, Mapping) or target.get("price") is None:
+        return dict(settings), None
+    wanted = _price(target["price"])
+    dimensions = {"model": model.name, "base": model.base.id, "endpoint": "chat.completions"}
+    line = QuoteLine("tokens.output", MILLION, MILLION, MILLION, dimensions)
+    dense = price_now(tenant_id, line)
+    if dense.amount <= 0:
+        raise InvalidInput(
+            f"{model.name} has no price now that could be undercut; give target.latency instead",
+            param="target.price",
+        )
+    given = {name: value for name, value in target.items() if name != "price"}
+    given.setdefault("latency", float(min(wanted / dense.amount, Decimal(1))))
+    prices = {"target": f"{wanted:f}", "dense": f"{dense.amount:f}", "currency": dense.currency}
+    return {**settings, "target": given}, prices
+
+
+def _price(given: Any) -> Decimal:
+    try:
+        price = Decimal(given if isinstance(given, str) else repr(given))
+    except (InvalidOperation, TypeError):
+        price = Decimal("NaN")
+    if not price.is_finite() or not 0 < price < MILLION:
+        raise InvalidInput(
+            f"{str(given)[:40]!r} is no price of a million tokens; give a decimal text above 0, "
+            'such as "0.25"',
+            param="target.price",
+        )
+    return price
+
+
+def tokens_of(settings: CompressSpec, data: Dataset, whole: Range, validation: Range | None) -> Use:
+    """What each meter will count. `whole` and `validation` are tokens of one pass over the files.
+
+    The most that held-out and calibration rows can have is bounded by their number and the longest
+    row, and by the file.
+    """
+    longest = min(data.longest, settings.max_length)
+    held_rows = max(1, round(data.examples * settings.held_out))
+    held = validation or _some(whole, data.examples, held_rows, longest)
+    calibration = _some(whole, data.examples, settings.calibration_examples, longest)
+    recover = settings.recover.tokens
+    # a budget below one example still buys one
+    trained = Range(0, recover, max(recover, longest) if recover else 0)
+    if settings.target is None:
+        cuts = 0 if settings.prune.is_nothing else settings.prune.rounds
+        return Use(_sum(held.times(2), calibration.times(cuts)), trained)
+    candidates = candidates_of(settings.target)
+    most = min(settings.target.finalists, len(candidates))
+    cuts = len({(c.ratio, c.scorer) for c in candidates if c.ratio})
+    evaluated = _sum(held.times(1 + most + len(candidates)), calibration.times(cuts + most))
+    return Use(Range(0, evaluated.expected, evaluated.high), trained.times(most))
+
+
+def _some(whole: Range, of: int, rows: int, longest: int) -> Range:
+    """Tokens of `rows` rows out of `of`."""
+    rows = min(rows, of)
+    expected = whole.expected * rows // of
+    high = min(whole.high, rows * longest)
+    return Range(0, min(expected, high), high)
+
+
+def _sum(first: Range, second: Range) -> Range:
+    return Range(first.low + second.low, first.expected + second.expected, first.high + second.high)
