@@ -43,16 +43,21 @@ class Breaking(Database):
                 await self.break_(connection)
 
 
+@pytest.fixture
+def superuser(_cleaner: psycopg.Connection) -> psycopg.Connection:
+    return _cleaner
+
+
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("how", ["by the server", "by us"])
 def test_nothing_is_lost_or_written_twice(
-    _cleaner: psycopg.Connection, how: str, late: bool
+    superuser: psycopg.Connection, how: str, late: bool
 ) -> None:
     platform_tenant_ensure()
     tenant_id = tenant_make()
 
     async def killed(connection: Connection) -> None:
-        _cleaner.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
+        superuser.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
 
     async def closed(connection: Connection) -> None:
         await connection.close()
