@@ -179,9 +179,9 @@ def _check_prices(contract: Contract) -> None:
     if contract.book is None or contract.pinned_version is not None:
         return
     versions = PriceBookVersion.objects.filter(book=contract.book, published_at__isnull=False)
-    first = versions.order_by("valid_from").first()
-    if first is None or first.valid_from > contract.starts:
-        since = f"from {first.valid_from.isoformat()} on" if first else "nowhere yet"
+    first = versions.order_by("valid_from").values_list("valid_from", flat=True).first()
+    if first is None or first > contract.starts:
+        since = f"from {first.isoformat()} on" if first else "nowhere yet"
         raise InvalidInput(
             f"the prices of {contract.book_id} hold {since}, after the contract starts",
             param="starts",
