@@ -169,8 +169,23 @@ def _contract(tenant_id: str, terms: NewContract, moment: dt.datetime) -> Contra
         raise InvalidInput("a contract starts now or later", param="starts")
     if contract.ends is not None and contract.ends <= contract.starts:
         raise InvalidInput("a contract ends after it starts", param="ends")
+    _check_prices(contract)
     _check_fx(contract)
     return contract
+
+
+def _check_prices(contract: Contract) -> None:
+    """A book that is followed has prices when the contract starts. Raises InvalidInput."""
+    if contract.book is None or contract.pinned_version is not None:
+        return
+    versions = PriceBookVersion.objects.filter(book=contract.book, published_at__isnull=False)
+    first = versions.order_by("valid_from").values_list("valid_from", flat=True).first()
+    if first is None or first > contract.starts:
+        since = f"from {first.isoformat()} on" if first else "nowhere yet"
+        raise InvalidInput(
+            f"the prices of {contract.book_id} hold {since}, after the contract starts",
+            param="starts",
+        )
 
 
 def _check_fx(contract: Contract) -> None:

@@ -214,3 +214,17 @@ def test_a_change_of_currency_needs_a_rate_for_what_is_promised() -> None:
         fx_rate_set(actor=actor, base="EUR", quote="USD", rate=D("1.25"))
         assert exchange_rate("USD", "EUR", now()) == D("0.8")
     assert contract_make(tenant, book_id=euros.id, currency="EUR").currency == "EUR"
+
+
+def test_a_contract_does_not_start_before_its_books_prices_do() -> None:
+    """Else its customer could use nothing, and no sweep and no statement of anybody would pass."""
+    tenant, actor = tenant_make(), operator_make()
+    with system_scope():
+        book = price_book_create(actor=actor, name="Later")
+    publish(prices_with(), book_id=book.id, valid_from=next_month())
+    with pytest.raises(InvalidInput) as refused:
+        contract_make(tenant, book_id=book.id)
+    assert refused.value.param == "starts"
+    assert contract_make(tenant, book_id=book.id, starts=next_month()).book_id == book.id
+    with tenant_scope(tenant):
+        assert rate_card(tenant, now()).contract_id == ""
