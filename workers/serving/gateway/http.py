@@ -78,7 +78,8 @@ class Answer:
 
 def error_headers(error: BreakwaterError) -> dict[str, str]:
     """`x-should-retry` and `retry-after` tell the SDKs whether asking again can help."""
-    headers = {"x-should-retry": "true" if error.status in {429, 503} else "false"}
+    retry = error.status in {429, 503} or error.retry_after is not None
+    headers = {"x-should-retry": "true" if retry else "false"}
     if error.retry_after is not None:
         headers["retry-after"] = str(max(1, round(error.retry_after)))
         headers["retry-after-ms"] = str(round(error.retry_after * 1000))
