@@ -11,6 +11,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from tenants.kernel.money import minor_units
+
 MAX_TIME = 253_402_300_799  # the last second of the year 9999
 
 
@@ -72,11 +74,16 @@ class Month(serializers.Field[dt.date, Any, str, Any]):
 
 
 @extend_schema_field({"type": "string", "pattern": "^[A-Z]{3}$"})
-class Currency(serializers.RegexField):
-    """Three capital letters (ISO 4217)."""
+class Currency(serializers.CharField):
+    """A currency of ISO 4217: three capital letters, like USD."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(r"^[A-Z]{3}\Z", **kwargs)
+    def to_internal_value(self, data: Any) -> str:
+        code: str = super().to_internal_value(data)
+        try:
+            minor_units(code)
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from error
+        return code
 
 
 class Metadata(serializers.DictField):

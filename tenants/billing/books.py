@@ -45,6 +45,16 @@ def rounding(*, receivable: Decimal, tax: Decimal, jurisdiction: str) -> list[En
     )
 
 
+def refund_rounding(*, tax: Decimal, jurisdiction: str, provider: str) -> list[Entry]:
+    """Make the tax that is sent back with a top-up what its credit note says, in minor units."""
+    return _kept(
+        [
+            Entry(AccountKind.TAX_PAYABLE, jurisdiction, tax),
+            Entry(AccountKind.CASH, provider, -tax),
+        ]
+    )
+
+
 def tax_change(*, owed: Decimal, credit: Decimal, jurisdiction: str) -> list[Entry]:
     """Tax that the period's end made more (or, below zero, less) than was taken with the charges.
 

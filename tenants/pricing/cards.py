@@ -260,7 +260,7 @@ def _cards(
                 version_id=version["id"],
                 contract_id=contract["id"] if contract else "",
                 discount=contract["discount"] if contract else Decimal(0),
-                fx_rate=_fx(facts, version["currency"], currency, starts),
+                fx_rate=fx_of(facts, version["currency"], currency, starts),
                 starts=max(starts, _time(version["valid_from"])) if number else starts,
                 ends=_time(following) if following else ends,
                 prices=_PRICE_LISTS[version["id"]],
@@ -288,8 +288,11 @@ def _versions(
     return begun[-1:] + [v for v in of_book if starts < _time(v["valid_from"]) < ends]
 
 
-def _fx(facts: TermFacts, base: str, quote: str, at: dt.datetime) -> Decimal:
-    """One rate for a whole month: the last set before it began, else the first one after."""
+def fx_of(facts: TermFacts, base: str, quote: str, at: dt.datetime) -> Decimal:
+    """One rate for a whole month: the last set before it began, else the first one after.
+
+    Raises InvalidInput(code="fx_missing").
+    """
     if base == quote:
         return Decimal(1)
     begin, _ = month_bounds(period_of(at))

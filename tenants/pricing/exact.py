@@ -34,7 +34,7 @@ def share_of(amount: Decimal, part: int, whole: int) -> Decimal:
 
 
 def quotient(amount: Decimal, divisor: Decimal) -> Decimal:
-    """Return amount / divisor in 18 decimals: for comparing unit prices, never for charging."""
+    """Return amount / divisor in 18 decimals: for comparing and bounding, never for charging."""
     return _ROUNDING.quantize(_ROUNDING.divide(amount, divisor), Decimal(1).scaleb(-18))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Now
@@ -75,6 +76,7 @@ class UsageEvent(UnconstrainedTenantModel):
             models.Index(fields=["tenant", "meter", "id"], name="usage_event_meter"),
             models.Index(fields=["tenant", "model", "id"], name="usage_event_model"),
             models.Index(fields=["tenant", "api_key_id", "id"], name="usage_event_api_key"),
+            BrinIndex(fields=["ingested_at"], name="usage_event_ingested"),  # what came late
         )
 
     def __str__(self) -> str:

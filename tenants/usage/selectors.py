@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import QuerySet, Sum
+from django.db.models import DateField, QuerySet, Sum
 from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import TruncMonth
 
 from tenants.usage.meters import METERS, UNSUMMED
 from tenants.usage.models import UsageEvent, UsageHour
@@ -49,6 +50,17 @@ def usage_events(
     rows: QuerySet[UsageEvent] = UsageEvent.objects.filter(**({"meter": meter} if meter else {}))
     chosen: QuerySet[UsageEvent] = _chosen(rows, "event_time", since, until, where)
     return chosen
+
+
+def usage_late(since: dt.datetime, until: dt.datetime) -> set[tuple[str, dt.date]]:
+    """Return (tenant id, its UTC month) of events that came in [since, until), for a month that was
+    over at `since`. System scope.
+    """
+    came: QuerySet[UsageEvent] = UsageEvent.objects.filter(
+        ingested_at__gte=since, ingested_at__lt=until, event_time__lt=since
+    )
+    month = TruncMonth("event_time", output_field=DateField(), tzinfo=dt.UTC)
+    return set(came.order_by().annotate(month=month).values_list("tenant_id", "month").distinct())
 
 
 def usage_hours(

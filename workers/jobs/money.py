@@ -2,11 +2,13 @@
 
 `Job.quoted` holds the quote's gross totals as texts: currency, low, expected, high. The hold of a
 job is `job:{id}` at the quote's upper bound, tax in it. What is charged goes through `job_sell`, in
-the transaction that records the usage; `job_close` ends the hold with the job.
+the transaction that records the usage; `job_close` ends the hold with the job. Where the contract
+goes on in another currency in mid-work, `bound`, `charged` and the hold do too (`_promise_in`).
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -17,13 +19,15 @@ from django.db.models import Max
 
 from tenants.accounts.actors import Actor, ActorKind
 from tenants.accounts.models import Tenant
-from tenants.kernel.errors import InvalidInput
 from tenants.kernel.money import Money
-from tenants.ledger.selectors import holds_open
+from tenants.ledger.models import Hold
+from tenants.ledger.selectors import wallet_balance
 from tenants.ledger.services import hold_extend, hold_place, hold_release
 from tenants.pricing.charge_requests import Charged, ChargeItem, ChargeRequest
+from tenants.pricing.exact import round12
 from tenants.pricing.models import Charge, Quote
 from tenants.pricing.quotes import QuoteLine, quote_make, quote_use
+from tenants.pricing.selectors import exchange_rate, rate_card
 from tenants.pricing.services import usage_charge
 from tenants.usage.ingestion import NewUsage
 from tenants.usage.services import usage_record
@@ -112,32 +116,52 @@ def job_close(job: Job, failure: FailureKind | None = None) -> None:
 
     Where the failure was not the customer's, all that it was charged is given back.
     """
-    if failure not in {None, FailureKind.CUSTOMER} and job.charged:
+    if failure not in {None, FailureKind.CUSTOMER} and job.currency:
         _give_back(job, f"the job failed: {failure}")
     if job.currency:
         hold_release(tenant_id=job.tenant_id, key=hold_key(job))
 
 
-def job_cover(job: Job, stretch: Decimal) -> None:
-    """Have at least `stretch` (tax in it) set aside for a job whose bound is not firm.
+def job_cover(job: Job) -> None:
+    """Have set aside what a job needs to go on: where its bound is not firm, another stretch like
+    the last one; where it is, and its contract went on in another currency, what is left of it.
 
+    A hold's key is used once: back in a currency that it had before, a job goes on without one.
     Raises InsufficientCredit.
     """
-    held = holds_open(tenant_id=job.tenant_id).filter(key=hold_key(job)).first()
+    needed = _needed(job)
+    if not needed:
+        return
+    held = Hold.objects.filter(tenant_id=job.tenant_id, key=hold_key(job)).first()
+    if held is not None and held.state == Hold.State.CLOSED:
+        return
     if held is None:
         hold_place(
             tenant_id=job.tenant_id,
             key=hold_key(job),
-            amount=Money(stretch, job.currency),
+            amount=Money(needed, job.currency),
             labels=job_labels(job),
         )
-    elif (left := held.amount - held.drawn) < stretch:
-        extra = Money(stretch - left, job.currency)
+    elif (left := held.amount - held.drawn) < needed:
+        extra = Money(needed - left, job.currency)
         hold_extend(tenant_id=job.tenant_id, key=hold_key(job), extra=extra)
 
 
+def _needed(job: Job) -> Decimal:
+    """Tax in it. The hold of a firm bound was placed with the promise."""
+    if not KINDS[Kind(job.kind)].firm_bound:
+        return job.stretch
+    if job.bound is None or job.currency == job.quoted.get("currency"):
+        return ZERO
+    left = max(job.bound - job.charged, ZERO)
+    wallet = wallet_balance(tenant_id=job.tenant_id, currency=job.currency)
+    return left + round12(left * wallet.tax_rate)
+
+
 def hold_key(job: Job) -> str:
-    return f"job:{job.id}"
+    """A hold is in one currency: where the contract went on in another one, it is another hold."""
+    quoted = job.quoted.get("currency", job.currency)
+    return f"job:{job.id}" if job.currency == quoted else f"job:{job.id}:{job.currency}"
 
 
 def job_labels(job: Job) -> dict[str, str]:
@@ -157,23 +181,29 @@ def _is_charged(job: Job) -> bool:
 
 def _charge(job: Job, usage: Sequence[NewUsage]) -> Charged:
     part = f"{usage[0].key}..{usage[-1].key}".replace(f"{job.id}:", "")
-    request = _request(job, usage, part=part)
-    try:
-        return usage_charge(tenant_id=job.tenant_id, request=request)
-    except InvalidInput as error:
-        if error.code != "currency_mismatch":
-            raise
-    # The contract went on in another currency: a bound in the old one promises nothing there.
-    hold_release(tenant_id=job.tenant_id, key=hold_key(job))
-    job.bound = None
-    job.save(update_fields=["bound"])
+    currency = rate_card(job.tenant_id, usage[-1].event_time).currency
+    if job.currency not in {"", currency}:
+        _promise_in(job, currency, usage[-1].event_time)
     return usage_charge(tenant_id=job.tenant_id, request=_request(job, usage, part=part))
+
+
+def _promise_in(job: Job, currency: str, at: dt.datetime) -> None:
+    """The contract went on in another currency: so does what is left of the promise, at the
+    operator's exchange rate. What was held in the old one is let go.
+    """
+    hold_release(tenant_id=job.tenant_id, key=hold_key(job))
+    if job.bound is not None:
+        rate = exchange_rate(job.currency, currency, at)
+        job.bound = round12(max(job.bound - job.charged, ZERO) * rate)
+    job.charged = job.charged_tax = job.stretch = ZERO
+    job.currency = currency
+    job.save(update_fields=["bound", "charged", "charged_tax", "stretch", "currency"])
 
 
 def _give_back(job: Job, why: str) -> None:
     """Everything, in each currency it was charged in; the contract may have gone on in another."""
     charges = Charge.objects.filter(
-        tenant_id=job.tenant_id, subject_kind=SUBJECT, subject_id=job.id
+        tenant_id=job.tenant_id, subject_kind=SUBJECT, subject_id=job.id, net__gt=0
     )
     latest = charges.values_list("currency").annotate(Max("occurred_at")).order_by("currency")
     for currency, charged_at in latest:
@@ -190,7 +220,9 @@ def _give_back(job: Job, why: str) -> None:
 
 
 def _request(job: Job, usage: Sequence[NewUsage], *, part: str, **changes: Any) -> ChargeRequest:
-    left = None if job.bound is None else Money(max(job.bound - job.charged, ZERO), job.currency)
+    left = None
+    if job.bound is not None and "waive" not in changes:
+        left = Money(max(job.bound - job.charged, ZERO), job.currency)
     return ChargeRequest(
         tenant_id=job.tenant_id,
         key=f"job:{job.id}:{part}",
@@ -210,8 +242,6 @@ def _count(job: Job, charged: Charged) -> None:
     """`Job.charged` is in the currency of the latest charge, and of that currency only."""
     if charged.repeated:
         return
-    if charged.net.currency != job.currency:
-        job.charged = job.charged_tax = ZERO
     job.charged += charged.net.amount
     job.charged_tax += charged.tax.amount
     job.stretch = max(charged.gross.amount, ZERO)

@@ -114,13 +114,9 @@ def job_pause_now(job: Job) -> None:
 
 
 def job_look_ahead(job: Job) -> None:
-    """Set the next stretch of work aside, taken to cost what the last one did; without credit for
-    it, order the job to pause.
-    """
-    if KINDS[Kind(job.kind)].firm_bound or not job.stretch:
-        return
+    """Set aside what the job needs to go on; without credit for it, order the job to pause."""
     try:
-        job_cover(job, job.stretch)
+        job_cover(job)
     except InsufficientCredit as error:
         if job.state != State.RUNNING:
             return  # pausing already, or cancelled

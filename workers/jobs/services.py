@@ -170,5 +170,5 @@ def _cover_again(actor: Actor, job: Job) -> None:
     """Have what the job still needs set aside. One from before there were prices has no quote."""
     if not job.quote_id:
         standing_require(actor=actor, model=str(job.spec.get("model") or ""))
-    elif not KINDS[Kind(job.kind)].firm_bound:
-        job_cover(job, job.stretch)
+    else:
+        job_cover(job)

@@ -12,15 +12,19 @@ from collections.abc import Iterator, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
+import structlog
 from django.db import connections
 
 from tenants.kernel.clock import database_now
-from tenants.kernel.scope import SYSTEM, system_scope
+from tenants.kernel.errors import BreakwaterError
+from tenants.kernel.scope import SYSTEM, atomic, system_scope
 from tenants.pricing.charge_requests import ChargeItem, ChargeRequest
 from tenants.pricing.services import usage_charges
 from tenants.usage.ingestion import NewUsage
 from tenants.usage.services import usage_record
 from workers.serving.models import MeterWatermark
+
+log = structlog.get_logger(__name__)
 
 HOUR = dt.timedelta(hours=1)
 LAG = dt.timedelta(minutes=5)  # by then a transaction that began within the hour has committed
@@ -88,7 +92,8 @@ def storage_meter(*, at: dt.datetime | None = None) -> int:
 def deployments_meter(*, at: dt.datetime | None = None) -> int:
     """Count `deployment.hours`: the ready time of each deployment in each hour that has ended.
 
-    Charged in the same transaction, first from what was set aside for it (`rent.py`).
+    Charged in the same transaction, first from what was set aside for it (`rent.py`). What cannot
+    be charged is counted all the same: pricing's sweep tries again, and the statement.
     """
     counted = 0
     with system_scope():
@@ -103,8 +108,21 @@ def deployments_meter(*, at: dt.datetime | None = None) -> int:
                 hold_key = f"deployment:{deployment_id}:{wakings}"
                 charges.append(_charge(tenant_id, deployment_id, event, hold_key))
                 counted += 1
-        usage_charges(requests=charges)
+        _sell(charges)
     return counted
+
+
+def _sell(charges: Sequence[ChargeRequest]) -> None:
+    """Together; where one is refused, apart, so that it keeps nobody else."""
+    try:
+        with atomic():
+            usage_charges(requests=charges)
+    except BreakwaterError as error:
+        if len(charges) > 1:
+            for charge in charges:
+                _sell([charge])
+            return
+        log.warning("hours wait uncharged", key=charges[0].key, reason=error.message)
 
 
 def _charge(tenant_id: str, deployment_id: str, event: NewUsage, hold_key: str) -> ChargeRequest:

@@ -64,22 +64,37 @@ def _hold_one(pk: str, card: RateCard) -> int:
         row = Deployment.objects.select_for_update(of=("self",)).get(pk=pk)
         if row.state in ASLEEP:
             return 0
-        try:
-            _cover(row, card)
-        except InsufficientCredit as error:
-            why = f"put to sleep: {error.message}"
-            deployment_move(row, Deployment.State.ASLEEP, wanted_until=None, last_error=why)
-            emit(DeploymentSlept(tenant_id=row.tenant_id, deployment_id=row.id, target=row.target))
-            return 1
-        return 0
+        refused = _refusal(row, card)
+        if not refused:
+            return 0
+        why = f"put to sleep: {refused}"
+        deployment_move(row, Deployment.State.ASLEEP, wanted_until=None, last_error=why)
+        emit(DeploymentSlept(tenant_id=row.tenant_id, deployment_id=row.id, target=row.target))
+        return 1
 
 
-def _cover(row: Deployment, card: RateCard) -> None:
+def _refusal(row: Deployment, card: RateCard) -> str:
+    """Why the next hour cannot be set aside; nothing where it is.
+
+    A hold is in one currency: after its contract went on in another one, a deployment sleeps, and
+    its next waking holds in that one.
+    """
+    rows = holds_open(tenant_id=row.tenant_id).select_related("wallet")
+    held: Hold | None = rows.filter(key=rent_key(row)).first()
+    if held is not None and held.wallet.currency != card.currency:
+        return f"the contract goes on in {card.currency}"
+    try:
+        _cover(row, card, held)
+    except InsufficientCredit as error:
+        return error.message
+    return ""
+
+
+def _cover(row: Deployment, card: RateCard, held: Hold | None) -> None:
     net, key = hour_price(card, row), rent_key(row)
     wallet = wallet_balance(tenant_id=row.tenant_id, currency=card.currency)
     tax = _UP.multiply(net, wallet.tax_rate)
     needed = net + tax.quantize(_TWELFTH, context=_UP)
-    held: Hold | None = holds_open(tenant_id=row.tenant_id).filter(key=key).first()
     if held is None:
         hold_place(
             tenant_id=row.tenant_id,

@@ -21,6 +21,7 @@ from tenants.billing.services.bank_transfers import bank_transfer_assign, bank_t
 from tenants.billing.services.credit import credit_grant
 from tenants.billing.services.payments import payment_receive
 from tenants.billing.services.refunds import payment_refund
+from tenants.kernel.errors import InvalidInput
 from tenants.kernel.ids import new_id
 from tenants.kernel.money import Money
 from tenants.ledger.chart import GrantKind
@@ -28,11 +29,18 @@ from tenants.ledger.models import CreditGrant
 
 TAG = "operator"
 READ, WRITE = "billing.read", "billing.write"
+MAX_KEY = 120  # of a refund or a credit note
 
 
 def key_of(request: Request) -> str:
-    """The caller's `Idempotency-Key`, permanent here, or a new one."""
-    return given_key(request._request) or new_id("key_")  # noqa: SLF001 -- DRF offers no other way
+    """The caller's `Idempotency-Key`, permanent here, or a new one. Raises InvalidInput."""
+    given = given_key(request._request)  # noqa: SLF001 -- DRF offers no other way
+    if given is not None and len(given) > MAX_KEY:
+        raise InvalidInput(
+            f"a key that is kept for ever has at most {MAX_KEY} characters, not {len(given)}",
+            param="Idempotency-Key",
+        )
+    return given or new_id("key_")
 
 
 class OperatorGrantOut(GrantOut):

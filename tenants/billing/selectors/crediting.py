@@ -55,6 +55,15 @@ def lines_left(invoice: Invoice) -> dict[InvoiceLine, Decimal]:
     return {line: line.net - gone.get(line.id, ZERO) for line in lines}
 
 
+def took_the_rest(note: CreditNote) -> bool:
+    """Whether nothing of its invoice was left after this note."""
+    last = max(note.lines.values_list("id", flat=True))
+    upto = CreditNoteLine.objects.filter(credit_note__invoice=note.invoice_id, id__lte=last)
+    given: Decimal = upto.aggregate(net=Sum("net"))["net"]
+    net: Decimal = note.invoice.net
+    return given == net
+
+
 def jurisdiction_of(invoice: Invoice) -> str:
     """Where the invoice's tax is owed; empty where it bore none."""
     row = InvoiceTax.objects.filter(invoice=invoice).order_by("id").first()

@@ -14,6 +14,7 @@ from tenants.billing.periods import Period
 from tenants.pricing.models import Charge, ChargeLine, Contract
 from tenants.pricing.selectors import tenant_terms
 from tenants.usage.models import UsageHour
+from tenants.usage.selectors import usage_late
 
 M = TypeVar("M", bound=Model)
 
@@ -28,13 +29,13 @@ class Opening:
 
 
 def statements_missing(*, at: dt.datetime, tenant_id: str = "") -> list[Opening]:
-    """Months, this and the last, in which something was charged, counted or contracted, and this
-    month for whoever was charged in it for an earlier one. The platform bills itself nothing.
+    """Months, this and the last, in which something was charged, counted or contracted, and those
+    in which something was charged, or came, for an earlier one. The platform bills itself nothing.
     """
     wanted: set[Opening] = set()
     now = Period.of(at)
     for period in (now.previous(), now):
-        wanted |= _charged(period, tenant_id) | _terms(period, tenant_id)
+        wanted |= _charged(period, tenant_id) | _terms(period, tenant_id) | _late(period, tenant_id)
     wanted |= {
         Opening(now, owner, currency)
         for owner, currency in _own(Charge.objects.filter(created_at__gte=now.start), tenant_id)
@@ -84,6 +85,26 @@ def _terms(period: Period, tenant_id: str) -> set[Opening]:
     for (owner, _), terms in tenant_terms(counting, [period.month]).items():
         found |= {Opening(period, owner, card.currency) for card in terms.cards}
     return found
+
+
+def _late(period: Period, tenant_id: str) -> set[Opening]:
+    """Of usage that came in `period` for an earlier month, in that month's currency: who uses
+    nothing else any more owes it all the same.
+    """
+    came = {
+        (owner, month)
+        for owner, month in usage_late(period.start, period.end)
+        if tenant_id in {"", owner}
+    }
+    if not came:
+        return set()
+    owners, months = sorted({owner for owner, _ in came}), sorted({month for _, month in came})
+    return {
+        Opening(period, owner, card.currency)
+        for (owner, month), terms in tenant_terms(owners, months).items()
+        if (owner, month) in came
+        for card in terms.cards
+    }
 
 
 def _own(rows: QuerySet[M], tenant_id: str) -> QuerySet[M]:

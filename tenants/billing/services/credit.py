@@ -8,7 +8,7 @@ from tenants.accounts.actors import Actor
 from tenants.accounts.audit import audit_record
 from tenants.billing.operators import operators_only
 from tenants.kernel.clock import now
-from tenants.kernel.errors import InvalidInput
+from tenants.kernel.errors import Conflict, InvalidInput
 from tenants.kernel.money import Money
 from tenants.ledger.chart import GrantKind
 from tenants.ledger.models import CreditGrant, LedgerTransaction
@@ -55,4 +55,11 @@ def credit_grant(
         data = {"amount": f"{amount.amount:f}", "currency": amount.currency, "reason": reason}
         audit_record(actor=actor, action="credit.grant", target=grant_id, data=data)
     grant: CreditGrant = CreditGrant.objects.select_related("wallet").get(pk=grant_id)
+    if grant.expires_at != expires_at:  # no part of the ledger's payload: see `grant_issue`
+        raise Conflict(
+            f"this key stands for {grant.amount:f} {grant.wallet.currency} that expires "
+            f"{grant.expires_at.isoformat() if grant.expires_at else 'never'}",
+            param="key",
+            code="key_reused",
+        )
     return grant

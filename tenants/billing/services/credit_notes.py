@@ -17,7 +17,12 @@ from tenants.billing.models import CreditNote, CreditNoteLine, Invoice, InvoiceL
 from tenants.billing.numbers import CREDIT_NOTE as SERIES
 from tenants.billing.numbers import number_next
 from tenants.billing.operators import operators_only
-from tenants.billing.selectors.crediting import jurisdiction_of, lines_left, standing_of
+from tenants.billing.selectors.crediting import (
+    jurisdiction_of,
+    lines_left,
+    standing_of,
+    took_the_rest,
+)
 from tenants.billing.services.refunds import cash_available, refunds_make
 from tenants.billing.states import InvoiceState, require_invoice_move
 from tenants.kernel.clock import now as clock_now
@@ -47,13 +52,14 @@ def credit_note_issue(
     What is still owed goes first; what was paid goes `to` the payer or the wallet; what credit
     paid becomes credit again. `key` is the caller's: a repeated one returns the first note.
     `closes`: what the invoice becomes once nothing is left to pay.
-    Raises PermissionDenied, NotFound, Conflict, InvalidInput for more than is left or was paid.
+    Raises PermissionDenied, NotFound, Conflict (also for a key of another note), InvalidInput for
+    more than is left or was paid.
     """
     operators_only(actor)
     invoice = invoice_locked(invoice_id, of=actor)
     known = CreditNote.objects.filter(tenant_id=invoice.tenant_id, key=key).first()
     if known is not None:
-        return _same(known, invoice, reason)
+        return _same(known, invoice, reason, to, lines)
     _check(invoice, to, reason)
     chosen = _chosen(invoice, lines)
     note = note_of(standing_of(invoice), sum(chosen.values(), ZERO))
@@ -69,9 +75,24 @@ def credit_note_issue(
     return row
 
 
-def _same(known: CreditNote, invoice: Invoice, reason: str) -> CreditNote:
-    if (known.invoice_id, known.reason) != (invoice.id, reason.strip()):
-        raise Conflict("this key named another credit note", param="key", code="key_reused")
+def _same(
+    known: CreditNote,
+    invoice: Invoice,
+    reason: str,
+    to: str,
+    lines: Mapping[str, Decimal] | None,
+) -> CreditNote:
+    """The note that this key made. Raises Conflict where it was asked for anything else."""
+    given = dict(known.lines.values_list("invoice_line_id", "net"))
+    same_lines = took_the_rest(known) if lines is None else given == dict(lines)
+    same = (known.invoice_id, known.reason, known.to) == (invoice.id, reason.strip(), to)
+    if not (same and same_lines):
+        raise Conflict(
+            f"this key stands for the credit note {known} over {known.net:f} of the invoice "
+            f"{known.invoice}, {known.reason!r}, to the {known.to}; another one needs a new key",
+            param="key",
+            code="key_reused",
+        )
     return known
 
 

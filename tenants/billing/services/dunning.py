@@ -19,8 +19,6 @@ from tenants.kernel.clock import now as clock_now
 from tenants.kernel.outbox import emit
 from tenants.kernel.scope import system_scope
 
-BATCH = 500
-
 
 def dunning_advance(*, now: dt.datetime | None = None, tenant_id: str = "") -> int:
     """Take the steps that are due, each invoice in a transaction of its own; return how many.
@@ -32,7 +30,7 @@ def dunning_advance(*, now: dt.datetime | None = None, tenant_id: str = "") -> i
         rows = Invoice.objects.filter(state=InvoiceState.OPEN, due_at__lt=at)
         if tenant_id:
             rows = rows.filter(tenant_id=tenant_id)
-        overdue = list(rows.order_by("due_at", "id").values_list("tenant_id", "id")[:BATCH])
+        overdue = list(rows.order_by("due_at", "id").values_list("tenant_id", "id"))
     return sum(_chase(owner, invoice_id, at) for owner, invoice_id in overdue)
 
 

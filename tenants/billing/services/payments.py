@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 
-from tenants.accounts.actors import Actor
+from tenants.accounts.actors import Actor, ActorKind
 from tenants.accounts.audit import audit_record
 from tenants.billing.events import PaymentReceived
 from tenants.billing.locks import invoice_locked
@@ -25,6 +25,7 @@ from tenants.ledger.chart import GrantKind
 from tenants.ledger.services import grant_issue, wallet_change, wallet_lock
 
 ZERO = Decimal(0)
+CLOCK_TOLERANCE = dt.timedelta(minutes=5)  # how far a sender's clock may run ahead of ours
 
 
 def payment_receive(
@@ -41,18 +42,19 @@ def payment_receive(
 
     What is paid beyond what is left of the invoice becomes prepaid credit. `external_id` is the
     provider's: the same payment is taken once. An open suspension for lack of payment ends here.
-    Raises PermissionDenied, NotFound, InvalidInput for another currency or less than a minor unit,
-    Conflict for an invoice that takes no payment, or an `external_id` of another payment.
+    Raises PermissionDenied, NotFound, InvalidInput for another currency, parts of a minor unit or a
+    time to come, Conflict for an invoice that takes no payment, or an `external_id` of another
+    payment (of another amount, or, where a person repeats it, not of this invoice).
     """
     operators_only(actor)
-    _check(amount, external_id)
     at = received_at or clock_now()
+    _check(amount, external_id, at)
     wallet_lock(tenant_id=actor.tenant_id, currency=amount.currency)
     known = Payment.objects.filter(
         tenant_id=actor.tenant_id, provider=provider, external_id=external_id
     ).first()
     if known is not None:
-        return _same(known, amount)
+        return _same(known, amount, invoice_id, actor)
     invoice = _payable(actor, invoice_id, amount.currency) if invoice_id else None
     payment: Payment = Payment.objects.create(
         id=new_id("pay_"),
@@ -74,20 +76,33 @@ def payment_receive(
     return payment
 
 
-def _check(amount: Money, external_id: str) -> None:
+def _check(amount: Money, external_id: str, at: dt.datetime) -> None:
     if amount.amount <= 0 or amount.rounded() != amount:
         raise InvalidInput(
             f"a payment is above 0 and in whole minor units, not {amount}", param="amount"
         )
     if not 1 <= len(external_id) <= 120:
         raise InvalidInput("a payment has a name of 1 to 120 characters", param="external_id")
+    if at > clock_now() + CLOCK_TOLERANCE:
+        raise InvalidInput(
+            f"a payment is taken when it is there, not before {at.isoformat()}",
+            param="received_at",
+        )
 
 
-def _same(known: Payment, amount: Money) -> Payment:
+def _same(known: Payment, amount: Money, invoice_id: str, actor: Actor) -> Payment:
     if (known.amount, known.currency) != (amount.amount, amount.currency):
         raise Conflict(
-            f"{known.external_id} was a payment of {known.amount} {known.currency}",
+            f"{known.external_id} was a payment of {known.amount:f} {known.currency}",
             param="external_id",
+            code="payment_conflict",
+        )
+    # a provider's own repetition knows no invoice that the payment has come too late for
+    told = actor.kind is not ActorKind.SYSTEM and invoice_id
+    if told and not known.parts.filter(invoice=invoice_id).exists():
+        raise Conflict(
+            f"{known.external_id} was taken before, and not for this invoice",
+            param="invoice_id",
             code="payment_conflict",
         )
     return known

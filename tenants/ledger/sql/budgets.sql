@@ -34,6 +34,15 @@ LANGUAGE sql STABLE AS $$
         AND h.period = _period AND budget_counts(_budget, h.labels)
 $$;
 
+-- What is held since earlier months, and not carried over yet.
+CREATE OR REPLACE FUNCTION budget_held_before(_budget budget, _period date) RETURNS numeric
+LANGUAGE sql STABLE AS $$
+    SELECT coalesce(sum(budget_held(_budget, h.period)), 0)
+    FROM (SELECT DISTINCT period FROM hold WHERE tenant_id = _budget.tenant_id
+          AND id IN (SELECT hold_id FROM hold_part WHERE tenant_id = _budget.tenant_id)
+          AND period < _period) AS h
+$$;
+
 -- The row that counts one month, made from the books when it is first needed.
 CREATE OR REPLACE FUNCTION budget_month(_budget budget, _period date) RETURNS budget_spend
 LANGUAGE plpgsql AS $$
@@ -97,6 +106,22 @@ BEGIN
     ));
 END $$;
 
+-- Holds of earlier months count in this one's budgets from its first moment: their charges will.
+CREATE OR REPLACE FUNCTION budget_carry(_tenant text, _currency text) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    carried hold;
+BEGIN
+    FOR carried IN
+        SELECT h.* FROM hold h JOIN wallet w ON w.id = h.wallet_id
+        WHERE w.currency = _currency AND h.period < ledger_month(clock_timestamp())
+            AND h.id IN (SELECT hold_id FROM hold_part WHERE tenant_id = _tenant)
+        ORDER BY h.id
+    LOOP
+        PERFORM hold_renew(carried, _currency);
+    END LOOP;
+END $$;
+
 -- Refuses what would pass a hard limit this month.
 CREATE OR REPLACE FUNCTION budget_require(
     _tenant text, _currency text, _labels jsonb, _amount numeric
@@ -106,6 +131,7 @@ DECLARE
     month budget_spend;
 BEGIN
     FOR counted IN SELECT * FROM budget_matching(_tenant, _currency, _labels) LOOP
+        PERFORM budget_carry(_tenant, _currency);
         month := budget_month(counted, ledger_month(clock_timestamp()));
         IF month.spent + month.held + _amount > counted.hard THEN
             PERFORM budget_refuse(counted, month);
@@ -114,17 +140,20 @@ BEGIN
 END $$;
 
 -- Refuses where a hard limit is used up. Takes no lock and writes nothing: a month without a row is
--- one in which nothing was charged or held.
+-- one in which nothing was charged or held, but for what is held since before.
 CREATE OR REPLACE FUNCTION budget_require_left(_tenant text, _currency text, _labels jsonb)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     counted budget;
     month budget_spend;
+    this_month date := ledger_month(clock_timestamp());
 BEGIN
     FOR counted IN SELECT * FROM budget_matching(_tenant, _currency, _labels) LOOP
         SELECT * INTO month FROM budget_spend s WHERE s.tenant_id = _tenant
-            AND s.budget_id = counted.id AND s.period = ledger_month(clock_timestamp());
-        IF coalesce(month.spent + month.held, 0) >= counted.hard THEN
+            AND s.budget_id = counted.id AND s.period = this_month;
+        month.spent := coalesce(month.spent, 0);
+        month.held := coalesce(month.held, 0) + budget_held_before(counted, this_month);
+        IF month.spent + month.held >= counted.hard THEN
             PERFORM budget_refuse(counted, month);
         END IF;
     END LOOP;

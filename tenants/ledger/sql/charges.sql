@@ -128,20 +128,13 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
     FROM funding f LEFT JOIN credit_grant g ON g.id = f.grant_id WHERE f.transaction_id = _transaction
 $$;
 
--- The hold that a charge names. Unknown or closed: the work was done, so it is charged without.
+-- The hold that a charge names. Unknown, closed, or of another wallet, as after a contract went on in
+-- another currency: the work was done, so it is charged without.
 CREATE OR REPLACE FUNCTION charge_hold(_wallet wallet, _key text) RETURNS hold
-LANGUAGE plpgsql AS $$
-DECLARE
-    found hold;
-BEGIN
-    SELECT * INTO found FROM hold WHERE tenant_id = _wallet.tenant_id AND key = _key
-        AND state = 'open';
-    IF found.wallet_id <> _wallet.id THEN
-        PERFORM ledger_refuse('BW422', format('the hold %s is in another currency',
-                              quote_literal(_key)), '{"param": "currency"}');
-    END IF;
-    RETURN found;
-END $$;
+LANGUAGE sql AS $$
+    SELECT * FROM hold WHERE tenant_id = _wallet.tenant_id AND key = _key AND state = 'open'
+        AND wallet_id = _wallet.id
+$$;
 
 -- What the charge left of the hold's parts is set aside again, or the hold is over.
 CREATE OR REPLACE FUNCTION charge_keep_hold(

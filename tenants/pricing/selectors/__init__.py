@@ -3,6 +3,7 @@
 from tenants.pricing.selectors.books import (
     contract_in_force,
     contracts_visible,
+    exchange_rate,
     price_books,
     price_versions,
     rate_card,
@@ -33,6 +34,7 @@ __all__ = [
     "charges_visible",
     "contract_in_force",
     "contracts_visible",
+    "exchange_rate",
     "period_adjustments",
     "period_charged",
     "period_counted",

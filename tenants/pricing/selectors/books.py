@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from decimal import Decimal
 
 from django.db.models import QuerySet
 
+from tenants.kernel.errors import InvalidInput
 from tenants.kernel.scope import required_scope
-from tenants.pricing.cards import CardPrice, RateCard, Terms, card_prices, period_of
+from tenants.pricing.cards import (
+    CardPrice,
+    RateCard,
+    TermFacts,
+    Terms,
+    card_prices,
+    fx_of,
+    period_of,
+)
 from tenants.pricing.drivers import program_run
-from tenants.pricing.models import Contract, Price, PriceBook, PriceBookVersion
+from tenants.pricing.exact import quotient
+from tenants.pricing.models import Contract, FxRate, Price, PriceBook, PriceBookVersion
 from tenants.pricing.terms_reading import terms_read
 
 
@@ -55,6 +66,20 @@ def tenant_terms(
     if not tenant_ids or not periods:
         return {}
     return program_run(terms_read(tenant_ids, periods), tenant_ids=set(tenant_ids))
+
+
+def exchange_rate(base: str, quote: str, at: dt.datetime) -> Decimal:
+    """How many `quote` one `base` is in the month of `at`, told either way round.
+
+    Raises InvalidInput(code="fx_missing").
+    """
+    required_scope()
+    pair = FxRate.objects.filter(base__in=[base, quote], quote__in=[base, quote])
+    facts = TermFacts((), (), tuple(pair.values("base", "quote", "rate", "valid_from")))
+    try:
+        return fx_of(facts, base, quote, at)
+    except InvalidInput:
+        return quotient(Decimal(1), fx_of(facts, quote, base, at))
 
 
 def rate_card(tenant_id: str, at: dt.datetime) -> RateCard:

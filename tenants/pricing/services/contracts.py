@@ -25,6 +25,7 @@ from tenants.pricing.guard import refuse
 from tenants.pricing.locks import contracts_locked
 from tenants.pricing.models import Contract, FxRate, PeriodTotal, PriceBook, PriceBookVersion
 from tenants.pricing.permissions import operators_only, system_only
+from tenants.pricing.selectors.books import exchange_rate
 from tenants.pricing.selectors.guarding import contract_shortfalls
 
 _SOURCE = "contract"  # of an allowance
@@ -168,8 +169,23 @@ def _contract(tenant_id: str, terms: NewContract, moment: dt.datetime) -> Contra
         raise InvalidInput("a contract starts now or later", param="starts")
     if contract.ends is not None and contract.ends <= contract.starts:
         raise InvalidInput("a contract ends after it starts", param="ends")
+    _check_prices(contract)
     _check_fx(contract)
     return contract
+
+
+def _check_prices(contract: Contract) -> None:
+    """A book that is followed has prices when the contract starts. Raises InvalidInput."""
+    if contract.book is None or contract.pinned_version is not None:
+        return
+    versions = PriceBookVersion.objects.filter(book=contract.book, published_at__isnull=False)
+    first = versions.order_by("valid_from").values_list("valid_from", flat=True).first()
+    if first is None or first > contract.starts:
+        since = f"from {first.isoformat()} on" if first else "nowhere yet"
+        raise InvalidInput(
+            f"the prices of {contract.book_id} hold {since}, after the contract starts",
+            param="starts",
+        )
 
 
 def _check_fx(contract: Contract) -> None:
@@ -213,10 +229,14 @@ def _check_currency_change(
     to: str = CURRENCY,
 ) -> None:
     """A month is in one currency: it changes where a month begins, or before anything was charged.
+    What was promised in the old one holds in the new one, at a rate that an operator has set.
 
     Raises InvalidInput.
     """
-    if currency == to or at == month_bounds(period_of(at))[0]:
+    if currency == to:
+        return
+    exchange_rate(currency, to, at)
+    if at == month_bounds(period_of(at))[0]:
         return
     charged = PeriodTotal.objects.filter(tenant_id=tenant_id, period=period_of(at))
     if period_of(at) != period_of(moment) or charged.exclude(currency=to).exists():

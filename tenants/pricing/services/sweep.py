@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+import structlog
 from django.db import connections
 
 from tenants.accounts.models import Tenant
 from tenants.kernel.clock import database_now
+from tenants.kernel.errors import BreakwaterError
 from tenants.kernel.ids import new_id
 from tenants.kernel.scope import required_scope, system_scope
 from tenants.pricing.cards import RateCard, Terms, month_bounds, period_of
@@ -27,6 +30,8 @@ from tenants.pricing.exact import EXACT
 from tenants.pricing.selectors.books import tenant_terms
 from tenants.pricing.selectors.periods import Uncharged, uncharged
 from tenants.pricing.services.charges import usage_charge
+
+log = structlog.get_logger(__name__)
 
 SYNCHRONOUS = ("gateway", "jobs")  # sources that charge as they record
 BATCH = 500  # tenants looked at in one statement
@@ -61,20 +66,38 @@ PARTS = """
 
 def usage_sweep() -> int:
     """Charge what this month counted and was not charged for yet, tenant by tenant, each in its own
-    transaction. Returns how many charges were made.
+    transaction. What cannot be charged is logged, and keeps nobody else. Returns how many charges
+    were made.
     """
     with system_scope():
         period = period_of(database_now())
         tenant_ids = list(Tenant.objects.order_by("id").values_list("id", flat=True))
         lacking: set[str] = set()
         for start in range(0, len(tenant_ids), BATCH):
-            found = uncharged(tenant_ids[start : start + BATCH], period)
-            lacking |= {part.tenant_id for part in found if part.quantity > 0}
-    made = 0
-    for tenant_id in sorted(lacking):
+            lacking |= _lacking(tenant_ids[start : start + BATCH], period)
+    return sum(_sweep(tenant_id, period) for tenant_id in sorted(lacking))
+
+
+def _lacking(tenant_ids: Sequence[str], period: dt.date) -> set[str]:
+    """Those with something to charge; who cannot be priced is found by halving, and left out."""
+    try:
+        found = uncharged(tenant_ids, period)
+    except BreakwaterError as error:
+        if len(tenant_ids) == 1:
+            log.warning("usage has no price", tenant_id=tenant_ids[0], reason=error.message)
+            return set()
+        half = len(tenant_ids) // 2
+        return _lacking(tenant_ids[:half], period) | _lacking(tenant_ids[half:], period)
+    return {part.tenant_id for part in found if part.quantity > 0}
+
+
+def _sweep(tenant_id: str, period: dt.date) -> int:
+    try:
         with system_scope():
-            made += tenant_usage_sweep(tenant_id=tenant_id, period=period)
-    return made
+            return tenant_usage_sweep(tenant_id=tenant_id, period=period)
+    except BreakwaterError as error:
+        log.warning("usage waits uncharged", tenant_id=tenant_id, reason=error.message)
+        return 0
 
 
 def tenant_usage_sweep(*, tenant_id: str, period: dt.date) -> int:

@@ -55,19 +55,48 @@ def owing() -> Invoice:
         ({"amount": "five"}, 400),
         ({"external_id": ""}, 400),
         ({"currency": "dollars"}, 400),
+        ({"currency": "XYZ"}, 400),
+        ({"currency": "XAU"}, 400),
+        ({"amount": "NaN"}, 400),
+        ({"amount": "Infinity"}, 400),
+        ({"amount": "-0"}, 400),
+        ({"amount": "9" * 26}, 400),
+        ({"received_at": unix(now()) + DAY}, 400),
+        ({"received_at": 253_402_300_799}, 400),
+        ({"received_at": -1}, 400),
     ],
 )
 def test_a_faulty_payment_is_refused(
-    api: Caller, operator: Caller, change: dict[str, str], status: int
+    api: Caller, operator: Caller, change: dict[str, Any], status: int
 ) -> None:
     assert api.tenant is not None
-    body = {"tenant_id": api.tenant.id, "external_id": "b-1", "amount": "5.00"}
+    body: dict[str, Any] = {"tenant_id": api.tenant.id, "external_id": "b-1", "amount": "5.00"}
 
     reply = operator.post("/operator/v1/payments", body | change)
 
     assert reply.status == status, reply.content
     assert operator.get("/operator/v1/payments").json["data"] == []
     assert api.get("/v1/wallet").json["available"] == "1000"
+
+
+@pytest.mark.parametrize("currency", ["XYZ", "XAU", "usd"])
+def test_credit_is_granted_in_no_invented_currency(
+    api: Caller, operator: Caller, currency: str
+) -> None:
+    assert api.tenant is not None
+    body = {"tenant_id": api.tenant.id, "amount": "5", "kind": "promotion", "reason": "sorry"}
+    reply = operator.post("/operator/v1/grants", body | {"currency": currency})
+    assert (reply.status, reply.json["error"]["param"]) == (400, "currency")
+    assert "ISO 4217" in reply.json["error"]["message"]
+
+
+def test_a_key_that_is_kept_for_ever_is_short_enough_to_keep(operator: Caller) -> None:
+    invoice = owing()
+    path = f"/operator/v1/invoices/{invoice.id}/credit_notes"
+    body = {"reason": "sorry", "to": "invoice", "lines": None}
+    reply = operator.post(path, body, idempotency_key="k" * 121)
+    assert (reply.status, reply.json["error"]["param"]) == (400, "Idempotency-Key")
+    assert operator.post(path, body, idempotency_key="k" * 120).status == 201
 
 
 def test_a_payment_settles_its_invoice_and_what_is_too_much_is_credit(operator: Caller) -> None:

@@ -79,6 +79,23 @@ def test_reminders_then_suspension_then_closing() -> None:
         assert [row.payload["day"] for row in told.order_by("id")] == [1, 7, 14]
 
 
+def test_hundreds_who_are_chased_to_the_end_do_not_hide_a_later_debtor() -> None:
+    tenant_id, invoice = owing()
+    assert invoice.due_at is not None
+    older = invoice.due_at - dt.timedelta(days=1)
+    with system_scope():
+        Invoice.objects.bulk_create(  # open, and nothing left to chase
+            Invoice(
+                id=f"inv_{n}", tenant_id=tenant_id, currency="USD", number=f"X{n}",
+                period=invoice.period, state=InvoiceState.OPEN, due_at=older,
+            )
+            for n in range(500)
+        )  # fmt: skip
+    assert dunning_advance(now=invoice.due_at + dt.timedelta(days=8)) == 1
+    with system_scope():
+        assert DunningStep.objects.get().invoice_id == invoice.id
+
+
 def test_payment_lifts_the_suspension_at_once() -> None:
     tenant_id, invoice = owing()
     chase(tenant_id, invoice, 14)

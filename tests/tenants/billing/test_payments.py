@@ -62,8 +62,8 @@ def owing(units: int = 10_000, **terms: Any) -> tuple[str, Invoice]:
 def pay(tenant_id: str, sum_: str, invoice: Invoice | None = None, **more: Any) -> Payment:
     with system_scope():
         return payment_receive(
-            actor=operator_of(tenant_id),
             **{
+                "actor": operator_of(tenant_id),
                 "provider": "manual",
                 "external_id": new_id("b-"),
                 "amount": Money.of(sum_, "USD"),
@@ -313,7 +313,8 @@ def test_unused_credit_goes_back_to_its_payer() -> None:
             )
     assert again[0] == again[1]
     assert raised.value.code == "refund_above_paid"
-    assert other.value.code == "ledger_key_conflict"
+    assert other.value.code == "key_reused"
+    assert "stands for the refund of 70" in other.value.message
     assert sum_of(tenant_id, AccountKind.CASH, "manual") == 30
 
 

@@ -17,14 +17,21 @@ from tenants.ledger.selectors import wallet_balance
 from tenants.pricing.cards import month_bounds, period_of
 from tenants.pricing.contract_terms import NewContract
 from tenants.pricing.models import Contract
-from tenants.pricing.selectors import contract_in_force, rate_card
-from tenants.pricing.services import contract_end, contracts_apply, fx_rate_set
+from tenants.pricing.selectors import contract_in_force, exchange_rate, rate_card
+from tenants.pricing.services import (
+    contract_end,
+    contracts_apply,
+    fx_rate_set,
+    price_book_create,
+)
 from tests.tenants.pricing.books import (
     charge,
     contract_make,
     item,
     operator_make,
     platform_make,
+    prices_with,
+    publish,
     tenant_make,
 )
 from tests.tenants.pricing.factories import D
@@ -193,3 +200,31 @@ def test_a_waiver_after_a_change_of_currency_gives_no_dollars_back_as_euros() ->
     waived = charge(tenant, "ftjob-1:failed", waive="ours", occurred_at=later, **job)
     assert waived.net == Money(D("-1.8"), "EUR")
     assert balance(tenant)[1] == 6  # the dollars were charged at 4, and stay charged
+
+
+def test_a_change_of_currency_needs_a_rate_for_what_is_promised() -> None:
+    tenant, actor = tenant_make(), operator_make()
+    with system_scope():
+        euros = price_book_create(actor=actor, name="Euro", currency="EUR")
+    publish(prices_with(), book_id=euros.id)
+    with pytest.raises(InvalidInput) as refused:
+        contract_make(tenant, book_id=euros.id, currency="EUR")
+    assert (refused.value.code, refused.value.param) == ("fx_missing", "currency")
+    with system_scope():
+        fx_rate_set(actor=actor, base="EUR", quote="USD", rate=D("1.25"))
+        assert exchange_rate("USD", "EUR", now()) == D("0.8")
+    assert contract_make(tenant, book_id=euros.id, currency="EUR").currency == "EUR"
+
+
+def test_a_contract_does_not_start_before_its_books_prices_do() -> None:
+    """Else its customer could use nothing, and no sweep and no statement of anybody would pass."""
+    tenant, actor = tenant_make(), operator_make()
+    with system_scope():
+        book = price_book_create(actor=actor, name="Later")
+    publish(prices_with(), book_id=book.id, valid_from=next_month())
+    with pytest.raises(InvalidInput) as refused:
+        contract_make(tenant, book_id=book.id)
+    assert refused.value.param == "starts"
+    assert contract_make(tenant, book_id=book.id, starts=next_month()).book_id == book.id
+    with tenant_scope(tenant):
+        assert rate_card(tenant, now()).contract_id == ""

@@ -13,7 +13,7 @@ from tenants.kernel.clock import now
 from tenants.kernel.scope import system_scope, tenant_scope
 from tenants.ledger.selectors import unbalanced, wallet_balance
 from tenants.pricing.cards import month_bounds, period_of
-from tenants.pricing.models import Charge, ChargeLine
+from tenants.pricing.models import Charge, ChargeLine, Contract, PriceBook, PriceBookVersion
 from tenants.pricing.rating import KeyTotal
 from tenants.pricing.selectors import period_charged, period_counted, period_facts, uncharged
 from tenants.pricing.services import usage_sweep
@@ -105,6 +105,37 @@ def test_each_tenant_pays_for_its_own(tenant: str) -> None:
     count(other, "storage.gb_hours", "300")
     assert usage_sweep() == 2
     assert (left(tenant), left(other)) == (99, 7)
+
+
+def test_what_cannot_be_charged_keeps_nobody_else(tenant: str) -> None:
+    """What a customer sends from outside may be anything that a number can say."""
+    first, last = tenant_make(), tenant_make(credit="100")
+    publish(prices_with(**STORAGE, plugin_units={"model": "standard", "unit": "0.01"}))
+    assert sorted([tenant, first, last]) == [tenant, first, last]
+    for owner in (tenant, last):
+        count(owner, "storage.gb_hours", 3)
+    count(first, "plugin.units", 10**18 - 1, source="external", plugin="p")
+    assert usage_sweep() == 2
+    assert swept(first) == []
+    assert usage_sweep() == 0
+
+
+def test_who_has_no_price_for_what_it_counted_keeps_nobody_else(tenant: str) -> None:
+    """A pinned book, say, from before there was a meter."""
+    other = tenant_make(credit="100")
+    month = month_bounds(period_of(now()))[0]
+    with system_scope():
+        book = PriceBook.objects.create(id="book_old", name="Old", currency="USD")
+        PriceBookVersion.objects.create(
+            id="bookv_old", book=book, number=1, valid_from=month, published_at=month
+        )
+        Contract.objects.create(
+            id="contract_old", tenant_id=other, book=book, starts=month, currency="USD"
+        )
+    for owner in (tenant, other):
+        count(owner, "storage.gb_hours", 3)
+    assert usage_sweep() == 1
+    assert swept(other) == []
 
 
 def test_an_earlier_months_events_are_left_to_billing(tenant: str) -> None:

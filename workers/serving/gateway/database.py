@@ -54,8 +54,11 @@ class Database:
         """One transaction. Raises Unavailable where the database cannot be reached, and what the
         ledger refuses as our errors.
         """
-        async with self._connection() as connection, connection.transaction():
-            yield connection
+        async with self._connection() as connection:
+            async with connection.transaction():
+                yield connection
+            if connection.closed:  # the block above then ends without a word, and nothing is kept
+                raise psycopg.OperationalError("the connection was closed before its commit")
 
     async def ask(self, statement: Statement) -> Row | None:
         """One statement, committed by itself; its first row. Raises as `transaction` does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import pytest
@@ -56,5 +57,6 @@ def test_webhooks_in_disorder_end_as_if_in_order(world: World) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_ten_thousand_webhooks_in_disorder_end_as_if_in_order(world: World) -> None:
-    flooded(world, 10_000)
+def test_very_many_webhooks_in_disorder_end_as_if_in_order(world: World) -> None:
+    """MANY_WEBHOOKS=10000 for as many as the platform is to bear."""
+    flooded(world, int(os.environ.get("MANY_WEBHOOKS", "1000")))

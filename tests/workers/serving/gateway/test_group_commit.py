@@ -13,11 +13,14 @@ import pytest
 
 from tenants.accounts.services import platform_tenant_ensure
 from tenants.kernel.errors import BreakwaterError, Conflict, Unavailable
+from tenants.kernel.money import Money
 from tenants.kernel.scope import system_scope, tenant_scope
+from tenants.ledger.services import hold_place
 from tenants.pricing.charge_requests import ChargeItem, ChargeRequest
 from tenants.pricing.models import Charge, PeriodTotal
 from tenants.usage.ingestion import NewUsage
 from tenants.usage.models import UsageEvent
+from tests.tenants.pricing.books import credit_give
 from tests.tenants.usage.factories import tenant_make
 from workers.serving.gateway import usage
 from workers.serving.gateway.database import Connection, Database
@@ -134,6 +137,23 @@ def test_what_nobody_foresaw_is_told_and_stops_nobody_else() -> None:
     assert [type(result) for result in found] == [type(None), BreakwaterError, type(None)]
     with system_scope():
         assert set(UsageEvent.objects.values_list("key", flat=True)) == {"a", "b", "later"}
+
+
+def test_a_hold_in_a_currency_that_the_contract_has_left_loses_no_usage() -> None:
+    tenant_id = tenant_make()
+    with system_scope():
+        credit_give(tenant_id, "5", "EUR")
+    with tenant_scope(tenant_id):
+        hold_place(tenant_id=tenant_id, key="request:a", amount=Money.of("1", "EUR"))
+    counted = event("a", 1000)
+    item = ChargeItem(counted.meter, counted.quantity, counted.dimensions, counted.event_time)
+    charge = ChargeRequest(
+        tenant_id, "request:a", "request", "a", [item], hold_key="request:a", keep_hold=True
+    )
+    with_book(Counting(), lambda book: book.commit([(tenant_id, counted)], charge))
+    with system_scope():
+        assert Charge.objects.get().currency == "USD"
+        assert UsageEvent.objects.count() == 1
 
 
 def test_a_database_that_restarts_is_waited_for() -> None:
