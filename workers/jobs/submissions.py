@@ -87,8 +87,8 @@ def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
         "method": str(given.get("method") or "supervised"),
         "requested_hyperparameters": requested,
     }
-    expected = _fine_tune_estimate(settings, model.base, training, validation)
     device, deadline = str(given.get("device") or "any"), given.get("deadline_s")
+    expected = _fine_tune_estimate(settings, device, model.base, training, validation)
     tokens = _tokens(training, settings.length_policy, settings.max_length, model.base)
     lines = (_line("tokens.trained", tokens.times(settings.epochs), model),)
     if expected is None:
@@ -172,10 +172,17 @@ def _refuse_too_long(
 
 
 def _fine_tune_estimate(
-    settings: FineTuneSpec, base: BaseModel, training: Dataset, validation: Dataset | None
+    settings: FineTuneSpec,
+    device: str,
+    base: BaseModel,
+    training: Dataset,
+    validation: Dataset | None,
 ) -> Estimate | None:
-    """Time and memory, where this base's throughput has been measured."""
-    if not base.profile:
+    """Time and memory, where this base's throughput has been measured for such work there."""
+    if not base.profile or settings.task != TEXT_GENERATION:
+        return None
+    profile = Profile(**base.profile)
+    if device not in {"any", profile.worker_class}:
         return None
     size = DataSize(
         examples=training.examples,
@@ -184,9 +191,9 @@ def _fine_tune_estimate(
         validation_tokens=validation.tokens if validation else 0,
     )
     try:
-        return estimate(settings, Shape.of_folder(Path(base.path)), size, Profile(**base.profile))
-    except (EngineError, TypeError) as error:
-        raise BreakwaterError(f"the profile of {base.id} cannot be read: {error}") from error
+        return estimate(settings, Shape.of_folder(Path(base.path)), size, profile)
+    except EngineError as error:
+        raise BreakwaterError(f"the folder of {base.id} cannot be read: {error}") from error
 
 
 def _tokens(dataset: Dataset, policy: str, max_length: int, base: BaseModel) -> Range:
