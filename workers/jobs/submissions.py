@@ -1,5 +1,6 @@
-"""What is checked of a job before it is queued, kind by kind; each returns the complete spec and
-its needs.
+"""What is checked of a job before it is queued, kind by kind.
+
+Each check returns the complete spec, what the job needs, and what it will use.
 """
 
 from __future__ import annotations
@@ -60,9 +61,10 @@ def checked(kind: Kind, *, actor: Actor, spec: Mapping[str, Any]) -> Checked:
 
 
 def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
-    """Given: model, training_file_id, and optionally validation_file_id, suffix, settings, seed,
+    """A fine-tune's spec from model, training_file_id and what may come with them.
 
-    device, deadline_s and requested_hyperparameters ("auto" or numbers).
+    That is validation_file_id, suffix, settings, seed, method, device, deadline_s and
+    requested_hyperparameters ("auto" or numbers).
     """
     model = model_resolve(str(given["model"]))
     asked = dict(given.get("settings") or {})
@@ -213,7 +215,7 @@ def _line(meter: str, tokens: Range, model: ResolvedModel) -> QuoteLine:
 
 
 def _evaluate(actor: Actor, given: Mapping[str, Any]) -> Checked:
-    """Given: model, file_id, and optionally settings."""
+    """An evaluation's spec from model, file_id, and optionally settings."""
     model = model_resolve(str(given["model"]))
     asked = {"max_length": model.base.context_length, **dict(given.get("settings") or {})}
     asked["task"] = _task(model, asked)
@@ -238,7 +240,10 @@ def _evaluate(actor: Actor, given: Mapping[str, Any]) -> Checked:
 
 
 def _compress(actor: Actor, given: Mapping[str, Any]) -> Checked:
-    """Given: model, file_id, settings; optionally validation_file_id, adapters, suffix, device."""
+    """A compression's spec from model, file_id, settings and what may come with them.
+
+    That is validation_file_id, adapters, suffix and device.
+    """
     model = model_resolve(str(given["model"]))
     read = {"task": _task(model, {})}
     if read["task"] != TEXT_GENERATION:
@@ -279,7 +284,7 @@ def _compress(actor: Actor, given: Mapping[str, Any]) -> Checked:
 
 
 def _serve(actor: Actor, given: Mapping[str, Any]) -> Checked:
-    """Given: target, base_id, version_id. The reconciler's own, and no one else's."""
+    """A replica's spec from target, base_id and version_id. Nobody but the reconciler asks."""
     actor.require("deployments.write")
     spec = {name: given.get(name) for name in ("target", "base_id", "version_id")}
     return Checked(spec, Needs(device=str(given.get("device") or "any")))

@@ -103,6 +103,7 @@ class Funds:
 
 
 async def prices_read(connection: Connection, tenant_id: str) -> Prices:
+    """What a tenant pays by now. Raises NotFound where no price is in force."""
     now = dt.datetime.now(dt.UTC)
     period = period_of(now)
     terms = await program_run_async(connection, terms_read([tenant_id], [period]))
