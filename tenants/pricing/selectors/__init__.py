@@ -10,6 +10,7 @@ from tenants.pricing.selectors.books import (
     price_versions,
     rate_card,
     tenant_terms,
+    unit_prices,
     version_prices,
     version_rows,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "rate_card",
     "tenant_terms",
     "uncharged",
+    "unit_prices",
     "version_prices",
     "version_rows",
 ]

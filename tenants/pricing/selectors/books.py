@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from django.db.models import QuerySet
@@ -19,6 +19,7 @@ from tenants.pricing.cards import (
     fx_of,
     period_of,
 )
+from tenants.pricing.charge_models import UnitPrice, constant_unit
 from tenants.pricing.drivers import program_run
 from tenants.pricing.exact import quotient
 from tenants.pricing.models import Contract, FxRate, Price, PriceBook, PriceBookVersion
@@ -67,6 +68,17 @@ def version_prices(version: PriceBookVersion) -> list[CardPrice]:
         for row in version_rows(version)
         for price in card_prices(row.meter, row.match, row.revenue, row.charge)
     ]
+
+
+def unit_prices(version_ids: Iterable[str]) -> dict[tuple[str, str], UnitPrice]:
+    """The prices of these versions of which each unit costs the same, by (version, price key)."""
+    versions = PriceBookVersion.objects.filter(pk__in=set(version_ids)).select_related("book")
+    return {
+        (version.id, price.key): UnitPrice(unit, version.book.currency)
+        for version in versions
+        for price in version_prices(version)
+        if (unit := constant_unit(price.model)) is not None
+    }
 
 
 def contracts_visible() -> QuerySet[Contract]:
