@@ -35,21 +35,7 @@ API_AREAS = ("/v1/", "/operator/v1/")
 
 
 def error_response(error: BreakwaterError) -> JsonResponse:
-    return JsonResponse(
-        {"error": error.to_dict()}, status=error.status, headers=error_headers(error)
-    )
-
-
-def error_headers(error: BreakwaterError) -> dict[str, str]:
-    """`x-should-retry` and `retry-after` tell the SDKs whether asking again can help."""
-    retry = error.status in {429, 503} or error.retry_after is not None
-    headers = {"x-should-retry": "true" if retry else "false"}
-    if error.status == 401:
-        headers["www-authenticate"] = "Bearer"
-    if error.retry_after is not None:
-        headers["retry-after"] = str(max(1, round(error.retry_after)))
-        headers["retry-after-ms"] = str(round(error.retry_after * 1000))
-    return headers
+    return JsonResponse({"error": error.to_dict()}, status=error.status, headers=error.headers())
 
 
 def exception_handler(raised: Exception, context: dict[str, Any]) -> Response | None:
@@ -59,7 +45,7 @@ def exception_handler(raised: Exception, context: dict[str, Any]) -> Response | 
     if error is None:
         return None
     set_rollback()
-    return Response({"error": error.to_dict()}, status=error.status, headers=error_headers(error))
+    return Response({"error": error.to_dict()}, status=error.status, headers=error.headers())
 
 
 def as_breakwater_error(raised: Exception) -> BreakwaterError | None:

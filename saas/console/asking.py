@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from django import forms
@@ -30,6 +30,13 @@ def allowed(request: HttpRequest, permission: str) -> bool:
     except (PermissionDenied, Unauthenticated):
         return False
     return True
+
+
+def choices_set(form: forms.Form, name: str, choices: Iterable[tuple[Any, Any]]) -> None:
+    """What a form's field may be, as the rows stand when it is shown."""
+    field = form.fields[name]
+    assert isinstance(field, forms.ChoiceField)  # noqa: S101 -- for the type checker
+    field.choices = list(choices)
 
 
 def perform(request: HttpRequest, call: Callable[[], Any], *, done: Word = "") -> Any:

@@ -11,7 +11,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from saas.console.asking import actor_of, ask
+from saas.console.asking import actor_of, ask, choices_set
 from saas.console.words import Word
 from tenants.accounts.models import Tenant
 from tenants.billing.services.bank_transfers import bank_transfers_import
@@ -32,10 +32,9 @@ class PriceBookForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        field = self.fields["tenant_id"]
-        assert isinstance(field, forms.ChoiceField)  # noqa: S101 -- for the type checker
         rows = Tenant.objects.filter(is_platform=False).order_by("name")
-        field.choices = [("", _("Any contract")), *((row.pk, row.name) for row in rows)]
+        tenants = [(row.pk, row.name) for row in rows]
+        choices_set(self, "tenant_id", [("", _("Any contract")), *tenants])
 
 
 class TaxRateForm(forms.Form):

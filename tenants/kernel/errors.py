@@ -40,6 +40,17 @@ class BreakwaterError(Exception):
             "code": self.code,
         }
 
+    def headers(self) -> dict[str, str]:
+        """`x-should-retry` and `retry-after` tell the SDKs whether asking again can help."""
+        retry = self.status in {429, 503} or self.retry_after is not None
+        found = {"x-should-retry": "true" if retry else "false"}
+        if self.status == 401:
+            found["www-authenticate"] = "Bearer"
+        if self.retry_after is not None:
+            found["retry-after"] = str(max(1, round(self.retry_after)))
+            found["retry-after-ms"] = str(round(self.retry_after * 1000))
+        return found
+
 
 class InvalidInput(BreakwaterError):
     code = "invalid_value"

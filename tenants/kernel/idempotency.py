@@ -11,22 +11,26 @@ import base64
 import datetime as dt
 import io
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import OperationalError, connections
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from tenants.kernel.clock import now
 from tenants.kernel.crypto import decrypt, encrypt, tenant_data_key
-from tenants.kernel.errors import Conflict
+from tenants.kernel.errors import Conflict, InvalidInput
 from tenants.kernel.models import IdempotentRequest
 from tenants.kernel.scope import current_alias, current_tenant_id, system_scope
 
 KEPT_FOR = dt.timedelta(hours=24)
 RETRY_WINDOW = dt.timedelta(minutes=10)  # within which an SDK's automatic retry may come
 PATIENCE_S = 15
+
+_KEY = re.compile(r"^[\x21-\x7e]{1,200}$")
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,28 @@ class Answer:
 
     status: int
     body: Mapping[str, Any] | None
+
+
+def key_usable(given: str) -> str:
+    """Return the header's value. Raises InvalidInput where it cannot be a key."""
+    if not _KEY.match(given):
+        raise InvalidInput(
+            "an Idempotency-Key has 1 to 200 visible ASCII characters", param="Idempotency-Key"
+        )
+    return given
+
+
+def key_reused() -> Conflict:
+    return Conflict(
+        "this Idempotency-Key was used for another request; make a new one",
+        param="Idempotency-Key",
+        code="idempotency_key_reused",
+    )
+
+
+def retry_count(header: str) -> int | None:
+    """Which attempt an SDK says that this is (`x-stainless-retry-count`), 0 for the first."""
+    return int(header[:9]) if header.isascii() and header.isdigit() else None
 
 
 def request_begin(*, key: str, fingerprint: str) -> Answer | None:
@@ -50,11 +76,7 @@ def request_begin(*, key: str, fingerprint: str) -> Answer | None:
         _renew(row, fingerprint)
         return None
     if row.fingerprint != fingerprint:
-        raise Conflict(
-            "this Idempotency-Key was used for another request; make a new one",
-            param="Idempotency-Key",
-            code="idempotency_key_reused",
-        )
+        raise key_reused()
     return _answer(row)
 
 
@@ -101,10 +123,15 @@ def founding_end(*, tenant_id: str, key: str, status: int, body: Mapping[str, An
 
 
 def idempotent_requests_purge() -> int:
-    """Forget answers after `KEPT_FOR`, of all tenants. Returns how many."""
+    """Forget answers after `KEPT_FOR`, those for an SDK's retry after `RETRY_WINDOW`.
+
+    Of all tenants. Returns how many.
+    """
     with system_scope():
-        old = IdempotentRequest.objects.filter(created_at__lt=now() - KEPT_FOR)
-        deleted: int = old.delete()[0]
+        at = now()
+        of_retries = Q(key__startswith="body:") | Q(key__startswith="call:body:")
+        old = Q(created_at__lt=at - KEPT_FOR) | of_retries & Q(created_at__lt=at - RETRY_WINDOW)
+        deleted: int = IdempotentRequest.objects.filter(old).delete()[0]
         return deleted
 
 

@@ -86,7 +86,8 @@ class DataKey(TenantModel):
 class IdempotentRequest(TenantModel):
     """The answer to a request that a client may repeat: same key, same answer.
 
-    `response_status` is null while the first is still being worked on.
+    `response_status` is null while the first is still being worked on. The body is sealed; the
+    gateway's also names the request that claimed the key.
     """
 
     id = models.BigAutoField(primary_key=True)

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
+from typing import NamedTuple
 
 from tenants.pricing.exact import EXACT, ZERO, quotient
 
@@ -245,6 +246,22 @@ def lowest_unit(model: ChargeModel) -> Decimal:
     """The price of one unit where it is cheapest, the allowance apart."""
     with localcontext(EXACT):
         return model.lowest_unit()
+
+
+class UnitPrice(NamedTuple):
+    """`amount` of the book's `currency` for each unit, before any discount."""
+
+    amount: Decimal
+    currency: str
+
+
+def constant_unit(model: ChargeModel) -> Decimal | None:
+    """What each unit costs, where every one costs the same; None where it depends on the others."""
+    if not isinstance(model, Standard | CostPlus):
+        return None
+    if model.allowance or model.minimum is not None or model.cap is not None:
+        return None
+    return lowest_unit(model)
 
 
 def _bounded(model: ChargeModel, total: Decimal) -> Decimal:

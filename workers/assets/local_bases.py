@@ -6,12 +6,7 @@ from __future__ import annotations
 
 import fcntl
 import importlib.util
-import json
-import os
 import shutil
-import subprocess
-import sys
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +15,7 @@ from typing import Any
 from django.conf import settings
 
 from tenants.kernel.errors import Unavailable
+from workers.assets.engine_runs import engine_run
 from workers.assets.models import BaseModel
 from workers.assets.services.base_models import base_model_register
 from workers.engine.base.tables import tabular_base_build
@@ -111,24 +107,5 @@ def _digest_file(folder: Path) -> Path:
 
 
 def _run_build(target: Path, progress: Progress) -> None:
-    """Torch stays in the child; its lines of JSON come back, other lines explain a failure."""
-    command = [sys.executable, "-m", "workers.engine.base.build", str(target)]
-    kept = ("PATH", "LANG", "TMPDIR", "HOME")
-    environment = {name: os.environ[name] for name in kept if name in os.environ}
-    said: deque[str] = deque(maxlen=20)
-    with subprocess.Popen(
-        command,
-        cwd=Path(__file__).parents[2],
-        env=environment | {"PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as child:
-        for line in child.stdout or ():
-            if line.startswith("{"):
-                progress(json.loads(line))
-            said.append(line)
-    if child.returncode != 0:
-        raise Unavailable(
-            f"the local base model could not be built (exit {child.returncode}): {''.join(said)}"
-        )
+    failure = "the local base model could not be built"
+    engine_run("workers.engine.base.build", str(target), hear=progress, failure=failure)

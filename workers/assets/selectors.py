@@ -25,6 +25,12 @@ class ResolvedModel:
     base: BaseModel
     version: ModelVersion | None
 
+    @property
+    def kind(self) -> str:
+        """What it does: a version what it was made for, a base what it is."""
+        made_for: str = (self.version and self.version.spec.get("task")) or self.base.kind
+        return made_for
+
 
 @dataclass(frozen=True)
 class TextReader:
@@ -89,7 +95,7 @@ def model_resolve(name: str, *, param: str = "model") -> ResolvedModel:
     base = BaseModel.objects.filter(pk=name).first()
     if base is not None:
         return ResolvedModel(name=name, base=base, version=None)
-    version = _versions().filter(name=name).first()
+    version = versions_visible().filter(name=name).first()
     if version is None:
         raise NotFound(
             f"the model {name!r} does not exist or is not yours; see GET /v1/models",
@@ -102,7 +108,7 @@ def model_resolve(name: str, *, param: str = "model") -> ResolvedModel:
 def models_visible() -> list[ResolvedModel]:
     """Every model that may be called in this scope: bases, then own versions, newest first."""
     bases = BaseModel.objects.order_by("id")
-    versions = _versions().order_by("-id")
+    versions = versions_visible().order_by("-id")
     return [ResolvedModel(base.id, base, None) for base in bases] + [
         ResolvedModel(version.name, version.base, version) for version in versions
     ]
@@ -110,7 +116,7 @@ def models_visible() -> list[ResolvedModel]:
 
 def model_version_get(version_id: str) -> ModelVersion:
     """Return a version by its id. Raises NotFound, also for a deleted one."""
-    row: ModelVersion | None = _versions().filter(pk=version_id).first()
+    row: ModelVersion | None = versions_visible().filter(pk=version_id).first()
     if row is None:
         raise NotFound(f"no model version {version_id!r}", param="version_id")
     return row
@@ -144,6 +150,7 @@ def _text_reader(path: str, sha256: str) -> TextReader:
     return TextReader(Tokenizer.load(folder), ChatTemplate.load(folder))
 
 
-def _versions() -> QuerySet[ModelVersion]:
+def versions_visible() -> QuerySet[ModelVersion]:
+    """Versions that are not deleted."""
     rows: QuerySet[ModelVersion] = ModelVersion.objects.select_related("base", "parent")
     return rows.filter(deleted_at__isnull=True)

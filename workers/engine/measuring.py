@@ -1,13 +1,17 @@
 """Measures how fast this machine trains, for `profiles.estimate`.
 
-`python -m workers.engine.measuring BASE_FOLDER PROFILE_JSON` takes some seconds.
+`python -m workers.engine.measuring BASE_FOLDER` takes some seconds, and writes a profile as a line
+of JSON.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
+import sys
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +20,7 @@ from torch import nn
 
 from workers.engine import devices
 from workers.engine.data.packing import Pack, pack
+from workers.engine.kernels.block import fast_blocks
 from workers.engine.losses import loss_sum
 from workers.engine.methods.method import Method, method_open
 from workers.engine.models import Batch, config_of, logits_of, model_load
@@ -35,7 +40,7 @@ def measure(base: Path, numerics: Numerics, spec: FineTuneSpec) -> Profile:
     begin = time.perf_counter()
     devices.settle(numerics)
     model = model_load(base, dtype=numerics.dtype, device=numerics.device)
-    with method_open(model, spec, base, None) as method:
+    with fast_blocks(model), method_open(model, spec, base, None) as method:
         load_s = time.perf_counter() - begin
         small = _pass_seconds(model, method, SMALL, numerics.device)
         large = _pass_seconds(model, method, LARGE, numerics.device)
@@ -99,14 +104,17 @@ def _update_seconds(model: nn.Module, method: Method, spec: FineTuneSpec, device
 
 def main() -> None:
     """The command line."""
+    up_s = time.process_time()  # what a job's process takes to import all this
     parser = argparse.ArgumentParser(description="Measure how fast this machine trains.")
     parser.add_argument("base", type=Path)
-    parser.add_argument("profile", type=Path)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu")
     given = parser.parse_args()
-    numerics = Numerics(threads=given.threads, device=given.device)
-    measure(given.base, numerics, FineTuneSpec()).save(given.profile)
+    profile = measure(
+        given.base, Numerics(threads=given.threads, device=given.device), FineTuneSpec()
+    )
+    found = asdict(replace(profile, load_s=profile.load_s + up_s))
+    sys.stdout.write(json.dumps(found) + "\n")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -81,8 +81,8 @@ class Profile:
     """What was measured on one class of machine.
 
     `flops` is useful floating-point operations per second in training; `update_s` and `pack_s` are
-    the fixed seconds per update and per forward-backward pass; `load_s` is from start to first
-    step; `spread` is the relative half-width of the measurements.
+    the fixed seconds per update and per forward-backward pass; `load_s` is from the process's start
+    to the first step; `spread` is the relative half-width of the measurements.
     """
 
     device: str
@@ -94,12 +94,10 @@ class Profile:
     load_s: float
     spread: float
 
-    def save(self, path: Path) -> None:
-        path.write_text(json.dumps(asdict(self), indent=1, sort_keys=True))
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        return cls(**json.loads(path.read_text()))
+    @property
+    def worker_class(self) -> str:
+        """The class of workers that it speaks for."""
+        return {"cuda": "gpu", "xla": "tpu"}.get(self.device.partition(":")[0], "cpu")
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,7 @@ def estimate(spec: FineTuneSpec, shape: Shape, data: DataSize, profile: Profile)
     memory = memory_bytes(spec, shape)
     return Estimate(
         seconds=seconds,
-        seconds_low=seconds * (1 - profile.spread),
+        seconds_low=seconds / (1 + 2 * profile.spread),
         seconds_high=seconds * (1 + 2 * profile.spread),
         tokens=tokens,
         memory_bytes=memory,

@@ -21,9 +21,9 @@ class FailureKind(StrEnum):
 
 @dataclass(frozen=True)
 class KindRules:
-    """`family` is the queue's first half. `tries` caps failures in a row that brought no new
-    snapshot.
+    """How jobs of one kind are queued, tried again and charged.
 
+    `family` is the queue's first half. `tries` caps failures in a row that brought no new snapshot.
     `within_cap` says whether a running job counts towards its tenant's `max_running_jobs`. Of
     what `is_charged`, a quote's upper bound is a promise where it is `firm_bound`; else it is an
     estimate that work may pass, as far as credit reaches.

@@ -89,6 +89,7 @@ def attempt_end(
     failure: FailureKind | None = None,
     error: str = "",
 ) -> None:
+    """Close an attempt: its outcome, and what went wrong with it, if anything did."""
     attempt.ended_at = Now()
     attempt.outcome = outcome
     attempt.failure_kind = failure.value if failure else ""

@@ -1,4 +1,6 @@
-"""How long is left, and which points of a curve are worth keeping. Pure."""
+"""How long is left, and which points of a curve are worth keeping. Pure, and free of Django: the
+engine's child reads it too.
+"""
 
 from __future__ import annotations
 

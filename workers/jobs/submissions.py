@@ -1,5 +1,6 @@
-"""What is checked of a job before it is queued, kind by kind; each returns the complete spec and
-its needs.
+"""What is checked of a job before it is queued, kind by kind.
+
+Each check returns the complete spec, what the job needs, and what it will use.
 """
 
 from __future__ import annotations
@@ -60,9 +61,10 @@ def checked(kind: Kind, *, actor: Actor, spec: Mapping[str, Any]) -> Checked:
 
 
 def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
-    """Given: model, training_file_id, and optionally validation_file_id, suffix, settings, seed,
+    """A fine-tune's spec from model, training_file_id and what may come with them.
 
-    device, deadline_s and requested_hyperparameters ("auto" or numbers).
+    That is validation_file_id, suffix, settings, seed, method, device, deadline_s and
+    requested_hyperparameters ("auto" or numbers).
     """
     model = model_resolve(str(given["model"]))
     asked = dict(given.get("settings") or {})
@@ -87,8 +89,8 @@ def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
         "method": str(given.get("method") or "supervised"),
         "requested_hyperparameters": requested,
     }
-    expected = _fine_tune_estimate(settings, model.base, training, validation)
     device, deadline = str(given.get("device") or "any"), given.get("deadline_s")
+    expected = _fine_tune_estimate(settings, device, model.base, training, validation)
     tokens = _tokens(training, settings.length_policy, settings.max_length, model.base)
     lines = (_line("tokens.trained", tokens.times(settings.epochs), model),)
     if expected is None:
@@ -172,10 +174,17 @@ def _refuse_too_long(
 
 
 def _fine_tune_estimate(
-    settings: FineTuneSpec, base: BaseModel, training: Dataset, validation: Dataset | None
+    settings: FineTuneSpec,
+    device: str,
+    base: BaseModel,
+    training: Dataset,
+    validation: Dataset | None,
 ) -> Estimate | None:
-    """Time and memory, where this base's throughput has been measured."""
-    if not base.profile:
+    """Time and memory, where this base's throughput has been measured for such work there."""
+    if not base.profile or settings.task != TEXT_GENERATION:
+        return None
+    profile = Profile(**base.profile)
+    if device not in {"any", profile.worker_class}:
         return None
     size = DataSize(
         examples=training.examples,
@@ -184,9 +193,9 @@ def _fine_tune_estimate(
         validation_tokens=validation.tokens if validation else 0,
     )
     try:
-        return estimate(settings, Shape.of_folder(Path(base.path)), size, Profile(**base.profile))
-    except (EngineError, TypeError) as error:
-        raise BreakwaterError(f"the profile of {base.id} cannot be read: {error}") from error
+        return estimate(settings, Shape.of_folder(Path(base.path)), size, profile)
+    except EngineError as error:
+        raise BreakwaterError(f"the folder of {base.id} cannot be read: {error}") from error
 
 
 def _tokens(dataset: Dataset, policy: str, max_length: int, base: BaseModel) -> Range:
@@ -206,7 +215,7 @@ def _line(meter: str, tokens: Range, model: ResolvedModel) -> QuoteLine:
 
 
 def _evaluate(actor: Actor, given: Mapping[str, Any]) -> Checked:
-    """Given: model, file_id, and optionally settings."""
+    """An evaluation's spec from model, file_id, and optionally settings."""
     model = model_resolve(str(given["model"]))
     asked = {"max_length": model.base.context_length, **dict(given.get("settings") or {})}
     asked["task"] = _task(model, asked)
@@ -231,7 +240,10 @@ def _evaluate(actor: Actor, given: Mapping[str, Any]) -> Checked:
 
 
 def _compress(actor: Actor, given: Mapping[str, Any]) -> Checked:
-    """Given: model, file_id, settings; optionally validation_file_id, adapters, suffix, device."""
+    """A compression's spec from model, file_id, settings and what may come with them.
+
+    That is validation_file_id, adapters, suffix and device.
+    """
     model = model_resolve(str(given["model"]))
     read = {"task": _task(model, {})}
     if read["task"] != TEXT_GENERATION:
@@ -272,7 +284,7 @@ def _compress(actor: Actor, given: Mapping[str, Any]) -> Checked:
 
 
 def _serve(actor: Actor, given: Mapping[str, Any]) -> Checked:
-    """Given: target, base_id, version_id. The reconciler's own, and no one else's."""
+    """A replica's spec from target, base_id and version_id. Nobody but the reconciler asks."""
     actor.require("deployments.write")
     spec = {name: given.get(name) for name in ("target", "base_id", "version_id")}
     return Checked(spec, Needs(device=str(given.get("device") or "any")))

@@ -50,7 +50,7 @@ def _model(found: ResolvedModel) -> Model:
     is_adapter = version is not None and version.kind == ModelVersion.Kind.ADAPTER
     return Model(
         name=found.name,
-        kind=(version and version.spec.get("task")) or found.base.kind,
+        kind=found.kind,
         base_id=found.base.id,
         folder=Path(found.base.path),
         context_length=found.base.context_length,

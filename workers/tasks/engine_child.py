@@ -5,7 +5,6 @@ It loads torch. Never imported by the parent: it is the child's ENTRY.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from workers.engine.protocol import (
 )
 from workers.engine.specs import EvaluateSpec, FineTuneSpec
 from workers.engine.training.loop import train
+from workers.jobs.progress import finite
 from workers.tasks.channel import Channel, ChannelClosed, Frame
 
 
@@ -57,7 +57,7 @@ class ChannelProgress:
                 "step": step,
                 "of": of,
                 "cursor": dict(cursor),
-                "metrics": _finite(metrics),
+                "metrics": finite(metrics),
             }
         )
         return Command(self._answer()["command"])
@@ -94,7 +94,7 @@ class ChannelProgress:
                 "key": key,
                 "step": step,
                 "folder": str(folder),
-                "metrics": _finite(metrics),
+                "metrics": finite(metrics),
             }
         )
         return Handle(folder, "application/vnd.breakwater.model", str(self._answer()["sha256"]))
@@ -166,12 +166,7 @@ def _result(result: Result) -> Frame:
     return {
         "outcome": result.outcome.value,
         "artifact": None if artifact is None else str(artifact.path),
-        "metrics": _finite(result.metrics),
+        "metrics": finite(result.metrics),
         "failure": None if result.failure is None else result.failure.value,
         "error": result.error,
     }
-
-
-def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
-    """JSON has no infinities; a figure that is none is left out."""
-    return {name: value for name, value in metrics.items() if math.isfinite(value)}

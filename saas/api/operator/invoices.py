@@ -18,6 +18,7 @@ from saas.api.schema import list_of, operation
 from saas.api.views import ApiView
 from tenants.accounts.actors import Actor
 from tenants.billing.models import CreditNote, Invoice
+from tenants.billing.selectors.invoices import invoices_visible
 from tenants.billing.services.credit_notes import credit_note_issue
 from tenants.billing.services.invoices import invoice_void, invoice_write_off
 from tenants.billing.states import InvoiceState
@@ -89,7 +90,7 @@ class OperatorInvoicesView(ApiView):
     )
     def get(self, request: Request) -> Response:  # noqa: ARG002
         query = self.query(OperatorInvoicesQuery)
-        rows = of_tenant(Invoice.objects.all(), query)
+        rows = of_tenant(invoices_visible(), query)
         rows = rows.filter(state=query["state"]) if "state" in query else rows
         return Response(page(rows, query, render))
 

@@ -17,6 +17,7 @@ from saas.api.schema import list_of, operation
 from saas.api.views import ApiView
 from tenants.billing.models import BankTransfer, Payment, Refund
 from tenants.billing.providers import MANUAL
+from tenants.billing.selectors.invoices import payments_visible
 from tenants.billing.services.bank_transfers import bank_transfer_assign, bank_transfers_import
 from tenants.billing.services.credit import credit_grant
 from tenants.billing.services.payments import payment_receive
@@ -196,7 +197,7 @@ class PaymentsView(ApiView):
     @operation("List payments", tag=TAG, needs=READ, answer=list_of(PaymentOut), query=TenantQuery)
     def get(self, request: Request) -> Response:  # noqa: ARG002
         query = self.query(TenantQuery)
-        return Response(page(of_tenant(Payment.objects.all(), query), query, render_payment))
+        return Response(page(of_tenant(payments_visible(), query), query, render_payment))
 
     @operation(
         "Take a payment", tag=TAG, needs=WRITE, answer=PaymentOut, status=201, body=PaymentIn

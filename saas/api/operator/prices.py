@@ -12,9 +12,15 @@ from saas.api.fields import Constant, Currency, UnixTime
 from saas.api.pagination import PageQuery, page
 from saas.api.schema import list_of, operation
 from saas.api.views import ApiView
-from tenants.kernel.errors import NotFound
 from tenants.ledger.chart import RevenueLine
-from tenants.pricing.models import Price, PriceBook, PriceBookVersion, PriceOverride
+from tenants.pricing.models import PriceBook, PriceBookVersion, PriceOverride
+from tenants.pricing.selectors import (
+    price_book_get,
+    price_books,
+    price_version_get,
+    price_versions,
+    version_rows,
+)
 from tenants.pricing.services.books import (
     NewPrice,
     price_book_create,
@@ -110,7 +116,7 @@ def render_version(row: PriceBookVersion) -> dict[str, Any]:
 
 
 def render_full(row: PriceBookVersion) -> dict[str, Any]:
-    prices = Price.objects.filter(version=row).order_by("id")
+    prices = version_rows(row)
     return {**render_version(row), "prices": PriceFields(prices, many=True).data}
 
 
@@ -118,19 +124,12 @@ def render_override(row: PriceOverride) -> dict[str, Any]:
     return PriceOverrideOut(row).data
 
 
-def book_get(price_book_id: str) -> PriceBook:
-    book: PriceBook | None = PriceBook.objects.filter(pk=price_book_id).first()
-    if book is None:
-        raise NotFound(f"no price book {price_book_id!r}")
-    return book
-
-
 class PriceBooksView(ApiView):
     @operation(
         "List price books", tag=TAG, needs=READ, answer=list_of(PriceBookOut), query=PageQuery
     )
     def get(self, request: Request) -> Response:  # noqa: ARG002
-        return Response(page(PriceBook.objects.all(), self.query(PageQuery), render_book))
+        return Response(page(price_books(), self.query(PageQuery), render_book))
 
     @operation(
         "Create a price book",
@@ -154,7 +153,7 @@ class PriceVersionsView(ApiView):
         query=PageQuery,
     )
     def get(self, request: Request, price_book_id: str) -> Response:  # noqa: ARG002
-        rows = PriceBookVersion.objects.filter(book=book_get(price_book_id))
+        rows = price_versions(price_book_get(price_book_id).id)
         return Response(page(rows, self.query(PageQuery), render_version))
 
     @operation(
@@ -179,10 +178,7 @@ class PriceVersionsView(ApiView):
 class PriceVersionView(ApiView):
     @operation("Retrieve a price version", tag=TAG, needs=READ, answer=PriceVersionFullOut)
     def get(self, request: Request, price_version_id: str) -> Response:  # noqa: ARG002
-        version = PriceBookVersion.objects.filter(pk=price_version_id).first()
-        if version is None:
-            raise NotFound(f"no price version {price_version_id!r}")
-        return Response(render_full(version))
+        return Response(render_full(price_version_get(price_version_id)))
 
 
 class PriceVersionPublishView(ApiView):

@@ -16,6 +16,7 @@ from saas.api.schema import list_of, operation
 from saas.api.views import ApiView
 from tenants.accounts.actors import Actor
 from tenants.billing.models import Statement
+from tenants.billing.selectors.invoices import statements_visible
 from tenants.billing.services.finalising import statement_finalise
 from tenants.billing.services.statements import (
     statement_approval_require,
@@ -75,7 +76,7 @@ class StatementsView(ApiView):
     )
     def get(self, request: Request) -> Response:  # noqa: ARG002
         query = self.query(StatementsQuery)
-        rows = of_tenant(Statement.objects.all(), query)
+        rows = of_tenant(statements_visible(), query)
         rows = rows.filter(state=query["state"]) if "state" in query else rows
         return Response(page(rows, query, render))
 

@@ -124,12 +124,19 @@ def sent_as(content: bytes, media_type: str, name: str) -> HttpResponse:
 
 def as_pdf(invoice: Invoice) -> HttpResponse:
     """In the language that the customer chose for documents."""
-    content = invoice_pdf(invoice_view(invoice), language=invoice.customer.get("language", "en"))
+    content = invoice_pdf(invoice_view(invoice), language=language_of(invoice))
     return sent_as(content, "application/pdf", f"{invoice}.pdf")
 
 
 def as_csv(invoice: Invoice) -> HttpResponse:
-    return sent_as(invoice_csv(invoice_view(invoice)), "text/csv", f"{invoice}.csv")
+    content = invoice_csv(invoice_view(invoice), language=language_of(invoice))
+    return sent_as(content, "text/csv", f"{invoice}.csv")
+
+
+def language_of(invoice: Invoice) -> str:
+    """The customer's choice for documents, as it was at issue."""
+    language: str = invoice.customer.get("language", "en")
+    return language
 
 
 class InvoiceUpcomingView(ApiView):

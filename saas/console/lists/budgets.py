@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from saas.budgets import with_use
 from saas.console import columns as show
-from saas.console.asking import actor_of
+from saas.console.asking import actor_of, choices_set
 from saas.console.money_words import BUDGET_SUBJECTS
 from saas.console.readonly import Act, ReadOnlyAdmin
 from saas.console.words import Word
@@ -86,13 +86,12 @@ class NewBudgetForm(BudgetForm):
 
         super().__init__(*args, **kwargs)
         keys = ApiKey.objects.filter(revoked_at__isnull=True).exclude(name="Playground")
-        field = self.fields["subject"]
-        assert isinstance(field, forms.ChoiceField)  # noqa: S101 -- for the type checker
-        field.choices = [
+        choices: list[tuple[Any, Any]] = [
             ("tenant:", _("The whole organisation")),
             (_("API keys"), [(f"api_key:{key.pk}", key.name) for key in keys.order_by("name")]),
             (_("Models"), [(f"model:{name}", name) for name in callable_models()]),
         ]
+        choices_set(self, "subject", choices)
 
 
 def _ref(row: Budget) -> Any:

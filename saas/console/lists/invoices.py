@@ -55,7 +55,8 @@ def _explained(line: InvoiceLine) -> Any:
     return format_html('<a href="{}" title="{}">{}</a>', url, line.description, line_name(line))
 
 
-def _quantity(line: InvoiceLine) -> str:
+def line_quantity(line: Any) -> str:
+    """Of an issued line or of the running month's."""
     if line.quantity is None:
         return show.NONE
     return f"{show.as_number(line.quantity)} {line.unit}".strip()
@@ -88,7 +89,7 @@ def line_columns(*, described: show.Cell) -> tuple[show.Cell, ...]:
     return (
         described,
         period,
-        show.right(show.column(_quantity, _("Quantity"))),
+        show.right(show.column(line_quantity, _("Quantity"))),
         show.amount("exact", _("Exact"), currency="invoice.currency"),
         show.amount("net", _("Net"), currency="invoice.currency"),
     )

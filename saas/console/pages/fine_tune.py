@@ -9,15 +9,17 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 
-from saas.console.asking import actor_of, perform
+from saas.console.asking import actor_of, choices_set, perform
 from saas.console.pages.playground import callable_models
 from saas.console.pages.quote import quote_shown
 from tenants.pricing.models import Quote
-from workers.assets.models import File
+from workers.assets.models import BaseModel
+from workers.assets.selectors import files_visible
 from workers.jobs.models import Job
 from workers.jobs.services import job_quote, job_submit
 from workers.jobs.states import Kind
 
+TEXT = BaseModel.Kind.TEXT_GENERATION
 AUTO = _("Leave empty to let us choose.")
 
 
@@ -68,14 +70,9 @@ class FineTuneForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         files = _files()
-        self._choices("model", [(name, name) for name in callable_models()])
-        self._choices("training_file", files)
-        self._choices("validation_file", [("", _("None")), *files])
-
-    def _choices(self, name: str, choices: list[tuple[Any, Any]]) -> None:
-        field = self.fields[name]
-        assert isinstance(field, forms.ChoiceField)  # noqa: S101 -- for the type checker
-        field.choices = choices
+        choices_set(self, "model", [(name, name) for name in callable_models(TEXT)])
+        choices_set(self, "training_file", files)
+        choices_set(self, "validation_file", [("", _("None")), *files])
 
     def spec(self) -> dict[str, Any]:
         """The job's spec as `job_submit` takes it; what was left empty is "auto"."""
@@ -96,7 +93,7 @@ class FineTuneForm(forms.Form):
 
 
 def _files() -> list[tuple[str, str]]:
-    rows = File.objects.filter(deleted_at__isnull=True, purpose="fine-tune").order_by("-id")[:200]
+    rows = files_visible().filter(purpose="fine-tune").order_by("-id")[:200]
     return [(row.pk, row.filename) for row in rows]
 
 

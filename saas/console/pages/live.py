@@ -14,6 +14,7 @@ from saas.console.columns import as_badge, as_duration
 from saas.console.words import JOB_STATES
 from tenants.kernel.clock import now
 from workers.jobs.models import Job, JobEvent
+from workers.jobs.selectors import job_events, jobs_visible
 from workers.jobs.states import FINAL, State
 
 EVENTS_SHOWN = 200
@@ -29,7 +30,7 @@ class Point:
 
 def job_live(request: HttpRequest, job_id: str) -> JsonResponse:
     """What is new since the event `after`. Raises Http404."""
-    job = Job.objects.filter(pk=job_id).first()
+    job = jobs_visible().filter(pk=job_id).first()
     if job is None:
         raise Http404
     return JsonResponse(live_state(job, after=request.GET.get("after", "")))
@@ -66,10 +67,8 @@ def standing(job: Job) -> dict[str, Any]:
 
 
 def _events(job: Job, after: str) -> list[JobEvent]:
-    rows = JobEvent.objects.filter(job=job)
-    if after:
-        rows = rows.filter(pk__gt=after)
-    return list(rows.order_by("id"))
+    rows = job_events(job.pk)
+    return list((rows.filter(pk__gt=after) if after else rows).order_by("id"))
 
 
 def percent(step: int, steps: int, *, succeeded: bool) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -14,9 +15,11 @@ from saas.console.figures import DAYS, daily_usage, stacked_days
 from saas.console.pages.live import standing
 from saas.console.pages.money_figures import money_figures
 from workers.assets.models import File, ModelVersion
+from workers.assets.selectors import versions_visible
 from workers.jobs.models import Job
+from workers.jobs.selectors import jobs_visible
 from workers.jobs.states import Kind
-from workers.serving.models import Deployment
+from workers.serving.selectors import deployments_visible
 
 RECENT = 6
 
@@ -38,19 +41,20 @@ def overview(request: HttpRequest) -> HttpResponse:
             (_("Deployments"), _deployments(), "console:serving_deployment_changelist"),
         ],
         live_jobs=live,
-        recent_jobs=[_line(job) for job in Job.objects.filter(**_OWN).order_by("-id")[:RECENT]],
+        recent_jobs=[_line(job) for job in _jobs()[:RECENT]],
         usage_chart=stacked_days(rows, days=DAYS),
         has_usage=bool(rows),
         first_steps=_first_steps(talked=bool(rows)) if allowed(request, "jobs.write") else [],
     )
 
 
-_OWN: dict[str, Any] = {"kind__in": [kind for kind in Kind if kind != Kind.SERVE]}
+def _jobs() -> QuerySet[Job]:
+    """What was asked for; serving is the platform's own."""
+    return jobs_visible().exclude(kind=Kind.SERVE)
 
 
 def _live_jobs() -> list[dict[str, Any]]:
-    jobs = Job.objects.filter(finished_at__isnull=True, **_OWN).order_by("-id")[:20]
-    return [_line(job) for job in jobs]
+    return [_line(job) for job in _jobs().filter(finished_at__isnull=True)[:20]]
 
 
 def _line(job: Job) -> dict[str, Any]:
@@ -64,12 +68,11 @@ def _line(job: Job) -> dict[str, Any]:
 
 
 def _models() -> int:
-    rows = ModelVersion.objects.filter(deleted_at__isnull=True, is_checkpoint=False)
-    return int(rows.count())
+    return int(versions_visible().filter(is_checkpoint=False).count())
 
 
 def _deployments() -> int:
-    return int(Deployment.objects.filter(deleted_at__isnull=True).count())
+    return int(deployments_visible().count())
 
 
 def _first_steps(*, talked: bool) -> list[tuple[Any, str, bool]]:

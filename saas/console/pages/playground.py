@@ -17,7 +17,10 @@ from django.views.decorators.http import require_POST
 
 from saas.console.asking import actor_of
 from tenants.accounts.services import passing_key_create
-from workers.assets.models import BaseModel, ModelVersion
+from workers.assets.models import BaseModel
+from workers.assets.selectors import models_visible
+
+SHOWN = 200
 
 
 def playground(request: HttpRequest) -> HttpResponse:
@@ -27,18 +30,17 @@ def playground(request: HttpRequest) -> HttpResponse:
         request,
         "console/playground.html",
         title=_("Playground"),
-        models=callable_models(),
+        models=callable_models(BaseModel.Kind.TEXT_GENERATION),
         chosen=request.GET.get("model", ""),
         key_url=reverse("console:playground_key"),
     )
 
 
-def callable_models() -> list[str]:
-    """The tenant's models, newest first, then the catalogue's."""
-    versions = ModelVersion.objects.filter(deleted_at__isnull=True).order_by("-id")
-    own: list[str] = list(versions.values_list("name", flat=True)[:200])
-    bases = BaseModel.objects.filter(kind=BaseModel.Kind.TEXT_GENERATION).order_by("id")
-    return own + list(bases.values_list("id", flat=True))
+def callable_models(kind: str = "") -> list[str]:
+    """The tenant's models, newest first, then the catalogue's; of one `kind`, or of all."""
+    found = [model for model in models_visible() if kind in {"", model.kind}]
+    own = [model.name for model in found if model.version]
+    return own[:SHOWN] + [model.name for model in found if not model.version]
 
 
 @require_POST

@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from saas.console import columns as show
-from saas.console.lists.invoices import line_name
+from saas.console.lists.invoices import line_name, line_quantity
 from saas.console.readonly import Section
 from tenants.billing.selectors.upcoming import invoice_upcoming
 
@@ -42,13 +42,7 @@ def upcoming(tenant_id: str, currency: str) -> dict[str, Any] | None:
 def _columns(currency: str) -> tuple[show.Cell, ...]:
     return (
         show.column(line_name, _("Line")),
-        show.right(show.column(_quantity, _("Quantity"))),
+        show.right(show.column(line_quantity, _("Quantity"))),
         show.right(show.column(lambda line: show.as_money(line.exact, currency), _("Exact"))),
         show.right(show.column(lambda line: show.as_money(line.net, currency), _("Net"))),
     )
-
-
-def _quantity(line: Any) -> str:
-    if line.quantity is None:
-        return show.NONE
-    return f"{show.as_number(line.quantity)} {line.unit}".strip()

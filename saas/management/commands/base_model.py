@@ -14,11 +14,11 @@ from tenants.kernel.errors import BreakwaterError
 from tenants.kernel.scope import system_scope
 from workers.assets.local_bases import base_models_ensure
 from workers.assets.models import BaseModel
-from workers.assets.services import base_model_register, base_model_verify
+from workers.assets.services import base_model_measure, base_model_register, base_model_verify
 
 
 class Command(BaseCommand):
-    help = "Add, list, verify or build base models."
+    help = "Add, list, verify, build or measure base models."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
@@ -33,7 +33,9 @@ class Command(BaseCommand):
         actions.add_parser("list", help="show the catalogue")
         verify = actions.add_parser("verify", help="compare folders with their registered hashes")
         verify.add_argument("id", nargs="*", help="all, if none is named")
-        actions.add_parser("build", help="build and register the two local models, once")
+        actions.add_parser("build", help="build, register and measure the local models, once")
+        measure = actions.add_parser("measure", help="measure how fast this machine trains them")
+        measure.add_argument("id", nargs="*", help="all that write text, if none is named")
 
     _quiet_until = 0.0
 
@@ -71,6 +73,29 @@ class Command(BaseCommand):
         del options
         for row in base_models_ensure(self._say):
             self.stdout.write(_line(row))
+            if row.kind == BaseModel.Kind.TEXT_GENERATION and not row.profile:
+                self._measure_or_say(row.id)
+
+    def measure(self, options: Mapping[str, Any]) -> None:
+        with system_scope():
+            rows = BaseModel.objects.filter(kind=BaseModel.Kind.TEXT_GENERATION).order_by("id")
+            known = list(rows.values_list("id", flat=True))
+        for model_id in options["id"] or known:
+            self._measure(model_id)
+
+    def _measure_or_say(self, model_id: str) -> None:
+        """What cannot be measured works all the same; its quotes then tell no time."""
+        try:
+            self._measure(model_id)
+        except BreakwaterError as error:
+            self.stdout.write(f"{model_id} was not measured: {error.message}")
+
+    def _measure(self, model_id: str) -> None:
+        profile = base_model_measure(model_id=model_id).profile
+        self.stdout.write(
+            f"{model_id}: {profile['flops'] / 1e9:.1f} GFLOP/s on one CPU thread, give or take "
+            f"{profile['spread']:.0%}"
+        )
 
     def _say(self, line: Mapping[str, Any]) -> None:
         """Every line but training's, of which one in five seconds is enough."""

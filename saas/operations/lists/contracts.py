@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from saas.console import columns as show
-from saas.console.asking import actor_of, ask
+from saas.console.asking import actor_of, ask, choices_set
 from saas.console.readonly import Act
 from saas.operations.lists.work import OperatorAdmin
 from tenants.accounts.models import Tenant
@@ -65,14 +65,9 @@ class ContractForm(forms.Form):
             (row.pk, f"{row.book.name} v{row.number}")
             for row in versions.select_related("book").order_by("book__name", "-number")
         ]
-        self._choices("tenant_id", [(row.pk, row.name) for row in tenants])
-        self._choices("book_id", [("", _("The list")), *((row.pk, row.name) for row in books)])
-        self._choices("pinned_version_id", [("", "–"), *pinned])
-
-    def _choices(self, name: str, choices: list[tuple[Any, Any]]) -> None:
-        field = self.fields[name]
-        assert isinstance(field, forms.ChoiceField)  # noqa: S101 -- for the type checker
-        field.choices = choices
+        choices_set(self, "tenant_id", [(row.pk, row.name) for row in tenants])
+        choices_set(self, "book_id", [("", _("The list")), *((row.pk, row.name) for row in books)])
+        choices_set(self, "pinned_version_id", [("", "–"), *pinned])
 
     def clean_discount(self) -> Decimal:
         return (self.cleaned_data["discount"] or Decimal(0)) / 100

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from saas.acting import acting_on
 from saas.console import columns as show
-from saas.console.asking import actor_of
+from saas.console.asking import actor_of, choices_set
 from saas.console.filters import choice_filter
 from saas.console.money_words import (
     TRANSFER_STATES,
@@ -104,10 +104,8 @@ class AssignForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        field = self.fields["tenant_id"]
-        assert isinstance(field, forms.ChoiceField)  # noqa: S101 -- for the type checker
         rows = Tenant.objects.filter(is_platform=False).order_by("name")
-        field.choices = [(row.pk, row.name) for row in rows]
+        choices_set(self, "tenant_id", [(row.pk, row.name) for row in rows])
 
 
 def _assign(request: HttpRequest, transfer_id: str, **fields: Any) -> Any:

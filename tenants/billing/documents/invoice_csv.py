@@ -10,6 +10,7 @@ import io
 from collections.abc import Iterator
 from decimal import Decimal
 
+from tenants.billing.descriptions import line_said
 from tenants.billing.documents.view import InvoiceView
 from tenants.kernel.money import Money
 
@@ -19,12 +20,15 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def invoice_csv(view: InvoiceView) -> bytes:
-    """Return UTF-8 CSV (RFC 4180) whose rows of `row` line, tax, … sum as the invoice does."""
+def invoice_csv(view: InvoiceView, *, language: str = "en") -> bytes:
+    """Return UTF-8 CSV (RFC 4180) whose rows of `row` line, tax, … sum as the invoice does.
+
+    Descriptions are in `language`; what a program reads (names, kinds, units) is not.
+    """
     out = io.StringIO(newline="")
     writer = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\r\n")
     writer.writeheader()
-    for row in _rows(view):
+    for row in _rows(view, language):
         same = {"invoice": view.number, "currency": view.currency}
         writer.writerow({key: safe_cell(value) for key, value in (same | row).items()})
     return out.getvalue().encode()
@@ -43,7 +47,7 @@ def _is_number(value: str) -> bool:
     return value.removeprefix("-").replace(".", "", 1).isdecimal()
 
 
-def _rows(view: InvoiceView) -> Iterator[dict[str, str]]:
+def _rows(view: InvoiceView, language: str) -> Iterator[dict[str, str]]:
     def cents(value: Decimal) -> str:
         return f"{Money(value, view.currency).rounded().amount:f}"
 
@@ -52,7 +56,7 @@ def _rows(view: InvoiceView) -> Iterator[dict[str, str]]:
             "row": "line",
             "position": str(line.position),
             "kind": line.kind,
-            "description": line.description,
+            "description": line_said(line, language),
             "period": line.period,
             "meter": line.meter,
             "quantity": "" if line.quantity is None else f"{line.quantity.normalize():f}",

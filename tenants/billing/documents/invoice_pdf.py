@@ -19,8 +19,9 @@ from reportlab.pdfbase.pdfmetrics import registerFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
+from tenants.billing.descriptions import line_said, unit_said
 from tenants.billing.documents.figures import amount, percent, quantity
-from tenants.billing.documents.view import InvoiceView, Party
+from tenants.billing.documents.view import InvoiceView, Line, Party
 from tenants.billing.documents.words import CHINESE, Words, words_of
 
 _WIDTHS = (92 * mm, 38 * mm, 40 * mm)
@@ -125,8 +126,12 @@ def _lines(view: InvoiceView, words: Words) -> Table:
     ]
     rows = [
         [
-            _text(line.description, words),
-            _text(f"{quantity(line.quantity)} {line.unit}".strip(), words, align=2),
+            _text(line_said(line, words.language), words),
+            _text(
+                f"{quantity(line.quantity)} {unit_said(line.unit, words.language)}".strip(),
+                words,
+                align=2,
+            ),
             _text(amount(line.net, view.currency), words, align=2),
         ]
         for line in view.lines
@@ -135,6 +140,10 @@ def _lines(view: InvoiceView, words: Words) -> Table:
     style.add("LINEBELOW", (0, 0), (-1, 0), 0.8, colors.black)
     style.add("LINEBELOW", (0, 1), (-1, -1), 0.3, _HAIR)
     return Table([heads, *rows], colWidths=_WIDTHS, style=style, repeatRows=1)
+
+
+def _counted(line: Line, words: Words) -> str:
+    return f"{quantity(line.quantity)} {unit_said(line.unit, words.language)}".strip()
 
 
 def _sums(view: InvoiceView, words: Words) -> Table:

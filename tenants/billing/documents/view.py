@@ -6,6 +6,8 @@ import datetime as dt
 from dataclasses import dataclass
 from decimal import Decimal
 
+from tenants.billing.stating import LineKey
+
 
 @dataclass(frozen=True)
 class Party:
@@ -33,6 +35,7 @@ class Line:
     price_key: str = ""
     revenue: str = ""
     price_version: str = ""
+    key: LineKey | None = None  # what it is for; None where nothing was rated
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 class Words:
     """`font` is one that every PDF reader has: documents embed none."""
 
+    language: str
     font: str
     bold: str
     invoice: str
@@ -40,6 +41,7 @@ class Words:
 
 
 ENGLISH = Words(
+    language="en",
     font="Helvetica",
     bold="Helvetica-Bold",
     invoice="Invoice",
@@ -70,6 +72,7 @@ ENGLISH = Words(
     page="Page {page}",
 )
 CHINESE = Words(
+    language="zh-hans",
     font="STSong-Light",
     bold="STSong-Light",
     invoice="账单",

@@ -11,15 +11,18 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
 from tenants.billing.documents.invoice_csv import safe_cell
 from tenants.billing.documents.view import InvoiceView, Line
 from tenants.billing.focus.columns import COLUMNS, Kind
 from tenants.billing.periods import Period
+from tenants.pricing.charge_models import UnitPrice
+from tenants.pricing.exact import EXACT, quotient
 
 Row = dict[str, Any]
+Prices = Mapping[tuple[str, str], UnitPrice]  # by price version and price key
 ZERO = Decimal(0)
 _CREDIT = (
     ("allowance", "Paid from the plan's allowance"),
@@ -38,11 +41,14 @@ class Account:
     name: str
 
 
-def invoice_rows(view: InvoiceView, account: Account) -> Iterator[Row]:
-    """Return the rows of one invoice, or of a running period (`number` is empty)."""
+def invoice_rows(view: InvoiceView, account: Account, prices: Prices) -> Iterator[Row]:
+    """Return the rows of one invoice, or of a running period (`number` is empty).
+
+    `prices` are those of which each unit costs the same: the others' rows name no unit price.
+    """
     same = _same(view, account)
     for line in view.lines:
-        yield same | _line(line, view)
+        yield same | _line(line, view) | _unit_priced(line, view, prices)
     for tax in view.taxes:
         yield (
             same
@@ -143,12 +149,35 @@ def _line(line: Line, view: InvoiceView) -> Row:
     }
 
 
+def _unit_priced(line: Line, view: InvoiceView, prices: Prices) -> Row:
+    """List and contracted price of a unit, and what the line's units come to at each, exactly."""
+    listed = prices.get((line.price_version, line.price_key))
+    if not line.quantity or listed is None or listed.currency != view.currency:
+        return {}
+    with localcontext(EXACT):
+        contracted = quotient(line.exact, line.quantity)
+        if contracted * line.quantity != line.exact:
+            return {}  # its units did not all cost the same after all: a discount changed
+        return {
+            "ListUnitPrice": listed.amount,
+            "ListCost": listed.amount * line.quantity,
+            "ContractedUnitPrice": contracted,
+            "ContractedCost": line.exact,
+            "PricingCurrencyListUnitPrice": listed.amount,
+            "PricingCurrencyContractedUnitPrice": contracted,
+        }
+
+
 def _purchase(line: Line) -> Row:
     return {
         "ChargeCategory": "Purchase",
         "ChargeFrequency": _PURCHASES[line.kind],
         "PricingCategory": "Standard",
         "PricingQuantity": Decimal(1),
+        "ListUnitPrice": line.net,
+        "ContractedUnitPrice": line.net,
+        "PricingCurrencyListUnitPrice": line.net,
+        "PricingCurrencyContractedUnitPrice": line.net,
         "PricingUnit": "Month" if line.kind != "credit" else "Unit",
         "SkuId": line.kind,
         "SkuPriceId": f"{line.price_version}:{line.kind}",
@@ -164,7 +193,7 @@ def _credit(amount: Decimal, description: str) -> Row:
 
 
 def _money(amount: Decimal) -> Row:
-    """No unit price is named (they are tiered), so list, contracted and effective cost are one."""
+    """One amount for every cost, where no unit price tells list and contracted cost apart."""
     return {
         "BilledCost": amount,
         "ContractedCost": amount,

@@ -14,6 +14,7 @@ from django.db.models import Sum
 from django.db.models.functions import TruncDay
 
 from tenants.accounts.models import Tenant
+from tenants.billing.documents.view import InvoiceView
 from tenants.billing.focus.rows import Account, Row, focus_csv, invoice_rows
 from tenants.billing.models import Invoice
 from tenants.billing.operators import system_only
@@ -22,7 +23,7 @@ from tenants.billing.selectors.invoices import invoice_view
 from tenants.billing.selectors.upcoming import invoice_upcoming
 from tenants.billing.states import InvoiceState
 from tenants.costs.models import CostEntry
-from tenants.pricing.selectors import tenant_terms
+from tenants.pricing.selectors import tenant_terms, unit_prices
 
 _ISSUED = (InvoiceState.OPEN, InvoiceState.PAID, InvoiceState.UNCOLLECTIBLE)
 
@@ -37,11 +38,15 @@ def _rows(tenant_id: str, period: Period) -> Iterator[Row]:
     invoices = Invoice.objects.filter(tenant_id=tenant_id, period=period.month)
     issued = list(invoices.filter(state__in=_ISSUED).order_by("number"))
     for invoice in issued:
-        yield from invoice_rows(invoice_view(invoice), account)
+        yield from _of_view(invoice_view(invoice), account)
     if not any(invoice.kind == Invoice.Kind.USAGE for invoice in issued):
         for currency in _currencies(tenant_id, period):
             upcoming = invoice_upcoming(tenant_id=tenant_id, currency=currency, now=period.start)
-            yield from invoice_rows(upcoming, account)
+            yield from _of_view(upcoming, account)
+
+
+def _of_view(view: InvoiceView, account: Account) -> Iterator[Row]:
+    return invoice_rows(view, account, unit_prices(line.price_version for line in view.lines))
 
 
 def _currencies(tenant_id: str, period: Period) -> list[str]:

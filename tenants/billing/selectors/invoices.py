@@ -17,6 +17,7 @@ from tenants.billing.models import (
 from tenants.billing.providers import MANUAL, provider_named
 from tenants.billing.selectors.parties import party_of
 from tenants.billing.states import PAYABLE
+from tenants.billing.stating import LineKey
 from tenants.kernel.errors import NotFound
 
 
@@ -101,6 +102,7 @@ def _line(line: InvoiceLine) -> Line:
         price_key=line.price_key,
         revenue=line.revenue,
         price_version=line.price_version,
+        key=LineKey.from_text(line.data["key"]) if "key" in line.data else None,
     )
 
 

@@ -131,4 +131,5 @@ def _line(position: int, line: RatedLine, rated: RatedPeriod, late: Late | None)
         price_key=key.price_key,
         revenue=key.revenue,
         price_version=key.version_id,
+        key=key,
     )

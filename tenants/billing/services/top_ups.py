@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from decimal import Decimal
 
+from tenants.billing.descriptions import CREDIT, ENGLISH
 from tenants.billing.events import CreditNoteIssued, InvoiceFinalised, InvoicePaid
 from tenants.billing.models import (
     CreditNote,
@@ -57,8 +58,8 @@ def top_up_invoice(
         tenant_id=tenant_id,
         invoice=invoice,
         position=1,
-        kind="credit",
-        description="Prepaid credit",
+        kind=CREDIT,
+        description=ENGLISH.kinds[CREDIT],
         period=period.month,
         revenue="",
         exact=bought.credit,

@@ -4,11 +4,15 @@ from tenants.pricing.selectors.books import (
     contract_in_force,
     contracts_visible,
     exchange_rate,
+    price_book_get,
     price_books,
+    price_version_get,
     price_versions,
     rate_card,
     tenant_terms,
+    unit_prices,
     version_prices,
+    version_rows,
 )
 from tenants.pricing.selectors.charges import (
     charge_lines_visible,
@@ -39,7 +43,9 @@ __all__ = [
     "period_charged",
     "period_counted",
     "period_facts",
+    "price_book_get",
     "price_books",
+    "price_version_get",
     "price_versions",
     "prices_below_cost",
     "quote_errors",
@@ -47,5 +53,7 @@ __all__ = [
     "rate_card",
     "tenant_terms",
     "uncharged",
+    "unit_prices",
     "version_prices",
+    "version_rows",
 ]

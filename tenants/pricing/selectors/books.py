@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from django.db.models import QuerySet
 
-from tenants.kernel.errors import InvalidInput
+from tenants.kernel.errors import InvalidInput, NotFound
 from tenants.kernel.scope import required_scope
 from tenants.pricing.cards import (
     CardPrice,
@@ -19,6 +19,7 @@ from tenants.pricing.cards import (
     fx_of,
     period_of,
 )
+from tenants.pricing.charge_models import UnitPrice, constant_unit
 from tenants.pricing.drivers import program_run
 from tenants.pricing.exact import quotient
 from tenants.pricing.models import Contract, FxRate, Price, PriceBook, PriceBookVersion
@@ -31,20 +32,53 @@ def price_books() -> QuerySet[PriceBook]:
     return PriceBook.objects.order_by("-is_list", "name")
 
 
+def price_book_get(book_id: str) -> PriceBook:
+    """Raises NotFound."""
+    book: PriceBook | None = price_books().filter(pk=book_id).first()
+    if book is None:
+        raise NotFound(f"no price book {book_id!r}", param="price_book_id")
+    return book
+
+
+def price_version_get(version_id: str) -> PriceBookVersion:
+    """Raises NotFound."""
+    required_scope()
+    version: PriceBookVersion | None = PriceBookVersion.objects.filter(pk=version_id).first()
+    if version is None:
+        raise NotFound(f"no price version {version_id!r}", param="price_version_id")
+    return version
+
+
 def price_versions(book_id: str) -> QuerySet[PriceBookVersion]:
     """A book's versions, the latest first."""
     required_scope()
     return PriceBookVersion.objects.filter(book_id=book_id).order_by("-number")
 
 
+def version_rows(version: PriceBookVersion) -> QuerySet[Price]:
+    """The prices of a version as they were drafted."""
+    required_scope()
+    return Price.objects.filter(version=version).order_by("id")
+
+
 def version_prices(version: PriceBookVersion) -> list[CardPrice]:
     """The prices of a version, matrices laid out."""
-    required_scope()
     return [
         price
-        for row in Price.objects.filter(version=version).order_by("id")
+        for row in version_rows(version)
         for price in card_prices(row.meter, row.match, row.revenue, row.charge)
     ]
+
+
+def unit_prices(version_ids: Iterable[str]) -> dict[tuple[str, str], UnitPrice]:
+    """The prices of these versions of which each unit costs the same, by (version, price key)."""
+    versions = PriceBookVersion.objects.filter(pk__in=set(version_ids)).select_related("book")
+    return {
+        (version.id, price.key): UnitPrice(unit, version.book.currency)
+        for version in versions
+        for price in version_prices(version)
+        if (unit := constant_unit(price.model)) is not None
+    }
 
 
 def contracts_visible() -> QuerySet[Contract]:

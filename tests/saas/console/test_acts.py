@@ -161,6 +161,19 @@ def test_the_playgrounds_key_can_infer_and_nothing_else_and_passes(owner: Person
     assert key.pk not in owner.get("/console/accounts/apikey/").content.decode()
 
 
+def test_the_playground_offers_what_writes_text(owner: Person, base: BaseModel) -> None:
+    caller = Caller(None, tenant=owner.tenant)
+    writes, sorts = version_make(caller, base.id, "writes"), version_make(caller, base.id, "sorts")
+    with tenant_scope(owner.tenant.id):
+        ModelVersion.objects.filter(pk=sorts.pk).update(spec={"task": "text_classification"})
+
+    for page in ("playground", "jobs/job/start"):
+        shown = owner.get(f"/console/{page}/").content.decode()
+        assert writes.name in shown
+        assert base.id in shown
+        assert sorts.name not in shown
+
+
 def test_members_are_added_given_roles_and_removed(owner: Person) -> None:
     user_create(email="new@example.com", password=PASSWORD)
 

@@ -11,10 +11,13 @@ from decimal import Decimal
 import pytest
 from pypdf import PdfReader
 
+from tenants.billing.descriptions import CHINESE, ENGLISH, line_said
 from tenants.billing.documents.figures import amount, percent, quantity
 from tenants.billing.documents.invoice_csv import invoice_csv
 from tenants.billing.documents.invoice_pdf import invoice_pdf
 from tenants.billing.documents.view import InvoiceView, Line, Party, Tax
+from tenants.billing.stating import LineKey
+from tenants.usage.meters import METERS
 
 D = Decimal
 
@@ -91,6 +94,49 @@ def test_the_pdf_speaks_chinese() -> None:
     assert "Reverse charge" in english
 
 
+USED = LineKey("usage", "tokens", "tokens.input?model=breakwater-mini-1", "bookv_1")
+RATED = (
+    dataclasses.replace(VIEW.lines[0], key=USED),
+    dataclasses.replace(line(2, "late", "1.00", "5"), kind="late", period="2026-10", key=USED),
+    dataclasses.replace(VIEW.lines[1], kind="plan_fee", key=LineKey("plan_fee", "plan")),
+    dataclasses.replace(line(4, "Prepaid credit", "5.00"), kind="credit"),
+    dataclasses.replace(line(5, "Said by hand", "1.00"), kind="other"),
+)
+SAID = (
+    "tokens.input：重新计算的输入词元, breakwater-mini-1",
+    "tokens.input：重新计算的输入词元, breakwater-mini-1（2026-10，后计入）",
+    "套餐费",
+    "预付余额",
+    "Said by hand",
+)
+
+
+def test_lines_are_said_in_the_documents_language() -> None:
+    view = dataclasses.replace(VIEW, lines=RATED)
+    assert tuple(line_said(line, "zh-hans") for line in RATED) == SAID
+    assert [line_said(line, "en") for line in RATED] == [line.description for line in RATED]
+
+    text = text_of(invoice_pdf(view, language="zh-hans")).replace("\n", "")
+    for expected in (*SAID, "1,234,567,890 词元"):
+        assert expected in text, expected
+    said = [
+        [row["description"] for row in rows_of(invoice_csv(view, language=language))]
+        for language in ("zh-hans", "en")
+    ]
+    assert said[0][:5] == list(SAID)
+    assert said[1][:5] == [line.description for line in RATED]
+
+
+def rows_of(content: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(content.decode(), newline="")))
+
+
+def test_every_meter_and_unit_has_chinese_words() -> None:
+    assert CHINESE.kinds.keys() == ENGLISH.kinds.keys()
+    assert CHINESE.meters.keys() == METERS.keys()
+    assert CHINESE.units.keys() == {meter.unit for meter in METERS.values()}
+
+
 def test_the_same_invoice_is_the_same_file() -> None:
     assert invoice_pdf(VIEW) == invoice_pdf(VIEW)
     assert invoice_pdf(VIEW) != invoice_pdf(dataclasses.replace(VIEW, number="BW-2026-000008"))
@@ -110,7 +156,7 @@ def test_a_draft_says_so() -> None:
 
 
 def test_the_csv_holds_every_line_and_adds_up() -> None:
-    rows = list(csv.DictReader(io.StringIO(invoice_csv(VIEW).decode(), newline="")))
+    rows = rows_of(invoice_csv(VIEW))
     found = {
         kind: [D(r["amount"]) for r in rows if r["row"] == kind]
         for kind in {r["row"] for r in rows}

@@ -183,6 +183,22 @@ def test_focus_of_an_issued_and_of_a_running_month() -> None:
     assert {row["ChargeCategory"] for row in march} == {"Usage", "Purchase", "Credit"}
     assert sum(D(row["BilledCost"]) for row in april) == 30
     assert {row["InvoiceId"] for row in april} == {""}
+    assert {row["ListUnitPrice"] for row in march if row["SkuMeter"]} == {""}  # in tiers
+
+
+@pytest.mark.django_db
+def test_focus_names_list_and_contracted_price_of_a_unit() -> None:
+    plain = {"model": "standard", "unit": "0.02"}
+    tenant_id = customer(book_id=book(plain), discount=D("0.1"))
+    used(tenant_id, "a", 300, on(MARCH, 3))
+    stated(tenant_id, MARCH)
+    with tenant_scope(tenant_id):
+        content = focus_rows(tenant_id=tenant_id, period=MARCH).decode()
+    (row,) = csv.DictReader(io.StringIO(content, newline=""))
+    units = {kind: D(row[f"{kind}UnitPrice"]) for kind in ("List", "Contracted")}
+    costs = {kind: D(row[f"{kind}Cost"]) for kind in ("List", "Contracted", "Billed")}
+    assert units == {"List": D("0.02"), "Contracted": D("0.018")}
+    assert costs == {"List": 6, "Contracted": D("5.4"), "Billed": D("5.4")}
 
 
 @pytest.mark.django_db

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from tenants.kernel.errors import InvalidInput
 from tenants.pricing.charge_json import model_from_json, model_to_json
-from tenants.pricing.charge_models import ChargeModel, Matrix, Volume, amount, lowest_unit, most
+from tenants.pricing.charge_models import (
+    ChargeModel,
+    Matrix,
+    Volume,
+    amount,
+    constant_unit,
+    lowest_unit,
+    most,
+)
 from tests.tenants.pricing.factories import D, model, tiers
 
 GRADUATED = {"tiers": tiers(("100", "0.10"), ("1000", "0.05"), (None, "0.02"))}
@@ -123,6 +131,25 @@ def test_no_step_exceeds_the_most_that_was_promised(
     priced: ChargeModel, before: Decimal, delta: Decimal
 ) -> None:
     assert amount(priced, before + delta) - amount(priced, before) <= most(priced, delta)
+
+
+@given(models(), quantities, quantities)
+def test_where_a_units_price_is_constant_it_tells_every_amount(
+    made: ChargeModel, one: Decimal, other: Decimal
+) -> None:
+    unit = constant_unit(made)
+    if unit is not None:
+        assert (amount(made, one), amount(made, other)) == (unit * one, unit * other)
+
+
+def test_a_units_price_is_constant_of_plain_prices_only() -> None:
+    plain = {"unit": "0.60", "per": "1000000"}
+    assert constant_unit(model("standard", **plain)) == D("0.0000006")
+    assert constant_unit(model("cost_plus", cost="2", markup="50")) == 3
+    for other in ({"allowance": "5"}, {"cap": "9"}, {"minimum": "0"}):
+        assert constant_unit(model("standard", **plain, **other)) is None
+    assert constant_unit(model("flat", fee="9.99")) is None
+    assert constant_unit(model("graduated", **GRADUATED)) is None
 
 
 @given(models(), quantities.filter(bool))

@@ -18,6 +18,7 @@ from tenants.kernel.errors import Conflict, InvalidInput, NotFound, Unavailable
 from tenants.kernel.scope import system_scope, tenant_scope
 from tests.tenants.accounts.factories import tenant_make
 from tests.workers.assets.factories import adapter_folder, base_make, model_folder, version_make
+from tests.workers.engine.factories import base_folder
 from workers.assets import local_bases
 from workers.assets.local_bases import (
     EMBEDDING_MODEL,
@@ -28,8 +29,9 @@ from workers.assets.local_bases import (
     language_model_build,
 )
 from workers.assets.models import BaseModel
-from workers.assets.services import base_model_register, base_model_verify
+from workers.assets.services import base_model_measure, base_model_register, base_model_verify
 from workers.assets.services.base_models import BaseModelDamaged
+from workers.engine.profiles import Profile
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage_dir")]
 
@@ -225,6 +227,41 @@ class TestTheLocalLanguageModel:
         assert first == again
         assert first[1].kind == BaseModel.Kind.EMBEDDING
         assert len(builds) == 1
+
+
+def test_a_base_is_measured_in_a_process_of_its_own(tmp_path: Path) -> None:
+    platform_tenant_ensure()
+    folder = base_folder(tmp_path / "writer", "llama")
+    base_model_register(path=folder, model_id="writer", kind="text_generation", licence="mit")
+
+    out = StringIO()
+    call_command("base_model", "measure", "writer", stdout=out)
+
+    with system_scope():
+        profile = Profile(**BaseModel.objects.get(pk="writer").profile)
+        assert AuditEntry.objects.filter(action="base_model.measure", target="writer").exists()
+    assert (profile.worker_class, profile.threads) == ("cpu", 1)
+    assert profile.flops > 0
+    assert profile.load_s > 0.1  # the process came up
+    assert "GFLOP/s on one CPU thread" in out.getvalue()
+
+
+def test_other_bytes_under_the_name_are_not_measured_yet(tmp_path: Path) -> None:
+    fields = {"model_id": "tiny", "kind": "text_generation", "licence": "apache-2.0"}
+    row = base_make(tmp_path / "one")
+    with system_scope():
+        BaseModel.objects.update(profile={"flops": 1.0})
+    assert base_model_register(path=Path(row.path), **fields).profile == {"flops": 1.0}
+    other = model_folder(tmp_path / "other", seed=2)
+    assert base_model_register(path=other, **fields).profile == {}
+
+
+def test_only_what_writes_text_is_measured(tmp_path: Path) -> None:
+    base_make(tmp_path / "m", kind="embedding")
+    with pytest.raises(InvalidInput, match="writes no text"):
+        base_model_measure(model_id="tiny")
+    with pytest.raises(NotFound):
+        base_model_measure(model_id="none")
 
 
 def test_a_build_that_fails_says_why_and_leaves_nothing_to_trust(tmp_path: Path) -> None:

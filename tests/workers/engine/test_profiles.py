@@ -67,11 +67,23 @@ def test_the_adapters_size_is_near_that_of_a_real_one(base: Path) -> None:
     assert adapter_parameters(spec(), Shape.of_folder(base)) == pytest.approx(real, rel=0.35)
 
 
-def test_a_measured_profile_is_kept_as_json(base: Path, tmp_path: Path) -> None:
+def test_the_bounds_lie_a_like_factor_to_either_side() -> None:
+    found = estimate(spec(), SHAPE, DATA, replace(PROFILE, spread=0.9))
+    assert 0 < found.seconds_low < found.seconds
+    assert found.seconds / found.seconds_low == pytest.approx(found.seconds_high / found.seconds)
+
+
+@pytest.mark.parametrize(
+    ("device", "worker_class"), [("cpu", "cpu"), ("cuda:0", "gpu"), ("xla", "tpu")]
+)
+def test_a_profile_speaks_for_one_class_of_workers(device: str, worker_class: str) -> None:
+    assert replace(PROFILE, device=device).worker_class == worker_class
+
+
+def test_what_is_measured_is_this_machines(base: Path) -> None:
     profile = measure(base, Numerics(threads=1), spec())
     assert min(profile.flops, profile.update_s, profile.load_s, profile.spread) > 0
-    profile.save(tmp_path / "profile.json")
-    assert Profile.load(tmp_path / "profile.json") == profile
+    assert (profile.device, profile.worker_class, profile.threads) == ("cpu", "cpu", 1)
 
 
 def test_a_fingerprint_tells_machines_and_settings_apart() -> None:

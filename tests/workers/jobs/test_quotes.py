@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from tests.workers.engine.factories import completions
 from tests.workers.jobs.factories import actor_of
 from tests.workers.jobs.money import TRAINED, balance, tokens_of
 from tests.workers.tasks.factories import BASE_ID, submit_fine_tune, upload
+from workers.assets.models import BaseModel
+from workers.engine.profiles import Profile
 from workers.jobs.models import Job
 from workers.jobs.services import job_pause, job_quote, job_resume, job_submit
 from workers.jobs.states import Kind
@@ -55,6 +58,29 @@ def test_a_quote_is_what_the_job_then_costs_at_most(tenant: Tenant) -> None:
         assert not Job.objects.exists()
         job = job_submit(actor=actor, kind=Kind.FINE_TUNE, spec=spec, quote_id=quote.id)
     assert (job.quote_id, job.bound) == (quote.id, quote.high_net)
+
+
+PROFILE = Profile("cpu", "float32", 1, flops=1e9, update_s=0.1, pack_s=0.1, load_s=9, spread=0.2)
+
+
+@pytest.mark.parametrize(
+    ("measured", "device", "told"),
+    [(True, "any", True), (True, "cpu", True), (True, "gpu", False), (False, "any", False)],
+)
+def test_a_quote_tells_a_time_where_it_was_measured(
+    tenant: Tenant, measured: bool, device: str, told: bool
+) -> None:
+    with system_scope():
+        BaseModel.objects.update(profile=asdict(PROFILE) if measured else {})
+    spec = fine_tune(tenant) | {"device": device}
+    with tenant_scope(tenant.id):
+        quote = job_quote(actor=actor_of(tenant), kind=Kind.FINE_TUNE, spec=spec)
+    if not told:
+        assert quote.seconds is None
+        return
+    low, expected, high = (Decimal(s) for s in quote.seconds)
+    assert expected > 9
+    assert low < expected < high
 
 
 def test_a_quote_of_other_work_or_an_old_one_is_refused(tenant: Tenant) -> None:

@@ -1,6 +1,10 @@
 """Changes to files, uploads, datasets, base models and model versions: one module each."""
 
-from workers.assets.services.base_models import base_model_register, base_model_verify
+from workers.assets.services.base_models import (
+    base_model_measure,
+    base_model_register,
+    base_model_verify,
+)
 from workers.assets.services.datasets import dataset_require_valid, dataset_validate
 from workers.assets.services.files import file_create, file_delete
 from workers.assets.services.uploads import (
@@ -17,6 +21,7 @@ from workers.assets.services.versions import (
 )
 
 __all__ = [
+    "base_model_measure",
     "base_model_register",
     "base_model_verify",
     "dataset_require_valid",

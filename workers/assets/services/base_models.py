@@ -10,6 +10,7 @@ from tenants.accounts.audit import audit_record
 from tenants.accounts.services import platform_tenant_ensure
 from tenants.kernel.errors import BreakwaterError, Conflict, InvalidInput, NotFound
 from tenants.kernel.scope import system_scope
+from workers.assets.engine_runs import engine_run
 from workers.assets.models import BaseModel, ModelVersion
 from workers.assets.weights import (
     context_length,
@@ -68,6 +69,8 @@ def _enter(model_id: str, fields: dict[str, Any]) -> BaseModel:
             )
     if known is not None and all(getattr(known, name) == fields[name] for name in fields):
         return known
+    if known is not None and known.sha256 != fields["sha256"]:
+        fields = fields | {"profile": {}}  # measured on other bytes
     row, _ = BaseModel.objects.update_or_create(pk=model_id, defaults=fields)
     platform = platform_tenant_ensure()
     audit_record(
@@ -91,3 +94,36 @@ def base_model_verify(*, model_id: str) -> BaseModel:
     if folder_digest(folder) != row.sha256:
         raise BaseModelDamaged(f"the folder {folder} of {model_id!r} was altered; restore it")
     return row
+
+
+def base_model_measure(*, model_id: str) -> BaseModel:
+    """Measure how fast one CPU slot of this machine trains this base; quotes tell times by it.
+
+    Takes some seconds, best while nothing else runs: what disturbs it widens the bounds. Raises
+    NotFound, InvalidInput for a base that writes no text, Unavailable where measuring fails.
+    """
+    with system_scope():
+        row = BaseModel.objects.filter(pk=model_id).first()
+    if row is None:
+        raise NotFound(f"no base model {model_id!r}")
+    if row.kind != BaseModel.Kind.TEXT_GENERATION:
+        raise InvalidInput(f"{model_id} writes no text, and only models that do are measured")
+    found: dict[str, Any] = {}
+    engine_run(
+        "workers.engine.measuring",
+        row.path,
+        "--device",
+        "cpu",
+        hear=found.update,
+        failure=f"{model_id} could not be measured",
+    )
+    platform = platform_tenant_ensure()
+    with system_scope():
+        BaseModel.objects.filter(pk=model_id, sha256=row.sha256).update(profile=found)
+        audit_record(
+            actor=system_actor(platform.id),
+            action="base_model.measure",
+            target=model_id,
+            data={"flops": found["flops"], "spread": found["spread"]},
+        )
+        return BaseModel.objects.get(pk=model_id)

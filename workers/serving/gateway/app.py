@@ -48,6 +48,7 @@ from workers.serving.gateway.prompts import (
     language_of,
     text_prompt,
 )
+from workers.serving.gateway.repeats import Replayed, answered_before, repeat_of
 from workers.serving.gateway.replicas import Prompt, ReplicaClient
 from workers.serving.gateway.requests import (
     ChatRequest,
@@ -113,6 +114,9 @@ class Gateway:
                 await self._answer(scope, receive, answer)
             except HungUp:
                 return
+            except Replayed as earlier:
+                answer.headers["idempotent-replayed"] = "true"
+                await answer.json(earlier.body)
             except BreakwaterError as error:
                 await answer.error(error)
             except Exception:
@@ -179,11 +183,15 @@ class Gateway:
         )
         texts, tokens = await embedding_texts(ticket.model, asked)
         await self._limit(ticket, tokens, answer)
-        vectors = await calls.embed(
-            self._services, ticket, texts=texts, dimensions=asked.dimensions, tokens=tokens
-        )
         await answer.json(
-            embedding_answer(asked, model=ticket.model.name, vectors=vectors, tokens=tokens)
+            await calls.embed(
+                self._services,
+                ticket,
+                partial(embedding_answer, asked, model=ticket.model.name, tokens=tokens),
+                texts=texts,
+                dimensions=asked.dimensions,
+                tokens=tokens,
+            )
         )
 
     async def _predictions(self, scope: Scope, body: bytes, answer: Answer) -> None:
@@ -192,8 +200,10 @@ class Gateway:
         )
         tokens = await prediction_tokens(ticket.model, asked)
         await self._limit(ticket, tokens, answer)
-        found = await calls.predict(self._services, ticket, inputs=asked.inputs, tokens=tokens)
-        await answer.json(prediction_answer(asked, predictions=found, tokens=tokens))
+        make = partial(prediction_answer, asked, tokens=tokens)
+        await answer.json(
+            await calls.predict(self._services, ticket, make, inputs=asked.inputs, tokens=tokens)
+        )
 
     async def _admit(
         self,
@@ -212,11 +222,14 @@ class Gateway:
                 authorization=header(scope, "authorization"),
                 ip=client[0] if client else None,
             )
+            repeat = repeat_of(scope, body)
+            if repeat:
+                await answered_before(connection, actor.tenant_id, repeat)
             asked = parse(kind, body)
             model = await model_named(connection, tenant_id=actor.tenant_id, name=asked.model)
             require_kind(model, does)
             require_trained(model)
-            call = Call(answer.request_id, endpoint, actor, model)
+            call = Call(answer.request_id, endpoint, actor, model, repeat=repeat)
             offer = await offer_for(
                 connection,
                 tenant_id=actor.tenant_id,
@@ -267,11 +280,11 @@ async def _deliver(
     stream: bool,
 ) -> None:
     """Answer whole or streamed. A client that goes meanwhile still pays for what was generated."""
+    if not stream:
+        await answer.json(await generation.whole(whole))
+        return
     try:
-        if stream:
-            await answer.events(chunks(generation))
-        else:
-            await answer.json(await whole(generation))
+        await answer.events(chunks(generation))
     except asyncio.CancelledError:
         generation.hung_up()
         raise

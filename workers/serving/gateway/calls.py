@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -23,6 +23,7 @@ from workers.serving.gateway.counts import (
     usage_of,
 )
 from workers.serving.gateway.funds import Funds, Reservation
+from workers.serving.gateway.repeats import kept
 from workers.serving.gateway.replicas import Prompt, ReplicaClient, ReplicaGone, Token
 from workers.serving.gateway.usage import UsageBook
 from workers.serving.gateway.waking import Directory, ReplicaAddress
@@ -31,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 TRIES = 3  # replicas asked before giving up
 
-T = TypeVar("T")
+Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,12 @@ class Services:
     replicas: ReplicaClient
     usage: UsageBook
     funds: Funds
-    unfinished: set[asyncio.Task[None]]  # settling for clients that hung up
+    unfinished: set[asyncio.Task[Any]]  # what nobody may be waiting for
 
 
 class Generation:
-    """Tokens for one request, paid for ahead, counted, and settled exactly once: fully or at the
-    hang-up.
+    """Tokens for one request, paid for ahead, counted, and settled exactly once: fully, or at the
+    hang-up of a client that gave no key to ask again under.
     """
 
     def __init__(
@@ -64,8 +65,27 @@ class Generation:
     def counts(self) -> Counts:
         return Counts(prompt=self._prompt_tokens, generated=self._generated)
 
+    async def whole(self, make: Callable[[Generation], Awaitable[Json]]) -> Json:
+        """The whole answer that `make` draws from these tokens, settled. Raises BreakwaterError."""
+        if self._ticket.is_claimed:
+            return await _to_its_end(self._services, self._whole(make))
+        try:
+            return await self._whole(make)
+        except asyncio.CancelledError:
+            self.hung_up()
+            raise
+
+    async def _whole(self, make: Callable[[Generation], Awaitable[Json]]) -> Json:
+        answer = await make(self)
+        try:
+            await self.settle(answer)
+        except Exception:
+            self._finish_later(self._reservation.release())
+            raise
+        return answer
+
     async def tokens(self, *, restartable: bool) -> AsyncGenerator[Token]:
-        """All sequences' tokens. Before the very last one leaves here, usage is durable.
+        """All sequences' tokens. Before a stream's very last one leaves here, usage is durable.
 
         Credit is set aside block by block. Where it runs out, an answer that is `restartable` (has
         shown nothing) fails and costs nothing; else what was generated is settled. Raises
@@ -94,7 +114,7 @@ class Generation:
         while True:
             replica = await self._choose(gone)
             try:
-                async with aclosing(self._from(replica)) as tokens:
+                async with aclosing(self._from(replica, streamed=not restartable)) as tokens:
                     async for token in tokens:
                         yield token
             except ReplicaGone as error:
@@ -124,7 +144,7 @@ class Generation:
         context = self._ticket.model.context_length
         return sum(p.spec.max_tokens or context - len(p.ids) for p in self._prompts)
 
-    async def _from(self, replica: ReplicaAddress) -> AsyncGenerator[Token]:
+    async def _from(self, replica: ReplicaAddress, *, streamed: bool) -> AsyncGenerator[Token]:
         running = len(self._prompts)
         stream = self._services.replicas.generate(
             replica,
@@ -138,7 +158,7 @@ class Generation:
                     await self._reserve()
                 self._generated += 1
                 running -= token.finish is not None
-                if not running:
+                if streamed and not running:
                     await self.settle()
                 yield token
 
@@ -147,13 +167,16 @@ class Generation:
             self._ticket.offer, adapter_id=self._ticket.model.adapter_id, without=gone
         )
 
-    async def settle(self) -> None:
-        """Charge what was generated, once. Raises Unavailable where it could not be written."""
+    async def settle(self, answer: Json | None = None) -> None:
+        """Charge what was generated, once, and keep the `answer` for who asks again.
+
+        Raises Unavailable where it could not be written, Conflict where another took its claim.
+        """
         if self._settled:
             return
         self._settled = True
         try:
-            await charge(self._services, self._ticket, self.counts, self._reservation)
+            await charge(self._services, self._ticket, self.counts, self._reservation, answer)
         except BreakwaterError:
             self._settled = False
             raise
@@ -171,23 +194,37 @@ RESTART = Token(index=-1, id=-1, text="")  # what came so far is void; another r
 
 
 async def embed(
-    services: Services, ticket: Ticket, *, texts: Sequence[str], dimensions: int | None, tokens: int
-) -> list[list[float]]:
-    """Vectors for texts; usage is durable when they are returned. Raises BreakwaterError."""
+    services: Services,
+    ticket: Ticket,
+    make: Callable[[list[list[float]]], Json],
+    *,
+    texts: Sequence[str],
+    dimensions: int | None,
+    tokens: int,
+) -> Json:
+    """What `make` makes of the texts' vectors; usage is durable by then. Raises BreakwaterError."""
 
-    async def ask(replica: ReplicaAddress) -> list[list[float]]:
-        return await services.replicas.embed(replica, texts=texts, dimensions=dimensions)
+    async def ask(replica: ReplicaAddress) -> Json:
+        return make(await services.replicas.embed(replica, texts=texts, dimensions=dimensions))
 
     return await _paid(services, ticket, ask, tokens=tokens)
 
 
 async def predict(
-    services: Services, ticket: Ticket, *, inputs: Sequence[Any], tokens: int
-) -> list[dict[str, Any]]:
-    """Answers for rows or texts; usage is durable by then. Raises BreakwaterError."""
+    services: Services,
+    ticket: Ticket,
+    make: Callable[[list[Json]], Json],
+    *,
+    inputs: Sequence[Any],
+    tokens: int,
+) -> Json:
+    """What `make` makes of the predictions for rows or texts; usage is durable by then.
 
-    async def ask(replica: ReplicaAddress) -> list[dict[str, Any]]:
-        return await services.replicas.predict(replica, inputs=inputs)
+    Raises BreakwaterError.
+    """
+
+    async def ask(replica: ReplicaAddress) -> Json:
+        return make(await services.replicas.predict(replica, inputs=inputs))
 
     return await _paid(services, ticket, ask, tokens=tokens)
 
@@ -195,29 +232,33 @@ async def predict(
 async def _paid(
     services: Services,
     ticket: Ticket,
-    ask: Callable[[ReplicaAddress], Awaitable[T]],
+    ask: Callable[[ReplicaAddress], Awaitable[Json]],
     *,
     tokens: int,
-) -> T:
+) -> Json:
     """What a replica answers, with credit set aside before it is asked and charged after."""
     reservation = reservation_of(services, ticket)
-    try:
-        await reservation.cover(quantities(ticket, Counts(prompt=tokens)))
-        answer = await _from_any(services, ticket, ask)
-    except BaseException:  # also where the client hangs up
-        finish_later(services, ticket, reservation.release())
-        raise
-    try:
-        await charge(services, ticket, Counts(prompt=tokens), reservation)
-    except Exception:  # of a hang-up nothing needs to be done: the charge is under way
-        finish_later(services, ticket, reservation.release())
-        raise
-    return answer
+
+    async def work() -> Json:
+        try:
+            await reservation.cover(quantities(ticket, Counts(prompt=tokens)))
+            answer = await _from_any(services, ticket, ask)
+        except BaseException:  # also where the client hangs up
+            finish_later(services, ticket, reservation.release())
+            raise
+        try:
+            await charge(services, ticket, Counts(prompt=tokens), reservation, answer)
+        except Exception:  # of a hang-up nothing needs to be done: the charge is under way
+            finish_later(services, ticket, reservation.release())
+            raise
+        return answer
+
+    return await (_to_its_end(services, work()) if ticket.is_claimed else work())
 
 
 async def _from_any(
-    services: Services, ticket: Ticket, ask: Callable[[ReplicaAddress], Awaitable[T]]
-) -> T:
+    services: Services, ticket: Ticket, ask: Callable[[ReplicaAddress], Awaitable[Json]]
+) -> Json:
     gone: set[str] = set()
     while True:
         replica = await services.directory.choose(ticket.offer, adapter_id=None, without=gone)
@@ -231,20 +272,35 @@ async def _from_any(
 
 
 async def charge(
-    services: Services, ticket: Ticket, counts: Counts, reservation: Reservation
+    services: Services,
+    ticket: Ticket,
+    counts: Counts,
+    reservation: Reservation,
+    answer: Json | None,
 ) -> None:
-    """Write the request's usage and charge it, and take its tokens from the tenant's rate limit.
-
-    Raises Unavailable.
+    """Write the request's usage, charge it and keep its answer; and take its tokens from the
+    tenant's rate limit. Raises Unavailable, Conflict where another took its claim.
     """
     tenant_id = ticket.actor.tenant_id
     events = usage_of(ticket, counts)
+    claim = ticket.claim
     await services.usage.commit(
-        [(tenant_id, event) for event in events], charge_of(ticket, events, reservation)
+        [(tenant_id, event) for event in events],
+        charge_of(ticket, events, reservation),
+        await kept(services.funds.database, claim, answer) if claim else None,
     )
     spent = counts.generated
     if spent:
         await take_from_async(tenant_id, tenant_limits(), (0, spent), forced=True)
+
+
+async def _to_its_end(services: Services, work: Coroutine[Any, Any, Json]) -> Json:
+    """Do what was claimed under a key, though its client may go: it comes back for the answer."""
+    task = asyncio.create_task(work)
+    services.unfinished.add(task)
+    task.add_done_callback(services.unfinished.discard)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())  # perhaps unheard
+    return await asyncio.shield(task)
 
 
 def finish_later(services: Services, ticket: Ticket, work: Coroutine[Any, Any, None]) -> None:
@@ -268,6 +324,7 @@ def reservation_of(services: Services, ticket: Ticket) -> Reservation:
         request_id=ticket.request_id,
         dimensions=priced_by(ticket),
         labels=labels_of(ticket),
+        claim=ticket.claim,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from tenants.accounts.actors import Actor
@@ -12,6 +12,7 @@ from tenants.pricing.charge_requests import ChargeItem, ChargeRequest
 from tenants.usage.ingestion import NewUsage
 from workers.serving.gateway.admission import Model
 from workers.serving.gateway.funds import Reservation
+from workers.serving.gateway.repeats import Claim, Repeat
 from workers.serving.gateway.waking import Offer
 
 
@@ -23,6 +24,19 @@ class Call:
     endpoint: str  # chat.completions, completions, embeddings
     actor: Actor
     model: Model
+    repeat: Repeat | None = field(default=None, kw_only=True)
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether the client gave a key to ask again under."""
+        return self.repeat is not None and self.repeat.is_claimed
+
+    @property
+    def claim(self) -> Claim | None:
+        """Its right to answer a request that may be sent again."""
+        if self.repeat is None:
+            return None
+        return Claim(self.actor.tenant_id, self.request_id, self.repeat)
 
 
 @dataclass(frozen=True)

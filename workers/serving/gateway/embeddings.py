@@ -11,7 +11,7 @@ from workers.serving.gateway.requests import EmbeddingRequest
 
 
 def embedding_answer(
-    asked: EmbeddingRequest, *, model: str, vectors: Sequence[Sequence[float]], tokens: int
+    asked: EmbeddingRequest, vectors: Sequence[Sequence[float]], *, model: str, tokens: int
 ) -> dict[str, Any]:
     """The answer as one object: lists of numbers, or base64 of little-endian float32."""
     coded = [

@@ -29,6 +29,7 @@ from tenants.pricing.charge_models import most
 from tenants.pricing.drivers import program_run_async
 from tenants.pricing.terms_reading import terms_read
 from workers.serving.gateway.database import Connection, Database
+from workers.serving.gateway.repeats import Claim
 
 FRESH_S = 1.0  # how long a tenant's prices and tax are used again
 MOST_KNOWN = 10_000  # tenants
@@ -102,6 +103,7 @@ class Funds:
 
 
 async def prices_read(connection: Connection, tenant_id: str) -> Prices:
+    """What a tenant pays by now. Raises NotFound where no price is in force."""
     now = dt.datetime.now(dt.UTC)
     period = period_of(now)
     terms = await program_run_async(connection, terms_read([tenant_id], [period]))
@@ -113,13 +115,14 @@ async def prices_read(connection: Connection, tenant_id: str) -> Prices:
 
 @dataclass
 class Reservation:
-    """What is set aside for one call. Nothing is, where its prices come to zero."""
+    """What is set aside for one call. No credit is, where its prices come to zero."""
 
     funds: Funds
     tenant_id: str
     request_id: str
     dimensions: Mapping[str, str]  # that prices may depend on
     labels: Mapping[str, str]  # that budgets count by
+    claim: Claim | None = None
     held: Decimal = field(default=Decimal(0), init=False)
     asked: bool = field(default=False, init=False)
     _prices: Prices | None = field(default=None, init=False)
@@ -132,8 +135,11 @@ class Reservation:
         """Have enough set aside for these quantities in all.
 
         Raises InsufficientCredit, BudgetExceeded, Unavailable; what was set aside before stays.
+        And Conflict, at first, where the same request is at work already.
         """
         if self._prices is None:
+            if self.claim:
+                await self.claim.take(self.funds.database)
             self._prices = await self.funds.prices(self.tenant_id)
         needed = self._prices.most(quantities, self.dimensions)
         if needed <= self.held:
@@ -157,7 +163,9 @@ class Reservation:
         )
 
     async def release(self) -> None:
-        """Give back what is set aside. Raises Unavailable."""
+        """Give back what is set aside, and the request's key. Raises Unavailable."""
+        if self.claim:
+            await self.claim.release(self.funds.database)
         if self.asked:
             await self.funds.database.ask(release_statement(tenant_id=self.tenant_id, key=self.key))
             self.held, self.asked = Decimal(0), False

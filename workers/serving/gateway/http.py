@@ -47,7 +47,7 @@ class Answer:
             await self._event({"error": error.to_dict()})
             await self.send({"type": "http.response.body", "body": b""})
             return
-        self.headers |= error_headers(error)
+        self.headers |= error.headers()
         await self.json({"error": error.to_dict()}, status=error.status)
 
     async def events(self, chunks: AsyncGenerator[Any]) -> None:
@@ -74,17 +74,6 @@ class Answer:
         self.begun = True
         raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
         await self.send({"type": "http.response.start", "status": status, "headers": raw})
-
-
-def error_headers(error: BreakwaterError) -> dict[str, str]:
-    """`x-should-retry` and `retry-after` tell the SDKs whether asking again can help."""
-    headers = {"x-should-retry": "true" if error.status in {429, 503} else "false"}
-    if error.retry_after is not None:
-        headers["retry-after"] = str(max(1, round(error.retry_after)))
-        headers["retry-after-ms"] = str(round(error.retry_after * 1000))
-    if error.status == 401:
-        headers["www-authenticate"] = "Bearer"
-    return headers
 
 
 async def read_body(receive: Receive, *, most: int) -> bytes:

@@ -23,6 +23,7 @@ STATUSES = {
     "402": "there is no credit left for this, or a hard budget is used up",
     "403": "the key may not do this",
     "404": "no such model, or it is not deployed",
+    "409": "the Idempotency-Key was used for another request, or its first is still at work",
     "413": "the body is too large",
     "415": "the body is not JSON",
     "429": "a rate limit is reached; see retry-after",
@@ -67,6 +68,7 @@ def _post(name: str, summary: str, asked: type[BaseModel], answer: Json) -> Json
         "tags": ["models"],
         "security": [{"ApiKey": []}],
         "x-costs-money": True,
+        "parameters": [_KEY],
         "requestBody": {"required": True, "content": body},
         "responses": responses,
     }
@@ -97,6 +99,12 @@ def _list(item: Json) -> Json:
     return {"type": "array", "items": item}
 
 
+_KEY: Json = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "sent again under the same key, the call is answered as before and charged once",
+    "schema": {"type": "string", "pattern": r"^[\x21-\x7e]{1,200}$"},
+}
 _TEXT: Json = {"type": "string"}
 _WHOLE: Json = {"type": "integer"}
 _FINISH: Json = {"type": "string", "enum": ["stop", "length"]}

@@ -30,7 +30,7 @@ async def prediction_tokens(model: Model, asked: PredictionRequest) -> int:
 
 
 def prediction_answer(
-    asked: PredictionRequest, *, predictions: Sequence[Mapping[str, Any]], tokens: int
+    asked: PredictionRequest, predictions: Sequence[Mapping[str, Any]], *, tokens: int
 ) -> dict[str, Any]:
     """The answer as one object: per input its prediction, and for classes their probabilities."""
     return {

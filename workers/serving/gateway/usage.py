@@ -1,6 +1,7 @@
 """Usage and its charges, committed in groups: while one transaction runs, the next one's gather.
 
-Usage keys come first, then the wallets in one order: two groups cannot wait for each other.
+Kept answers come first, then usage keys, then the wallets, each in one order: two groups cannot
+wait for each other.
 
 A caller waits until its rows are durable; the answer's last chunk leaves only then.
 """
@@ -20,6 +21,7 @@ from tenants.pricing.charging import charging_group
 from tenants.pricing.drivers import program_run_async
 from tenants.usage.ingestion import DIFFERING, INSERT, NewUsage, key_conflict, usage_parameters
 from workers.serving.gateway.database import Database
+from workers.serving.gateway.repeats import Kept, answers_keep
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +35,7 @@ Rows = Sequence[tuple[str, NewUsage]]
 class _Entry:
     rows: Rows
     charge: ChargeRequest
+    kept: Kept | None
     done: asyncio.Future[None]
 
 
@@ -44,12 +47,13 @@ class UsageBook:
         self._waiting: list[_Entry] = []
         self._writer: asyncio.Task[None] | None = None
 
-    async def commit(self, rows: Rows, charge: ChargeRequest) -> None:
-        """Return once `rows`, (tenant id, event) pairs, and their charge are durable.
+    async def commit(self, rows: Rows, charge: ChargeRequest, kept: Kept | None = None) -> None:
+        """Return once `rows`, (tenant id, event) pairs, their charge and the answer are durable.
 
-        Raises Unavailable where the database does not answer in time, Conflict for a reused key.
+        Raises Unavailable where the database does not answer in time, Conflict for a reused key
+        or a claim that was lost.
         """
-        entry = _Entry(rows, charge, asyncio.get_running_loop().create_future())
+        entry = _Entry(rows, charge, kept, asyncio.get_running_loop().create_future())
         self._waiting.append(entry)
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write())
@@ -95,6 +99,7 @@ class UsageBook:
     async def _write_once(self, group: Sequence[_Entry]) -> None:
         parameters = usage_parameters(row for entry in group for row in entry.rows)
         async with self._database.transaction() as connection:
+            await answers_keep(connection, [entry.kept for entry in group if entry.kept])
             inserted = (await connection.execute(INSERT, parameters)).rowcount
             if inserted < parameters["count"]:
                 differing = await (await connection.execute(DIFFERING, parameters)).fetchall()
