@@ -10,6 +10,7 @@ from typing import Any
 from safetensors import safe_open
 
 from tenants.kernel.errors import InvalidInput
+from workers.engine.data.images import image_patches
 
 REFUSED = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz",
                      ".h5", ".msgpack", ".py", ".so", ".exe"})  # fmt: skip
@@ -69,7 +70,17 @@ def context_length(config: dict[str, Any]) -> int:
     for name in ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length"):
         if isinstance(config.get(name), int):
             return int(config[name])
+    if "patch_size" in config:
+        return _patches(config)
     raise InvalidInput("config.json names no max_position_embeddings")
+
+
+def _patches(config: dict[str, Any]) -> int:
+    """What a vision transformer reads at once: a patch is to it what a token is to a text."""
+    try:
+        return image_patches(config)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise InvalidInput(f"config.json tells no number of patches ({error!r})") from error
 
 
 def folder_bytes(folder: Path) -> int:

@@ -21,7 +21,7 @@ __all__ = [
     "TabularSpec",
 ]
 
-TASKS = ("tabular", "text_classification", "text_generation")
+TASKS = ("image_classification", "tabular", "text_classification", "text_generation")
 MAX_SEED = 2**63 - 1
 MAX_LENGTH = 1_048_576
 CHECKPOINTING = ("none", "selective", "full")

@@ -31,7 +31,7 @@ from workers.jobs.states import Kind
 
 _SUFFIX = 64  # characters; OpenAI's limit
 TEXT_GENERATION = "text_generation"
-TRAINED_WHOLE = frozenset({"tabular", "text_classification"})  # no adapters so far
+TRAINED_WHOLE = frozenset({"image_classification", "tabular", "text_classification"})  # no adapters
 _HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
 
 

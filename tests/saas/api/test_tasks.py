@@ -1,4 +1,4 @@
-"""Tables and labelled texts over the API: uploaded, quoted and submitted like chats are."""
+"""Tables, labelled texts and images over the API: uploaded, quoted and submitted like chats are."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ import pytest
 
 from tenants.accounts.services import platform_tenant_ensure
 from tests.saas.api.factories import BASE, Caller
+from tests.workers.engine.tasks.media import colours, folders_zip
 from workers.assets.models import BaseModel
 from workers.assets.services import base_model_register
+from workers.engine.base.images import image_base_build
 from workers.engine.base.tables import tabular_base_build
 
 pytestmark = pytest.mark.django_db
 
 TABLE = "tabular-mlp"
+IMAGE = "vit-mini"
 ROWS = b"age,bmi,target\n" + b"".join(b"%d,%d,%d\n" % (n, 50 - n, 2 * n) for n in range(1, 41))
 
 
@@ -58,6 +61,40 @@ def test_a_faulty_table_says_where_and_what(tabular: BaseModel, api: Caller) -> 
     assert reply.status == 400
     assert "line 8" in reply.error["message"], reply.error
     assert "target" in reply.error["message"]
+
+
+@pytest.fixture
+def vit(db: None, tmp_path: Path) -> BaseModel:
+    platform_tenant_ensure()
+    folder = image_base_build(tmp_path / IMAGE)
+    return base_model_register(path=folder, model_id=IMAGE, kind="image", licence="Apache-2.0")
+
+
+def test_images_are_submitted_and_quoted_by_their_patches(
+    vit: BaseModel, api: Caller, tmp_path: Path
+) -> None:
+    content = folders_zip(tmp_path / "t.zip", colours(24)).read_bytes()
+    reply = submitted(api, IMAGE, content, "colours.zip", epochs=3)
+    assert reply.status == 200, reply.content
+    body = {
+        "kind": "fine_tune",
+        "model": IMAGE,
+        "training_file": reply.json["training_file"],
+        "settings": {"epochs": 3},
+    }
+    (line,) = api.post("/v1/quotes", body).json["lines"]
+    assert (line["meter"], float(line["high"])) == ("tokens.trained", 24 * 64 * 3)
+
+    read = api.get("/v1/datasets").json["data"][0]
+    assert (read["format"], read["examples"], read["longest"]) == ("zip", 24, 64)
+
+
+def test_a_faulty_image_says_where_and_what(vit: BaseModel, api: Caller, tmp_path: Path) -> None:
+    files = [*colours(6), ("red", b"no image")]
+    content = folders_zip(tmp_path / "t.zip", files).read_bytes()
+    reply = submitted(api, IMAGE, content, "colours.zip")
+    assert (reply.status, reply.error["param"]) == (400, "training_file")
+    assert "line 7, data/red/6.png: it is no image that is known" in reply.error["message"]
 
 
 def test_labelled_texts_are_submitted(base: BaseModel, api: Caller) -> None:

@@ -1,5 +1,5 @@
-"""Tables and labelled texts from their upload to a model, its charge, and its evaluation, through a
-worker's parent.
+"""Tables, labelled texts and images from their upload to a model, its charge, and its evaluation,
+through a worker's parent.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from tenants.kernel.errors import InvalidInput
 from tenants.kernel.scope import tenant_scope
 from tests.workers.engine.factories import write_jsonl
 from tests.workers.engine.tasks.factories import Split, table_split
+from tests.workers.engine.tasks.media import COLOUR_SIZE, colours, folders_zip
 from tests.workers.jobs.factories import actor_of, make_tenant, make_worker
 from tests.workers.tasks.factories import sold, start
 from workers.assets.models import BaseModel
 from workers.assets.services import base_model_register, file_create
+from workers.engine.base.images import image_base_build
 from workers.engine.base.tables import tabular_base_build
 from workers.engine.data.tokens import Tokenizer
 from workers.jobs.models import Job
@@ -123,6 +125,41 @@ def test_labelled_texts_become_a_classifier_that_is_charged_and_measured(
     assert evaluation.state == State.SUCCEEDED, evaluation.error
     found = evaluation.result["metrics"]["accuracy"]
     assert found == pytest.approx(job.result["metrics"]["validation_accuracy"])
+
+
+def test_images_become_a_classifier_that_is_charged_and_measured(db: None, tmp_path: Path) -> None:
+    # given a zip of class folders, and a base of four patches
+    platform_tenant_ensure()
+    folder = image_base_build(tmp_path / "vit", COLOUR_SIZE)
+    base = base_model_register(path=folder, model_id="vit", kind="image", licence="Apache-2.0")
+    assert base.context_length == 4
+    tenant, worker = make_tenant(), make_worker()
+    job = submit(
+        tenant,
+        Kind.FINE_TUNE,
+        model="vit",
+        training_file_id=upload(tenant, folders_zip(tmp_path / "t.zip", colours(48))),
+        validation_file_id=upload(tenant, folders_zip(tmp_path / "v.zip", colours(24, seed=1))),
+        requested_hyperparameters={"n_epochs": 8, "batch_size": 8},
+    )
+    start(worker).join()
+    with tenant_scope(tenant.id):
+        job.refresh_from_db()
+
+    # then it learns by settings of its own, and a patch is sold as a token
+    assert job.state == State.SUCCEEDED, job.error
+    assert job.spec["settings"]["method"] == "full"
+    assert sold(job.id) == 48 * 4 * 8
+    assert job.result["metrics"]["validation_accuracy"] > 0.9
+
+    data = upload(tenant, folders_zip(tmp_path / "e.zip", colours(12, seed=2)))
+    evaluation = submit(tenant, Kind.EVALUATE, model=job.result["model_name"], file_id=data)
+    start(worker, queue="infer.cpu").join()
+    with tenant_scope(tenant.id):
+        evaluation.refresh_from_db()
+    assert evaluation.state == State.SUCCEEDED, evaluation.error
+    assert sold(evaluation.id, "tokens.evaluated") == 12 * 4
+    assert evaluation.result["metrics"]["accuracy"] > 0.9
 
 
 def test_what_is_wrong_with_a_table_is_said_before_it_is_queued(

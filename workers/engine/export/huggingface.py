@@ -12,6 +12,7 @@ from workers.engine.folders import atomic_folder
 
 # What belongs to a model besides its weights: tokenizer, template, generation defaults, licence.
 COMPANIONS = (
+    "preprocessor_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from workers.engine.specs import EvaluateSpec, FineTuneSpec
+from workers.engine.tasks.sample_classification import ImageClassification
 from workers.engine.tasks.tabular import Tabular
 from workers.engine.tasks.task import Task
 from workers.engine.tasks.text_classification import TextClassification
 from workers.engine.tasks.text_generation import TextGeneration
 
 _TASKS: Mapping[str, Callable[[Path, Any], Task]] = {
+    "image_classification": ImageClassification,
     "tabular": Tabular,
     "text_classification": TextClassification,
     "text_generation": TextGeneration,

@@ -44,7 +44,10 @@ DOES = {
     "embedding": "makes embeddings",
     "tabular": "makes predictions",
     "text_classification": "makes predictions",
+    "image": "learns to tell images apart",
+    "image_classification": "makes predictions",
 }
+UNTRAINED = ("tabular", "image")  # kinds of bases that know nothing before they are trained
 _HOW = "create one at /console/ or with POST /v1/api_keys"
 
 
@@ -138,9 +141,9 @@ def require_kind(model: Model, kinds: str | tuple[str, ...]) -> None:
 
 def require_trained(model: Model) -> None:
     """Raises InvalidInput where a base knows nothing before it is trained."""
-    if model.kind == "tabular" and model.version_id is None:
+    if model.kind in UNTRAINED and model.version_id is None:
         raise InvalidInput(
-            f"{model.name} has learned from no table yet; fine-tune it, and call what comes of it",
+            f"{model.name} has learned from no data yet; fine-tune it, and call what comes of it",
             param="model",
             code="wrong_model",
         )
