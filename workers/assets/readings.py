@@ -23,6 +23,7 @@ from workers.engine.data.labelled import labelled_read
 from workers.engine.data.readers import LINE_LIMIT, read_stream
 from workers.engine.data.samples import Format, samples_read
 from workers.engine.data.tables import table_read
+from workers.engine.data.text_pairs import pairs_read
 from workers.engine.specs import MAX_LENGTH, TabularSpec
 
 NO_KINDS: frozenset[str] = frozenset()
@@ -105,6 +106,25 @@ class LabelledReading:
         return "labelled"
 
 
+class PairReading:
+    """Texts that belong together, through a tokenizer."""
+
+    template_sha256 = ""
+    kinds, wants = NO_KINDS, "JSONL, an object a line"
+
+    def __init__(self, file: File, base: BaseModel, _: TabularSpec, *, training: bool) -> None:
+        self._file, self._tokenizer = file, text_reader(base).tokenizer
+        self._training = training
+        self.settings = json.dumps({"training": training})
+
+    def items(self) -> Iterator[Any]:
+        source = reader(file_chunks(self._file))
+        yield from pairs_read(source, self._tokenizer, "error", MAX_LENGTH, training=self._training)
+
+    def format(self) -> str:
+        return "pairs"
+
+
 class SampleReading:
     """Images with a class each, as a model of their shape reads them."""
 
@@ -145,6 +165,7 @@ def _kind(file: File) -> str | None:
 READINGS: Mapping[str, Callable[..., Reading]] = {
     "text_generation": TextReading,
     "text_classification": LabelledReading,
+    "embeddings": PairReading,
     "tabular": TableReading,
     "image_classification": partial(SampleReading, ImageFormat.load),
 }
@@ -152,7 +173,7 @@ READINGS: Mapping[str, Callable[..., Reading]] = {
 # What a base can learn, its own task first.
 TASKS_OF: Mapping[str, tuple[str, ...]] = {
     BaseModel.Kind.TEXT_GENERATION: ("text_generation", "text_classification"),
-    BaseModel.Kind.EMBEDDING: ("text_classification",),
+    BaseModel.Kind.EMBEDDING: ("embeddings", "text_classification"),
     BaseModel.Kind.TABULAR: ("tabular",),
     BaseModel.Kind.IMAGE: ("image_classification",),
 }

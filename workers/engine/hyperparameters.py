@@ -12,6 +12,7 @@ Auto = Literal["auto"]
 # OpenAI's published defaults: three passes, more for few examples, fewer for many
 # (cookbook.openai.com/examples/chat_finetuning_data_prep).
 TARGET_EPOCHS = 3
+EPOCHS_FROM_NOTHING = 20  # of a network without weights to begin with
 FEWEST_SEEN = 100
 MOST_SEEN = 25_000
 MOST_EPOCHS = 25
@@ -20,6 +21,7 @@ MOST_EPOCHS = 25
 # about ten times the rate of full fine-tuning (Schulman et al. 2025, "LoRA Without Regret").
 LORA_RATE = 5e-3
 FULL_RATE = 5e-4
+FEWEST_AT_ONCE = {"embeddings": 32}  # whose examples are told apart within an update
 RATES = {  # networks without weights to begin with, whatever their number
     "tabular": 1e-2,
     "image_classification": 2e-3,
@@ -51,8 +53,11 @@ def resolve_auto(
     Raises:
         SpecError: a given value is not allowed; its field is OpenAI's name of it.
     """
-    epochs = auto_epochs(examples) if n_epochs == "auto" else n_epochs
-    batch = max(1, min(64, examples // 50)) if batch_size == "auto" else batch_size
+    epochs = n_epochs
+    if epochs == "auto":
+        epochs = auto_epochs(examples, TARGET_EPOCHS if parameters else EPOCHS_FROM_NOTHING)
+    fewest = FEWEST_AT_ONCE.get(task, 1)
+    batch = max(fewest, min(64, examples // 50)) if batch_size == "auto" else batch_size
     multiplier = 1.0 if learning_rate_multiplier == "auto" else learning_rate_multiplier
     whole("n_epochs", epochs, 1, 1000, "passes over the data, or 'auto'")
     whole("batch_size", batch, 1, 65_536, "examples per update, or 'auto'")
@@ -63,10 +68,10 @@ def resolve_auto(
     return Hyperparameters(epochs, batch, float(multiplier), rate * multiplier)
 
 
-def auto_epochs(examples: int) -> int:
-    """Three passes, unless that shows the model under 100 or over 25,000 examples."""
-    if examples * TARGET_EPOCHS < FEWEST_SEEN:
+def auto_epochs(examples: int, target: int = TARGET_EPOCHS) -> int:
+    """So many passes, unless that shows the model under 100 or over 25,000 examples."""
+    if examples * target < FEWEST_SEEN:
         return min(MOST_EPOCHS, -(-FEWEST_SEEN // max(examples, 1)))
-    if examples * TARGET_EPOCHS > MOST_SEEN:
+    if examples * target > MOST_SEEN:
         return max(1, MOST_SEEN // examples)
-    return TARGET_EPOCHS
+    return target

@@ -31,7 +31,11 @@ from workers.jobs.states import Kind
 
 _SUFFIX = 64  # characters; OpenAI's limit
 TEXT_GENERATION = "text_generation"
-TRAINED_WHOLE = frozenset({"image_classification", "tabular", "text_classification"})  # no adapters
+TRAINED_WHOLE = frozenset(  # no adapters so far
+    {"embeddings", "image_classification", "tabular", "text_classification"}
+)
+MOST_TEXTS = {"embeddings": 3}  # of one example, each as long as the limit allows
+KEPT = ("lora", "tabular", "embeddings")  # settings that a version goes on with
 _HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
 
 
@@ -149,7 +153,7 @@ def _continued(version: ModelVersion, settings: Mapping[str, Any]) -> dict[str, 
         )
     kept = {
         "method": "lora" if version.kind == ModelVersion.Kind.ADAPTER else "full",
-        **{name: version.spec[name] for name in ("lora", "tabular") if name in version.spec},
+        **{name: version.spec[name] for name in KEPT if name in version.spec},
     }
     for name, value in kept.items():
         if settings.get(name, value) != value:
@@ -200,7 +204,8 @@ def _fine_tune_estimate(
 
 def _tokens(dataset: Dataset, policy: str, max_length: int, base: BaseModel) -> Range:
     """Tokens of one pass over a dataset, under a length policy."""
-    measured = Measured(dataset.examples, dataset.tokens, dataset.loss_tokens, dataset.longest)
+    texts = dataset.examples * MOST_TEXTS.get(dataset.task, 1)
+    measured = Measured(texts, dataset.tokens, dataset.loss_tokens, dataset.longest)
     return tokens_of_a_pass(measured, policy=policy, limit=min(max_length, base.context_length))
 
 

@@ -1,4 +1,4 @@
-"""Tables, labelled texts and images from their upload to a model, its charge, and its evaluation,
+"""Tables, texts and images from their upload to a model, its charge, and its evaluation,
 through a worker's parent.
 """
 
@@ -16,6 +16,7 @@ from tenants.kernel.scope import tenant_scope
 from tests.workers.engine.factories import write_jsonl
 from tests.workers.engine.tasks.factories import Split, table_split
 from tests.workers.engine.tasks.media import COLOUR_SIZE, colours, folders_zip
+from tests.workers.engine.tasks.texts import encoder_folder, pairs
 from tests.workers.jobs.factories import actor_of, make_tenant, make_worker
 from tests.workers.tasks.factories import sold, start
 from workers.assets.models import BaseModel
@@ -160,6 +161,44 @@ def test_images_become_a_classifier_that_is_charged_and_measured(db: None, tmp_p
     assert evaluation.state == State.SUCCEEDED, evaluation.error
     assert sold(evaluation.id, "tokens.evaluated") == 12 * 4
     assert evaluation.result["metrics"]["accuracy"] > 0.9
+
+
+def test_pairs_of_texts_become_an_encoder_that_is_charged_and_measured(
+    db: None, tmp_path: Path
+) -> None:
+    platform_tenant_ensure()
+    folder = encoder_folder(tmp_path / "bert")
+    base_model_register(path=folder, model_id="bert", kind="embedding", licence="Apache-2.0")
+    tenant, worker = make_tenant(), make_worker()
+    rows = pairs(48)
+    data = upload(tenant, write_jsonl(tmp_path / "t.jsonl", rows))
+    job = submit(
+        tenant,
+        Kind.FINE_TUNE,
+        model="bert",
+        training_file_id=data,
+        validation_file_id=data,
+        requested_hyperparameters={"n_epochs": 4},
+        settings={"learning_rate": 1e-3},
+    )
+    assert job.spec["settings"]["task"] == "embeddings"
+    assert job.spec["settings"]["batch_size"] == 32
+    tokens = Tokenizer.load(folder)
+    one_pass = sum(len(tokens.encode_whole(text)) for row in rows for text in row.values())
+    start(worker).join()
+    with tenant_scope(tenant.id):
+        job.refresh_from_db()
+    assert job.state == State.SUCCEEDED, job.error
+    assert sold(job.id) == one_pass * 4
+    metrics = job.result["metrics"]
+    assert metrics["validation_mrr"] > metrics["initial_validation_mrr"]
+
+    evaluation = submit(tenant, Kind.EVALUATE, model=job.result["model_name"], file_id=data)
+    start(worker, queue="infer.cpu").join()
+    with tenant_scope(tenant.id):
+        evaluation.refresh_from_db()
+    assert evaluation.state == State.SUCCEEDED, evaluation.error
+    assert evaluation.result["metrics"]["mrr"] == pytest.approx(metrics["validation_mrr"])
 
 
 def test_what_is_wrong_with_a_table_is_said_before_it_is_queued(

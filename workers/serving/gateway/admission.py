@@ -15,6 +15,7 @@ from tenants.accounts.api_keys import key_matches, key_prefix
 from tenants.accounts.models import ApiKey, Tenant
 from tenants.accounts.selectors import api_key_actor
 from tenants.kernel.errors import InvalidInput, NotFound, PermissionDenied, Unauthenticated
+from workers.engine.specs import served_as
 from workers.serving.gateway.database import Connection, Row
 
 KEY = """
@@ -112,7 +113,7 @@ async def model_named(connection: Connection, *, tenant_id: str, name: str) -> M
     is_adapter = row["version_kind"] == "adapter"
     return Model(
         name=name,
-        kind=row["kind"],
+        kind=served_as(row["kind"]),
         base_id=row["base_id"],
         folder=Path(row["path"]),
         context_length=row["context_length"],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +25,13 @@ from tests.workers.serving.factories import (
     text_base,
     version_of,
 )
+from tests.workers.serving.offers import on_offer
 from tests.workers.serving.replicas import ReplicaProcess, claimed
-from workers.assets.models import BaseModel, ModelVersion
+from workers.assets.models import ModelVersion
 from workers.engine.base.images import image_base_build
 from workers.engine.base.tables import tabular_base_build
 from workers.engine.data.tokens import Tokenizer
 from workers.engine.inference.tables import TableModel
-from workers.engine.specs import FineTuneSpec
 from workers.serving.replicas import Serving
 from workers.serving.services import deployment_create
 
@@ -81,26 +80,6 @@ def acme(
     parent = claimed(Serving(version.id, BASE, version.id), tmp_path / "scratch")
     with process.entered(parent):
         yield owner, version.name
-
-
-@contextmanager
-def on_offer(
-    owner: Customer, base: BaseModel, artifact: Path, settings: FineTuneSpec, scratch: Path
-) -> Iterator[str]:
-    """A trained model on offer as its owner's version, with a replica of its own; its name."""
-    own = copied(artifact, scratch / "own")
-    version = version_of(owner, base, own, kind=ModelVersion.Kind.FULL)
-    with tenant_scope(owner.tenant_id):
-        ModelVersion.objects.filter(pk=version.pk).update(spec=settings.to_dict())
-        deployment_create(actor=owner.actor, model=version.name)
-    process = started(artifact, scratch / "process", settings.task)
-    try:
-        process.wait()
-        parent = claimed(Serving(version.id, base.id, version.id), scratch / "scratch")
-        with process.entered(parent):
-            yield version.name
-    finally:
-        process.kill()
 
 
 def asked(web: str, owner: Customer, **body: Any) -> httpx.Response:
