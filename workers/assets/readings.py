@@ -20,6 +20,7 @@ from workers.assets.sniffing import HEAD, PARQUET, ZIP, kind_of
 from workers.assets.streams import reader
 from workers.engine.data.images import ImageFormat
 from workers.engine.data.labelled import labelled_read
+from workers.engine.data.preferences import preferences_read
 from workers.engine.data.readers import LINE_LIMIT, read_stream
 from workers.engine.data.samples import Format, samples_read
 from workers.engine.data.tables import table_read
@@ -125,6 +126,17 @@ class PairReading:
         return "pairs"
 
 
+class PreferenceReading(TextReading):
+    """Pairs of outputs, through a tokenizer and a chat template."""
+
+    def items(self) -> Iterator[Any]:
+        source, text = reader(file_chunks(self._file)), self._text
+        yield from preferences_read(source, text.tokenizer, text.template, "error", MAX_LENGTH)
+
+    def format(self) -> str:
+        return "preference"
+
+
 class SampleReading:
     """Images with a class each, as a model of their shape reads them."""
 
@@ -164,6 +176,7 @@ def _kind(file: File) -> str | None:
 
 READINGS: Mapping[str, Callable[..., Reading]] = {
     "text_generation": TextReading,
+    "preference": PreferenceReading,
     "text_classification": LabelledReading,
     "embeddings": PairReading,
     "tabular": TableReading,
@@ -172,7 +185,7 @@ READINGS: Mapping[str, Callable[..., Reading]] = {
 
 # What a base can learn, its own task first.
 TASKS_OF: Mapping[str, tuple[str, ...]] = {
-    BaseModel.Kind.TEXT_GENERATION: ("text_generation", "text_classification"),
+    BaseModel.Kind.TEXT_GENERATION: ("text_generation", "preference", "text_classification"),
     BaseModel.Kind.EMBEDDING: ("embeddings", "text_classification"),
     BaseModel.Kind.TABULAR: ("tabular",),
     BaseModel.Kind.IMAGE: ("image_classification",),

@@ -21,6 +21,7 @@ MOST_EPOCHS = 25
 # about ten times the rate of full fine-tuning (Schulman et al. 2025, "LoRA Without Regret").
 LORA_RATE = 5e-3
 FULL_RATE = 5e-4
+PREFERENCE_SHARE = 0.1  # of them: a preference moves a model that can write already
 FEWEST_AT_ONCE = {"embeddings": 32}  # whose examples are told apart within an update
 RATES = {  # networks without weights to begin with, whatever their number
     "tabular": 1e-2,
@@ -63,6 +64,8 @@ def resolve_auto(
     whole("batch_size", batch, 1, 65_536, "examples per update, or 'auto'")
     real("learning_rate_multiplier", multiplier, 0, 1000, "or 'auto'", open_low=True)
     rate = (LORA_RATE if method == "lora" else FULL_RATE) * (max(parameters, 1) / 1e6) ** -0.25
+    if task == "preference":
+        rate *= PREFERENCE_SHARE
     if not parameters:
         rate = RATES.get(task, rate)
     return Hyperparameters(epochs, batch, float(multiplier), rate * multiplier)

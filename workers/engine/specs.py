@@ -18,6 +18,7 @@ __all__ = [
     "FineTuneSpec",
     "GenerateSpec",
     "LoraSpec",
+    "PreferenceSpec",
     "SpecError",
     "TabularSpec",
 ]
@@ -25,6 +26,7 @@ __all__ = [
 TASKS = (
     "embeddings",
     "image_classification",
+    "preference",
     "tabular",
     "text_classification",
     "text_generation",
@@ -33,7 +35,7 @@ MAX_SEED = 2**63 - 1
 MAX_LENGTH = 1_048_576
 CHECKPOINTING = ("none", "selective", "full")
 # What a model is called for, where its task has another name.
-SERVED_AS = {"embeddings": "embedding"}
+SERVED_AS = {"embeddings": "embedding", "preference": "text_generation"}
 
 
 def served_as(task: str) -> str:
@@ -148,6 +150,25 @@ DEFAULT_EMBEDDINGS = EmbeddingsSpec()
 
 
 @dataclass(frozen=True)
+class PreferenceSpec(_Spec):
+    """How preferred outputs are told from others (DPO)."""
+
+    beta: float = 0.1  # the higher, the nearer the model stays to its reference
+
+    def __post_init__(self) -> None:
+        real("preference.beta", self.beta, 0, 10, "nearness to the reference", open_low=True)
+
+
+DEFAULT_PREFERENCE = PreferenceSpec()
+
+_OF_TASKS = {
+    "tabular": TabularSpec,
+    "embeddings": EmbeddingsSpec,
+    "preference": PreferenceSpec,
+}
+
+
+@dataclass(frozen=True)
 class FineTuneSpec(_Spec):
     """Everything that decides a fine-tune besides the base model and the data."""
 
@@ -156,6 +177,7 @@ class FineTuneSpec(_Spec):
     lora: LoraSpec = DEFAULT_LORA
     tabular: TabularSpec = DEFAULT_TABULAR  # tables only
     embeddings: EmbeddingsSpec = DEFAULT_EMBEDDINGS  # pairs of texts only
+    preference: PreferenceSpec = DEFAULT_PREFERENCE  # pairs of outputs only
     optimiser: str = "adamw"
     learning_rate: float = 1e-3  # peak, per update
     weight_decay: float = 0.0  # per update; decoupled for AdamW, else L2
@@ -179,7 +201,7 @@ class FineTuneSpec(_Spec):
     def __post_init__(self) -> None:
         one_of("task", self.task, TASKS)
         one_of("method", self.method, ("lora", "full"))
-        _nest(self, lora=LoraSpec, tabular=TabularSpec, embeddings=EmbeddingsSpec)
+        _nest(self, lora=LoraSpec, **_OF_TASKS)
         self._check_optimiser()
         self._check_batches()
         one_of("activation_checkpointing", self.activation_checkpointing, CHECKPOINTING)
@@ -230,10 +252,11 @@ class EvaluateSpec(_Spec):
     length_policy: str = "truncate"
     tabular: TabularSpec = DEFAULT_TABULAR  # tables only
     embeddings: EmbeddingsSpec = DEFAULT_EMBEDDINGS  # pairs of texts only
+    preference: PreferenceSpec = DEFAULT_PREFERENCE  # pairs of outputs only
 
     def __post_init__(self) -> None:
         one_of("task", self.task, TASKS)
-        _nest(self, tabular=TabularSpec, embeddings=EmbeddingsSpec)
+        _nest(self, **_OF_TASKS)
         whole(
             "micro_batch_tokens", self.micro_batch_tokens, 1, 16_777_216, "tokens per forward pass"
         )

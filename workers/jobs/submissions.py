@@ -30,11 +30,12 @@ from workers.jobs.placement import Needs
 from workers.jobs.states import Kind
 
 _SUFFIX = 64  # characters; OpenAI's limit
-TEXT_GENERATION = "text_generation"
+TEXT_GENERATION, PREFERENCE = "text_generation", "preference"
+SUPERVISED, DPO = "supervised", "dpo"  # OpenAI's names of methods
 TRAINED_WHOLE = frozenset(  # no adapters so far
     {"embeddings", "image_classification", "tabular", "text_classification"}
 )
-MOST_TEXTS = {"embeddings": 3}  # of one example, each as long as the limit allows
+MOST_TEXTS = {"embeddings": 3, "preference": 2}  # of one example, each as long as the limit allows
 KEPT = ("lora", "tabular", "embeddings")  # settings that a version goes on with
 _HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
 
@@ -71,7 +72,7 @@ def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
     requested_hyperparameters ("auto" or numbers).
     """
     model = model_resolve(str(given["model"]))
-    asked = dict(given.get("settings") or {})
+    asked = _by_method(given)
     asked["task"] = _task(model, asked)
     training = _valid_dataset(actor, given["training_file_id"], model, asked, "training_file")
     validation = _optional_dataset(actor, given.get("validation_file_id"), model, asked)
@@ -90,7 +91,7 @@ def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
         "validation_dataset_id": validation.id if validation else None,
         "suffix": _suffix(given.get("suffix")),
         "settings": settings.to_dict(),
-        "method": str(given.get("method") or "supervised"),
+        "method": DPO if settings.task == PREFERENCE else SUPERVISED,
         "requested_hyperparameters": requested,
     }
     device, deadline = str(given.get("device") or "any"), given.get("deadline_s")
@@ -111,10 +112,6 @@ def _fine_tune_settings(
     training: Dataset,
 ) -> FineTuneSpec:
     """What was asked for; what was left to us comes from the data's and the base's size."""
-    if given.get("method") not in {None, "supervised"}:
-        raise InvalidInput(
-            f"the method {given['method']!r} is not offered; choose 'supervised'", param="method"
-        )
     settings = dict(given.get("settings") or {})
     if "seed" in given and given["seed"] is not None:
         settings["seed"] = given["seed"]
@@ -140,6 +137,25 @@ def _fine_tune_settings(
     settings.setdefault("learning_rate", chosen.learning_rate)
     settings.setdefault("max_length", model.base.context_length)
     return FineTuneSpec.from_dict(settings)
+
+
+def _by_method(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that were asked for, with the task that OpenAI's name of the method stands for.
+
+    Its clients say "supervised" unasked, so that one stands for whatever the model learns.
+    """
+    asked, method = dict(given.get("settings") or {}), given.get("method")
+    if method not in {None, SUPERVISED, DPO}:
+        raise InvalidInput(
+            f"the method {method!r} is not offered; choose {SUPERVISED!r} or {DPO!r}",
+            param="method",
+        )
+    if method == DPO and asked.setdefault("task", PREFERENCE) != PREFERENCE:
+        raise InvalidInput(
+            f"the method {DPO!r} is the task {PREFERENCE!r}, not {asked['task']!r}; leave one out",
+            param="task",
+        )
+    return asked
 
 
 def _continued(version: ModelVersion, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -298,8 +314,11 @@ def _serve(actor: Actor, given: Mapping[str, Any]) -> Checked:
 def _task(model: ResolvedModel, settings: Mapping[str, Any]) -> str:
     """What a version was made for, else what was asked for, else the base's own."""
     made_for = model.version.spec.get("task") if model.version else None
+    if made_for == PREFERENCE:  # still a model of its base's kind, that may learn either way
+        made_for = TEXT_GENERATION
     wished = settings.get("task", made_for)
-    if made_for is not None and wished != made_for:
+    is_either = {made_for, wished} == {TEXT_GENERATION, PREFERENCE}
+    if made_for is not None and wished != made_for and not is_either:
         raise InvalidInput(f"{model.name} was made for {made_for}, not {wished!r}", param="task")
     return task_choose(model.base, wished)
 

@@ -1,4 +1,4 @@
-"""Tables, labelled texts and images over the API: uploaded, quoted and submitted like chats are."""
+"""Every task over the API: uploaded, quoted and submitted as chats are."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openai.types.fine_tuning import FineTuningJob
 
 from tenants.accounts.services import platform_tenant_ensure
 from tests.saas.api.factories import BASE, Caller
@@ -103,6 +104,53 @@ def test_labelled_texts_are_submitted(base: BaseModel, api: Caller) -> None:
     reply = submitted(api, BASE, content, "rows.jsonl", task="text_classification")
     assert reply.status == 200, reply.content
     assert reply.json["model"] == BASE
+
+
+def preferences(count: int = 20) -> bytes:
+    """OpenAI's preference format."""
+    rows = [
+        {
+            "input": {"messages": [{"role": "user", "content": f"Say {n}."}]},
+            "preferred_output": [{"role": "assistant", "content": f"{n}, with pleasure."}],
+            "non_preferred_output": [{"role": "assistant", "content": "No."}],
+        }
+        for n in range(count)
+    ]
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def test_preferences_are_submitted_as_openais_clients_do(base: BaseModel, api: Caller) -> None:
+    file = api.upload(preferences(), "pairs.jsonl").json["id"]
+    dpo = {"type": "dpo", "dpo": {"hyperparameters": {"beta": 0.2, "n_epochs": 2}}}
+    body = {"model": BASE, "training_file": file, "method": dpo}
+    reply = api.post("/v1/fine_tuning/jobs", body)
+    assert reply.status == 200, reply.content
+    job = FineTuningJob.model_validate(reply.json)
+    assert job.method is not None
+    assert job.method.type == "dpo"
+    assert job.method.dpo is not None
+    assert job.method.dpo.hyperparameters is not None
+    assert job.method.dpo.hyperparameters.beta == 0.2
+    quoted = api.post("/v1/quotes", {"kind": "fine_tune", **body}).json
+    read = api.get("/v1/datasets").json["data"][0]
+    assert (read["format"], read["examples"]) == ("preference", 20)
+    assert float(quoted["lines"][0]["high"]) == 2 * read["tokens"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "param"),
+    [
+        ({"method": {"type": "dpo", "dpo": {"hyperparameters": {"beta": 0}}}}, "preference.beta"),
+        ({"method": {"type": "dpo"}, "settings": {"task": "text_generation"}}, "task"),
+        ({}, "training_file"),  # pairs are no chats
+    ],
+)
+def test_what_does_not_go_with_preferences_is_refused(
+    base: BaseModel, api: Caller, changes: dict[str, Any], param: str
+) -> None:
+    file = api.upload(preferences(), "pairs.jsonl").json["id"]
+    reply = api.post("/v1/fine_tuning/jobs", {"model": BASE, "training_file": file, **changes})
+    assert (reply.status, reply.error["param"]) == (400, param), reply.content
 
 
 def test_a_task_that_the_base_cannot_learn_is_refused(base: BaseModel, api: Caller) -> None:
