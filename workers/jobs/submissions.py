@@ -33,7 +33,13 @@ _SUFFIX = 64  # characters; OpenAI's limit
 TEXT_GENERATION, PREFERENCE = "text_generation", "preference"
 SUPERVISED, DPO = "supervised", "dpo"  # OpenAI's names of methods
 TRAINED_WHOLE = frozenset(  # no adapters so far
-    {"embeddings", "image_classification", "tabular", "text_classification"}
+    {
+        "audio_classification",
+        "embeddings",
+        "image_classification",
+        "tabular",
+        "text_classification",
+    }
 )
 MOST_TEXTS = {"embeddings": 3, "preference": 2}  # of one example, each as long as the limit allows
 KEPT = ("lora", "tabular", "embeddings")  # settings that a version goes on with
