@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from django.db.models import F
 
+from tenants.accounts.standing import tenant_close
 from tenants.billing.stripe.models import StripeCall, StripeFinding, StripeStream
 from tenants.billing.stripe.reconciling.service import stripe_reconcile
 from tenants.billing.stripe.reporting import streams_report
 from tenants.billing.stripe.services.metering import stream_end, stream_start
 from tenants.kernel.errors import Conflict
 from tenants.kernel.scope import system_scope
+from tenants.pricing.services.contracts import contract_end
 from tests.stripe_server.faults import What
 from tests.tenants.accounts.factories import SignedUp
 from tests.tenants.billing.factories import book, contract, counted, operator_of
@@ -170,6 +172,23 @@ def test_the_last_days_usage_is_reported_before_the_subscription_ends(
         n for n, path in enumerate(paths) if path.startswith("/v1/subscriptions/")
     )
     assert reported(world) == 1000
+
+
+@pytest.mark.parametrize("over", ["contract", "tenant"])
+def test_a_stream_ends_with_what_it_is_under(world: World, stream: StripeStream, over: str) -> None:
+    """The meter has a price here again, or nobody is left: all that was counted is told first."""
+    use(stream, "1000", NOW)
+    actor = operator_of(stream.tenant_id)
+    with system_scope():
+        if over == "contract":
+            contract_end(actor=actor, tenant_id=stream.tenant_id)
+        else:
+            tenant_close(actor=actor, reason="left")
+    world.settle()
+    with system_scope():
+        assert StripeStream.objects.get(pk=stream.pk).ended_at is not None
+    assert reported(world) == 1000
+    assert world.api.v1.subscriptions.list({"status": "all"}).data[0].status == "canceled"
 
 
 def test_what_is_priced_here_cannot_be_priced_in_stripe_too(world: World, tenant: SignedUp) -> None:
