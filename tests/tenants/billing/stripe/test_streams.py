@@ -204,8 +204,8 @@ def test_what_is_priced_here_cannot_be_priced_in_stripe_too(world: World, tenant
 def test_what_stripe_collects_for_it_is_revenue_beside_every_wallet(
     world: World, stream: StripeStream
 ) -> None:
-    """Three units at 5.00, billed as the stream ends."""
-    use(stream, "3", NOW)
+    """Three units at 5.00, billed as the stream ends: used since the subscription began."""
+    use(stream, "3", dt.datetime.now(dt.UTC))
     with system_scope():
         stream_end(actor=operator_of(stream.tenant_id), stream_id=stream.id)
     world.control.advance(seconds=5)
