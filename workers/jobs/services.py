@@ -64,6 +64,8 @@ def job_submit(
         queue=f"{rules.family}.{place(complete.needs, offers_now())}",
         priority=priority,
         spec=complete.spec,
+        cohort_key=complete.cohort_key,
+        update_tokens=complete.update_tokens,
         metadata=labels,
         created_by_kind=actor.kind,
         created_by_id=actor.id,

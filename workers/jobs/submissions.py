@@ -6,7 +6,7 @@ Each check returns the complete spec, what the job needs, and what it will use.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from workers.engine.profiles import DataSize, Estimate, Profile, Shape, estimate
 from workers.engine.specs import EvaluateSpec, FineTuneSpec, SpecError, TabularSpec
 from workers.jobs import compressions
 from workers.jobs.bounds import Measured, Range, tokens_of_a_pass
+from workers.jobs.cohorts import cohort_key_of
 from workers.jobs.placement import Needs
 from workers.jobs.states import Kind
 
@@ -41,12 +42,15 @@ class Checked:
 
     `lines` are priced by the quote; a job without any is not charged. `seconds` is how long it
     takes by the base's profile: at least, expected, at most; None where none was measured.
+    `cohort_key` says with whom it may share passes, `update_tokens` how large its updates are.
     """
 
     spec: dict[str, Any]
     needs: Needs
     lines: tuple[QuoteLine, ...] = ()
     seconds: tuple[float, float, float] | None = None
+    cohort_key: str = ""
+    update_tokens: float = 0.0
 
 
 def checked(kind: Kind, *, actor: Actor, spec: Mapping[str, Any]) -> Checked:
@@ -93,11 +97,19 @@ def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
     expected = _fine_tune_estimate(settings, device, model.base, training, validation)
     tokens = _tokens(training, settings.length_policy, settings.max_length, model.base)
     lines = (_line("tokens.trained", tokens.times(settings.epochs), model),)
+    update = tokens.expected / training.examples * min(settings.batch_size, training.examples)
+    done = Checked(
+        spec,
+        Needs(device=device, deadline_s=deadline),
+        lines,
+        cohort_key=cohort_key_of(model, settings, update),
+        update_tokens=update,
+    )
     if expected is None:
-        return Checked(spec, Needs(device=device, deadline_s=deadline), lines)
+        return done
     needs = Needs(device, expected.memory_bytes_high, expected.seconds, deadline)
     seconds = (expected.seconds_low, expected.seconds, expected.seconds_high)
-    return Checked(spec, needs, lines, seconds)
+    return replace(done, needs=needs, seconds=seconds)
 
 
 def _fine_tune_settings(

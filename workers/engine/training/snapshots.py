@@ -38,6 +38,7 @@ class Origin:
     data: str
     spec: Mapping[str, Any]
     fingerprint: Mapping[str, Any]
+    is_shared: bool = False  # its passes are a cohort's: rounding depends on who else is in them
 
 
 def snapshot_write(
