@@ -22,7 +22,7 @@ from workers.jobs.events import JobStarted
 from workers.jobs.fencing import Lease
 from workers.jobs.kinds import KINDS
 from workers.jobs.models import Attempt, Cohort, Job
-from workers.jobs.moves import job_move, lease_end, snapshot_step
+from workers.jobs.moves import job_move, job_say, lease_end, snapshot_step
 from workers.jobs.states import Kind, State
 
 WINDOW_S = 3600.0  # how far back use counts
@@ -211,7 +211,10 @@ def take(
         attempts_made=job.attempts_made + 1,
         started_at=job.started_at or Now(),
         remaining_s=None,
+        shares_passes=cohort is not None,
     )
+    if cohort is not None and not job.resume_from:
+        job_say(job, "It trains in shared passes, as your organisation allows.")
     step = snapshot_step(job)
     attempt: Attempt = Attempt.objects.create(
         id=new_id("att_"),

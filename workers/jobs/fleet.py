@@ -8,12 +8,12 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from django.db.models import Count, Min, Q, QuerySet, Sum
+from django.db.models import Count, Min, Prefetch, Q, QuerySet, Sum
 from django.db.models.functions import Now
 
 from tenants.accounts.models import Tenant
 from tenants.kernel.clock import now
-from workers.jobs.models import Job, Worker
+from workers.jobs.models import Attempt, Cohort, Job, Worker
 from workers.jobs.states import HELD_BY_WORKER, State
 
 SILENT_S = 60.0  # unheard of for so long, a worker is taken for gone; `worker_offers()` says it too
@@ -61,6 +61,13 @@ def fleet() -> Fleet:
     return Fleet(workers=sums["n"], slots=sums["slots"] or 0, busy=sums["busy"] or 0)
 
 
+def cohorts() -> QuerySet[Cohort]:
+    """Cohorts, each with its members' attempts in `crew`."""
+    crew = Prefetch("attempts", Attempt.objects.order_by("started_at", "id"), to_attr="crew")
+    rows: QuerySet[Cohort] = Cohort.objects.prefetch_related(crew)
+    return rows
+
+
 def slots_free(queue: str) -> int:
     """Slots that would take a job of `queue` at once, by the attempts that are open now."""
     open_ones = Q(attempts__ended_at=None, attempts__id__isnull=False)
@@ -72,7 +79,7 @@ def slots_free(queue: str) -> int:
 def jobs_due(queue: str) -> int:
     """How many jobs of `queue` wait for a slot."""
     due = Job.objects.filter(state=State.QUEUED, queue=queue, available_at__lte=Now())
-    return due.filter(tenant__status=Tenant.Status.ACTIVE).count()
+    return int(due.filter(tenant__status=Tenant.Status.ACTIVE).count())
 
 
 def queues() -> list[Queue]:

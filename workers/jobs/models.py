@@ -98,6 +98,7 @@ class Job(TenantModel):
         max_length=120, default="", blank=True
     )  # with whom it may share passes; "": with nobody
     update_tokens = models.FloatField(default=0)  # of an update, on average
+    shares_passes = models.BooleanField(default=False)  # its newest attempt is a cohort's member
 
     quote_id = models.CharField(max_length=40, default="", blank=True)
     quoted = models.JSONField(default=dict)  # the quote's totals: see workers.jobs.money

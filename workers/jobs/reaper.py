@@ -29,8 +29,8 @@ def leases_reap() -> int:
     with system_scope():
         # first the cohorts: from here on their workers renew nothing, so all members expire
         Cohort.objects.filter(ended_at=None, lease_expires_at__lt=Now()).update(ended_at=Now())
-        expired = _expired().order_by("lease_end")
-        due = list(expired.values_list("id", "job_id")[:BATCH])
+        lease_end = Coalesce("lease_expires_at", "cohort__lease_expires_at")
+        due = list(_expired().order_by(lease_end).values_list("id", "job_id")[:BATCH])
     return sum(_reap(attempt_id, job_id) for attempt_id, job_id in due)
 
 
@@ -55,10 +55,9 @@ def _reap(attempt_id: str, job_id: str) -> bool:
 
 def _expired() -> QuerySet[Attempt]:
     """Open attempts whose lease, or whose cohort's, has run out."""
-    rows = Attempt.objects.filter(ended_at__isnull=True)
-    return rows.annotate(lease_end=Coalesce("lease_expires_at", "cohort__lease_expires_at")).filter(
-        Q(lease_expires_at__lt=Now()) | Q(cohort__lease_expires_at__lt=Now())
-    )
+    over = Q(lease_expires_at__lt=Now()) | Q(cohort__lease_expires_at__lt=Now())
+    rows: QuerySet[Attempt] = Attempt.objects.filter(over, ended_at__isnull=True)
+    return rows
 
 
 def workers_bury() -> int:

@@ -58,6 +58,9 @@ class Migration(migrations.Migration):
             model_name="job", name="update_tokens", field=models.FloatField(default=0)
         ),
         migrations.AddField(
+            model_name="job", name="shares_passes", field=models.BooleanField(default=False)
+        ),
+        migrations.AddField(
             model_name="attempt",
             name="cohort",
             field=models.ForeignKey(
