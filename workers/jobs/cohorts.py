@@ -116,7 +116,7 @@ def cohort_renew(*, cohort_id: str, lease_s: float) -> dict[str, Orders]:
 
 
 def cohort_end(*, cohort_id: str) -> None:
-    """The slot is free again; whoever is still open in it is left to the reaper."""
+    """The slot is free again; whoever is still open in it goes on elsewhere, by the reaper."""
     with system_scope():
         Cohort.objects.filter(pk=cohort_id, ended_at=None).update(ended_at=Now())
 

@@ -54,8 +54,8 @@ def _reap(attempt_id: str, job_id: str) -> bool:
 
 
 def _expired() -> QuerySet[Attempt]:
-    """Open attempts whose lease, or whose cohort's, has run out."""
-    over = Q(lease_expires_at__lt=Now()) | Q(cohort__lease_expires_at__lt=Now())
+    """Open attempts whose lease has run out, or whose cohort has ended."""
+    over = Q(lease_expires_at__lt=Now()) | Q(cohort__ended_at__isnull=False)
     rows: QuerySet[Attempt] = Attempt.objects.filter(over, ended_at__isnull=True)
     return rows
 
