@@ -57,7 +57,8 @@ def cohort_key_of(model: ResolvedModel, settings: FineTuneSpec, update_tokens: f
 
 def shareable(settings: FineTuneSpec) -> bool:
     """Whether the engine can train it in a shared pass (`engine.training.cohort`)."""
-    return settings.method == "lora" and settings.task == "text_generation"
+    plain = settings.method == "lora" and not settings.lora.use_dora
+    return plain and settings.task == "text_generation"
 
 
 @dataclass

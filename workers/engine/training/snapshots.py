@@ -21,6 +21,7 @@ from torch import Tensor
 
 from workers.engine.errors import SnapshotError
 from workers.engine.folders import atomic_folder, folder_verify
+from workers.engine.specs import FineTuneSpec
 from workers.engine.training.optim import Optimiser
 from workers.engine.training.state import State
 
@@ -109,8 +110,9 @@ def _check_origin(name: str, content: Mapping[str, Any], origin: Origin) -> None
         raise SnapshotError(
             f"{name} has version {content.get('version')!r}; this engine reads {VERSION}."
         )
+    found = content | {"spec": FineTuneSpec.from_dict(content["spec"]).to_dict()}  # of any release
     for what, wanted in (("base", origin.base), ("data", origin.data), ("spec", dict(origin.spec))):
-        if content[what] != wanted:
+        if found[what] != wanted:
             raise SnapshotError(
                 f"{name} was made with another {what}; start this fine-tune afresh."
             )
