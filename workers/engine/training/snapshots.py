@@ -110,7 +110,8 @@ def _check_origin(name: str, content: Mapping[str, Any], origin: Origin) -> None
         raise SnapshotError(
             f"{name} has version {content.get('version')!r}; this engine reads {VERSION}."
         )
-    found = content | {"spec": FineTuneSpec.from_dict(content["spec"]).to_dict()}  # of any release
+    spec = FineTuneSpec.from_dict(content["spec"]).to_dict()  # of whatever release wrote it
+    found = {**content, "spec": spec}
     for what, wanted in (("base", origin.base), ("data", origin.data), ("spec", dict(origin.spec))):
         if found[what] != wanted:
             raise SnapshotError(
