@@ -20,6 +20,7 @@ from saas.api.platform import (
     invoice_documents,
     invoices,
     members,
+    organisation_settings,
     prices,
     quotes,
     sign_up,
@@ -81,6 +82,7 @@ _serving = [
 _usage = [
     path("v1/usage", usage.UsageEventsView.as_view()),
     path("v1/usage/events", usage_events.UsageIngestionView.as_view()),
+    path("v1/organization/settings", organisation_settings.SettingsView.as_view()),
     path("v1/organization/costs", organization.CostsView.as_view()),
     *(
         path(f"v1/organization/usage/{kind}", view.as_view())

@@ -23,6 +23,7 @@ from saas.console.pages.live import job_live
 from saas.console.pages.members import member_create, switch
 from saas.console.pages.playground import playground, playground_key
 from saas.console.pages.prices import prices
+from saas.console.pages.settings import settings
 from saas.console.pages.spend import spend
 from saas.console.pages.usage import usage
 from saas.console.pages.wallet import wallet
@@ -68,6 +69,7 @@ console.pages = (
     Page("wallet/visits/<str:visit_id>/", "visit", visit, permission="billing.write"),
     Page("spend/", "spend", spend, permission="costs.read"),
     Page("prices/", "prices", prices, permission="usage.read"),
+    Page("settings/", "settings", settings, permission="tenant.write"),
     Page("billing/details/", "billing_details", billing_details, permission="billing.write"),
     Page("ledger/budget/new/", "budget_create", budget_create, permission="billing.write"),
     Page(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from workers.engine.checks import real, whole
@@ -25,12 +26,16 @@ TABULAR_RATE = 1e-2  # networks of a few hundred weights, whatever their number
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Resolved numbers: `learning_rate` is the peak rate that `learning_rate_multiplier` scales."""
+    """Resolved numbers: `learning_rate` is the peak rate that `learning_rate_multiplier` scales.
+
+    `reasons` say for people, by the setting's name, why a number that was left to us is what it is.
+    """
 
     n_epochs: int
     batch_size: int
     learning_rate_multiplier: float
     learning_rate: float
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 def resolve_auto(
@@ -57,7 +62,33 @@ def resolve_auto(
     rate = (LORA_RATE if method == "lora" else FULL_RATE) * (max(parameters, 1) / 1e6) ** -0.25
     if task == "tabular":
         rate = TABULAR_RATE
-    return Hyperparameters(epochs, batch, float(multiplier), rate * multiplier)
+    reasons = {
+        "epochs": _why_epochs(examples) if n_epochs == "auto" else "",
+        "batch_size": "one for every 50 examples, 1 to 64" if batch_size == "auto" else "",
+        "learning_rate": _why_rate(method, task, parameters, float(multiplier)),
+    }
+    return Hyperparameters(
+        epochs,
+        batch,
+        float(multiplier),
+        rate * multiplier,
+        {name: why for name, why in reasons.items() if why},
+    )
+
+
+def _why_rate(method: str, task: str, parameters: int, multiplier: float) -> str:
+    usual = f"usual for {'LoRA' if method == 'lora' else 'full training'} of {parameters:,} weights"
+    if task == "tabular":
+        usual = "usual for a network on tables"
+    return usual if multiplier == 1 else f"{multiplier:g} times what is {usual}"
+
+
+def _why_epochs(examples: int) -> str:
+    if examples * TARGET_EPOCHS < FEWEST_SEEN:
+        return f"so that {FEWEST_SEEN} examples are seen, in at most {MOST_EPOCHS} passes"
+    if examples * TARGET_EPOCHS > MOST_SEEN:
+        return f"so that about {MOST_SEEN:,} examples are seen"
+    return "the usual number of passes"
 
 
 def auto_epochs(examples: int) -> int:

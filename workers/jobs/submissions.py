@@ -6,7 +6,7 @@ Each check returns the complete spec, what the job needs, and what it will use.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from workers.engine.profiles import DataSize, Estimate, Profile, Shape, estimate
 from workers.engine.specs import EvaluateSpec, FineTuneSpec, SpecError, TabularSpec
 from workers.jobs import compressions
 from workers.jobs.bounds import Measured, Range, tokens_of_a_pass
+from workers.jobs.cohorts import cohort_key_of
 from workers.jobs.placement import Needs
 from workers.jobs.states import Kind
 
@@ -35,18 +36,35 @@ TRAINED_WHOLE = frozenset({"tabular", "text_classification"})  # no adapters so 
 _HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
 
 
+# Settings that may be left out, or be "auto".
+_LEFT_TO_US = ("epochs", "batch_size", "learning_rate", "max_length")
+
+
 @dataclass(frozen=True)
 class Checked:
     """A complete spec, what the job needs of a worker, and what it will use.
 
     `lines` are priced by the quote; a job without any is not charged. `seconds` is how long it
     takes by the base's profile: at least, expected, at most; None where none was measured.
+    `cohort_key` says with whom it may share passes, `update_tokens` how large its updates are.
+    `chosen` are the settings that were left to us, by name.
     """
 
     spec: dict[str, Any]
     needs: Needs
     lines: tuple[QuoteLine, ...] = ()
     seconds: tuple[float, float, float] | None = None
+    cohort_key: str = ""
+    update_tokens: float = 0.0
+    chosen: Mapping[str, Choice] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a setting that was left to us came to, and why."""
+
+    value: Any
+    reason: str
 
 
 def checked(kind: Kind, *, actor: Actor, spec: Mapping[str, Any]) -> Checked:
@@ -72,7 +90,7 @@ def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
     training = _valid_dataset(actor, given["training_file_id"], model, asked, "training_file")
     validation = _optional_dataset(actor, given.get("validation_file_id"), model, asked)
     requested = dict(given.get("requested_hyperparameters") or {})
-    settings = _fine_tune_settings({**given, "settings": asked}, requested, model, training)
+    settings, chosen = _fine_tune_settings({**given, "settings": asked}, requested, model, training)
     for dataset, param in ((training, "training_file"), (validation, "validation_file")):
         if dataset is not None:
             _refuse_too_long(dataset, settings, model.base, param)
@@ -93,11 +111,20 @@ def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
     expected = _fine_tune_estimate(settings, device, model.base, training, validation)
     tokens = _tokens(training, settings.length_policy, settings.max_length, model.base)
     lines = (_line("tokens.trained", tokens.times(settings.epochs), model),)
+    update = tokens.expected / training.examples * min(settings.batch_size, training.examples)
+    done = Checked(
+        spec,
+        Needs(device=device, deadline_s=deadline),
+        lines,
+        cohort_key=cohort_key_of(model, settings, update),
+        update_tokens=update,
+        chosen=chosen,
+    )
     if expected is None:
-        return Checked(spec, Needs(device=device, deadline_s=deadline), lines)
+        return done
     needs = Needs(device, expected.memory_bytes_high, expected.seconds, deadline)
     seconds = (expected.seconds_low, expected.seconds, expected.seconds_high)
-    return Checked(spec, needs, lines, seconds)
+    return replace(done, needs=needs, seconds=seconds)
 
 
 def _fine_tune_settings(
@@ -105,7 +132,7 @@ def _fine_tune_settings(
     requested: Mapping[str, Any],
     model: ResolvedModel,
     training: Dataset,
-) -> FineTuneSpec:
+) -> tuple[FineTuneSpec, dict[str, Choice]]:
     """What was asked for; what was left to us comes from the data's and the base's size."""
     if given.get("method") not in {None, "supervised"}:
         raise InvalidInput(
@@ -131,11 +158,17 @@ def _fine_tune_settings(
         task=settings["task"],
         **requested,
     )
-    settings.setdefault("epochs", chosen.n_epochs)
-    settings.setdefault("batch_size", chosen.batch_size)
-    settings.setdefault("learning_rate", chosen.learning_rate)
-    settings.setdefault("max_length", model.base.context_length)
-    return FineTuneSpec.from_dict(settings)
+    ours = {
+        "epochs": chosen.n_epochs,
+        "batch_size": chosen.batch_size,
+        "learning_rate": chosen.learning_rate,
+        "max_length": model.base.context_length,
+    }
+    reasons = {**chosen.reasons, "max_length": "what the base can read"}
+    left = [name for name in _LEFT_TO_US if settings.get(name, "auto") == "auto"]
+    settings |= {name: ours[name] for name in left}
+    explained = {name: Choice(ours[name], reasons[name]) for name in left if name in reasons}
+    return FineTuneSpec.from_dict(settings), explained
 
 
 def _continued(version: ModelVersion, settings: Mapping[str, Any]) -> dict[str, Any]:

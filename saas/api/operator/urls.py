@@ -20,6 +20,7 @@ from saas.api.operator import (
 _work = [
     path("operator/v1/queues", capacity.QueuesView.as_view()),
     path("operator/v1/workers", capacity.WorkersView.as_view()),
+    path("operator/v1/cohorts", capacity.CohortsView.as_view()),
     path("operator/v1/jobs", capacity.OperatorJobsView.as_view()),
     path("operator/v1/tenants", tenants.TenantsView.as_view()),
     path("operator/v1/tenants/<str:tenant_id>/suspend", tenants.TenantSuspendView.as_view()),

@@ -61,6 +61,7 @@ FREE = {
     "POST /v1/api_keys/{api_key_id}/rotate": "administration",
     "POST /v1/members": "administration",
     "POST /v1/tax_profile": "administration",
+    "POST /v1/organization/settings": "administration",
     "POST /v1/wallet/top_ups": "brings money in",
     "POST /v1/payment_methods": "administration",
     "POST /v1/billing_portal": "administration",
