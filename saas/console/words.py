@@ -55,6 +55,7 @@ VERSION_KINDS: Mapping[str, Word] = {
 BASE_KINDS: Mapping[str, Word] = {
     "text_generation": _("Text generation"),
     "tabular": _("Tables"),
+    "image": _("Images"),
     "embedding": _("Embedding"),
 }
 DEPLOYMENT_STATES: Mapping[str, Word] = {

@@ -31,8 +31,13 @@ from workers.jobs.placement import Needs
 from workers.jobs.states import Kind
 
 _SUFFIX = 64  # characters; OpenAI's limit
-TEXT_GENERATION = "text_generation"
-TRAINED_WHOLE = frozenset({"tabular", "text_classification"})  # no adapters so far
+TEXT_GENERATION, PREFERENCE = "text_generation", "preference"
+SUPERVISED, DPO = "supervised", "dpo"  # OpenAI's names of methods
+TRAINED_WHOLE = frozenset(  # no adapters so far
+    {"embeddings", "image_classification", "tabular", "text_classification"}
+)
+MOST_TEXTS = {"embeddings": 3, "preference": 2}  # of one example, each as long as the limit allows
+KEPT = ("lora", "tabular", "embeddings")  # settings that a version goes on with
 _HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
 
 
@@ -85,7 +90,7 @@ def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
     requested_hyperparameters ("auto" or numbers).
     """
     model = model_resolve(str(given["model"]))
-    asked = dict(given.get("settings") or {})
+    asked = _by_method(given)
     asked["task"] = _task(model, asked)
     training = _valid_dataset(actor, given["training_file_id"], model, asked, "training_file")
     validation = _optional_dataset(actor, given.get("validation_file_id"), model, asked)
@@ -104,7 +109,7 @@ def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
         "validation_dataset_id": validation.id if validation else None,
         "suffix": _suffix(given.get("suffix")),
         "settings": settings.to_dict(),
-        "method": str(given.get("method") or "supervised"),
+        "method": DPO if settings.task == PREFERENCE else SUPERVISED,
         "requested_hyperparameters": requested,
     }
     device, deadline = str(given.get("device") or "any"), given.get("deadline_s")
@@ -134,10 +139,6 @@ def _fine_tune_settings(
     training: Dataset,
 ) -> tuple[FineTuneSpec, dict[str, Choice]]:
     """What was asked for; what was left to us comes from the data's and the base's size."""
-    if given.get("method") not in {None, "supervised"}:
-        raise InvalidInput(
-            f"the method {given['method']!r} is not offered; choose 'supervised'", param="method"
-        )
     settings = dict(given.get("settings") or {})
     if "seed" in given and given["seed"] is not None:
         settings["seed"] = given["seed"]
@@ -171,6 +172,25 @@ def _fine_tune_settings(
     return FineTuneSpec.from_dict(settings), explained
 
 
+def _by_method(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that were asked for, with the task that OpenAI's name of the method stands for.
+
+    Its clients say "supervised" unasked, so that one stands for whatever the model learns.
+    """
+    asked, method = dict(given.get("settings") or {}), given.get("method")
+    if method not in {None, SUPERVISED, DPO}:
+        raise InvalidInput(
+            f"the method {method!r} is not offered; choose {SUPERVISED!r} or {DPO!r}",
+            param="method",
+        )
+    if method == DPO and asked.setdefault("task", PREFERENCE) != PREFERENCE:
+        raise InvalidInput(
+            f"the method {DPO!r} is the task {PREFERENCE!r}, not {asked['task']!r}; leave one out",
+            param="task",
+        )
+    return asked
+
+
 def _continued(version: ModelVersion, settings: Mapping[str, Any]) -> dict[str, Any]:
     """A version goes on as what it is: an adapter on a full version would belong to no base."""
     if version.kind == ModelVersion.Kind.QUANTISED:
@@ -182,7 +202,7 @@ def _continued(version: ModelVersion, settings: Mapping[str, Any]) -> dict[str, 
         )
     kept = {
         "method": "lora" if version.kind == ModelVersion.Kind.ADAPTER else "full",
-        **{name: version.spec[name] for name in ("lora", "tabular") if name in version.spec},
+        **{name: version.spec[name] for name in KEPT if name in version.spec},
     }
     for name, value in kept.items():
         if settings.get(name, value) != value:
@@ -233,7 +253,8 @@ def _fine_tune_estimate(
 
 def _tokens(dataset: Dataset, policy: str, max_length: int, base: BaseModel) -> Range:
     """Tokens of one pass over a dataset, under a length policy."""
-    measured = Measured(dataset.examples, dataset.tokens, dataset.loss_tokens, dataset.longest)
+    texts = dataset.examples * MOST_TEXTS.get(dataset.task, 1)
+    measured = Measured(texts, dataset.tokens, dataset.loss_tokens, dataset.longest)
     return tokens_of_a_pass(measured, policy=policy, limit=min(max_length, base.context_length))
 
 
@@ -326,8 +347,11 @@ def _serve(actor: Actor, given: Mapping[str, Any]) -> Checked:
 def _task(model: ResolvedModel, settings: Mapping[str, Any]) -> str:
     """What a version was made for, else what was asked for, else the base's own."""
     made_for = model.version.spec.get("task") if model.version else None
+    if made_for == PREFERENCE:  # still a model of its base's kind, that may learn either way
+        made_for = TEXT_GENERATION
     wished = settings.get("task", made_for)
-    if made_for is not None and wished != made_for:
+    is_either = {made_for, wished} == {TEXT_GENERATION, PREFERENCE}
+    if made_for is not None and wished != made_for and not is_either:
         raise InvalidInput(f"{model.name} was made for {made_for}, not {wished!r}", param="task")
     return task_choose(model.base, wished)
 

@@ -22,6 +22,7 @@ from tests.workers.engine.factories import base_folder
 from workers.assets import local_bases
 from workers.assets.local_bases import (
     EMBEDDING_MODEL,
+    IMAGE_MODEL,
     LANGUAGE_MODEL,
     TABULAR_MODEL,
     base_models_ensure,
@@ -32,6 +33,8 @@ from workers.assets.models import BaseModel
 from workers.assets.services import base_model_measure, base_model_register, base_model_verify
 from workers.assets.services.base_models import BaseModelDamaged
 from workers.engine.profiles import Profile
+
+BASES = [LANGUAGE_MODEL, EMBEDDING_MODEL, TABULAR_MODEL, IMAGE_MODEL]
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage_dir")]
 
@@ -223,7 +226,7 @@ class TestTheLocalLanguageModel:
         first = base_models_ensure(lambda line: None)
         again = base_models_ensure(lambda line: None)
 
-        assert [base.id for base in first] == [LANGUAGE_MODEL, EMBEDDING_MODEL, TABULAR_MODEL]
+        assert [base.id for base in first] == BASES
         assert first == again
         assert first[1].kind == BaseModel.Kind.EMBEDDING
         assert len(builds) == 1

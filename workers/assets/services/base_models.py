@@ -50,7 +50,7 @@ def base_model_register(
         "description": description,
         "parameters": parameter_count(folder),
         "bytes": folder_bytes(folder),
-        "context_length": context_length(config),
+        "context_length": context_length(folder, config),
         "path": str(folder),
         "sha256": folder_digest(folder),
     }
