@@ -55,10 +55,10 @@ def compress(
     narration: Narration, customer: money.Account, operator: money.Account, run: work.FineTuned
 ) -> Compressed:
     """Ask for a price, see what the search itself will cost, let it run, read what it found."""
-    now = price_of_output(customer)
+    now = price_of_output(customer).normalize()
     asked = (now * ASKED).normalize()
     narration.say(
-        f"a million generated tokens sell for {now.normalize():f} USD; asked: a model that pays at {asked:f}, "
+        f"a million generated tokens sell for {now:f} USD; asked: a model that pays at {asked:f}, "
         f"with perplexity at most {QUALITY_LOSS:.0%} higher"
     )
     body = {

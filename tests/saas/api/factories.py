@@ -139,10 +139,10 @@ SEARCH: dict[str, Any] = {
 }
 
 
-def compression_end(job_id: str, **report: Any) -> None:
+def compression_end(job_id: str, *, name: str = "ft:small", **report: Any) -> None:
     """Let a compression have succeeded, as its worker would write it."""
     result = {
-        "model_name": "ft:small",
+        "model_name": name,
         "metrics": {
             "dense_bytes": 100.0, "bytes": 30.0, "dense_perplexity": 5.0,
             "dense_latency_ms": 16.0, "latency_ms": 4.0,
