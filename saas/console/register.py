@@ -16,6 +16,7 @@ from saas.console.pages.assets import model_download, upload
 from saas.console.pages.billing_details import billing_details
 from saas.console.pages.budgets import budget_create
 from saas.console.pages.card_payments import card_save, card_top_up, portal, visit
+from saas.console.pages.compress import compress
 from saas.console.pages.fine_tune import fine_tune
 from saas.console.pages.invoices import invoice_csv, invoice_pdf, line
 from saas.console.pages.keys import key_create
@@ -52,6 +53,7 @@ console.register(AuditEntry, AuditEntryAdmin)
 
 console.pages = (
     Page("jobs/job/start/", "fine_tune", fine_tune, permission="jobs.write"),
+    Page("jobs/job/compress/", "compress", compress, permission="jobs.write"),
     Page("files/upload/", "upload", upload, permission="files.write"),
     Page("jobs/<str:job_id>/live/", "job_live", job_live, permission="jobs.read"),
     Page(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from openai import OpenAI
 
-from saas.demo import money, work
+from saas.demo import compress, money, work
 from saas.demo.data import Corpus, character_corpus, library_corpus
 from saas.demo.identities import (
     DemoFailed,
@@ -55,6 +55,10 @@ class Story:
             self._fine_tune()
         with self.narration.step("Call the fine-tuned models with the ordinary OpenAI client"):
             self._call()
+        with self.narration.step(
+            "Make the customer's model smaller, down to a price, and serve it"
+        ):
+            self._compress()
         with self.narration.step("Who used what, and what it cost"):
             self._account()
         with self.narration.step("What was quoted, charged and earned, and that it adds up"):
@@ -146,6 +150,20 @@ class Story:
         if not near > far:
             raise DemoFailed("embeddings find soup nearer to a price war than falling prices")
         self.narration.say(f"'price war' is to 'falling prices' {near:.2f}, to soup {far:.2f}")
+
+    def _compress(self) -> None:
+        customer, operator = self._account_of("customer"), self._account_of("operator")
+        found = compress.compress(self.narration, customer, operator, self.runs["customer"])
+        compress.tell(self.narration, found)
+        picture = self.var / "compression.svg"
+        compress.plot_save(customer, found, picture)
+        self.narration.say(f"candidates by cost and quality: {picture}")
+        question = library_corpus(examples=700, held_out=80).question
+        answer, first = work.ask(self._client("customer"), found.model, question)
+        if not answer:
+            raise DemoFailed(f"{found.model} answered nothing")
+        self.narration.say(f"{question}\n  → {answer}   (first token after {first:.1f} s)")
+        self.file.compressed_model = found.model
 
     def _account(self) -> None:
         report = CostReport.fetch(self.base_url, self.file.identities["operator"].api_key)

@@ -29,6 +29,7 @@ _work = [
     path("operator/v1/costs/jobs", costs.CostsByJobView.as_view()),
     path("operator/v1/costs/units", costs.CostsByUnitView.as_view()),
     path("operator/v1/costs/slots", costs.CostsBySlotView.as_view()),
+    path("operator/v1/costs/compressions", costs.CostsByCompressionView.as_view()),
 ]
 _prices = [
     path("operator/v1/price_books", prices.PriceBooksView.as_view()),

@@ -139,13 +139,16 @@ SEARCH: dict[str, Any] = {
 }
 
 
-def compression_end(job_id: str, **report: Any) -> None:
+def compression_end(job_id: str, *, name: str = "ft:small", **report: Any) -> None:
     """Let a compression have succeeded, as its worker would write it."""
     result = {
-        "model_name": "ft:small",
-        "metrics": {"dense_bytes": 100.0, "bytes": 30.0, "dense_perplexity": 5.0},
+        "model_name": name,
+        "metrics": {
+            "dense_bytes": 100.0, "bytes": 30.0, "dense_perplexity": 5.0,
+            "dense_latency_ms": 16.0, "latency_ms": 4.0,
+        },
         "report": {"settings": {"quantise": "int8_dynamic"}, **report},
-    }
+    }  # fmt: skip
     with system_scope():
         Job.objects.filter(pk=job_id).update(state=State.SUCCEEDED, result=result)
 

@@ -8,11 +8,19 @@ from decimal import Decimal
 
 import pytest
 
+from tenants.costs.defaults import DEFAULTS
 from tenants.costs.services import slot_time_record
 from tenants.costs.slot_time import SlotTime
 from tenants.kernel.clock import now
 from tenants.kernel.scope import system_scope
-from tests.saas.api.factories import BASE, Caller, chats, usage_make
+from tests.saas.api.factories import (
+    BASE,
+    Caller,
+    chats,
+    compression_body,
+    compression_end,
+    usage_make,
+)
 from tests.workers.jobs.factories import make_worker
 from workers.assets.models import BaseModel
 from workers.jobs.models import Attempt, Cohort, Job, Worker
@@ -135,6 +143,26 @@ def test_the_cost_of_a_million_tokens(operator: Caller, api: Caller, job_id: str
     (unit,) = operator.get("/operator/v1/costs/units").json["data"]
     assert (unit["model"], unit["meter"], unit["tokens"]) == (BASE, "tokens.trained", "50000")
     assert Decimal(unit["per_million"]) == pytest.approx(Decimal(unit["amount"]) * 20)
+
+
+def test_the_unit_cost_before_and_after_a_compression(
+    operator: Caller, api: Caller, job_id: str
+) -> None:
+    body = compression_body(api.upload(chats()).json["id"]) | {"suffix": "very-secret"}
+    made = api.post("/v1/compressions", body).json["id"]
+    compression_end(made)
+    assert operator.get("/operator/v1/costs/compressions").json["data"] == []  # no rate yet
+    spend(api, job_id, 100)
+
+    reply = operator.get("/operator/v1/costs/compressions")
+
+    (cost,) = reply.json["data"]
+    rate = next(d.amount for d in DEFAULTS if d.id == "worker.cpu")
+    # 16 ms before and 4 ms after, of 512 tokens
+    assert Decimal(cost["before"]) == pytest.approx(rate * 16 * 1000 / 512, rel=Decimal("1e-9"))
+    assert Decimal(cost["after"]) * 4 == pytest.approx(Decimal(cost["before"]))
+    assert (cost["compression_id"], cost["base"], cost["currency"]) == (made, BASE, "USD")
+    assert "very-secret" not in reply.content.decode()
 
 
 def test_a_customer_s_role_does_not_open_the_operators_routes(api: Caller) -> None:
