@@ -18,6 +18,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "tenants.kernel",
     "tenants.accounts",
+    "tenants.partners",
     "tenants.usage",
     "tenants.ledger",
     "tenants.costs",

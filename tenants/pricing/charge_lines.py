@@ -48,6 +48,7 @@ class Line:
     model: str = ""
     api_key_id: str = ""
     user_id: str = ""
+    seller: str = ""  # who shares in it; no column: shares are rows of their own
 
 
 def rated_lines(
@@ -110,7 +111,16 @@ def _line(
         model=said.get("model", ""),
         api_key_id=said.get("api_key_id", ""),
         user_id=said.get("user_id", ""),
+        seller=seller_of(item.dimensions),
     )
+
+
+def seller_of(dimensions: Mapping[str, str]) -> str:
+    """The name under which something was sold, where a partner may have sold it; else nothing."""
+    for kind in ("plugin", "service"):
+        if kind in dimensions:
+            return f"{kind}:{dimensions[kind]}"
+    return ""
 
 
 def capped(lines: Sequence[Line], bound: Decimal) -> list[Line]:
