@@ -19,9 +19,9 @@ class AdvisoryLock(IntEnum):
     RECONCILER = 1003  # one reconciler counts replicas at a time
     CONTENT = 1004  # one writer at a time decides who keeps the bytes of equal content (keyed)
     SIGN_UP = 1005  # one sign-up at a time picks its slug and address (keyed)
-    PARTNER = 1006  # one writer at a time moves what a partner may be paid (keyed; `ledger/sql/shares.sql`)
+    PARTNER = 1006  # one writer at a time moves what a partner may be paid (keyed; also in SQL)
     AGREEMENT = (
-        1007  # one sale at a time counts towards tiers and caps (keyed; `partners/sql/terms.sql`)
+        1007  # one sale at a time counts towards tiers and caps (keyed; only in SQL)
     )
 
 

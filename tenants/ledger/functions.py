@@ -49,6 +49,7 @@ FOR_THE_SYSTEM = (
     "wallet_withdraw",
     "wallet_expire",
     "ledger_share",
+    "ledger_share_lock",
     "ledger_share_release",
     # reads, with which `audit.py` recounts what budgets say
     "budget_counts",

@@ -67,7 +67,7 @@ class Seller(models.Model):
 
 
 class Share(models.Model):
-    """A partner's part of one sale. What goes back of it, or comes again, is a row that `returns` it.
+    """A partner's part of one sale. What goes back, or comes again, is a row that `returns` it.
 
     `net` was sold, `amount` of it is the partner's, which bears `cost` of the compute. Append-only.
     """

@@ -1,8 +1,8 @@
 """What a partner gets of a sale: pure arithmetic, exact, in 12 decimals.
 
-A share is a step of a month's cumulative function, as a charge is: however sales are cut, the steps
-come to the share of their sum. Who pays for a charge is known only when the ledger has posted it, so
-a share is told as what it comes to before that, and two weights:
+A share is a step of a month's cumulative function, as a charge is: however sales are cut, the
+steps come to the share of their sum. Who pays for a charge is known only when the ledger has posted
+it, so a share is told as what it comes to before that, and two weights:
 
     amount - (on_promotion x what promotions paid + on_money x what money paid) / what was charged
 """
@@ -30,7 +30,7 @@ class Sold:
 
 @dataclass(frozen=True)
 class Cut:
-    """A partner's part of `net`, sold on one revenue line; `cost` is what it bears of its compute."""
+    """A partner's part of `net`, sold on one revenue line, and what it bears of the compute."""
 
     revenue: str
     net: Decimal

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from typing import Protocol
+from urllib.parse import unquote
 
 from tenants.pricing.cards import CardPrice, RateCard, Terms, period_of
 from tenants.pricing.exact import EXACT, ZERO
@@ -121,6 +122,12 @@ def seller_of(dimensions: Mapping[str, str]) -> str:
         if kind in dimensions:
             return f"{kind}:{dimensions[kind]}"
     return ""
+
+
+def seller_in(price_key: str) -> str:
+    """`seller_of` what a price is for."""
+    pairs = (pair.partition("=") for pair in price_key.partition("?")[2].split("&"))
+    return seller_of({name: unquote(value) for name, _, value in pairs})
 
 
 def capped(lines: Sequence[Line], bound: Decimal) -> list[Line]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Generator, Mapping, Sequence
 from decimal import Decimal
@@ -15,20 +16,36 @@ from tenants.pricing.exact import EXACT, ZERO, plain
 from tenants.pricing.terms_reading import Row, Statement
 
 Shares = list[dict[str, str]]
+Sales = Mapping[tuple[str, str], Decimal]  # (seller, revenue line) → net
 
 
 def shares_of(
     request: ChargeRequest, lines: Sequence[Line], currency: str
 ) -> Generator[Statement, list[Row], Shares]:
     """The shares that go with a charge's posting. A waiver takes back all that its subject gave."""
+    subject = f"{request.subject_kind}:{request.subject_id}"
     if request.waive:
-        return [{"subject": f"{request.subject_kind}:{request.subject_id}"}]
+        return [{"subject": subject}]
     sales = sales_of(lines, request.seller)
+    return (yield from shares_sold(sales, request.moment, currency, subject, request.cost))
+
+
+def shares_sold(
+    sales: Sales, at: dt.datetime, currency: str, subject: str, cost: Decimal = ZERO
+) -> Generator[Statement, list[Row], Shares]:
+    """The shares in what was sold at a moment, for the posting that charges it.
+
+    `cost`, of its compute, falls on the first line that is shared.
+    """
     if not sales:
         return []
     sellers = sorted({seller for seller, _ in sales})
-    rows = yield AGREEMENTS, {"sellers": sellers, "at": request.moment, "currency": currency}
-    return [share for row in rows for share in _of_seller(row, sales, request, currency)]
+    shares: Shares = []
+    for row in (yield AGREEMENTS, {"sellers": sellers, "at": at, "currency": currency}):
+        for share in _of_seller(row, sales, currency, cost):
+            shares.append({**share, "subject": subject})
+            cost = ZERO
+    return shares
 
 
 def sales_of(lines: Sequence[Line], seller: str) -> dict[tuple[str, str], Decimal]:
@@ -42,39 +59,25 @@ def sales_of(lines: Sequence[Line], seller: str) -> dict[tuple[str, str], Decima
     return {place: net for place, net in sorted(sums.items()) if net > 0}
 
 
-def _of_seller(
-    row: Row, sales: Mapping[tuple[str, str], Decimal], request: ChargeRequest, currency: str
-) -> Shares:
+def _of_seller(row: Row, sales: Sales, currency: str, cost: Decimal) -> Shares:
     seller, partner, agreement, given, sold, borne = row
     terms = terms_from_json(json.loads(given))
     so_far = Sold({name: Decimal(net) for name, net in json.loads(sold).items()}, borne)
-    cost = request.cost  # falls on the first line that is shared
+    counted = terms.currency == currency
     shares: Shares = []
     for (name, revenue), net in sales.items():
-        if name != seller:
-            continue
-        cut = cut_of(
-            terms, revenue, net, sold=so_far, counted=terms.currency == currency, cost=cost
-        )
-        if cut is not None:
-            cost = ZERO
-            shares.append(_share(cut, seller, partner, agreement, terms, request))
+        if name == seller:
+            own = ZERO if shares else cost
+            cut = cut_of(terms, revenue, net, sold=so_far, counted=counted, cost=own)
+            if cut is not None:
+                whose = {"seller": seller, "partner": partner, "agreement": agreement}
+                shares.append({**whose, **_cut(cut), "hold_days": str(terms.hold_days)})
     return shares
 
 
-def _share(
-    cut: Cut, seller: str, partner: str, agreement: str, terms: Terms, request: ChargeRequest
-) -> dict[str, str]:
-    return {
-        "seller": seller,
-        "partner": partner,
-        "agreement": agreement,
-        "revenue": cut.revenue,
-        "subject": f"{request.subject_kind}:{request.subject_id}",
-        "hold_days": str(terms.hold_days),
-        "net": plain(cut.net),
-        "amount": plain(cut.amount),
-        "on_promotion": plain(cut.on_promotion),
-        "on_money": plain(cut.on_money),
-        "cost": plain(cut.cost),
+def _cut(cut: Cut) -> dict[str, str]:
+    amounts = {
+        name: plain(getattr(cut, name))
+        for name in ("net", "amount", "on_promotion", "on_money", "cost")
     }
+    return {"revenue": cut.revenue, **amounts}

@@ -54,7 +54,7 @@ CHARGE = """
         _shares => r.shares::jsonb) AS w
 """
 
-# By which terms its sellers share in a charge, and what those have come to (partners/sql/terms.sql).
+# By which terms sellers share, and what those have come to so far (partners/sql/terms.sql).
 AGREEMENTS = "SELECT * FROM partner_terms(%(sellers)s::text[], %(at)s::timestamptz, %(currency)s)"
 
 RELEASE = """

@@ -237,3 +237,10 @@ BEGIN
     ]::ledger_entry[], '{}');
     RETURN due;
 END $$;
+
+CREATE OR REPLACE FUNCTION ledger_share_lock(_partner text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    PERFORM ledger_require_tenant(_partner);
+    PERFORM share_lock(_partner);
+END $$;
