@@ -25,6 +25,7 @@ INSTALLED_APPS = [
     "tenants.pricing",
     "tenants.billing",
     "tenants.billing.stripe",
+    "tenants.marketplace",
     "workers.assets",
     "workers.jobs",
     "workers.serving",

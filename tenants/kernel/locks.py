@@ -20,9 +20,7 @@ class AdvisoryLock(IntEnum):
     CONTENT = 1004  # one writer at a time decides who keeps the bytes of equal content (keyed)
     SIGN_UP = 1005  # one sign-up at a time picks its slug and address (keyed)
     PARTNER = 1006  # one writer at a time moves what a partner may be paid (keyed; also in SQL)
-    AGREEMENT = (
-        1007  # one sale at a time counts towards tiers and caps (keyed; only in SQL)
-    )
+    AGREEMENT = 1007  # one sale at a time counts towards tiers and caps (keyed; only in SQL)
 
 
 def try_advisory_lock(lock: AdvisoryLock) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Generator, Mapping, Sequence
 from decimal import Decimal
 
 from tenants.partners.sharing import Cut, Sold, cut_of
-from tenants.partners.terms import Terms, terms_from_json
+from tenants.partners.terms import terms_from_json
 from tenants.pricing.charge_lines import Line
 from tenants.pricing.charge_requests import ChargeRequest
 from tenants.pricing.charge_statements import AGREEMENTS

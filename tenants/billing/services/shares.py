@@ -1,4 +1,4 @@
-"""Partners' shares follow the money that goes back: by credit notes, and by disputes. System scope."""
+"""Partners' shares follow money back: by credit notes, and by disputes. System scope."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def share_lock(*, tenant_id: str) -> None:
 
 
 def share_release(*, tenant_id: str, currency: str, key: str) -> Money:
-    """Let what is past its hold period be paid, less what the partner owes; return how much moved."""
+    """Let what is past its hold period be paid, less what the partner owes; return how much."""
     require_own(tenant_id)
     params = {"key": key, "tenant_id": tenant_id, "currency": currency}
     sql = "SELECT ledger_share_release(%(key)s, %(tenant_id)s, %(currency)s)"

@@ -223,16 +223,18 @@ class History:
                     renews=key,
                 )  # fmt: skip
         for sale, (net, amount, cost) in taken:
-            sale.net, sale.amount, sale.cost = sale.net + net, sale.amount + amount, sale.cost + cost
+            sale.net, sale.amount, sale.cost = (
+                sale.net + net,
+                sale.amount + amount,
+                sale.cost + cost,
+            )
             self.model.move(sale.currency, amount - cost)
 
     def _take_back(self, currency: str, wishes: list[dict[str, str]]) -> str:
         key = new_id("back")
         for _ in range(2):  # asked twice
             with system_scope():
-                share_take_back(
-                    tenant_id=self.customer, currency=currency, key=key, wishes=wishes
-                )
+                share_take_back(tenant_id=self.customer, currency=currency, key=key, wishes=wishes)
         return key
 
     def release(self, currency: str) -> None:
