@@ -241,7 +241,8 @@ class Supervision:
             self._write(lambda: (job_hand_back if handed_back else job_paused)(lease=self.lease))
         elif frame is not None and outcome == "failed":
             failure = FailureKind(frame["failure"])
-            error = {"code": "training_failed", "message": frame["error"], "param": None}
+            code = str(frame.get("code", "training_failed"))
+            error = {"code": code, "message": frame["error"], "param": None}
             self._fail(context, failure, error)
         else:
             self._fail(context, FailureKind.PLATFORM, self._why(frame, child))
