@@ -22,6 +22,7 @@ READ = frozenset(
         "usage.read",
         "members.read",
         "plugins.read",
+        "orders.read",
     }
 )
 WORK = frozenset(
@@ -35,7 +36,15 @@ WORK = frozenset(
     }
 )
 ADMINISTER = frozenset(
-    {"keys.read", "keys.write", "members.write", "audit.read", "tenant.write", "plugins.write"}
+    {
+        "keys.read",
+        "keys.write",
+        "members.write",
+        "audit.read",
+        "tenant.write",
+        "plugins.write",
+        "orders.write",
+    }
 )
 MONEY = frozenset({"billing.read", "billing.write", "costs.read"})
 PARTNER = frozenset({"partner.read", "partner.write"})  # what a partner submits, sells, earns

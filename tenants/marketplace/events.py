@@ -21,10 +21,21 @@ class ListingMoved(Event, name="listing.moved", aggregate="listing_id"):
 
 @dataclass(frozen=True)
 class OrderMoved(Event, name="order.moved", aggregate="order_id"):
-    """A service's order went on; told to its customer and to its seller."""
+    """A service's order went on; `tenant_id` is theirs who moved it."""
 
     order_id: str
+    customer_id: str
+    seller_id: str
     state: str
+
+
+@dataclass(frozen=True)
+class OrderRated(Event, name="order.rated", aggregate="order_id"):
+    """A customer rated what it was delivered."""
+
+    order_id: str
+    service_id: str
+    stars: int
 
 
 @dataclass(frozen=True)

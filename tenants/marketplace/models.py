@@ -52,7 +52,10 @@ class Listing(TenantModel):
                 name="listing_once",
             ),
         )
-        indexes = (models.Index(fields=["state", "created_at"], name="listing_review"),)
+        indexes = (
+            models.Index(fields=["tenant", "-created_at"], name="listing_tenant"),
+            models.Index(fields=["state", "created_at"], name="listing_review"),
+        )
 
     def __str__(self) -> str:
         return f"{self.plugin} {self.version}"
@@ -77,7 +80,7 @@ class ListingStep(TenantModel):
 
 
 class Service(models.Model):
-    """A service on sale: the platform's (`partner` null) or a partner's. Read by everyone."""
+    """A service on sale. `partner` sells it, or the platform's own tenant. Read by everyone."""
 
     class Billing(models.TextChoices):
         ONCE = "once"
@@ -85,7 +88,7 @@ class Service(models.Model):
         HOURLY = "hourly"
 
     id = models.CharField(max_length=40, primary_key=True)
-    partner = _party(null=True)
+    partner = _party()
     name = models.CharField(max_length=63)
     title = models.CharField(max_length=120)
     description = models.TextField(default="", blank=True)
@@ -103,7 +106,6 @@ class Service(models.Model):
         constraints = (
             models.UniqueConstraint(
                 fields=["partner", "name"],
-                nulls_distinct=False,
                 condition=models.Q(withdrawn_at__isnull=True),
                 name="service_once",
             ),
@@ -118,6 +120,7 @@ class Order(models.Model):
 
     id = models.CharField(max_length=40, primary_key=True)
     customer = _party()
+    customer_name = models.CharField(max_length=120)  # for its seller, who cannot read tenants
     seller = _party()
     service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="+")
     state = models.CharField(max_length=12, choices=OrderState, default=OrderState.ORDERED)
@@ -129,6 +132,7 @@ class Order(models.Model):
     delivered = _amount(default=0)  # quantity delivered and not yet confirmed
     confirmed = _amount(default=0)  # quantity confirmed, and charged
     note = models.TextField(default="", blank=True)  # the latest delivery note
+    quote_id = models.CharField(max_length=40, default="", blank=True)  # whose amount is held
     rating = models.PositiveSmallIntegerField(null=True)
     created_at = models.DateTimeField(db_default=Now())
     accepted_at = models.DateTimeField(null=True)

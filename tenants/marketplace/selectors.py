@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from django.db.models import Q, QuerySet
+from decimal import Decimal
+
+from django.db.models import Q, QuerySet, Sum
 
 from tenants.kernel.errors import NotFound
+from tenants.ledger.chart import PARTNERS, AccountKind
+from tenants.ledger.models import LedgerPosting
 from tenants.marketplace.models import Listing, Order, PartnerStatement, Payout, Service
 
 
@@ -57,3 +61,13 @@ def partner_statements_visible() -> QuerySet[PartnerStatement]:
 def payouts_visible() -> QuerySet[Payout]:
     rows: QuerySet[Payout] = Payout.objects.all()
     return rows.order_by("-created_at", "-id")
+
+
+def partner_balances(tenant_id: str) -> dict[str, dict[AccountKind, Decimal]]:
+    """What stands on a partner's accounts by currency, as owed to it; below zero: it owes."""
+    rows = LedgerPosting.objects.filter(tenant_id=tenant_id, account__kind__in=list(PARTNERS))
+    sums = rows.values_list("currency", "account__kind").annotate(total=Sum("amount"))
+    found: dict[str, dict[AccountKind, Decimal]] = {}
+    for currency, kind, total in sums.order_by("currency", "account__kind"):
+        found.setdefault(currency, {})[AccountKind(kind)] = -total
+    return found

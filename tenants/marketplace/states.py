@@ -20,7 +20,8 @@ class ListingState(TextChoices):
 
 class OrderState(TextChoices):
     ORDERED = "ordered"
-    ACCEPTED = "accepted"  # the seller takes it: the price holds, the customer's credit is held
+    QUOTED = "quoted"  # the seller says its price; the customer has not agreed yet
+    ACCEPTED = "accepted"  # both agree: the price holds, the customer's credit is set aside
     DELIVERED = "delivered"  # the seller says so, with a note
     CONFIRMED = "confirmed"  # the customer agrees, or said nothing for a while: it is charged
     DECLINED = "declined"

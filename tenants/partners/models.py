@@ -128,6 +128,7 @@ class Release(models.Model):
     plugin = models.CharField(max_length=63)
     version = models.CharField(max_length=40)
     partner = _tenant(null=True)
+    publisher = models.CharField(max_length=120)  # the partner's name, which others cannot read
     title = models.CharField(max_length=120)
     description = models.TextField(default="", blank=True)
     manifest = models.JSONField()

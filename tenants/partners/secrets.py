@@ -40,7 +40,7 @@ def secrets_seal(tenant_id: str, secrets: Mapping[str, Any]) -> bytes | None:
     return b"".join(encrypt([text], tenant_data_key(tenant_id)))
 
 
-def secrets_open(tenant_id: str, sealed: bytes | None) -> dict[str, Any]:
+def secrets_open(tenant_id: str, sealed: bytes | memoryview | None) -> dict[str, Any]:
     """Open what `secrets_seal` made. Raises DecryptionError, NotFound where the key is gone."""
     if not sealed:
         return {}

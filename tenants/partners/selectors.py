@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import connections
 from django.db.models import QuerySet
 from packaging.version import Version
 
 from tenants.kernel.errors import NotFound
+from tenants.kernel.scope import current_alias
 from tenants.partners.models import Agreement, Health, Installation, Release
 from tenants.partners.secrets import secrets_open
 
@@ -29,7 +32,7 @@ class Enabled:
 def releases_offered() -> QuerySet[Release]:
     """What may be enabled, the newest first."""
     rows = Release.objects.filter(suspended_at__isnull=True)
-    return rows.select_related("partner").order_by("-published_at", "-id")
+    return rows.order_by("-published_at", "-id")
 
 
 def release_named(plugin: str, version: str = "") -> Release:
@@ -87,3 +90,21 @@ def health_of(plugin: str) -> QuerySet[Health]:
     """A plugin's days, the latest first (system scope)."""
     rows = Health.objects.filter(release__plugin=plugin).select_related("release")
     return rows.order_by("-day", "-id")
+
+
+@dataclass(frozen=True)
+class Fared:
+    """A release over the last 30 days, summed over all tenants."""
+
+    plugin: str
+    version: str
+    installs: int
+    calls: int
+    failures: Mapping[str, int]  # kind → how often
+
+
+def releases_fared(partner_id: str) -> list[Fared]:
+    """How a partner's releases fare: counts, and no words of any tenant's."""
+    with connections[current_alias()].cursor() as cursor:
+        cursor.execute("SELECT * FROM partner_health(%s)", [partner_id])
+        return [Fared(*row[:4], json.loads(row[4])) for row in cursor.fetchall()]

@@ -13,7 +13,7 @@ from tenants.pricing.canonical import canonical_hash
 from tenants.usage.meters import meter_named
 
 MAX_KEY = 190  # the ledger's key is `charge:` and this one
-SUBJECTS = frozenset({"job", "request", "sweep", "statement"})
+SUBJECTS = frozenset({"job", "order", "request", "sweep", "statement"})
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from tenants.billing.stripe.sending import calls_send
 from tenants.kernel.idempotency import idempotent_requests_purge
 from tenants.kernel.scope import system_scope
 from tenants.ledger.services import grants_expire, holds_expire
+from tenants.marketplace.services.statements import partners_advance
 from tenants.pricing.services import contracts_apply, usage_sweep
 from tenants.usage.partitions import partitions_ensure
 from workers.assets.retention import (
@@ -99,6 +100,7 @@ def billing() -> None:
     usage_sweep()
     taxes_apply()
     statements_advance()
+    partners_advance()
     dunning_advance()
 
 

@@ -21,7 +21,11 @@ ZERO = Decimal(0)
 
 
 def shares_credited(
-    *, invoice: Invoice, credit_note: CreditNote, lines: Mapping[InvoiceLine, Decimal]
+    *,
+    tenant_id: str,
+    invoice: Invoice,
+    credit_note: CreditNote,
+    lines: Mapping[InvoiceLine, Decimal],
 ) -> None:
     """Take back what partners had of the lines that a credit note gives back."""
     wishes = [
@@ -31,7 +35,7 @@ def shares_credited(
     ]
     if wishes:
         share_take_back(
-            tenant_id=invoice.tenant_id,
+            tenant_id=tenant_id,
             currency=invoice.currency,
             key=f"credit_note:{credit_note.id}:shares",
             wishes=wishes,
@@ -39,10 +43,10 @@ def shares_credited(
         )
 
 
-def shares_disputed(*, payment: Payment, dispute: str, amount: Decimal) -> None:
+def shares_disputed(*, tenant_id: str, payment: Payment, dispute: str, amount: Decimal) -> None:
     """Take back what partners had of what a disputed payment paid for, once."""
     system_only()
-    if transactions_of(tenant_id=payment.tenant_id).filter(key=_key(dispute)).exists():
+    if transactions_of(tenant_id=tenant_id).filter(key=_key(dispute)).exists():
         return  # told again: by now the payment may have paid for more
     wishes = [
         wish
@@ -51,7 +55,7 @@ def shares_disputed(*, payment: Payment, dispute: str, amount: Decimal) -> None:
     ]
     if wishes:
         share_take_back(
-            tenant_id=payment.tenant_id,
+            tenant_id=tenant_id,
             currency=payment.currency,
             key=_key(dispute),
             wishes=wishes,
@@ -59,11 +63,11 @@ def shares_disputed(*, payment: Payment, dispute: str, amount: Decimal) -> None:
         )
 
 
-def shares_won(*, payment: Payment, dispute: str) -> None:
+def shares_won(*, tenant_id: str, payment: Payment, dispute: str) -> None:
     """A dispute was won: what its partners had is theirs again, once."""
     system_only()
     share_take_back(
-        tenant_id=payment.tenant_id,
+        tenant_id=tenant_id,
         currency=payment.currency,
         key=f"{_key(dispute)}:won",
         renews=_key(dispute),
@@ -77,7 +81,7 @@ def _key(dispute: str) -> str:
 
 def _sold(part: PaymentPart) -> list[Sold]:
     """What a part of a payment paid for: of an invoice, or out of the credit that it bought."""
-    if part.invoice_id:
+    if part.invoice is not None:
         return _of_invoice(part.invoice, part.amount)
     return _of_credit(part.grant_id) if part.grant_id else []
 

@@ -92,7 +92,13 @@ def _shares(
             elif seller and part.exact < 0:
                 backs.append(sold_back(seller, key.revenue, period, -part.exact))
     subject = f"statement:{statement.id}"
-    sold = sales_shares(sales=sales, at=at, currency=statement.currency, subject=subject)
+    sold = sales_shares(
+        tenant_id=statement.tenant_id,
+        sales=sales,
+        at=at,
+        currency=statement.currency,
+        subject=subject,
+    )
     return [*sold, *backs]
 
 

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from plugins.sdk.codec import to_json
-from tenants.accounts.actors import Actor
+from tenants.accounts.actors import Actor, system_actor
 from tenants.accounts.audit import audit_record
-from tenants.accounts.models import Tenant
-from tenants.kernel.errors import Conflict, InvalidInput, PermissionDenied
+from tenants.kernel.errors import Conflict, InvalidInput
 from tenants.kernel.ids import new_id
 from tenants.kernel.outbox import emit
 from tenants.marketplace.conformance import report_check
@@ -20,7 +19,8 @@ from tenants.marketplace.models import Listing, ListingStep
 from tenants.marketplace.services.offering import prices_offer, services_offer
 from tenants.marketplace.states import LISTING_MOVES, ListingState, require_move
 from tenants.partners.models import Agreement, Release, Seller
-from tenants.partners.services import release_suspend, seller_claim, staff_only
+from tenants.partners.permissions import partner_only, staff_only
+from tenants.partners.services import release_suspend, seller_claim
 from tenants.partners.wheels import wheel_store
 
 WRITE = "partner.write"
@@ -111,12 +111,13 @@ def listing_publish(*, actor: Actor, listing_id: str, reason: str = "") -> Listi
     if row.release_id:
         Release.objects.filter(pk=row.release_id).update(suspended_at=None, suspended_because="")
         return _move(actor, row, ListingState.PUBLISHED, reason)
-    seller_claim(partner_id=row.tenant_id, name=f"plugin:{row.plugin}")
+    seller_claim(tenant_id=row.tenant_id, name=f"plugin:{row.plugin}")
     release = Release.objects.create(
         id=new_id("rel_"),
         plugin=row.plugin,
         version=row.version,
         partner_id=row.tenant_id,
+        publisher=row.tenant.name,
         title=row.title,
         description=row.description,
         manifest=row.manifest,
@@ -128,7 +129,7 @@ def listing_publish(*, actor: Actor, listing_id: str, reason: str = "") -> Listi
     row.release_id = release.id
     prices_offer(actor=actor, plugin=row.plugin, asked=row.offers.get("prices", ()))
     services_offer(
-        partner_id=row.tenant_id, plugin=row.plugin, declared=row.offers.get("services", ())
+        tenant_id=row.tenant_id, plugin=row.plugin, declared=row.offers.get("services", ())
     )
     return _move(actor, row, ListingState.PUBLISHED, reason)
 
@@ -154,18 +155,7 @@ def listing_follow_suspension(*, release_id: str, reason: str) -> None:
     """Its release was suspended by the platform itself (system scope)."""
     row: Listing | None = Listing.objects.select_for_update().filter(release_id=release_id).first()
     if row is not None and row.state == ListingState.PUBLISHED:
-        from tenants.accounts.actors import system_actor
-
         _move(system_actor(row.tenant_id), row, ListingState.SUSPENDED, reason)
-
-
-def partner_only(actor: Actor) -> None:
-    """Raises PermissionDenied for a tenant that is no partner."""
-    if not Tenant.objects.filter(pk=actor.tenant_id, is_partner=True).exists():
-        raise PermissionDenied(
-            "only partners do this; ask the operator to make your organisation one",
-            code="not_a_partner",
-        )
 
 
 def _refuse_taken(partner_id: str, plugin: str, version: str) -> None:

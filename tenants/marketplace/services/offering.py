@@ -59,16 +59,16 @@ def prices_offer(*, actor: Actor, plugin: str, asked: Sequence[Mapping[str, Any]
 
 
 def services_offer(
-    *, partner_id: str | None, plugin: str, declared: Sequence[Mapping[str, Any]]
+    *, tenant_id: str, plugin: str, declared: Sequence[Mapping[str, Any]]
 ) -> list[Service]:
-    """Put what a plugin declares into the catalogue; what it declares no more is withdrawn."""
+    """Put what a partner's plugin declares into the catalogue; what it declares no more goes."""
     names = {each["name"] for each in declared}
-    gone = Service.objects.filter(partner_id=partner_id, plugin=plugin, withdrawn_at__isnull=True)
+    gone = Service.objects.filter(partner_id=tenant_id, plugin=plugin, withdrawn_at__isnull=True)
     gone.exclude(name__in=names).update(withdrawn_at=database_now())
-    return [_service(partner_id, plugin, each) for each in declared]
+    return [_service(tenant_id, plugin, each) for each in declared]
 
 
-def _service(partner_id: str | None, plugin: str, declared: Mapping[str, Any]) -> Service:
+def _service(partner_id: str, plugin: str, declared: Mapping[str, Any]) -> Service:
     price = declared.get("price")
     fields = {
         "title": declared["title"],
@@ -88,8 +88,8 @@ def _service(partner_id: str | None, plugin: str, declared: Mapping[str, Any]) -
     made: Service = Service.objects.create(
         id=new_id("svc_"), partner_id=partner_id, name=declared["name"], **fields
     )
-    if partner_id is not None:
-        seller_claim(partner_id=partner_id, name=f"service:{made.id}")
+    if not made.partner.is_platform:
+        seller_claim(tenant_id=partner_id, name=f"service:{made.id}")
     return made
 
 

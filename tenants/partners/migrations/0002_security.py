@@ -1,4 +1,4 @@
-"""Row-level security and grants, and the one reader of agreements for a customer's charge."""
+"""Row-level security and grants, and the two readers across tenants."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from django.db.migrations.operations import RunSQL
 
 from tenants.kernel.rls import app_role, append_only, hidden, protect, read_only
 
-TERMS = Path(__file__).parents[1] / "sql" / "terms.sql"
-SIGNATURE = "partner_terms(text[], timestamptz, text)"
+SQL = Path(__file__).parents[1] / "sql"
+TERMS = "partner_terms(text[], timestamptz, text)"
+HEALTH = "partner_health(text)"
 
 
 def _rights() -> RunSQL:
@@ -19,8 +20,8 @@ def _rights() -> RunSQL:
     return RunSQL(
         sql=f"""
             CREATE POLICY partner_terms_reader ON agreement FOR SELECT TO CURRENT_USER USING (true);
-            REVOKE ALL ON FUNCTION {SIGNATURE} FROM PUBLIC;
-            GRANT EXECUTE ON FUNCTION {SIGNATURE} TO {app_role()}, {system};
+            REVOKE ALL ON FUNCTION {TERMS}, {HEALTH} FROM PUBLIC;
+            GRANT EXECUTE ON FUNCTION {TERMS}, {HEALTH} TO {app_role()}, {system};
         """,
         reverse_sql="DROP POLICY partner_terms_reader ON agreement;",
     )
@@ -38,6 +39,7 @@ class Migration(migrations.Migration):
         hidden("partner_share"),
         hidden("plugin_health"),
         append_only("partner_share"),
-        RunSQL(TERMS.read_text(), f"DROP FUNCTION {SIGNATURE};"),
+        RunSQL((SQL / "terms.sql").read_text(), f"DROP FUNCTION {TERMS};"),
+        RunSQL((SQL / "health.sql").read_text(), f"DROP FUNCTION {HEALTH};"),
         _rights(),
     ]

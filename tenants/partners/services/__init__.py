@@ -3,12 +3,11 @@
 from tenants.partners.services.agreements import (
     agreement_end,
     agreement_write,
-    partner_get,
     seller_claim,
-    staff_only,
 )
 from tenants.partners.services.health import health_record, release_suspend
 from tenants.partners.services.installations import (
+    installs_count,
     plugin_configure,
     plugin_disable,
     plugin_enable,
@@ -20,7 +19,7 @@ __all__ = [
     "agreement_end",
     "agreement_write",
     "health_record",
-    "partner_get",
+    "installs_count",
     "plugin_configure",
     "plugin_disable",
     "plugin_enable",
@@ -28,5 +27,4 @@ __all__ = [
     "plugin_upgrade",
     "release_suspend",
     "seller_claim",
-    "staff_only",
 ]

@@ -6,16 +6,16 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tenants.accounts.actors import Actor, ActorKind
+from tenants.accounts.actors import Actor
 from tenants.accounts.audit import audit_record
-from tenants.accounts.models import Tenant
 from tenants.kernel.clock import database_now
-from tenants.kernel.errors import Conflict, InvalidInput, NotFound, PermissionDenied
+from tenants.kernel.errors import Conflict, NotFound
 from tenants.kernel.ids import new_id
 from tenants.kernel.locks import AdvisoryLock, advisory_lock
 from tenants.kernel.outbox import emit
 from tenants.partners.events import AgreementChanged
 from tenants.partners.models import Agreement, Seller
+from tenants.partners.permissions import partner_get, staff_only
 from tenants.partners.terms import terms_from_json, terms_to_json
 
 
@@ -78,29 +78,13 @@ def agreement_end(*, actor: Actor, partner_id: str, ends: dt.datetime | None = N
     return row
 
 
-def seller_claim(*, partner_id: str, name: str) -> Seller:
+def seller_claim(*, tenant_id: str, name: str) -> Seller:
     """Give a name to sell under to a partner, for ever (system scope). Raises Conflict."""
-    row, _ = Seller.objects.get_or_create(name=name, defaults={"partner_id": partner_id})
-    if row.partner_id != partner_id:
+    row, _ = Seller.objects.get_or_create(name=name, defaults={"partner_id": tenant_id})
+    if row.partner_id != tenant_id:
         raise Conflict(
             f"the name {name.partition(':')[2]!r} is another partner's; choose another one",
             param="name",
             code="name_taken",
         )
     return row
-
-
-def partner_get(partner_id: str) -> Tenant:
-    """Return a partner's tenant. Raises NotFound, InvalidInput where it is no partner."""
-    tenant: Tenant | None = Tenant.objects.filter(pk=partner_id).first()
-    if tenant is None:
-        raise NotFound(f"no organisation {partner_id!r}", param="partner_id")
-    if not tenant.is_partner:
-        raise InvalidInput(f"{tenant.name} is no partner", param="partner_id", code="not_a_partner")
-    return tenant
-
-
-def staff_only(actor: Actor) -> None:
-    """Raises PermissionDenied for all but operators and the platform itself."""
-    if actor.kind not in {ActorKind.OPERATOR, ActorKind.SYSTEM}:
-        raise PermissionDenied("only operators do this", code="operators_only")

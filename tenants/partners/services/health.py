@@ -14,7 +14,7 @@ from tenants.kernel.errors import NotFound
 from tenants.kernel.outbox import emit
 from tenants.partners.events import PluginSuspended
 from tenants.partners.models import Health, Release
-from tenants.partners.services.agreements import staff_only
+from tenants.partners.permissions import staff_only
 
 ITS_OWN = frozenset({"raised", "memory", "timeout", "crashed", "flood", "contract"})
 MOST_IN_A_ROW = 20  # over all tenants: a release that fails so often is called no more

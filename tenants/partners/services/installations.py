@@ -12,10 +12,11 @@ from plugins.sdk.codec import from_json
 from plugins.sdk.manifest import Manifest
 from tenants.accounts.actors import Actor
 from tenants.accounts.audit import audit_record
-from tenants.kernel.errors import Conflict, InvalidInput, NotFound
+from tenants.kernel.errors import Conflict, InvalidInput
 from tenants.kernel.ids import new_id
 from tenants.kernel.outbox import emit
 from tenants.partners.events import PluginDisabled, PluginEnabled
+from tenants.partners.locks import installation_locked
 from tenants.partners.models import Installation, Release
 from tenants.partners.secrets import secrets_open, secrets_seal, settings_split
 from tenants.partners.selectors import release_named
@@ -122,15 +123,6 @@ def plugin_disable(*, actor: Actor, installation_id: str) -> Installation:
     return row
 
 
-def installation_locked(installation_id: str) -> Installation:
-    """An installation of the scope with its row locked. Raises NotFound."""
-    rows = Installation.objects.select_for_update(of=("self",)).select_related("release")
-    row: Installation | None = rows.filter(pk=installation_id, removed_at__isnull=True).first()
-    if row is None:
-        raise NotFound(f"no installation {installation_id!r}", param="installation_id")
-    return row
-
-
 def _move(
     actor: Actor,
     row: Installation,
@@ -147,7 +139,7 @@ def _move(
 
 
 def _check(release: Release, permissions: Collection[str], settings: Mapping[str, Any]) -> None:
-    manifest = manifest_of(release)
+    manifest: Manifest = from_json(Manifest, release.manifest, "manifest")
     lacking = sorted(set(manifest.permissions) - set(permissions))
     if lacking:
         raise InvalidInput(
@@ -159,11 +151,6 @@ def _check(release: Release, permissions: Collection[str], settings: Mapping[str
         raise InvalidInput(f"{release} does not ask for {', '.join(unknown)}", param="permissions")
     if wrong := settings_wrong(manifest, settings):
         raise InvalidInput(wrong, param="settings", code="invalid_settings")
-
-
-def manifest_of(release: Release) -> Manifest:
-    found: Manifest = from_json(Manifest, release.manifest, "manifest")
-    return found
 
 
 def _told(actor: Actor, row: Installation, action: str) -> Installation:
@@ -178,3 +165,11 @@ def _told(actor: Actor, row: Installation, action: str) -> Installation:
         )
     )
     return row
+
+
+def installs_count(*, tenant_id: str, plugin: str) -> None:
+    """A tenant enabled a plugin, or does no longer: count its releases' users (system scope)."""
+    del tenant_id
+    for release in Release.objects.filter(plugin=plugin):
+        rows = Installation.objects.filter(release=release, removed_at__isnull=True)
+        Release.objects.filter(pk=release.pk).update(installs=rows.count())

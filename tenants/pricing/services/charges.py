@@ -25,6 +25,8 @@ def usage_charges(*, requests: Sequence[ChargeRequest]) -> list[Charged]:
     return program_run(charging_group(requests), tenant_ids=named)
 
 
-def sales_shares(*, sales: Sales, at: dt.datetime, currency: str, subject: str) -> Shares:
-    """Partners' shares in what is charged beside `usage_charge`, for its posting."""
-    return program_run(shares_sold(sales, at, currency, subject), tenant_ids=set())
+def sales_shares(
+    *, tenant_id: str, sales: Sales, at: dt.datetime, currency: str, subject: str
+) -> Shares:
+    """Partners' shares in what a customer is charged beside `usage_charge`, for its posting."""
+    return program_run(shares_sold(sales, at, currency, subject), tenant_ids={tenant_id})

@@ -28,7 +28,7 @@ def partner_make(terms: Mapping[str, Any] | None = None, *, seller: str = SELLER
     partner_id = new_id("ten_")
     with system_scope():
         Tenant.objects.create(id=partner_id, name="Partner", slug=partner_id[-20:], is_partner=True)
-        seller_claim(partner_id=partner_id, name=seller)
+        seller_claim(tenant_id=partner_id, name=seller)
     if terms:
         agree(partner_id, terms, actor=actor)
     return partner_id

@@ -163,8 +163,9 @@ class History:
                     amount=Money(promo, currency), source="test",
                 )  # fmt: skip
             (share,) = sales_shares(
-                sales={(self.seller, "plugins"): net}, at=moment, currency=currency, subject="t"
-            ) or [None]
+                tenant_id=self.customer, sales={(self.seller, "plugins"): net}, at=moment,
+                currency=currency, subject="t",
+            ) or [None]  # fmt: skip
             assert share is not None
             # a sale of the past has come of age: its hold period is over
             share = {**share, "hold_days": "-1" if ripe else "30"}

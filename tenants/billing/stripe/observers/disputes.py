@@ -37,7 +37,12 @@ def dispute_observe(seen: Seen) -> None:
         return
     object_see(seen, Owner(payment.tenant_id, payment.id), amount=seen.amount("amount"))
     if not seen.state.startswith("warning"):  # an inquiry: nothing was taken
-        shares_disputed(payment=payment, dispute=seen.id, amount=seen.amount("amount"))
+        shares_disputed(
+            tenant_id=payment.tenant_id,
+            payment=payment,
+            dispute=seen.id,
+            amount=seen.amount("amount"),
+        )
     if seen.state not in FINAL["dispute"]:
         _ask_for_evidence(seen, payment)
         return
@@ -45,7 +50,7 @@ def dispute_observe(seen: Seen) -> None:
     if seen.state == LOST:
         _lose(seen, payment)
     else:
-        shares_won(payment=payment, dispute=seen.id)
+        shares_won(tenant_id=payment.tenant_id, payment=payment, dispute=seen.id)
 
 
 def _lose(seen: Seen, payment: Payment) -> None:
