@@ -42,7 +42,10 @@ LISTING_MOVES: Mapping[str, frozenset[str]] = {
     ListingState.REFUSED: frozenset(),
 }
 ORDER_MOVES: Mapping[str, frozenset[str]] = {
-    OrderState.ORDERED: frozenset({OrderState.ACCEPTED, OrderState.DECLINED, OrderState.CANCELLED}),
+    OrderState.ORDERED: frozenset(
+        {OrderState.QUOTED, OrderState.ACCEPTED, OrderState.DECLINED, OrderState.CANCELLED}
+    ),
+    OrderState.QUOTED: frozenset({OrderState.ACCEPTED, OrderState.DECLINED, OrderState.CANCELLED}),
     OrderState.ACCEPTED: frozenset({OrderState.DELIVERED, OrderState.CANCELLED}),
     OrderState.DELIVERED: frozenset({OrderState.CONFIRMED, OrderState.ACCEPTED}),
     OrderState.CONFIRMED: frozenset(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from rest_framework import serializers
@@ -52,7 +53,7 @@ class MilestoneOut(MilestoneIn):
 
 class OrderIn(serializers.Serializer[Any]):
     service = serializers.CharField(max_length=40)
-    quantity = Amount(required=False, default=1, help_text="Hours, months or pieces.")
+    quantity = Amount(required=False, default=Decimal(1), help_text="Hours, months or pieces.")
     wish = serializers.CharField(required=False, default="", allow_blank=True, max_length=2000)
     milestones = MilestoneIn(many=True, required=False, default=list)
 

@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 
 from tenants.accounts.actors import Actor
 from tenants.accounts.audit import audit_record
-from tenants.accounts.models import Tenant
+from tenants.accounts.standing import tenant_require_active
 from tenants.kernel.clock import now
 from tenants.kernel.errors import Conflict, InvalidInput, NotFound
 from tenants.kernel.ids import new_id
@@ -53,12 +53,13 @@ def order_place(
     InvalidInput, InsufficientCredit.
     """
     actor.require(BUY)
+    customer = tenant_require_active(actor)
     service = service_get(service_id)
     _positive(quantity, "quantity")
     order: Order = Order.objects.create(
         id=new_id("ord_"),
         customer_id=actor.tenant_id,
-        customer_name=Tenant.objects.get(pk=actor.tenant_id).name,
+        customer_name=customer.name,
         seller_id=service.partner_id,
         service=service,
         quantity=quantity,
@@ -86,6 +87,7 @@ def order_agree(*, actor: Actor, order_id: str) -> Order:
     """The customer takes the quote: its price is set aside. Raises InsufficientCredit."""
     order = _bought(actor, order_id)
     require_move(ORDER_MOVES, f"order {order}", order.state, OrderState.ACCEPTED)
+    tenant_require_active(actor)
     if order.state != OrderState.QUOTED:
         raise Conflict(f"{order} waits for its seller", code=f"order_{order.state}")
     _set_aside(actor, order)
