@@ -20,6 +20,8 @@ EXEMPT = {
     "tenants.costs.services.resources_ensure": "the platform's own price list, the same for all",
     "tenants.ledger.services.credit.grants_expire": "sweeps all tenants; each grant names its own",
     "tenants.ledger.services.holds.holds_expire": "sweeps all tenants; each hold names its own",
+    "tenants.marketplace.services.listings.listing_follow_suspension": "the release names its own",
+    "tenants.partners.services.health.health_record": "counts calls over all tenants",
     "tenants.pricing.services.books.price_books_ensure": "the list's first prices, for all",
     "tenants.pricing.services.charges.usage_charges": "each request names its tenant",
     "tenants.pricing.services.contracts.contracts_apply": "every tenant's, as its contract says",

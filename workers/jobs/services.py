@@ -11,10 +11,11 @@ from typing import Any
 
 from tenants.accounts.actors import Actor
 from tenants.accounts.audit import audit_record
+from tenants.accounts.standing import tenant_require_active
 from tenants.kernel.errors import InvalidInput
 from tenants.kernel.ids import new_id
 from tenants.pricing.models import Quote
-from workers.assets.credit import standing_require, tenant_require_active
+from workers.assets.credit import standing_require
 from workers.jobs.kinds import KINDS
 from workers.jobs.models import Job
 from workers.jobs.money import job_cover, job_promise, work_quote

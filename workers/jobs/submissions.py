@@ -24,7 +24,7 @@ from workers.engine.errors import EngineError
 from workers.engine.hyperparameters import resolve_auto
 from workers.engine.profiles import DataSize, Estimate, Profile, Shape, estimate
 from workers.engine.specs import EvaluateSpec, FineTuneSpec, SpecError, TabularSpec
-from workers.jobs import compressions
+from workers.jobs import compressions, pipelines
 from workers.jobs.bounds import Measured, Range, tokens_of_a_pass
 from workers.jobs.cohorts import cohort_key_of
 from workers.jobs.placement import Needs
@@ -344,6 +344,12 @@ def _serve(actor: Actor, given: Mapping[str, Any]) -> Checked:
     return Checked(spec, Needs(device=str(given.get("device") or "any")))
 
 
+def _pipeline(actor: Actor, given: Mapping[str, Any]) -> Checked:
+    """A pipeline's spec from plugin, pipeline, file_ids, and perhaps units."""
+    spec, needs, lines = pipelines.checked(actor.tenant_id, given)
+    return Checked(spec, needs, lines)
+
+
 def _task(model: ResolvedModel, settings: Mapping[str, Any]) -> str:
     """What a version was made for, else what was asked for, else the base's own."""
     made_for = model.version.spec.get("task") if model.version else None
@@ -397,4 +403,5 @@ _CHECKS: Mapping[Kind, Callable[[Actor, Mapping[str, Any]], Checked]] = {
     Kind.EVALUATE: _evaluate,
     Kind.COMPRESS: _compress,
     Kind.SERVE: _serve,
+    Kind.PIPELINE: _pipeline,
 }

@@ -161,7 +161,8 @@ class Conversation:
                 make = self.run.finish(frame)
             self._write(lambda: job_finish(lease=self.lease, usage=usage, make=make))
         elif frame["outcome"] == "failed":
-            error = {"code": "training_failed", "message": frame["error"], "param": None}
+            code = str(frame.get("code", "training_failed"))
+            error = {"code": code, "message": frame["error"], "param": None}
             self._fail(FailureKind(frame["failure"]), error)
         else:
             self.stopped(Orders.CANCEL if frame["outcome"] == "cancelled" else Orders.PAUSE)

@@ -20,6 +20,8 @@ from tenants.billing.stripe.services.endings import collections_end
 from tenants.kernel.idempotency import idempotent_requests_purge
 from tenants.kernel.scope import system_scope
 from tenants.ledger.services import grants_expire, holds_expire
+from tenants.marketplace.services.builtins import builtins_release
+from tenants.marketplace.services.statements import partners_advance
 from tenants.pricing.services import contracts_apply, usage_sweep
 from tenants.usage.partitions import partitions_ensure
 from workers.assets.retention import (
@@ -56,7 +58,9 @@ def hint() -> None:
 
 @shared_task(name=RECONCILE, acks_late=True)
 def reconcile() -> None:
-    platform_tenant_ensure()  # replicas are its jobs; on a fresh system it is not there yet
+    platform = platform_tenant_ensure()  # on a fresh system it is not there yet
+    with system_scope():
+        builtins_release(tenant_id=platform.id)
     deployments_reconcile()
     deployments_hold()
 
@@ -100,6 +104,7 @@ def billing() -> None:
     usage_sweep()
     taxes_apply()
     statements_advance()
+    partners_advance()
     dunning_advance()
 
 

@@ -45,6 +45,13 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/members/{member_id}": {"role": "viewer"},
     "POST /v1/deployments/{deployment_id}": {"max_replicas": 2},
     "POST /v1/budgets/{budget_id}": {"hard": "12"},
+    "POST /v1/plugins/{installation_id}": {"settings": {}},
+    "POST /v1/plugins/{installation_id}/upgrade": {},
+    "POST /v1/orders/{order_id}/reject": {"reason": "late"},
+    "POST /v1/orders/{order_id}/rating": {"stars": 5},
+    "POST /v1/partner/orders/{sold_order_id}/quote": {"price": "2"},
+    "POST /v1/partner/orders/{sold_order_id}/decline": {"reason": "busy"},
+    "POST /v1/partner/orders/{sold_order_id}/deliver": {"quantity": "1", "note": "done"},
 }
 # What staff send, likewise.
 REASON = {"reason": "as agreed by telephone"}
@@ -69,6 +76,12 @@ STAFF: dict[str, dict[str, Any] | None] = {
     "POST /operator/v1/invoices/{invoice_id}/refunds": REASON,
     "POST /operator/v1/invoices/{invoice_id}/void": REASON,
     "POST /operator/v1/invoices/{invoice_id}/uncollectible": {},
+    "POST /operator/v1/listings/{listing_id}/check": {},
+    "POST /operator/v1/listings/{listing_id}/approve": {},
+    "POST /operator/v1/listings/{listing_id}/publish": {},
+    "POST /operator/v1/listings/{listing_id}/suspend": REASON,
+    "POST /operator/v1/listings/{listing_id}/refuse": REASON,
+    "POST /operator/v1/payouts/{payout_id}/confirm": {"reference": "bank 1"},
 }
 # Bodies that name another tenant's things.
 NAMING = {
