@@ -2,6 +2,7 @@
 #   PORT=8123       the web's port (kept in the data folder; 8000 at first)
 #   VAR=somewhere   the data folder (default var), so that two checkouts or two data folders run side by side
 #   CHECK=1         `make demo` stops the system again at the end
+#   STRIPE=local    card payments, through a Stripe on this machine (kept in the data folder until STRIPE=off)
 #   ROUNDS=50       how often `make chaos` kills each kind of process
 #   ARGS=…          more arguments for pytest
 

@@ -16,7 +16,10 @@ from django.utils.module_loading import import_string
 from tenants.kernel.errors import InvalidInput
 from tenants.kernel.money import Money
 
-PAYERS: Mapping[str, str] = {"stripe": "tenants.billing.stripe.payer.StripePayer"}
+PAYERS: Mapping[str, str] = {
+    "manual": "tenants.billing.manual.payer.ManualPayer",
+    "stripe": "tenants.billing.stripe.payer.StripePayer",
+}
 
 
 @dataclass(frozen=True)

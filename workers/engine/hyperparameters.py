@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from workers.engine.checks import real, whole
@@ -32,12 +33,16 @@ RATES = {  # networks without weights to begin with, whatever their number
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Resolved numbers: `learning_rate` is the peak rate that `learning_rate_multiplier` scales."""
+    """Resolved numbers: `learning_rate` is the peak rate that `learning_rate_multiplier` scales.
+
+    `reasons` say for people, by the setting's name, why a number that was left to us is what it is.
+    """
 
     n_epochs: int
     batch_size: int
     learning_rate_multiplier: float
     learning_rate: float
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 def resolve_auto(
@@ -55,9 +60,8 @@ def resolve_auto(
     Raises:
         SpecError: a given value is not allowed; its field is OpenAI's name of it.
     """
-    epochs = n_epochs
-    if epochs == "auto":
-        epochs = auto_epochs(examples, TARGET_EPOCHS if parameters else EPOCHS_FROM_NOTHING)
+    target = TARGET_EPOCHS if parameters else EPOCHS_FROM_NOTHING
+    epochs = auto_epochs(examples, target) if n_epochs == "auto" else n_epochs
     fewest = FEWEST_AT_ONCE.get(task, 1)
     batch = max(fewest, min(64, examples // 50)) if batch_size == "auto" else batch_size
     multiplier = 1.0 if learning_rate_multiplier == "auto" else learning_rate_multiplier
@@ -69,7 +73,41 @@ def resolve_auto(
         rate *= PREFERENCE_SHARE
     if not parameters:
         rate = RATES.get(task, rate)
-    return Hyperparameters(epochs, batch, float(multiplier), rate * multiplier)
+    reasons = {
+        "epochs": _why_epochs(examples, target) if n_epochs == "auto" else "",
+        "batch_size": _why_batch(fewest) if batch_size == "auto" else "",
+        "learning_rate": _why_rate(method, task, parameters, float(multiplier)),
+    }
+    return Hyperparameters(
+        epochs,
+        batch,
+        float(multiplier),
+        rate * multiplier,
+        {name: why for name, why in reasons.items() if why},
+    )
+
+
+def _why_rate(method: str, task: str, parameters: int, multiplier: float) -> str:
+    usual = f"usual for {'LoRA' if method == 'lora' else 'full training'} of {parameters:,} weights"
+    if not parameters:
+        usual = "usual for a network that begins without weights"
+    elif task == "preference":
+        usual = f"a tenth of what is {usual}: it can write already"
+    return usual if multiplier == 1 else f"{multiplier:g} times what is {usual}"
+
+
+def _why_batch(fewest: int) -> str:
+    if fewest > 1:
+        return f"one for every 50 examples, {fewest} to 64: they are told apart within an update"
+    return "one for every 50 examples, 1 to 64"
+
+
+def _why_epochs(examples: int, target: int) -> str:
+    if examples * target < FEWEST_SEEN:
+        return f"so that {FEWEST_SEEN} examples are seen, in at most {MOST_EPOCHS} passes"
+    if examples * target > MOST_SEEN:
+        return f"so that about {MOST_SEEN:,} examples are seen"
+    return "the usual number of passes"
 
 
 def auto_epochs(examples: int, target: int = TARGET_EPOCHS) -> int:

@@ -11,6 +11,7 @@ import json
 import statistics
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -19,9 +20,11 @@ import torch
 from torch import nn
 
 from workers.engine import devices
-from workers.engine.data.packing import Pack, pack
+from workers.engine.data.packing import Pack, join, pack
 from workers.engine.kernels.block import fast_blocks
 from workers.engine.losses import loss_sum
+from workers.engine.methods.lora.bank import AdapterBank, Segment
+from workers.engine.methods.lora.method import Seat
 from workers.engine.methods.method import Method, method_open
 from workers.engine.models import Batch, config_of, logits_of, model_load
 from workers.engine.profiles import Profile, Shape, flops_per_token
@@ -31,6 +34,7 @@ from workers.engine.training.optim import OPTIMISERS
 
 SMALL, LARGE = 64, 2048  # tokens per pass
 SEQUENCE = 64  # tokens
+MEMBERS = 8  # of a shared pass, a sequence each
 REPEATS = 7
 SMALLEST_SPREAD = 0.15
 
@@ -45,18 +49,23 @@ def measure(base: Path, numerics: Numerics, spec: FineTuneSpec) -> Profile:
         small = _pass_seconds(model, method, SMALL, numerics.device)
         large = _pass_seconds(model, method, LARGE, numerics.device)
         update_s = _update_seconds(model, method, spec, numerics.device)
+    with fast_blocks(model):
+        shared = _shared_seconds(model, spec, base, numerics.device)
     per_token = (statistics.median(large) - statistics.median(small)) / (LARGE - SMALL)
     middle = statistics.median(large)
     spread = max(SMALLEST_SPREAD, (max(large) - min(large)) / 2 / middle)
+    pack_s = max(0.0, statistics.median(small) - SMALL * per_token)
+    alike = pack_s + MEMBERS * SEQUENCE * per_token
     return Profile(
         device=numerics.device,
         dtype=numerics.dtype,
         threads=numerics.threads,
         flops=flops_per_token(spec, Shape.of_folder(base)) / per_token,
         update_s=update_s,
-        pack_s=max(0.0, statistics.median(small) - SMALL * per_token),
+        pack_s=pack_s,
         load_s=load_s,
         spread=min(spread, 0.9),
+        segment_s=max(0.0, statistics.median(shared) - alike) / MEMBERS,
     )
 
 
@@ -76,15 +85,41 @@ def _train_on(model: nn.Module, batch: Batch) -> None:
 
 
 def _pass_seconds(model: nn.Module, method: Method, tokens: int, device: str) -> list[float]:
-    batch = Batch.of(_pack(tokens, config_of(model).vocab_size), device)
+    found = _timed(model, Batch.of(_pack(tokens, config_of(model).vocab_size), device))
+    for parameter in method.parameters.values():
+        parameter.grad = None
+    return found
+
+
+def _shared_seconds(model: nn.Module, spec: FineTuneSpec, base: Path, device: str) -> list[float]:
+    """One pass of several members' adapters, each on a sequence of its own."""
+    packs = [_pack(SEQUENCE, config_of(model).vocab_size) for _ in range(MEMBERS)]
+    with ExitStack() as stack:
+        bank = stack.enter_context(AdapterBank(model))
+        places = packs[0].weight
+        for number in range(MEMBERS):
+            seat = Seat(bank, str(number))
+            stack.enter_context(method_open(model, spec, base, None, seat=seat))
+        bank.layout.length = MEMBERS * SEQUENCE
+        bank.layout.segments = [
+            Segment(
+                str(number),
+                tokens=slice(number * SEQUENCE, (number + 1) * SEQUENCE),
+                places=slice(number * places, (number + 1) * places),
+            )
+            for number in range(MEMBERS)
+        ]
+        return _timed(model, Batch.of(join(packs), device))
+
+
+def _timed(model: nn.Module, batch: Batch) -> list[float]:
+    """Seconds of each of some passes after a first."""
     _train_on(model, batch)
     found = []
     for _ in range(REPEATS):
         begin = time.perf_counter()
         _train_on(model, batch)
         found.append(time.perf_counter() - begin)
-    for parameter in method.parameters.values():
-        parameter.grad = None
     return found
 
 

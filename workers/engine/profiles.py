@@ -82,7 +82,8 @@ class Profile:
 
     `flops` is useful floating-point operations per second in training; `update_s` and `pack_s` are
     the fixed seconds per update and per forward-backward pass; `load_s` is from the process's start
-    to the first step; `spread` is the relative half-width of the measurements.
+    to the first step; `spread` is the relative half-width of the measurements. `segment_s` is what
+    one member more adds to a shared pass besides its tokens; None where that was not measured.
     """
 
     device: str
@@ -93,6 +94,7 @@ class Profile:
     pack_s: float
     load_s: float
     spread: float
+    segment_s: float | None = None
 
     @property
     def worker_class(self) -> str:
@@ -162,14 +164,14 @@ def estimate(spec: FineTuneSpec, shape: Shape, data: DataSize, profile: Profile)
     )
 
 
-def memory_bytes(spec: FineTuneSpec, shape: Shape) -> int:
+def memory_bytes(spec: FineTuneSpec, shape: Shape, *, tokens: int | None = None) -> int:
     """Peak memory, in bytes.
 
     The process; the base; the trained weights with gradient and two moments; activations and logits
-    of one pass.
+    of one pass, of `tokens` (the spec's own where not given).
     """
     trained = shape.parameters if spec.method == "full" else adapter_parameters(spec, shape)
-    tokens = max(spec.micro_batch_tokens, spec.max_length)
+    tokens = tokens or max(spec.micro_batch_tokens, spec.max_length)
     per_token = ACTIVATIONS_PER_LAYER * shape.hidden * shape.layers
     if spec.activation_checkpointing == "full":
         per_token = shape.hidden * (shape.layers + ACTIVATIONS_PER_LAYER)

@@ -81,6 +81,7 @@ class LoraSpec(_Spec):
     target_modules: str | tuple[str, ...] = "auto"  # "auto" = every linear layer of the blocks
     dropout: float = 0.0  # probability, on the adapter's input
     use_rslora: bool = False  # scale alpha / √rank (Kalajdzievski 2023, arXiv:2312.03732)
+    use_dora: bool = False  # each row's length is learned apart (Liu et al. 2024, arXiv:2402.09353)
 
     @property
     def scale(self) -> float:
@@ -92,6 +93,7 @@ class LoraSpec(_Spec):
         real("lora.alpha", self.alpha, 0, 65536, "scale numerator", open_low=True)
         real("lora.dropout", self.dropout, 0, 0.9, "probability")
         truth("lora.use_rslora", self.use_rslora)
+        truth("lora.use_dora", self.use_dora)
         if self.target_modules == "auto":
             return
         if not self.target_modules or isinstance(self.target_modules, str):

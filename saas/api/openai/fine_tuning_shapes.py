@@ -114,6 +114,9 @@ class ProgressOut(serializers.Serializer[Any]):
     steps = serializers.IntegerField()
     remaining_seconds = serializers.FloatField(allow_null=True)
     metrics = serializers.DictField(child=serializers.FloatField())
+    shared_passes = serializers.BooleanField(
+        help_text="Whether it is computed together with other fine-tunes of the same base."
+    )
 
 
 class FineTuningJobOut(serializers.Serializer[Any]):

@@ -13,7 +13,7 @@ from tenants.kernel.errors import Conflict, InvalidInput
 from tenants.kernel.money import Money
 from tenants.ledger.chart import AccountKind
 from tenants.ledger.models import LedgerTransaction
-from tenants.ledger.services import NewPosting, transaction_post, wallet_lock
+from tenants.ledger.services import NewPosting, share_lock, transaction_post, wallet_lock
 
 STRIPE = "stripe"
 
@@ -36,6 +36,7 @@ def partner_pay(
     """
     operators_only(actor)
     wallet_lock(tenant_id=actor.tenant_id, currency=currency)
+    share_lock(tenant_id=actor.tenant_id)
     if known := _known(actor.tenant_id, key, currency):
         return known
     amount = partner_balance(actor.tenant_id, AccountKind.PARTNER_AVAILABLE, currency).rounded()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from dataclasses import dataclass, replace
+
 from django.db.models import QuerySet
 
+from tenants.billing.stripe.calls import call_named
 from tenants.billing.stripe.client import stripe_is_on, stripe_mode
 from tenants.billing.stripe.models import (
     StripeCall,
@@ -13,6 +17,8 @@ from tenants.billing.stripe.models import (
     StripeVisit,
 )
 from tenants.kernel.errors import NotFound
+from tenants.pricing.models import Price
+from tenants.pricing.selectors.books import contract_in_force
 
 INVOICE, METHOD = "invoice", "payment_method"
 
@@ -59,6 +65,49 @@ def invoice_call(tenant_id: str, invoice_id: str) -> StripeCall | None:
     )
     found: StripeCall | None = rows.exclude(state=StripeCall.State.REFUSED).order_by("-id").first()
     return found
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """How a contract's fee is collected. `status`: Stripe's word, or before that "starting", after
+    it "ending", or "refused" with the `error`; nothing where nobody asked for it.
+    """
+
+    contract_id: str
+    tenant_id: str
+    status: str = ""
+    stripe_id: str = ""
+    error: str = ""
+
+
+def subscription_of(*, tenant_id: str, contract_id: str) -> Subscription:
+    """How a contract's plan fee is collected through Stripe."""
+    bare = Subscription(contract_id, tenant_id)
+    made = call_named(tenant_id, "subscription.create", contract_id) if stripe_is_on() else None
+    if made is None:
+        return bare
+    if made.state == StripeCall.State.REFUSED:
+        return replace(bare, status="refused", error=made.error)
+    found = StripeObject.objects.filter(
+        kind="subscription", stripe_id=made.answer_id, mode=made.mode
+    ).first()
+    status = found.state if found is not None else "starting"
+    ending = call_named(tenant_id, "subscription.cancel", contract_id)
+    if ending is not None and status != "canceled":
+        status = "ending"
+    return replace(bare, status=status, stripe_id=made.answer_id)
+
+
+def is_priced_here(tenant_id: str, meter: str, at: dt.datetime) -> bool:
+    """Never both for one stream: the tenant's own book must give the meter away."""
+    contract = contract_in_force(tenant_id, at)
+    prices = Price.objects.filter(
+        version__book=contract.book_id if contract else None,
+        version__published_at__isnull=False,
+        meter=meter,
+    )
+    latest = prices.order_by("-version__valid_from").first()
+    return latest is None or latest.charge != {"model": "standard", "unit": "0"}
 
 
 def objects_of(*, kind: str, tenant_id: str = "") -> QuerySet[StripeObject]:

@@ -83,6 +83,8 @@ def test_a_profile_speaks_for_one_class_of_workers(device: str, worker_class: st
 def test_what_is_measured_is_this_machines(base: Path) -> None:
     profile = measure(base, Numerics(threads=1), spec())
     assert min(profile.flops, profile.update_s, profile.load_s, profile.spread) > 0
+    assert profile.segment_s is not None
+    assert profile.segment_s >= 0
     assert (profile.device, profile.worker_class, profile.threads) == ("cpu", "cpu", 1)
 
 

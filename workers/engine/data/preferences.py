@@ -110,15 +110,15 @@ def _outputs(row: Any) -> list[tuple[str, dict[str, Any], int]]:
 
 def _answer(row: dict[str, Any], name: str) -> list[Any]:
     answer = row.get(name)
-    said = answer[0] if isinstance(answer, list) and len(answer) == 1 else None
-    if not isinstance(said, dict) or said.get("role") != "assistant":
+    (only,) = answer if isinstance(answer, list) and len(answer) == 1 else (None,)
+    if not isinstance(only, dict) or only.get("role") != "assistant":
         raise RowError(
             name,
             "no_output",
             f"{name} is no list of one message of the assistant",
             'write [{"role": "assistant", "content": "…"}].',
         )
-    return [{**said, "weight": 1}]
+    return [{**only, "weight": 1}]
 
 
 def _encoded(

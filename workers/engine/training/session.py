@@ -45,12 +45,11 @@ class Session:
         """Go on from an earlier attempt's snapshot, and say whether bit for bit."""
         equal = self.run.resume(snapshot.path, self.origin)
         step = self.run.state.step
-        how = (
-            "bit for bit as if it had never stopped"
-            if equal
-            else "within rounding: this machine differs"
-        )
-        level = "info" if equal else "warn"
+        how, level = "bit for bit as if it had never stopped", "info"
+        if self.origin.is_shared:
+            how = "within rounding: its passes are shared"
+        elif not equal:
+            how, level = "within rounding: this machine differs", "warn"
         self.progress.event(
             self.key,
             level,

@@ -1,4 +1,4 @@
-"""Predictions for tables, texts, images, recordings: through HTTP, a replica's process, the books."""
+"""Predictions for tables, texts, images and recordings: HTTP, a replica's process, the books."""
 
 from __future__ import annotations
 
