@@ -51,7 +51,8 @@ def mel_filters(rate: int, size: int, bins: int) -> Signal:
     edges = np.linspace(_mel(LOWEST_HZ), _mel(rate / 2), bins + 2)
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
     rising, falling = (scale - left) / (centre - left), (right - scale) / (right - centre)
-    return np.maximum(0.0, np.minimum(rising, falling))
+    found: Signal = np.maximum(0.0, np.minimum(rising, falling))
+    return found
 
 
 def _mel(hertz: Any) -> Any:
