@@ -147,6 +147,26 @@ def test_an_encrypted_file_is_refused() -> None:
     assert "cannot be unpacked" in problem.reason
 
 
+def test_an_archive_that_unfolds_beyond_the_limit_is_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bomb = zipped({f"a/{n}.png": bytes(2**19) for n in range(3)}, zipfile.ZIP_DEFLATED)
+    assert len(bomb) < 2**13
+    monkeypatch.setattr(media, "MOST_IN_ALL", 2**20)
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_: pytest.fail("it was unfolded"))
+    assert "unfolds to over" in read(bomb)[1][0].reason
+
+
+def test_a_file_that_claims_to_be_small_is_read_no_further_than_that() -> None:
+    content = bytearray(zipped({"a/1.png": bytes(2**20)}, zipfile.ZIP_DEFLATED))
+    size = (2**20).to_bytes(4, "little")
+    while size in content:
+        at = content.index(size)
+        content[at : at + 4] = (100).to_bytes(4, "little")
+    (problem,) = [p for p in read(bytes(content))[1] if p.line]
+    assert problem.code in {"damaged", "not_an_image"}
+
+
 def test_more_files_than_are_read_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(media, "MOST_FILES", 2)
     problems = read(zipped({f"a/{n}.png": GOOD for n in range(3)}))[1]
