@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.workers.engine.tasks.media import colours, data_url, png
-from workers.engine.data import media
+from workers.engine.data import media, samples
 from workers.engine.data.images import ImageFormat
 from workers.engine.data.problems import Problem
 from workers.engine.data.samples import Sample, samples_read
@@ -137,6 +137,16 @@ def test_an_image_that_unfolds_beyond_the_limit_is_not_unfolded() -> None:
     assert len(wide.getvalue()) < 2**17
     (problem,) = [p for p in read(zipped({"a/1.png": wide.getvalue()}))[1] if p.line]
     assert problem.code == "too_many_pixels"
+
+
+def test_images_that_unfold_beyond_the_limit_in_all_are_read_no_further(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(samples, "MOST_UNFOLDED", 2 * 20 * 20 * 3 - 1)
+    found, problems = read(zipped({f"a/{n}.png": GOOD for n in range(4)}))
+    assert len(found) == 2
+    assert str(problems[0]).startswith("line 3, a/2.png: what comes before it unfolds to over")
+    assert len(problems) == 1
 
 
 def test_an_encrypted_file_is_refused() -> None:
