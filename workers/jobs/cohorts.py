@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
 
 from django.db.models.functions import Now
 
@@ -22,10 +20,11 @@ from tenants.kernel.scope import system_scope
 from workers.assets.models import BaseModel, ModelVersion
 from workers.assets.selectors import ResolvedModel
 from workers.engine.errors import EngineError
-from workers.engine.profiles import Profile, Shape
+from workers.engine.profiles import profiles_read
 from workers.engine.sharing import Sharer, pays, shared_memory_bytes
 from workers.engine.specs import FineTuneSpec
 from workers.jobs.claims import Asking, Claim, Due, cap_leaves_room, next_due, take
+from workers.jobs.estimates import base_shape
 from workers.jobs.fencing import Lease
 from workers.jobs.fleet import jobs_due, slots_free
 from workers.jobs.leases import ORDERS, Orders
@@ -34,7 +33,7 @@ from workers.jobs.moves import lease_end
 from workers.jobs.outcomes import job_hand_back
 from workers.jobs.states import HELD_BY_WORKER, State
 
-DTYPE = "float32"  # that workers train in
+DTYPE, WORKER_CLASS = "float32", "cpu"  # that shared passes are measured in, and on
 PASS_TOKENS = 4096  # of a shared pass, at most
 
 
@@ -47,7 +46,7 @@ def cohort_key_of(model: ResolvedModel, settings: FineTuneSpec, update_tokens: f
     version = model.version
     if version is not None and version.kind != ModelVersion.Kind.ADAPTER:
         return ""
-    if not shareable(settings) or not model.base.profile:
+    if not shareable(settings):
         return ""
     own = Sharer(settings, update_tokens)
     if not _pays([own], own, model.base):
@@ -150,7 +149,7 @@ def _is_worth(room: Room, due: Due) -> bool:
         return False
     memory = Worker.objects.values_list("memory_bytes", flat=True).get(pk=room.first.worker_id)
     specs = [each.spec for each in [*sharers, newcomer]]
-    needed = shared_memory_bytes(specs, _shape(base.path, base.sha256), pass_tokens=PASS_TOKENS)
+    needed = shared_memory_bytes(specs, base_shape(base), pass_tokens=PASS_TOKENS)
     return not memory or needed <= memory
 
 
@@ -159,15 +158,11 @@ def _sharer(member: Claim) -> Sharer:
 
 
 def _pays(sharers: Sequence[Sharer], newcomer: Sharer, base: BaseModel) -> bool:
+    profile = profiles_read(base.profile).get((WORKER_CLASS, newcomer.spec.method))
+    if profile is None:
+        return False
     try:
-        shape = _shape(base.path, base.sha256)
+        shape = base_shape(base)
     except EngineError:
         return False
-    return pays(sharers, newcomer, shape, Profile(**base.profile), pass_tokens=PASS_TOKENS)
-
-
-@lru_cache(maxsize=64)
-def _shape(path: str, sha256: str) -> Shape:
-    """A base's sizes; `sha256` names its bytes."""
-    del sha256
-    return Shape.of_folder(Path(path))
+    return pays(sharers, newcomer, shape, profile, pass_tokens=PASS_TOKENS)

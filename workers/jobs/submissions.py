@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from tenants.accounts.actors import Actor
-from tenants.kernel.errors import BreakwaterError, InvalidInput
+from tenants.kernel.errors import InvalidInput
 from tenants.pricing.quotes import QuoteLine
 from workers.assets.datasets import refuse_too_long
 from workers.assets.models import BaseModel, Dataset, ModelVersion
@@ -20,13 +19,12 @@ from workers.assets.readings import task_choose
 from workers.assets.selectors import ResolvedModel, model_resolve
 from workers.assets.services import dataset_require_valid, dataset_validate
 from workers.engine.compression.specs import LENGTH_POLICY, CompressSpec
-from workers.engine.errors import EngineError
 from workers.engine.hyperparameters import resolve_auto
-from workers.engine.profiles import DataSize, Estimate, Profile, Shape, estimate
 from workers.engine.specs import EvaluateSpec, FineTuneSpec, SpecError, TabularSpec
 from workers.jobs import compressions, pipelines
 from workers.jobs.bounds import Measured, Range, tokens_of_a_pass
 from workers.jobs.cohorts import cohort_key_of
+from workers.jobs.estimates import fine_tune_estimate
 from workers.jobs.placement import Needs
 from workers.jobs.states import Kind
 
@@ -113,7 +111,7 @@ def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
         "requested_hyperparameters": requested,
     }
     device, deadline = str(given.get("device") or "any"), given.get("deadline_s")
-    expected = _fine_tune_estimate(settings, device, model.base, training, validation)
+    expected = fine_tune_estimate(settings, device, model.base, training, validation)
     tokens = _tokens(training, settings.length_policy, settings.max_length, model.base)
     lines = (_line("tokens.trained", tokens.times(settings.epochs), model),)
     update = tokens.expected / training.examples * min(settings.batch_size, training.examples)
@@ -224,31 +222,6 @@ def _refuse_too_long(
         policy=settings.length_policy,
         param=param,
     )
-
-
-def _fine_tune_estimate(
-    settings: FineTuneSpec,
-    device: str,
-    base: BaseModel,
-    training: Dataset,
-    validation: Dataset | None,
-) -> Estimate | None:
-    """Time and memory, where this base's throughput has been measured for such work there."""
-    if not base.profile or settings.task != TEXT_GENERATION:
-        return None
-    profile = Profile(**base.profile)
-    if device not in {"any", profile.worker_class}:
-        return None
-    size = DataSize(
-        examples=training.examples,
-        tokens=training.tokens,
-        loss_tokens=training.loss_tokens,
-        validation_tokens=validation.tokens if validation else 0,
-    )
-    try:
-        return estimate(settings, Shape.of_folder(Path(base.path)), size, profile)
-    except EngineError as error:
-        raise BreakwaterError(f"the folder of {base.id} cannot be read: {error}") from error
 
 
 def _tokens(dataset: Dataset, policy: str, max_length: int, base: BaseModel) -> Range:

@@ -1,0 +1,73 @@
+"""How long work takes and what memory it needs, by what was measured of its base or one like it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from tenants.kernel.errors import BreakwaterError
+from workers.assets.models import BaseModel, Dataset
+from workers.engine.errors import EngineError
+from workers.engine.profiles import (
+    DataSize,
+    Estimate,
+    Profile,
+    Shape,
+    estimate,
+    nearest,
+    profiles_read,
+)
+from workers.engine.specs import FineTuneSpec
+
+TEXT_GENERATION = "text_generation"
+ANY = "any"  # the cheapest class that can do it, which today is measured on a CPU
+
+
+def fine_tune_estimate(
+    settings: FineTuneSpec,
+    device: str,
+    base: BaseModel,
+    training: Dataset,
+    validation: Dataset | None,
+) -> Estimate | None:
+    """Time and memory on `device`; None where nothing like it was measured there."""
+    if settings.task != TEXT_GENERATION:
+        return None
+    try:
+        shape = base_shape(base)
+    except EngineError as error:
+        raise BreakwaterError(f"the folder of {base.id} cannot be read: {error}") from error
+    profile = nearest(_measured("cpu" if device == ANY else device, settings.method), shape)
+    if profile is None:
+        return None
+    size = DataSize(
+        examples=training.examples,
+        tokens=training.tokens,
+        loss_tokens=training.loss_tokens,
+        validation_tokens=validation.tokens if validation else 0,
+    )
+    return estimate(settings, shape, size, profile)
+
+
+def base_shape(base: BaseModel) -> Shape:
+    """The sizes that a base's cost depends on. Raises ModelError for an unreadable folder."""
+    return _shape(base.path, base.sha256)
+
+
+@lru_cache(maxsize=64)
+def _shape(path: str, sha256: str) -> Shape:
+    del sha256  # names the bytes
+    return Shape.of_folder(Path(path))
+
+
+def _measured(worker_class: str, method: str) -> dict[Shape, Profile]:
+    """What was measured on that class by that method, by the bases' shapes."""
+    found: dict[Shape, Profile] = {}
+    for base in BaseModel.objects.filter(kind=TEXT_GENERATION).exclude(profile={}):
+        profile = profiles_read(base.profile).get((worker_class, method))
+        if profile is not None:
+            try:
+                found[base_shape(base)] = profile
+            except EngineError:  # gone since; it says nothing of the others
+                continue
+    return found
