@@ -27,13 +27,14 @@ from workers.jobs.claims import Asking, Claim, Due, cap_leaves_room, next_due, t
 from workers.jobs.estimates import base_shape
 from workers.jobs.fencing import Lease
 from workers.jobs.fleet import jobs_due, slots_free
+from workers.jobs.kinds import WORKER_CLASSES
 from workers.jobs.leases import ORDERS, Orders
 from workers.jobs.models import Attempt, Cohort, Job, Worker
 from workers.jobs.moves import lease_end
 from workers.jobs.outcomes import job_hand_back
 from workers.jobs.states import HELD_BY_WORKER, State
 
-DTYPE, WORKER_CLASS = "float32", "cpu"  # that shared passes are measured in, and on
+DTYPE = "float32"  # that workers train in
 PASS_TOKENS = 4096  # of a shared pass, at most
 
 
@@ -49,7 +50,7 @@ def cohort_key_of(model: ResolvedModel, settings: FineTuneSpec, update_tokens: f
     if not shareable(settings):
         return ""
     own = Sharer(settings, update_tokens)
-    if not _pays([own], own, model.base):
+    if not any(_pays([own], own, model.base, device) for device in WORKER_CLASSES):
         return ""
     return f"{model.base.id}:{model.base.sha256[:16]}:{DTYPE}:{settings.task}"
 
@@ -145,7 +146,7 @@ def _is_worth(room: Room, due: Due) -> bool:
     base = BaseModel.objects.get(pk=job.spec["base_id"])
     sharers = [_sharer(member) for member in room.members]
     newcomer = Sharer(FineTuneSpec.from_dict(job.spec["settings"]), job.update_tokens)
-    if not _pays(sharers, newcomer, base):
+    if not _pays(sharers, newcomer, base, room.first.queue.partition(".")[2]):
         return False
     memory = Worker.objects.values_list("memory_bytes", flat=True).get(pk=room.first.worker_id)
     specs = [each.spec for each in [*sharers, newcomer]]
@@ -157,8 +158,9 @@ def _sharer(member: Claim) -> Sharer:
     return Sharer(FineTuneSpec.from_dict(dict(member.spec["settings"])), member.update_tokens)
 
 
-def _pays(sharers: Sequence[Sharer], newcomer: Sharer, base: BaseModel) -> bool:
-    profile = profiles_read(base.profile).get((WORKER_CLASS, newcomer.spec.method))
+def _pays(sharers: Sequence[Sharer], newcomer: Sharer, base: BaseModel, worker_class: str) -> bool:
+    """Whether that class of workers was measured to gain by it."""
+    profile = profiles_read(base.profile).get((worker_class, newcomer.spec.method))
     if profile is None:
         return False
     try:
