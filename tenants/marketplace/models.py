@@ -17,6 +17,11 @@ def _amount(**options: Any) -> models.DecimalField[Any, Decimal]:
     return models.DecimalField(max_digits=38, decimal_places=12, **options)
 
 
+def _price() -> models.DecimalField[Any, Decimal | None]:
+    """An amount that may not be known yet."""
+    return models.DecimalField(max_digits=38, decimal_places=12, null=True)
+
+
 def _party(**options: Any) -> models.ForeignKey[Any, Any]:
     return models.ForeignKey(
         "accounts.Tenant", on_delete=models.PROTECT, db_index=False, related_name="+", **options
@@ -93,7 +98,7 @@ class Service(models.Model):
     title = models.CharField(max_length=120)
     description = models.TextField(default="", blank=True)
     billing = models.CharField(max_length=8, choices=Billing)
-    price = _amount(null=True)  # null: quoted on request
+    price = _price()  # null: quoted on request
     currency = models.CharField(max_length=3)
     plugin = models.CharField(max_length=63, default="", blank=True)  # that declared it
     ratings = models.PositiveIntegerField(default=0)
@@ -125,7 +130,7 @@ class Order(models.Model):
     service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="+")
     state = models.CharField(max_length=12, choices=OrderState, default=OrderState.ORDERED)
     quantity = _amount()  # hours, months or pieces, as agreed; what is delivered may be less
-    price = _amount(null=True)  # of one; null until the seller says it
+    price = _price()  # of one; null until the seller says it
     currency = models.CharField(max_length=3)
     wish = models.TextField(default="", blank=True)
     milestones = models.JSONField(default=list)  # [{"title", "quantity", "confirmed"}]

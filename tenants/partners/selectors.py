@@ -107,4 +107,7 @@ def releases_fared(partner_id: str) -> list[Fared]:
     """How a partner's releases fare: counts, and no words of any tenant's."""
     with connections[current_alias()].cursor() as cursor:
         cursor.execute("SELECT * FROM partner_health(%s)", [partner_id])
-        return [Fared(*row[:4], json.loads(row[4])) for row in cursor.fetchall()]
+        return [
+            Fared(plugin, version, installs, calls, json.loads(failures))
+            for plugin, version, installs, calls, failures in cursor.fetchall()
+        ]

@@ -1,12 +1,18 @@
-"""How long work takes and what memory it needs, by what was measured of its base or one like it."""
+"""What a job will take, before it is queued: tokens, seconds, memory.
+
+By what was measured of its base, or of one like it.
+"""
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 
 from tenants.kernel.errors import BreakwaterError
+from tenants.pricing.quotes import QuoteLine
 from workers.assets.models import BaseModel, Dataset
+from workers.assets.selectors import ResolvedModel
 from workers.engine.errors import EngineError
 from workers.engine.profiles import (
     DataSize,
@@ -18,8 +24,10 @@ from workers.engine.profiles import (
     profiles_read,
 )
 from workers.engine.specs import FineTuneSpec
+from workers.jobs.bounds import Measured, Range, tokens_of_a_pass
 
 TEXT_GENERATION = "text_generation"
+MOST_TEXTS = {"embeddings": 3, "preference": 2}  # of one example, each as long as the limit allows
 ANY = "any"  # the cheapest class that can do it, which today is measured on a CPU
 
 
@@ -71,3 +79,21 @@ def _measured(worker_class: str, method: str) -> dict[Shape, Profile]:
             except EngineError:  # gone since; it says nothing of the others
                 continue
     return found
+
+
+def tokens_of(dataset: Dataset, policy: str, max_length: int, base: BaseModel) -> Range:
+    """Tokens of one pass over a dataset, under a length policy."""
+    texts = dataset.examples * MOST_TEXTS.get(dataset.task, 1)
+    measured = Measured(texts, dataset.tokens, dataset.loss_tokens, dataset.longest)
+    return tokens_of_a_pass(measured, policy=policy, limit=min(max_length, base.context_length))
+
+
+def line_of(meter: str, tokens: Range, model: ResolvedModel) -> QuoteLine:
+    """What a quote says of so many tokens of one meter."""
+    return QuoteLine(
+        meter=meter,
+        low=Decimal(tokens.low),
+        expected=Decimal(tokens.expected),
+        high=Decimal(tokens.high),
+        dimensions={"model": model.name, "base": model.base.id},
+    )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from typing import Any
 
 from tenants.accounts.actors import Actor
@@ -22,9 +21,9 @@ from workers.engine.compression.specs import LENGTH_POLICY, CompressSpec
 from workers.engine.hyperparameters import resolve_auto
 from workers.engine.specs import EvaluateSpec, FineTuneSpec, SpecError, TabularSpec
 from workers.jobs import compressions, pipelines
-from workers.jobs.bounds import Measured, Range, tokens_of_a_pass
+from workers.jobs.bounds import Range
 from workers.jobs.cohorts import cohort_key_of
-from workers.jobs.estimates import fine_tune_estimate
+from workers.jobs.estimates import fine_tune_estimate, line_of, tokens_of
 from workers.jobs.placement import Needs
 from workers.jobs.states import Kind
 
@@ -34,7 +33,6 @@ SUPERVISED, DPO = "supervised", "dpo"  # OpenAI's names of methods
 TRAINED_WHOLE = frozenset(  # no adapters so far
     {"embeddings", "image_classification", "tabular", "text_classification"}
 )
-MOST_TEXTS = {"embeddings": 3, "preference": 2}  # of one example, each as long as the limit allows
 KEPT = ("lora", "tabular", "embeddings")  # settings that a version goes on with
 _HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
 
@@ -112,8 +110,8 @@ def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
     }
     device, deadline = str(given.get("device") or "any"), given.get("deadline_s")
     expected = fine_tune_estimate(settings, device, model.base, training, validation)
-    tokens = _tokens(training, settings.length_policy, settings.max_length, model.base)
-    lines = (_line("tokens.trained", tokens.times(settings.epochs), model),)
+    tokens = tokens_of(training, settings.length_policy, settings.max_length, model.base)
+    lines = (line_of("tokens.trained", tokens.times(settings.epochs), model),)
     update = tokens.expected / training.examples * min(settings.batch_size, training.examples)
     done = Checked(
         spec,
@@ -224,23 +222,6 @@ def _refuse_too_long(
     )
 
 
-def _tokens(dataset: Dataset, policy: str, max_length: int, base: BaseModel) -> Range:
-    """Tokens of one pass over a dataset, under a length policy."""
-    texts = dataset.examples * MOST_TEXTS.get(dataset.task, 1)
-    measured = Measured(texts, dataset.tokens, dataset.loss_tokens, dataset.longest)
-    return tokens_of_a_pass(measured, policy=policy, limit=min(max_length, base.context_length))
-
-
-def _line(meter: str, tokens: Range, model: ResolvedModel) -> QuoteLine:
-    return QuoteLine(
-        meter=meter,
-        low=Decimal(tokens.low),
-        expected=Decimal(tokens.expected),
-        high=Decimal(tokens.high),
-        dimensions={"model": model.name, "base": model.base.id},
-    )
-
-
 def _evaluate(actor: Actor, given: Mapping[str, Any]) -> Checked:
     """An evaluation's spec from model, file_id, and optionally settings."""
     model = model_resolve(str(given["model"]))
@@ -258,11 +239,11 @@ def _evaluate(actor: Actor, given: Mapping[str, Any]) -> Checked:
         "dataset_id": dataset.id,
         "settings": settings.to_dict(),
     }
-    tokens = _tokens(dataset, settings.length_policy, settings.max_length, model.base)
+    tokens = tokens_of(dataset, settings.length_policy, settings.max_length, model.base)
     return Checked(
         spec,
         Needs(device=str(given.get("device") or "any")),
-        (_line("tokens.evaluated", tokens, model),),
+        (line_of("tokens.evaluated", tokens, model),),
     )
 
 
@@ -299,14 +280,14 @@ def _compress(actor: Actor, given: Mapping[str, Any]) -> Checked:
     }
 
     def tokens(dataset: Dataset) -> Range:
-        return _tokens(dataset, LENGTH_POLICY, settings.max_length, model.base)
+        return tokens_of(dataset, LENGTH_POLICY, settings.max_length, model.base)
 
     use = compressions.tokens_of(
         settings, data, tokens(data), tokens(validation) if validation else None
     )
-    lines = [_line("tokens.evaluated", use.evaluated, model)]
+    lines = [line_of("tokens.evaluated", use.evaluated, model)]
     if use.trained.high:
-        lines.append(_line("tokens.trained", use.trained, model))
+        lines.append(line_of("tokens.trained", use.trained, model))
     return Checked(spec, Needs(device=str(given.get("device") or "any")), tuple(lines))
 
 

@@ -98,7 +98,8 @@ def render_service(row: Service) -> dict[str, Any]:
 
 
 def render(order: Order) -> dict[str, Any]:
-    fields = {name: getattr(order, name) for name in OrderOut().fields if hasattr(order, name)}
+    names = [str(name) for name in OrderOut().fields]
+    fields = {name: getattr(order, name) for name in names if hasattr(order, name)}
     more = {"service": order.service_id, "title": order.service.title, "object": "order"}
     answer: dict[str, Any] = OrderOut({**fields, **more}).data
     return answer

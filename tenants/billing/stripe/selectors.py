@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, replace
 
 from django.db.models import QuerySet
@@ -16,6 +17,8 @@ from tenants.billing.stripe.models import (
     StripeVisit,
 )
 from tenants.kernel.errors import NotFound
+from tenants.pricing.models import Price
+from tenants.pricing.selectors.books import contract_in_force
 
 INVOICE, METHOD = "invoice", "payment_method"
 
@@ -93,6 +96,18 @@ def subscription_of(*, tenant_id: str, contract_id: str) -> Subscription:
     if ending is not None and status != "canceled":
         status = "ending"
     return replace(bare, status=status, stripe_id=made.answer_id)
+
+
+def is_priced_here(tenant_id: str, meter: str, at: dt.datetime) -> bool:
+    """Never both for one stream: the tenant's own book must give the meter away."""
+    contract = contract_in_force(tenant_id, at)
+    prices = Price.objects.filter(
+        version__book=contract.book_id if contract else None,
+        version__published_at__isnull=False,
+        meter=meter,
+    )
+    latest = prices.order_by("-version__valid_from").first()
+    return latest is None or latest.charge != {"model": "standard", "unit": "0"}
 
 
 def objects_of(*, kind: str, tenant_id: str = "") -> QuerySet[StripeObject]:

@@ -183,7 +183,7 @@ def order_rate(*, actor: Actor, order_id: str, stars: int) -> Order:
 
 def order_settle(*, tenant_id: str, order_id: str) -> None:
     """An order ended: what is still set aside for it goes back to its customer (system scope)."""
-    hold_release(tenant_id=tenant_id, key=hold_key(order_id))
+    hold_release(tenant_id=tenant_id, key=_hold_key(order_id))
 
 
 def rating_count(*, tenant_id: str, service_id: str, stars: int) -> None:
@@ -194,7 +194,7 @@ def rating_count(*, tenant_id: str, service_id: str, stars: int) -> None:
     service.save(update_fields=["ratings", "stars"])
 
 
-def hold_key(order_id: str) -> str:
+def _hold_key(order_id: str) -> str:
     return f"order:{order_id}"
 
 
@@ -221,7 +221,7 @@ def _set_aside(actor: Actor, order: Order) -> None:
     if high > 0:
         hold_place(
             tenant_id=order.customer_id,
-            key=hold_key(order.id),
+            key=_hold_key(order.id),
             amount=Money(high, quote.currency),
         )
     order.quote_id = quote.id
@@ -242,7 +242,7 @@ def _charge(order: Order, *, keep_hold: bool) -> None:
             subject_kind="order",
             subject_id=order.id,
             items=[ChargeItem(METER, amount, event.dimensions, event.event_time)],
-            hold_key=hold_key(order.id),
+            hold_key=_hold_key(order.id),
             keep_hold=keep_hold,
             quote_id=order.quote_id,
         ),

@@ -110,19 +110,15 @@ def _outputs(row: Any) -> list[tuple[str, dict[str, Any], int]]:
 
 def _answer(row: dict[str, Any], name: str) -> list[Any]:
     answer = row.get(name)
-    roles = [m.get("role") for m in answer if isinstance(m, dict)] if _is_list(answer) else []
-    if not isinstance(answer, list) or roles != ["assistant"]:
+    (only,) = answer if isinstance(answer, list) and len(answer) == 1 else (None,)
+    if not isinstance(only, dict) or only.get("role") != "assistant":
         raise RowError(
             name,
             "no_output",
             f"{name} is no list of one message of the assistant",
             'write [{"role": "assistant", "content": "…"}].',
         )
-    return [{**answer[0], "weight": 1}]
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 1
+    return [{**only, "weight": 1}]
 
 
 def _encoded(

@@ -12,7 +12,8 @@ from tenants.billing.operators import system_only
 from tenants.billing.periods import Period
 from tenants.billing.stripe.client import stripe_mode
 from tenants.billing.stripe.models import StripeCall, StripeStream
-from tenants.billing.stripe.services.metering import METERED, is_priced_here, stream_end
+from tenants.billing.stripe.selectors import is_priced_here
+from tenants.billing.stripe.services.metering import METERED, stream_end
 from tenants.billing.stripe.services.subscriptions import subscription_cancel
 from tenants.kernel.clock import now as clock_now
 from tenants.pricing.models import Contract

@@ -33,14 +33,17 @@ def subscription_start(
 
     The rest of this month is paid at once, each month to come on its first day. Safe to repeat.
     `contract_id`: only if it is the one in force. Raises PermissionDenied, StripeOff, NotFound
-    without a contract that has a plan fee, Conflict where no payment method is saved.
+    without a contract that has a plan fee, Conflict where it is another one's, or where no payment
+    method is saved.
     """
     operators_only(actor)
     at = now or clock_now()
     contract = contract_in_force(actor.tenant_id, at)
-    if contract is None or not contract.plan_fee or contract_id not in {"", contract.id}:
-        what = f"{contract_id} is not" if contract_id else "there is no"
-        raise NotFound(f"{what} a contract in force with a plan fee", code="plan_missing")
+    found = contract.id if contract is not None and contract.plan_fee else ""
+    if contract_id and contract_id != found:
+        raise Conflict(f"{contract_id} has no plan fee, or is not in force", code="plan_missing")
+    if contract is None or not found:
+        raise NotFound("there is no contract with a plan fee in force", code="plan_missing")
     known = call_named(actor.tenant_id, "subscription.create", contract.id)
     if known is not None:
         return known
