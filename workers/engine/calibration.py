@@ -43,13 +43,14 @@ class Sample:
 
 
 SAMPLES = (
-    Sample(1, 2048, 40, 0.5),
+    Sample(1, 2048, 60, 0.5, rank=2),
     Sample(4, 2048, 30, 0.8, rank=4),
     Sample(8, 256, 40, 0.3),
     Sample(8, 2048, 60, 0.6, rank=64),
     Sample(4, 1024, 120, 0.4, checkpointing="selective"),
     Sample(2, 128, 90, 0.9, rank=8),
     Sample(16, 1024, 40, 0.5),
+    Sample(2, 2048, 25, 0.4, rank=64, checkpointing="full"),
     Sample(4, 2048, 100, 0.5, checkpointing="full"),
 )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import sys
 import time
@@ -43,10 +44,16 @@ METHODS = ("lora", "full")
 
 @dataclass(frozen=True)
 class Plan:
-    """A pass to time: sequences of these lengths, of which a part is learned."""
+    """A pass to time: sequences of these lengths, the part that is learned, the adapter's rank."""
 
     lengths: tuple[int, ...]
     learned: float
+    rank: int = 8
+
+    def spec(self, spec: FineTuneSpec) -> FineTuneSpec:
+        """The fine-tune whose one update this pass is."""
+        lora = replace(spec.lora, rank=self.rank)
+        return replace(spec, batch_size=len(self.lengths), lora=lora)
 
     @property
     def size(self) -> DataSize:
@@ -62,6 +69,9 @@ PLANS = (
     Plan((64,) * 12, 1.0),
     Plan((256,) * 2, 0.5),
     Plan((128,) * 8, 1.0),
+    Plan((64,), 1.0, rank=64),
+    Plan((64,) * 12, 0.5, rank=64),
+    Plan((128,) * 8, 1.0, rank=64),
 )
 
 
@@ -72,9 +82,10 @@ def measure(base: Path, numerics: Numerics, spec: FineTuneSpec) -> Profile:
     clock = clock_of(numerics.device)
     model = model_load(base, dtype=numerics.dtype, device=numerics.device)
     shape = shape_of(model)
+    load_s = time.perf_counter() - begin
+    with fast_blocks(model):
+        taken = [_plan_seconds(model, plan, spec, base, numerics.device, clock) for plan in PLANS]
     with fast_blocks(model), method_open(model, spec, base, None) as method:
-        load_s = time.perf_counter() - begin
-        taken = [_timed(model, _batch(model, plan, numerics.device), clock) for plan in PLANS]
         update_s = _update_seconds(model, method, spec, numerics.device, clock)
     profile = fit(
         spec,
@@ -104,28 +115,30 @@ def fit(spec: FineTuneSpec, shape: Shape, seconds: Sequence[float], profile: Pro
 
     Least squares; a cost that would be negative is left out.
     """
-    one = replace(profile, flops=1.0, pack_s=0.0, sequence_s=0.0, square_s=0.0)
+    nothing = replace(profile, pack_s=0.0, sequence_s=0.0, square_s=0.0)
+    frozen = replace(nothing, flops=1.0, adapter_flops=math.inf)
+    adapters = replace(nothing, flops=math.inf, adapter_flops=1.0)
     rows = []
     for plan in PLANS:
-        size, squares = plan.size, sum(n * n for n in plan.lengths)
-        work = training_s(replace(spec, batch_size=size.examples), shape, size, one)
-        rows.append([work, 1.0, size.examples, squares * shape.layers * shape.hidden])
+        one, size, squares = plan.spec(spec), plan.size, sum(n * n for n in plan.lengths)
+        work, thin = (training_s(one, shape, size, each) for each in (frozen, adapters))
+        rows.append([work, 1.0, size.examples, squares * shape.layers * shape.hidden, thin])
     costs = np.array(rows) / np.array(seconds)[:, None]
     found = _nonnegative(costs)
-    flops = 1 / found[0] if found[0] > 0 else _alone(costs)
     return replace(
         profile,
-        flops=float(flops),
+        flops=float(1 / found[0] if found[0] > 0 else _alone(costs)),
         pack_s=float(found[1]),
         sequence_s=float(found[2]),
         square_s=float(found[3]),
+        adapter_flops=float(1 / found[4]) if found[4] > 0 else None,
     )
 
 
 def _nonnegative(costs: Ints) -> Ints:
     """The x ≥ 0 with costs · x nearest to one everywhere."""
     scale = costs.max(axis=0)
-    kept = list(range(costs.shape[1]))
+    kept = [int(column) for column in np.flatnonzero(scale)]
     while True:
         found, *_ = np.linalg.lstsq((costs / scale)[:, kept], np.ones(len(costs)), rcond=None)
         if len(kept) == 1 or (found >= 0).all():
@@ -157,6 +170,21 @@ def clock_of(device: str) -> Callable[[], float]:
 def _spread(times: Sequence[float]) -> float:
     middle = statistics.median(times)
     return min(0.9, max(SMALLEST_SPREAD, (max(times) - min(times)) / 2 / middle))
+
+
+def _plan_seconds(
+    model: nn.Module,
+    plan: Plan,
+    spec: FineTuneSpec,
+    base: Path,
+    device: str,
+    clock: Callable[[], float],
+) -> list[float]:
+    with method_open(model, plan.spec(spec), base, None) as method:
+        found = _timed(model, _batch(model, plan, device), clock)
+        for parameter in method.parameters.values():
+            parameter.grad = None
+    return found
 
 
 def _batch(model: nn.Module, plan: Plan, device: str) -> Batch:

@@ -21,6 +21,7 @@ from workers.engine.specs import FineTuneSpec
 FORWARD = 2.0
 BACKWARD_ACTIVATIONS = 2.0
 BACKWARD_WEIGHTS = 2.0
+FORWARD_PART = 1 / 3  # of a pass's fixed costs
 
 # Saved activations per token and layer, in multiples of the hidden size (fp32): norms, q, k, v, the
 # attention's output, gate, up and their product.
@@ -100,13 +101,14 @@ class DataSize:
 class Profile:
     """What was measured on one class of machine.
 
-    `flops` is useful floating-point operations per second in training; `update_s`, `pack_s` and
-    `sequence_s` are the fixed seconds per update, per forward-backward pass and per sequence in it;
-    `square_s` the seconds that attention takes for each of Σ length² · layers · hidden; `load_s` is
-    from the process's start to the first step; `spread` is the relative half-width of the
-    measurements. `segment_s` is what one member more adds to a shared pass besides its tokens; None
-    where that was not measured. `p10`, `p50` and `p90` are quantiles of what whole runs took over
-    what this says; None where none were made, and bounds come from the spread.
+    `flops` is useful floating-point operations per second in training, `adapter_flops` those of
+    adapters' thin products (None: as the others); `update_s`, `pack_s` and `sequence_s` are the
+    fixed seconds per update, per forward-backward pass and per sequence in it, `square_s` those
+    that attention takes for each of Σ length² · layers · hidden; `load_s` is from the process's
+    start to the first step; `spread` is the relative half-width of the measurements. `segment_s` is
+    what one member more adds to a shared pass besides its tokens; None where that was not measured.
+    `p10`, `p50` and `p90` are quantiles of what whole runs took over what this says; None where
+    none were made, and bounds come from the spread.
     """
 
     device: str
@@ -121,6 +123,7 @@ class Profile:
     method: str = "lora"
     sequence_s: float = 0.0
     square_s: float = 0.0
+    adapter_flops: float | None = None
     p10: float | None = None
     p50: float | None = None
     p90: float | None = None
@@ -255,23 +258,31 @@ def estimate(spec: FineTuneSpec, shape: Shape, data: DataSize, profile: Profile)
 def training_s(spec: FineTuneSpec, shape: Shape, data: DataSize, profile: Profile) -> float:
     """Seconds of the forward and backward passes over the data, once."""
     per_weight = flops_per_weight(spec)
-    learned = data.loss_tokens * per_weight * shape.head
-    adapter = 3 * FORWARD * adapter_parameters(spec, shape) if spec.method == "lora" else 0.0
-    flops = data.tokens * (per_weight * shape.body + adapter) + learned
+    work = per_weight * (data.tokens * shape.body + data.loss_tokens * shape.head)
+    adapters = 0.0
+    if spec.method == "lora":
+        adapters = data.tokens * 3 * FORWARD * adapter_parameters(spec, shape)
     squares = data.tokens**2 / max(data.examples, 1) * shape.layers * shape.hidden
-    return (
-        flops / profile.flops
-        + _packs(spec, data) * profile.pack_s
+    fixed = (
+        _packs(spec, data) * profile.pack_s
         + data.examples * profile.sequence_s
         + squares * profile.square_s
+    )
+    again = FORWARD_PART if spec.activation_checkpointing == "full" else 0.0
+    return (
+        work / profile.flops
+        + adapters / (profile.adapter_flops or profile.flops)
+        + fixed * (1 + again)
     )
 
 
 def _packs(spec: FineTuneSpec, data: DataSize) -> float:
-    """Passes over the data once: one per update where it fits, else with half a pack of waste."""
+    """Passes over the data once: on average half a pack of each update is wasted, where examples
+    do not fit into the one before; a pass holds one example at least.
+    """
     updates = -(-data.examples // spec.batch_size)
     fill = data.tokens / updates / spec.micro_batch_tokens
-    return updates if fill <= 1 else updates * (fill + 0.5)
+    return updates * min(max(1.0, fill + 0.5), data.examples / updates)
 
 
 def memory_bytes(spec: FineTuneSpec, shape: Shape, *, tokens: int | None = None) -> int:

@@ -92,15 +92,18 @@ def test_whole_runs_say_what_half_and_nine_in_ten_stay_below() -> None:
 
 def test_sequences_attention_and_passes_cost_apart() -> None:
     """100 examples of 100 tokens: Σ length² = 10⁶, of 4 layers and 128 hidden; a pass holds 50
-    tokens, so an update of 400 takes eight and a half.
+    tokens, so an update of 400 takes a pass for each of its four examples; of 200, two and a half.
     """
     profile = replace(PROFILE, sequence_s=0.001, square_s=1e-9)
     asked = spec(epochs=1, evaluate_each_epoch=False, micro_batch_tokens=50)
     plain = replace(asked, micro_batch_tokens=1000)
     more = estimate(asked, SHAPE, DATA, profile).seconds
     less = estimate(plain, SHAPE, DATA, PROFILE).seconds
-    extra = 100 * 0.001 + 1e6 * 4 * 128 * 1e-9 + 25 * 7.5 * PROFILE.pack_s
+    # at least one example goes into a pass, so four make at most four
+    extra = 100 * 0.001 + 1e6 * 4 * 128 * 1e-9 + 25 * 3 * PROFILE.pack_s
     assert more - less == pytest.approx(extra)
+    half = estimate(replace(asked, micro_batch_tokens=200), SHAPE, DATA, profile).seconds
+    assert more - half == pytest.approx(25 * 1.5 * PROFILE.pack_s)
 
 
 def test_another_shape_is_told_by_the_nearest_one_and_less_surely() -> None:
@@ -127,17 +130,16 @@ def test_profiles_are_kept_by_class_and_method() -> None:
 
 @pytest.mark.parametrize("missing", [None, "sequence_s", "square_s", "pack_s"])
 def test_a_fit_finds_the_costs_that_times_were_made_of(missing: str | None) -> None:
-    made = replace(PROFILE, sequence_s=0.003, square_s=2e-8)
+    made = replace(PROFILE, sequence_s=0.003, square_s=2e-8, adapter_flops=3e8)
     made = replace(made, **({missing: 0.0} if missing else {}))
     times = []
     for plan in PLANS:
         size, squares = plan.size, sum(n * n for n in plan.lengths)
-        one = replace(spec(), batch_size=size.examples)
         flat = replace(made, square_s=0.0)
-        whole = training_s(one, SHAPE, size, flat)
+        whole = training_s(plan.spec(spec()), SHAPE, size, flat)
         times.append(whole + squares * SHAPE.layers * SHAPE.hidden * made.square_s)
     found = fit(spec(), SHAPE, times, replace(PROFILE, flops=1.0))
-    for name in ("flops", "pack_s", "sequence_s", "square_s"):
+    for name in ("flops", "pack_s", "sequence_s", "square_s", "adapter_flops"):
         assert getattr(found, name) == pytest.approx(getattr(made, name), rel=1e-6, abs=1e-12)
 
 
