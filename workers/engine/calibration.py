@@ -19,7 +19,7 @@ from workers.engine.data.shards import Shards
 from workers.engine.kernels.block import fast_blocks
 from workers.engine.methods.method import method_open
 from workers.engine.models import config_of, context_length, shape_of
-from workers.engine.profiles import DataSize, Profile, training_s
+from workers.engine.profiles import DataSize, Profile, training_s, update_s
 from workers.engine.protocol import JSONL, Handle, Member
 from workers.engine.specs import FineTuneSpec
 from workers.engine.tasks.text_generation import TextGeneration
@@ -102,7 +102,9 @@ def ratio(
                 run.update()
             real = clock() - begin
     size = DataSize(data.sizes.examples, data.sizes.tokens, data.sizes.loss_tokens)
-    whole = training_s(asked, shape_of(model), size, profile) + (UPDATES + 1) * profile.update_s
+    whole = training_s(asked, shape_of(model), size, profile) + (UPDATES + 1) * update_s(
+        asked, profile
+    )
     return real / (whole * UPDATES / (UPDATES + 1))
 
 

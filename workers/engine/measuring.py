@@ -101,6 +101,7 @@ def measure(base: Path, numerics: Numerics, spec: FineTuneSpec) -> Profile:
             load_s=load_s,
             spread=_spread(taken[-1]),
             method=spec.method,
+            rank=spec.lora.rank,
         ),
     )
     if spec.method == "lora":
@@ -115,14 +116,16 @@ def fit(spec: FineTuneSpec, shape: Shape, seconds: Sequence[float], profile: Pro
 
     Least squares; a cost that would be negative is left out.
     """
-    nothing = replace(profile, pack_s=0.0, sequence_s=0.0, square_s=0.0)
+    nothing = replace(profile, pack_s=0.0, column_s=0.0, sequence_s=0.0, square_s=0.0)
     frozen = replace(nothing, flops=1.0, adapter_flops=math.inf)
     adapters = replace(nothing, flops=math.inf, adapter_flops=1.0)
     rows = []
     for plan in PLANS:
         one, size, squares = plan.spec(spec), plan.size, sum(n * n for n in plan.lengths)
         work, thin = (training_s(one, shape, size, each) for each in (frozen, adapters))
-        rows.append([work, 1.0, size.examples, squares * shape.layers * shape.hidden, thin])
+        columns = plan.rank if spec.method == "lora" else 0.0
+        squares *= shape.layers * shape.hidden
+        rows.append([work, 1.0, size.examples, squares, thin, columns])
     costs = np.array(rows) / np.array(seconds)[:, None]
     found = _nonnegative(costs)
     return replace(
@@ -132,6 +135,7 @@ def fit(spec: FineTuneSpec, shape: Shape, seconds: Sequence[float], profile: Pro
         sequence_s=float(found[2]),
         square_s=float(found[3]),
         adapter_flops=float(1 / found[4]) if found[4] > 0 else None,
+        column_s=float(found[5]),
     )
 
 

@@ -103,7 +103,8 @@ class Profile:
 
     `flops` is useful floating-point operations per second in training, `adapter_flops` those of
     adapters' thin products (None: as the others); `update_s`, `pack_s` and `sequence_s` are the
-    fixed seconds per update, per forward-backward pass and per sequence in it, `square_s` those
+    fixed seconds per update (of an adapter of `rank`), per forward-backward pass and per sequence
+    in it, `column_s` those that a pass takes besides for each column of an adapter, `square_s` those
     that attention takes for each of Σ length² · layers · hidden; `load_s` is from the process's
     start to the first step; `spread` is the relative half-width of the measurements. `segment_s` is
     what one member more adds to a shared pass besides its tokens; None where that was not measured.
@@ -124,6 +125,8 @@ class Profile:
     sequence_s: float = 0.0
     square_s: float = 0.0
     adapter_flops: float | None = None
+    column_s: float = 0.0
+    rank: int = 16
     p10: float | None = None
     p50: float | None = None
     p90: float | None = None
@@ -145,6 +148,7 @@ class Profile:
             self,
             update_s=self.update_s * by,
             pack_s=self.pack_s * by,
+            column_s=self.column_s * by,
             sequence_s=self.sequence_s * by,
             load_s=self.load_s * max(1.0, wanted.parameters / measured.parameters),
             segment_s=None,
@@ -240,7 +244,7 @@ def estimate(spec: FineTuneSpec, shape: Shape, data: DataSize, profile: Profile)
     computing = (
         training_s(spec, shape, data, profile) * spec.epochs
         + forward / profile.flops
-        + updates * profile.update_s
+        + updates * update_s(spec, profile)
     )
     low, middle, high = (profile.load_s + computing * times for times in profile.quantiles)
     memory = memory_bytes(spec, shape)
@@ -259,12 +263,13 @@ def training_s(spec: FineTuneSpec, shape: Shape, data: DataSize, profile: Profil
     """Seconds of the forward and backward passes over the data, once."""
     per_weight = flops_per_weight(spec)
     work = per_weight * (data.tokens * shape.body + data.loss_tokens * shape.head)
-    adapters = 0.0
+    adapters, pack_s = 0.0, profile.pack_s
     if spec.method == "lora":
         adapters = data.tokens * 3 * FORWARD * adapter_parameters(spec, shape)
+        pack_s += spec.lora.rank * profile.column_s
     squares = data.tokens**2 / max(data.examples, 1) * shape.layers * shape.hidden
     fixed = (
-        _packs(spec, data) * profile.pack_s
+        _packs(spec, data) * pack_s
         + data.examples * profile.sequence_s
         + squares * profile.square_s
     )
@@ -274,6 +279,12 @@ def training_s(spec: FineTuneSpec, shape: Shape, data: DataSize, profile: Profil
         + adapters / (profile.adapter_flops or profile.flops)
         + fixed * (1 + again)
     )
+
+
+def update_s(spec: FineTuneSpec, profile: Profile) -> float:
+    """Seconds of one step of the optimiser, which go by the weights that it trains."""
+    by = spec.lora.rank / profile.rank if spec.method == "lora" else 1.0
+    return profile.update_s * by
 
 
 def _packs(spec: FineTuneSpec, data: DataSize) -> float:

@@ -26,7 +26,9 @@ from workers.engine.profiles import (
 )
 from workers.engine.protocol import Numerics
 
-PROFILE = Profile("cpu", "float32", 1, flops=1e9, update_s=0.01, pack_s=0.002, load_s=1, spread=0.2)
+PROFILE = Profile(
+    "cpu", "float32", 1, flops=1e9, update_s=0.01, pack_s=0.002, load_s=1, spread=0.2, rank=4
+)
 SHAPE = Shape(parameters=1_000_000, layers=4, hidden=128, vocabulary=4096)
 DATA = DataSize(examples=100, tokens=10_000, loss_tokens=4_000)
 
@@ -130,7 +132,8 @@ def test_profiles_are_kept_by_class_and_method() -> None:
 
 @pytest.mark.parametrize("missing", [None, "sequence_s", "square_s", "pack_s"])
 def test_a_fit_finds_the_costs_that_times_were_made_of(missing: str | None) -> None:
-    made = replace(PROFILE, sequence_s=0.003, square_s=2e-8, adapter_flops=3e8)
+    made = replace(PROFILE, sequence_s=0.003, square_s=2e-8)
+    made = replace(made, adapter_flops=3e8, column_s=1e-4)
     made = replace(made, **({missing: 0.0} if missing else {}))
     times = []
     for plan in PLANS:
@@ -139,7 +142,8 @@ def test_a_fit_finds_the_costs_that_times_were_made_of(missing: str | None) -> N
         whole = training_s(plan.spec(spec()), SHAPE, size, flat)
         times.append(whole + squares * SHAPE.layers * SHAPE.hidden * made.square_s)
     found = fit(spec(), SHAPE, times, replace(PROFILE, flops=1.0))
-    for name in ("flops", "pack_s", "sequence_s", "square_s", "adapter_flops"):
+    names = ("flops", "pack_s", "sequence_s", "square_s", "adapter_flops", "column_s")
+    for name in names:
         assert getattr(found, name) == pytest.approx(getattr(made, name), rel=1e-6, abs=1e-12)
 
 
