@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from tenants.billing.stripe.calls import call_named
 from tenants.billing.stripe.client import stripe_is_on, stripe_mode
@@ -18,6 +18,7 @@ from tenants.billing.stripe.models import (
 from tenants.kernel.errors import NotFound
 
 INVOICE, METHOD = "invoice", "payment_method"
+REFUSED = StripeCall.State.REFUSED
 
 
 def visit_of(*, tenant_id: str, visit_id: str) -> StripeVisit:
@@ -56,11 +57,12 @@ def invoice_page(*, tenant_id: str, invoice_id: str) -> str:
 
 
 def invoice_call(tenant_id: str, invoice_id: str) -> StripeCall | None:
-    """The latest call that puts one of our invoices into Stripe, unless it was refused."""
-    rows = StripeCall.objects.filter(
-        tenant_id=tenant_id, operation="invoice.create", key__startswith=f"{invoice_id}:"
-    )
-    found: StripeCall | None = rows.exclude(state=StripeCall.State.REFUSED).order_by("-id").first()
+    """The latest call that puts one of our invoices into Stripe, unless that came to nothing."""
+    rows = StripeCall.objects.filter(tenant_id=tenant_id, mode=stripe_mode())
+    opened = rows.filter(operation="invoice.finalize", key=OuterRef("key"))
+    made = rows.filter(operation="invoice.create", key__startswith=f"{invoice_id}:")
+    made = made.exclude(state=REFUSED).exclude(Exists(opened.filter(state=REFUSED)))
+    found: StripeCall | None = made.order_by("-id").first()
     return found
 
 
@@ -83,7 +85,7 @@ def subscription_of(*, tenant_id: str, contract_id: str) -> Subscription:
     made = call_named(tenant_id, "subscription.create", contract_id) if stripe_is_on() else None
     if made is None:
         return bare
-    if made.state == StripeCall.State.REFUSED:
+    if made.state == REFUSED:
         return replace(bare, status="refused", error=made.error)
     found = StripeObject.objects.filter(
         kind="subscription", stripe_id=made.answer_id, mode=made.mode

@@ -13,7 +13,7 @@ from tenants.billing.models import Invoice
 from tenants.billing.operators import system_only
 from tenants.billing.states import InvoiceState
 from tenants.billing.stripe.amounts import collectable, to_stripe
-from tenants.billing.stripe.calls import answer_of, call_named, call_queue
+from tenants.billing.stripe.calls import answer_of, attempt_key, call_named, call_queue
 from tenants.billing.stripe.findings import finding_open
 from tenants.billing.stripe.models import StripeCall, StripeObject
 from tenants.billing.stripe.selectors import default_method, invoice_call
@@ -38,7 +38,7 @@ def invoice_collect(*, tenant_id: str, invoice_id: str) -> StripeCall | None:
         _say_too_fine(invoice, left - amount)
     _take_over(invoice)
     customer = customer_ensure(tenant_id=tenant_id)
-    key = f"{invoice.id}:{customer.key}"
+    key = attempt_key(tenant_id, "invoice.finalize", f"{invoice.id}:{customer.key}")
     method = default_method(tenant_id)
     params = {"customer": answer_of(customer), **_params(invoice, method)}
     made = call_queue(
