@@ -69,13 +69,10 @@ def call_named(tenant_id: str, operation: str, key: str) -> StripeCall | None:
     return found
 
 
-def attempt_key(tenant_id: str, operation: str, key: str, *, over: int = 0) -> str:
-    """`key`, or where that was refused, the key of another attempt: `key#2`, `key#3` …
-
-    `over`: attempts that were not refused, and have come to an end all the same.
-    """
-    ended = _attempts(tenant_id, operation, key).filter(state=State.REFUSED).count()
-    return f"{key}{ATTEMPT}{ended + over + 1}" if ended + over else key
+def attempt_key(tenant_id: str, operation: str, key: str) -> str:
+    """`key`, or where that was refused, the key of another attempt: `key#2`, `key#3` …"""
+    refused = _attempts(tenant_id, operation, key).filter(state=State.REFUSED).count()
+    return f"{key}{ATTEMPT}{refused + 1}" if refused else key
 
 
 def _attempts(tenant_id: str, operation: str, key: str) -> Any:

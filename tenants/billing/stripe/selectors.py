@@ -15,6 +15,7 @@ from tenants.billing.stripe.models import (
     StripeObject,
     StripeVisit,
 )
+from tenants.billing.stripe.states import FINAL
 from tenants.kernel.errors import NotFound
 
 INVOICE, METHOD = "invoice", "payment_method"
@@ -78,6 +79,11 @@ class Subscription:
     stripe_id: str = ""
     error: str = ""
 
+    @property
+    def runs(self) -> bool:
+        """Whether the fee is collected, or is about to be."""
+        return self.status not in {"", "refused", "ending", *FINAL["subscription"]}
+
 
 def subscription_of(*, tenant_id: str, contract_id: str) -> Subscription:
     """How a contract's plan fee is collected through Stripe."""
@@ -91,8 +97,8 @@ def subscription_of(*, tenant_id: str, contract_id: str) -> Subscription:
         kind="subscription", stripe_id=made.answer_id, mode=made.mode
     ).first()
     status = found.state if found is not None else "starting"
-    ending = call_named(tenant_id, "subscription.cancel", contract_id)
-    if ending is not None and status != "canceled":
+    ending = call_named(tenant_id, "subscription.cancel", made.key)
+    if ending is not None and status not in FINAL["subscription"]:
         status = "ending"
     return replace(bare, status=status, stripe_id=made.answer_id)
 
