@@ -8,13 +8,19 @@ import pytest
 
 from tenants.billing.models import Invoice
 from tenants.billing.services.dunning import dunning_advance
+from tenants.billing.stripe.handling import events_handle
 from tenants.billing.stripe.models import StripeCall, StripeObject, StripeVisit
 from tenants.billing.stripe.selectors import default_method
-from tenants.kernel.scope import system_scope
+from tenants.billing.stripe.sending import calls_send
+from tenants.billing.stripe.services.visits import card_setup_start
+from tenants.kernel.outbox import drain
+from tenants.kernel.scope import system_scope, tenant_scope
 from tests.stripe_server.faults import What
-from tests.tenants.accounts.factories import SignedUp
+from tests.tenants.accounts.factories import SignedUp, owner_of
 from tests.tenants.billing.stripe.flows import credited, onboard, owing
 from tests.tenants.billing.stripe.world import (
+    BACK,
+    TABLE,
     World,
     card_saved,
     object_id,
@@ -31,6 +37,11 @@ def remind(world: World, bill: Invoice) -> None:
     assert bill.due_at is not None
     dunning_advance(now=bill.due_at + dt.timedelta(days=1), tenant_id=bill.tenant_id)
     world.settle()
+
+
+def charged_by(tenant: SignedUp) -> str:
+    with system_scope():
+        return default_method(tenant.tenant.id)
 
 
 def state_there(bill: Invoice) -> str:
@@ -85,14 +96,51 @@ def test_an_invoice_for_a_card_that_was_just_removed_is_put_before_its_customer(
 ) -> None:
     """The webhook of its removal was lost."""
     card_saved(world, tenant)
-    with system_scope():
-        card = default_method(tenant.tenant.id)
-    world.api.v1.payment_methods.detach(card)
+    world.api.v1.payment_methods.detach(charged_by(tenant))
+    world.control.take_events()
+    bill = owing(tenant, 10_000)
+    world.settle()
+    assert (state_there(bill), charged_by(tenant)) == ("", "")
+    remind(world, bill)
+    assert (state_there(bill), waiting()) == ("open", [])
+
+
+def test_the_cards_of_a_deleted_customer_are_gone_with_it(world: World, tenant: SignedUp) -> None:
+    """Its webhook was lost: the first refusal tells, and the next customer has no card yet."""
+    card_saved(world, tenant)
+    world.api.v1.customers.delete(object_id(tenant, "customer"))
     world.control.take_events()
     bill = owing(tenant, 10_000)
     world.settle()
     remind(world, bill)
-    assert (state_there(bill), waiting()) == ("open", [])
+    assert (state_there(bill), charged_by(tenant)) == ("open", "")
+
+
+def test_a_late_refusal_takes_nothing_from_the_next_customer(
+    world: World, tenant: SignedUp
+) -> None:
+    """A visit that was put off names the customer of before, when there is another already."""
+    card_saved(world, tenant)
+    first = object_id(tenant, "customer")
+    late = top_up(tenant, "25")
+    drain(TABLE)
+    with system_scope():
+        call = StripeCall.objects.get(key=late.id)
+        StripeCall.objects.filter(pk=call.pk).update(available_at="2100-01-01T00:00Z")
+    world.api.v1.customers.delete(first)
+    while world.deliver() + events_handle():
+        pass
+    with tenant_scope(tenant.tenant.id):
+        card_setup_start(actor=owner_of(tenant), currency="USD", back=BACK)
+    drain(TABLE)
+    calls_send()
+    second = object_id(tenant, "customer")
+    assert second != first
+    world.settle()  # the late one, too
+    assert visit_now(late).state == State.FAILED
+    with system_scope():
+        rows = StripeObject.objects.filter(kind="customer").values_list("stripe_id", "state")
+        assert dict(rows) == {first: "deleted", second: "active"}
 
 
 def test_a_credit_note_waits_for_all_of_its_refunds(world: World, tenant: SignedUp) -> None:
