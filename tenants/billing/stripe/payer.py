@@ -7,7 +7,7 @@ from typing import Any
 
 from tenants.billing.models import Payment
 from tenants.billing.payouts import Part
-from tenants.billing.stripe.amounts import of_stripe, to_stripe
+from tenants.billing.stripe.amounts import collectable, of_stripe, to_stripe
 from tenants.billing.stripe.calls import call_queue
 from tenants.billing.stripe.client import stripe_mode
 from tenants.billing.stripe.models import StripeObject
@@ -28,6 +28,9 @@ class StripePayer:
         if row.state != "active":
             wanted = ", ".join(row.data.get("wanted", [])) or "its own review"
             raise Conflict(f"Stripe still waits for: {wanted}", code="payout_account")
+
+    def payable(self, amount: Money) -> Money:
+        return collectable(amount)
 
     def pay(self, tenant_id: str, parts: Sequence[Part], *, key: str) -> None:
         """One transfer for each part; those out of a payment need no balance of ours."""

@@ -14,7 +14,7 @@ from tenants.accounts.audit import audit_record
 from tenants.billing.operators import operators_only
 from tenants.billing.periods import Period
 from tenants.billing.selectors.tax import tax_profile, tax_treatment
-from tenants.billing.stripe.amounts import to_stripe
+from tenants.billing.stripe.amounts import chargeable, to_stripe
 from tenants.billing.stripe.calls import ATTEMPT, answer_of, call_named, call_queue
 from tenants.billing.stripe.models import StripeCall
 from tenants.billing.stripe.plan_fees import fee_of_month, gross_fee
@@ -144,5 +144,6 @@ def _part_of_month(contract: Contract, product: StripeCall, net: Money) -> dict[
 
 
 def _gross(contract: Contract, net: Money) -> Money:
+    """With its tax, rounded up to what a card can be charged by: the rest is credit."""
     treated = tax_treatment(tax_profile(contract.tenant_id), at=clock_now())
-    return gross_fee(net.amount, treated.rate, contract.currency)
+    return chargeable(gross_fee(net.amount, treated.rate, contract.currency))

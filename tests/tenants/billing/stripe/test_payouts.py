@@ -7,6 +7,7 @@ import pytest
 from tenants.billing.payouts import Part
 from tenants.billing.selectors.partners import partner_balance
 from tenants.billing.services.payouts import partner_pay
+from tenants.billing.stripe.amounts import of_stripe
 from tenants.kernel.errors import Conflict, InvalidInput, PermissionDenied
 from tenants.kernel.money import Money
 from tenants.kernel.scope import system_scope
@@ -79,6 +80,30 @@ def test_who_cannot_be_paid_yet_is_told_what_is_missing(world: World, tenant: Si
     with pytest.raises(Conflict, match="external_account"):
         pay(tenant)
     assert available(tenant) == usd("60")
+
+
+@pytest.mark.parametrize(
+    ("currency", "earnings", "paid"),
+    [("USD", "60.016", "60.01"), ("JPY", "6000.9", "6000"), ("KWD", "20.127", "20.12")],
+)
+def test_no_more_is_paid_than_is_available_and_the_rest_stays(
+    world: World, tenant: SignedUp, currency: str, earnings: str, paid: str
+) -> None:
+    topped_up(
+        world, tenant, "9000" if currency == "JPY" else "90", currency, "pm_card_bypassPending"
+    )
+    onboard(tenant)
+    world.settle()
+    world.control.onboard(object_id(tenant, "account"))
+    world.settle()
+    earned(tenant, earnings, currency)
+    with system_scope():
+        moved = partner_pay(actor=operator_of(tenant.tenant.id), currency=currency, key="now")
+        left = partner_balance(tenant.tenant.id, AccountKind.PARTNER_AVAILABLE, currency)
+    assert (moved, left) == (Money.of(paid, currency), Money.of(earnings, currency) - moved)
+    world.settle()
+    (made,) = world.api.v1.transfers.list().data
+    assert of_stripe(made.amount, made.currency) == moved
 
 
 def test_a_partner_does_not_pay_itself(world: World, partner: SignedUp) -> None:
