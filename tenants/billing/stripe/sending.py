@@ -31,6 +31,7 @@ log = structlog.get_logger(__name__)
 
 LEASE = dt.timedelta(minutes=3)  # longer than the SDK's time-out and retries
 KEY_LIFE = dt.timedelta(hours=23)  # Stripe may prune a key after 24
+CLOCK_SKEW = dt.timedelta(hours=1)  # by which our clock may be ahead of Stripe's
 MAX_BACK_OFF = dt.timedelta(minutes=30)
 QUEUED, SENT = StripeCall.State.QUEUED, StripeCall.State.SENT
 DONE, REFUSED = StripeCall.State.DONE, StripeCall.State.REFUSED
@@ -122,7 +123,7 @@ def _found(call: StripeCall, target: str, params: dict[str, Any], now: dt.dateti
         return None
     if OPERATIONS[call.operation].once:
         raise OutcomeLost
-    since = int(call.sent_at.timestamp()) - 60
+    since = int((call.sent_at - CLOCK_SKEW).timestamp())
     return found_again(stripe_client(), call.operation, target, params, call.id, since)
 
 
