@@ -21,6 +21,7 @@ from tests.workers.assets.factories import adapter_folder, base_make, model_fold
 from tests.workers.engine.factories import base_folder
 from workers.assets import local_bases
 from workers.assets.local_bases import (
+    AUDIO_MODEL,
     EMBEDDING_MODEL,
     IMAGE_MODEL,
     LANGUAGE_MODEL,
@@ -34,7 +35,7 @@ from workers.assets.services import base_model_measure, base_model_register, bas
 from workers.assets.services.base_models import BaseModelDamaged
 from workers.engine.profiles import profiles_read
 
-BASES = [LANGUAGE_MODEL, EMBEDDING_MODEL, TABULAR_MODEL, IMAGE_MODEL]
+BASES = [LANGUAGE_MODEL, EMBEDDING_MODEL, TABULAR_MODEL, IMAGE_MODEL, AUDIO_MODEL]
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage_dir")]
 
