@@ -141,7 +141,7 @@ def test_nobody_rewrites_the_audit_trail(
             cursor.execute(change)
 
 
-OWNERS_POLICIES = ["ledger_writer", "kept_by_trigger", "moved_by_owner"]
+OWNERS_POLICIES = ["ledger_writer", "kept_by_trigger", "moved_by_owner", "partner_terms_reader"]
 
 
 @pytest.mark.parametrize("table", TENANT_TABLES)
@@ -182,5 +182,6 @@ def test_past_the_policies_goes_only_the_owner_as_whom_the_databases_functions_r
         **dict.fromkeys(LEDGER_TABLES, everything),
         **usage,
         "tenant": ("SELECT", "true", None),
+        "agreement": ("SELECT", "true", None),
         "outbox_event": outbox,
     }
