@@ -84,7 +84,7 @@ OPERATIONS: Mapping[str, Operation] = {
         lambda v1: v1.invoices.finalize_invoice, INVOICE, "open", "paid", "void", "uncollectible"
     ),
     "invoice.pay": _act(lambda v1: v1.invoices.pay, INVOICE, "paid", refusable=True),
-    "invoice.void": _act(lambda v1: v1.invoices.void_invoice, INVOICE, "void"),
+    "invoice.void": _act(lambda v1: v1.invoices.void_invoice, INVOICE, "void", "paid"),
     "invoice.mark_uncollectible": _act(
         lambda v1: v1.invoices.mark_uncollectible, INVOICE, "uncollectible", "paid", "void"
     ),

@@ -13,7 +13,8 @@ from tenants.billing.models import Invoice
 from tenants.billing.periods import Period
 from tenants.billing.services.tax import NewProfile, tax_profile_set, tax_rate_set, taxes_apply
 from tenants.billing.states import InvoiceState
-from tenants.billing.stripe.models import StripeCall, StripeObject
+from tenants.billing.stripe.models import StripeCall, StripeFinding, StripeObject
+from tenants.billing.stripe.reconciling.service import stripe_reconcile
 from tenants.billing.stripe.selectors import subscription_of
 from tenants.billing.stripe.services.endings import collections_end
 from tenants.billing.stripe.services.subscriptions import subscription_cancel, subscription_start
@@ -24,7 +25,14 @@ from tenants.pricing.contract_terms import NewContract
 from tenants.pricing.services.contracts import contract_end, contract_write
 from tests.stripe_server.faults import What
 from tests.tenants.accounts.factories import SignedUp, owner_of
-from tests.tenants.billing.factories import contract, granted, operator_of, stated, system_of
+from tests.tenants.billing.factories import (
+    contract,
+    granted,
+    invoice_of,
+    operator_of,
+    stated,
+    system_of,
+)
 from tests.tenants.billing.stripe.ending import books
 from tests.tenants.billing.stripe.world import World, card_saved, object_id, payment_of
 
@@ -114,6 +122,41 @@ def test_an_uncollected_fee_is_on_our_invoice_and_only_there(
     with system_scope():
         mine = StripeObject.objects.get(kind="invoice", our_id=found.id)
     assert (mine.state, mine.amount) == ("open", 50)
+
+
+def test_a_fee_that_is_paid_after_all_is_charged(world: World, tenant: SignedUp) -> None:
+    """Its invoice was seen open: the card was declined, and the customer pays on Stripe's page."""
+    card_saved(world, tenant, "pm_card_chargeCustomerFail")
+    contract(tenant.tenant.id, plan_fee=D(50))
+    start(tenant)
+    world.settle()
+    theirs = object_id(tenant, "invoice")
+    world.api.v1.invoices.pay(theirs, {"payment_method": "pm_card_visa"})
+    world.settle()
+    assert (payment_of(tenant).amount, status(world, tenant)) == (50, "active")
+    assert amounts(stated(tenant.tenant.id, MONTH)) == (50, 50, 0)
+    assert stripe_reconcile().differences == ()
+
+
+def test_a_fee_that_is_paid_as_our_invoice_takes_it_over_is_paid_on_that(
+    world: World, tenant: SignedUp
+) -> None:
+    """The month is stated before we hear of it: Stripe's own invoice cannot be void any more."""
+    card_saved(world, tenant, "pm_card_chargeCustomerFail")
+    contract(tenant.tenant.id, plan_fee=D(50))
+    start(tenant)
+    world.settle()
+    theirs = object_id(tenant, "invoice")
+    world.api.v1.invoices.pay(theirs, {"payment_method": "pm_card_visa"})
+    found = stated(tenant.tenant.id, MONTH)
+    assert amounts(found) == (50, 0, 50)
+    world.settle()
+    assert invoice_of(tenant.tenant.id, MONTH).state == InvoiceState.PAID
+    assert not any(name.startswith(("grant", "receivable")) for name in books())
+    assert {one.status for one in world.api.v1.invoices.list().data} == {"paid", "void"}
+    assert stripe_reconcile().differences == ()
+    with system_scope():
+        assert not StripeFinding.objects.exists()
 
 
 def status(world: World, tenant: SignedUp) -> str:
