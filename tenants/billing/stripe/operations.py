@@ -99,6 +99,9 @@ OPERATIONS: Mapping[str, Operation] = {
     "subscription.create": _create(
         lambda v1: v1.subscriptions, "customer", every=ALL_SUBSCRIPTIONS, refusable=True
     ),
+    "subscription.update": _act(
+        lambda v1: v1.subscriptions.update, "subscription", "canceled", "incomplete_expired"
+    ),
     "subscription.cancel": _act(
         lambda v1: v1.subscriptions.cancel, "subscription", "canceled", "incomplete_expired"
     ),

@@ -7,9 +7,12 @@ from typing import Any
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from tenants.billing.stripe.calls import call_queue
 from tenants.billing.stripe.client import stripe_mode
 from tenants.billing.stripe.models import StripeObject
 from tenants.billing.stripe.objects import Owner, Seen, object_known, object_see
+from tenants.billing.stripe.states import FINAL
+from tenants.kernel.clock import database_now
 
 KIND = "payment_method"
 DEFAULT, ATTACHED, DETACHED = "default", "attached", "detached"
@@ -48,6 +51,22 @@ def _default_ensure(tenant_id: str) -> None:
     latest = rows.order_by("-id").first()
     if latest is not None and not rows.filter(state=DEFAULT).exists():
         rows.filter(pk=latest.pk).update(state=DEFAULT)
+        _charge_plans(tenant_id, latest.stripe_id)
+
+
+def _charge_plans(tenant_id: str, method: str) -> None:
+    """A subscription names what it is charged by: from now on the new default."""
+    running = StripeObject.objects.filter(
+        tenant_id=tenant_id, kind="subscription", mode=stripe_mode()
+    ).exclude(state__in=FINAL["subscription"])
+    for row in running.order_by("id"):
+        call_queue(
+            tenant_id=tenant_id,
+            operation="subscription.update",
+            key=f"{row.stripe_id}:{database_now().isoformat()}",
+            params={"default_payment_method": method},
+            target=row.stripe_id,
+        )
 
 
 def _attached(tenant_id: str, known: StripeObject | None) -> str:
@@ -61,6 +80,7 @@ def method_saved(seen: Seen, tenant_id: str) -> None:
     """A customer has just saved it: from now on it is the one that is charged. Once a visit."""
     _saved(tenant_id).filter(state=DEFAULT).update(state=ATTACHED)
     object_see(seen, Owner(tenant_id, ""), state=DEFAULT, data=_shown(seen))
+    _charge_plans(tenant_id, seen.id)
 
 
 def _shown(seen: Seen) -> dict[str, Any]:

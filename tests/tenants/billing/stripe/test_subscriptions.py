@@ -106,6 +106,27 @@ def test_each_month_is_collected_on_its_first_day(world: World, tenant: SignedUp
     assert books()["revenue plan USD"] == -100
 
 
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_a_plan_is_charged_to_the_card_that_took_the_place_of_its_own(
+    world: World, tenant: SignedUp, is_removed: bool
+) -> None:
+    """A better one is saved; or the one that is charged is removed, and there is one before it."""
+    if is_removed:
+        card_saved(world, tenant)
+    subscribed(world, tenant)
+    if is_removed:
+        world.api.v1.payment_methods.detach(object_id(tenant, "payment_method"))
+    else:
+        first = object_id(tenant, "payment_method")
+        card_saved(world, tenant, "pm_card_mastercard")
+        world.api.v1.payment_methods.detach(first)
+    world.settle()
+    ahead = MONTH.end - dt.datetime.now(dt.UTC)
+    world.control.advance(seconds=ahead.total_seconds() + 3600)
+    world.settle()
+    assert (status(world, tenant), books()["revenue plan USD"]) == ("active", -100)
+
+
 def test_an_uncollected_fee_is_on_our_invoice_and_only_there(
     world: World, tenant: SignedUp
 ) -> None:
