@@ -50,6 +50,15 @@ def subscribed(world: World, tenant: SignedUp, fee: str = "50", **terms: Decimal
     return contract_id
 
 
+def month_passes(world: World) -> None:
+    """Into the next: its invoice is a draft, and an hour later it is collected."""
+    ahead = MONTH.end - dt.datetime.now(dt.UTC)
+    world.control.advance(seconds=ahead.total_seconds() + 60)
+    world.settle()
+    world.control.advance(seconds=3600)
+    world.settle()
+
+
 def start(tenant: SignedUp) -> None:
     with system_scope():
         subscription_start(actor=operator_of(tenant.tenant.id))
@@ -96,9 +105,7 @@ def test_a_fee_is_collected_with_its_tax(world: World, tenant: SignedUp) -> None
 
 def test_each_month_is_collected_on_its_first_day(world: World, tenant: SignedUp) -> None:
     contract_id = subscribed(world, tenant)
-    ahead = MONTH.end - dt.datetime.now(dt.UTC)
-    world.control.advance(seconds=ahead.total_seconds() + 3600)
-    world.settle()
+    month_passes(world)
     with system_scope():
         rows = StripeObject.objects.filter(kind="invoice", state="paid").order_by("id")
         known = list(rows.values_list("our_id", flat=True))
@@ -121,10 +128,23 @@ def test_a_plan_is_charged_to_the_card_that_took_the_place_of_its_own(
         card_saved(world, tenant, "pm_card_mastercard")
         world.api.v1.payment_methods.detach(first)
     world.settle()
-    ahead = MONTH.end - dt.datetime.now(dt.UTC)
-    world.control.advance(seconds=ahead.total_seconds() + 3600)
-    world.settle()
+    month_passes(world)
     assert (status(world, tenant), books()["revenue plan USD"]) == ("active", -100)
+
+
+def test_what_ends_as_the_month_begins_is_not_collected(world: World, tenant: SignedUp) -> None:
+    """Stripe has drafted the month's invoice already when it hears of it."""
+    subscribed(world, tenant)
+    ahead = MONTH.end - dt.datetime.now(dt.UTC)
+    world.control.advance(seconds=ahead.total_seconds() + 60)
+    with system_scope():
+        tenant_close(actor=operator_of(tenant.tenant.id), reason="left")
+    world.settle()
+    world.control.advance(seconds=7200)
+    world.settle()
+    plans = {one.billing_reason: one.status for one in world.api.v1.invoices.list().data}
+    assert plans["subscription_create"] == "paid"
+    assert plans["subscription_cycle"] == "draft"
 
 
 def test_an_uncollected_fee_is_on_our_invoice_and_only_there(
