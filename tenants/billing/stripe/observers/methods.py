@@ -1,4 +1,6 @@
-"""Saved payment methods: what a customer may be charged by. The latest saved one is the default."""
+"""Saved payment methods: what a customer may be charged by. The one that was saved, or chosen, last
+is the default.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ from tenants.kernel.clock import database_now
 
 KIND = "payment_method"
 DEFAULT, ATTACHED, DETACHED = "default", "attached", "detached"
+CHOSEN = "default"  # of a customer's facts: the method that was chosen in the portal
 
 
 def method_observe(seen: Seen) -> None:
@@ -26,7 +29,18 @@ def method_observe(seen: Seen) -> None:
         return
     state = _attached(owner.tenant_id, known) if customer else DETACHED
     object_see(seen, Owner(owner.tenant_id, ""), state=state, data=_shown(seen))
+    if known is None and customer and customer.data.get(CHOSEN) == seen.id:
+        method_choose(owner.tenant_id, seen.id)
     _default_ensure(owner.tenant_id)
+
+
+def method_choose(tenant_id: str, stripe_id: str) -> None:
+    """Charge this one of the saved methods; one that is not known yet, once it is."""
+    rows = _saved(tenant_id)
+    if rows.filter(stripe_id=stripe_id).exclude(state=DEFAULT).exists():
+        rows.filter(state=DEFAULT).update(state=ATTACHED)
+        rows.filter(stripe_id=stripe_id).update(state=DEFAULT)
+        _charge_plans(tenant_id, stripe_id)
 
 
 def methods_detach(tenant_id: str, *, customer: str = "", method: str = "") -> None:

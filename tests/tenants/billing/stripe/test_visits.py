@@ -83,6 +83,35 @@ def test_a_card_of_the_other_mode_is_no_default_here(world: World, tenant: Signe
         assert default_method(tenant.tenant.id) == method.id
 
 
+@pytest.mark.parametrize("is_known", [False, True])
+def test_the_default_that_is_chosen_in_the_portal_is_charged(
+    world: World, tenant: SignedUp, is_known: bool
+) -> None:
+    """Also where we hear of the choice before we hear of the card; until another is saved."""
+    card_saved(world, tenant)
+    customer = object_id(tenant, "customer")
+    added = world.api.v1.payment_methods.create({"type": "card"})
+    world.api.v1.payment_methods.attach(added.id, {"customer": customer})
+    if is_known:
+        world.settle()
+    else:
+        world.shuffle = lambda payloads: payloads[::-1]
+    choice = {"invoice_settings": {"default_payment_method": added.id}}
+    world.api.v1.customers.update(customer, choice)
+    world.settle()
+    assert default_now(tenant) == added.id
+    card_saved(world, tenant, "pm_card_mastercard")
+    latest = object_id(tenant, "payment_method")
+    world.api.v1.customers.update(customer, {"description": "anything"})
+    world.settle()
+    assert default_now(tenant) == latest != added.id
+
+
+def default_now(tenant: SignedUp) -> str:
+    with tenant_scope(tenant.tenant.id):
+        return default_method(tenant.tenant.id)
+
+
 def test_an_abandoned_page_expires(world: World, tenant: SignedUp) -> None:
     visit = top_up(tenant, "25")
     world.settle()
