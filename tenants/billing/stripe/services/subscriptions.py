@@ -14,7 +14,7 @@ from tenants.accounts.audit import audit_record
 from tenants.billing.operators import operators_only
 from tenants.billing.periods import Period
 from tenants.billing.selectors.tax import tax_profile, tax_treatment
-from tenants.billing.stripe.amounts import chargeable, to_stripe
+from tenants.billing.stripe.amounts import chargeable, is_too_small, to_stripe
 from tenants.billing.stripe.calls import ATTEMPT, answer_of, call_named, call_queue
 from tenants.billing.stripe.models import StripeCall
 from tenants.billing.stripe.plan_fees import fee_of_month, gross_fee
@@ -122,7 +122,7 @@ def _queue(contract: Contract, key: str, method: str, at: dt.datetime) -> Stripe
         "proration_behavior": "none",
         "payment_behavior": "allow_incomplete",
         "off_session": True,
-        "add_invoice_items": [_part_of_month(contract, product, first)] if first.amount else [],
+        "add_invoice_items": _part_of_month(contract, product, first),
     }
     return call_queue(
         tenant_id=tenant_id,
@@ -133,14 +133,20 @@ def _queue(contract: Contract, key: str, method: str, at: dt.datetime) -> Stripe
     )
 
 
-def _part_of_month(contract: Contract, product: StripeCall, net: Money) -> dict[str, Any]:
-    """The first invoice's only amount: our own share of the month, not Stripe's proration."""
+def _part_of_month(contract: Contract, product: StripeCall, net: Money) -> list[Any]:
+    """The first invoice's only amount: our own share of the month, not Stripe's proration.
+
+    What is too small for a card is left to the month's own invoice.
+    """
+    gross = _gross(contract, net)
+    if not gross.amount or is_too_small(gross):
+        return []
     price = {
         "currency": contract.currency.lower(),
         "product": answer_of(product),
-        "unit_amount": to_stripe(_gross(contract, net)),
+        "unit_amount": to_stripe(gross),
     }
-    return {"price_data": price, "quantity": 1}
+    return [{"price_data": price, "quantity": 1}]
 
 
 def _gross(contract: Contract, net: Money) -> Money:

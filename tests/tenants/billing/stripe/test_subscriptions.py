@@ -147,6 +147,21 @@ def test_what_ends_as_the_month_begins_is_not_collected(world: World, tenant: Si
     assert plans["subscription_cycle"] == "draft"
 
 
+def test_a_part_of_a_month_too_small_for_a_card_is_left_to_the_months_invoice(
+    world: World, tenant: SignedUp
+) -> None:
+    card_saved(world, tenant)
+    at = MONTH.end - dt.timedelta(minutes=1)
+    contract(tenant.tenant.id, starts=at, plan_fee=D(50))
+    with system_scope():
+        subscription_start(actor=operator_of(tenant.tenant.id), now=at)
+    world.settle()
+    month_passes(world)
+    assert payment_of(tenant).amount == 50
+    (customer,) = world.api.v1.customers.list().data
+    assert customer.balance == 0
+
+
 def test_an_uncollected_fee_is_on_our_invoice_and_only_there(
     world: World, tenant: SignedUp
 ) -> None:
