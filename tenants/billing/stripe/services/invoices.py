@@ -31,11 +31,12 @@ def invoice_collect(*, tenant_id: str, invoice_id: str) -> StripeCall | None:
     """
     system_only()
     invoice: Invoice = Invoice.objects.get(pk=invoice_id, tenant_id=tenant_id)
+    if invoice.kind == Invoice.Kind.USAGE:
+        _take_over(invoice)
     left = Money(invoice.remaining, invoice.currency)
     amount = collectable(left)
     if invoice.state != InvoiceState.OPEN or amount.amount <= 0:
         return None
-    _take_over(invoice)
     if is_too_small(amount):
         _say_too_small(invoice)
         return None
@@ -147,7 +148,10 @@ def _close(tenant_id: str, invoice_id: str, operation: str) -> StripeCall | None
 
 
 def _take_over(invoice: Invoice) -> None:
-    """A plan's fee that its subscription has not collected is on this invoice now: only here."""
+    """A plan's fee that its subscription has not collected is on this invoice now: only here.
+
+    Also where credit has paid for it, so that nothing is left to collect.
+    """
     rows = StripeObject.objects.filter(
         tenant_id=invoice.tenant_id,
         kind="invoice",

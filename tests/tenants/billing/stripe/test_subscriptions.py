@@ -180,6 +180,20 @@ def test_an_uncollected_fee_is_on_our_invoice_and_only_there(
     assert (mine.state, mine.amount) == ("open", 50)
 
 
+def test_an_uncollected_fee_that_credit_pays_is_not_collected_too(
+    world: World, tenant: SignedUp
+) -> None:
+    """Nothing is due on the month's invoice: it never gets to Stripe, whose own one is void."""
+    card_saved(world, tenant, "pm_card_chargeCustomerFail")
+    contract(tenant.tenant.id, starts=MONTH.start, plan_fee=D(50))
+    start(tenant)
+    world.settle()
+    granted(tenant.tenant.id, "100")
+    assert amounts(stated(tenant.tenant.id, MONTH)) == (50, 50, 0)
+    world.settle()
+    assert [one.status for one in world.api.v1.invoices.list().data] == ["void"]
+
+
 def test_a_fee_that_is_paid_after_all_is_charged(world: World, tenant: SignedUp) -> None:
     """Its invoice was seen open: the card was declined, and the customer pays on Stripe's page."""
     card_saved(world, tenant, "pm_card_chargeCustomerFail")
