@@ -11,6 +11,7 @@ from typing import Any
 
 from tenants.accounts.actors import Actor
 from tenants.accounts.audit import audit_record
+from tenants.accounts.models import Tenant
 from tenants.billing.operators import operators_only
 from tenants.billing.periods import Period
 from tenants.billing.selectors.tax import tax_profile, tax_treatment
@@ -39,7 +40,8 @@ def subscription_start(
     The rest of this month is paid at once, each month to come on its first day. Safe to repeat;
     one that was refused or has ended is begun anew, and what is paid already is not paid again.
     `contract_id`: only if it is the one in force. Raises PermissionDenied, StripeOff, NotFound
-    without a contract that has a plan fee, Conflict where no payment method is saved.
+    without a contract that has a plan fee, Conflict where no payment method is saved or the
+    tenant is closed.
     """
     operators_only(actor)
     at = now or clock_now()
@@ -48,11 +50,11 @@ def subscription_start(
         what = f"{contract_id} is not" if contract_id else "there is no"
         raise NotFound(f"{what} a contract in force with a plan fee", code="plan_missing")
     known = call_named(actor.tenant_id, CREATE, contract.id)
-    if (
-        known is not None
-        and subscription_of(tenant_id=actor.tenant_id, contract_id=contract.id).runs
-    ):
+    found = subscription_of(tenant_id=actor.tenant_id, contract_id=contract.id)
+    if known is not None and found.runs:
         return known
+    if Tenant.objects.filter(pk=actor.tenant_id, status=Tenant.Status.CLOSED).exists():
+        raise Conflict("this organisation is closed", code="tenant_closed")
     method = default_method(actor.tenant_id)
     if not method:
         raise Conflict("save a payment method first", code="payment_method_missing")

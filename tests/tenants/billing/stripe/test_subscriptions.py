@@ -277,6 +277,9 @@ def test_a_closed_customer_pays_no_plan(world: World, tenant: SignedUp) -> None:
         tenant_close(actor=operator_of(tenant.tenant.id), reason="left")
     world.settle()
     assert status(world, tenant) == "canceled"
+    with pytest.raises(Conflict) as refused:
+        start(tenant)
+    assert refused.value.code == "tenant_closed"
 
 
 def test_one_that_ended_before_it_was_heard_of_is_not_made_twice(
