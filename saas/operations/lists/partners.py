@@ -50,14 +50,10 @@ class ReferenceForm(forms.Form):
     reference = forms.CharField(label=_("The bank's reference"), max_length=120)
 
 
-class AgreementForm(forms.Form):
+class PartnerForm(forms.Form):
+    """A form about one partner."""
+
     partner_id = forms.ChoiceField(label=_("Partner"))
-    terms = forms.JSONField(
-        label=_("Terms"),
-        initial={"currency": "USD", "hold_days": 30, "lines": {"plugins": {"share": "0.7"}}},
-        help_text=_("See docs/partners.md."),
-    )
-    note = forms.CharField(label=_("Note"), max_length=300, required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -65,8 +61,16 @@ class AgreementForm(forms.Form):
         choices_set(self, "partner_id", partners.values_list("id", "name"))
 
 
-class PayoutForm(forms.Form):
-    partner_id = forms.ChoiceField(label=_("Partner"))
+class AgreementForm(PartnerForm):
+    terms = forms.JSONField(
+        label=_("Terms"),
+        initial={"currency": "USD", "hold_days": 30, "lines": {"plugins": {"share": "0.7"}}},
+        help_text=_("See docs/partners.md."),
+    )
+    note = forms.CharField(label=_("Note"), max_length=300, required=False)
+
+
+class PayoutForm(PartnerForm):
     currency = forms.CharField(label=_("Currency"), max_length=3, initial="USD")
     payer = forms.ChoiceField(
         label=_("By"), choices=[("manual", _("Bank transfer")), ("stripe", "Stripe")]
@@ -76,8 +80,6 @@ class PayoutForm(forms.Form):
         max_length=80,
         help_text=_("One payout for each name, for ever."),
     )
-
-    __init__ = AgreementForm.__init__
 
 
 def _moved(service: Any) -> Any:
