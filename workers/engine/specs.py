@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 TASKS = (
+    "audio_classification",
     "embeddings",
     "image_classification",
     "preference",

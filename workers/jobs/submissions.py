@@ -31,7 +31,13 @@ _SUFFIX = 64  # characters; OpenAI's limit
 TEXT_GENERATION, PREFERENCE = "text_generation", "preference"
 SUPERVISED, DPO = "supervised", "dpo"  # OpenAI's names of methods
 TRAINED_WHOLE = frozenset(  # no adapters so far
-    {"embeddings", "image_classification", "tabular", "text_classification"}
+    {
+        "audio_classification",
+        "embeddings",
+        "image_classification",
+        "tabular",
+        "text_classification",
+    }
 )
 KEPT = ("lora", "tabular", "embeddings")  # settings that a version goes on with
 _HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")

@@ -25,9 +25,11 @@ retrieves("/v1/invoices/{invoice}", "invoice")
 @handles("POST", "/v1/invoices")
 def invoice_create(call: Call) -> Object:
     from tests.stripe_server.resources.invoice_items import item_attach
+    from tests.stripe_server.resources.payment_methods import method_default
 
     params = call.params
     customer = customer_alive(call, params.get("customer", ""))
+    method_default(call.store, params.get("default_payment_method"), customer["id"])
     method = params.get("collection_method", "charge_automatically")
     if method == "send_invoice" and not ({"days_until_due", "due_date"} & params.keys()):
         raise Refused(

@@ -22,6 +22,7 @@ from tests.stripe_server.resources.invoices import (
     subscription_of,
 )
 from tests.stripe_server.resources.meters import usage_of
+from tests.stripe_server.resources.payment_methods import method_default
 from tests.stripe_server.resources.prices import line_amount, price_make
 from tests.stripe_server.store import Object, Store
 
@@ -67,7 +68,8 @@ def subscriptions_list(call: Call) -> Object:
 
 @handles("POST", "/v1/subscriptions")
 def subscription_create(call: Call) -> Object:
-    customer_alive(call, call.params.get("customer", ""))
+    customer = customer_alive(call, call.params.get("customer", ""))
+    method_default(call.store, call.params.get("default_payment_method"), customer["id"])
     call.given("off_session")  # by default it is
     return subscription_make(call.store, call.given(*_FIELDS))
 

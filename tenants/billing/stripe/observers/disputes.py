@@ -59,6 +59,7 @@ def _lose(seen: Seen, payment: Payment) -> None:
     key = f"{seen.id}:lost"
     if stripe_posted(key):
         return
+    payment.refresh_from_db()  # a refund may have come between
     amount = seen.amount("amount")
     withdrawn = _withdraw(seen, payment, amount)
     entries = dispute_lost(amount, withdrawn=withdrawn)

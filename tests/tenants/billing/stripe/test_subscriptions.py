@@ -14,8 +14,9 @@ from tenants.billing.periods import Period
 from tenants.billing.services.tax import NewProfile, tax_profile_set, tax_rate_set, taxes_apply
 from tenants.billing.states import InvoiceState
 from tenants.billing.stripe.models import StripeCall, StripeObject
+from tenants.billing.stripe.selectors import subscription_of
 from tenants.billing.stripe.services.endings import collections_end
-from tenants.billing.stripe.services.subscriptions import subscription_start
+from tenants.billing.stripe.services.subscriptions import subscription_cancel, subscription_start
 from tenants.kernel.errors import Conflict, NotFound, PermissionDenied
 from tenants.kernel.scope import system_scope, tenant_scope
 from tenants.ledger.chart import GrantKind
@@ -190,6 +191,64 @@ def test_it_starts_once(world: World, tenant: SignedUp) -> None:
     start(tenant)
     world.settle()
     assert len(world.api.v1.subscriptions.list().data) == 1
+
+
+def cancel(tenant: SignedUp, contract_id: str) -> None:
+    with system_scope():
+        subscription_cancel(actor=operator_of(tenant.tenant.id), contract_id=contract_id)
+
+
+def running(world: World) -> int:
+    return len(world.api.v1.subscriptions.list({"status": "active"}).data)
+
+
+def test_one_that_was_cancelled_starts_anew_and_the_month_is_not_paid_twice(
+    world: World, tenant: SignedUp
+) -> None:
+    contract_id = subscribed(world, tenant)
+    for _ in range(2):
+        cancel(tenant, contract_id)
+        world.settle()
+        assert running(world) == 0
+        start(tenant)
+        start(tenant)
+        world.settle()
+        assert running(world) == 1
+    assert books()["revenue plan USD"] == -50
+    assert not any(name.startswith("grant") for name in books())
+    cancel(tenant, contract_id)
+    world.settle()
+    assert running(world) == 0
+
+
+def test_one_that_stripe_refused_starts_anew(world: World, tenant: SignedUp) -> None:
+    world.control.fault(What.STATUS, "POST /v1/prices", status=400)
+    contract_id = subscribed(world, tenant)
+    with system_scope():
+        found = subscription_of(tenant_id=tenant.tenant.id, contract_id=contract_id)
+    assert (found.status, found.runs) == ("refused", False)
+    start(tenant)
+    world.settle()
+    assert running(world) == 1
+
+
+def test_one_that_ended_with_its_customer_starts_anew(world: World, tenant: SignedUp) -> None:
+    contract_id = subscribed(world, tenant)
+    world.api.v1.customers.delete(object_id(tenant, "customer"))
+    world.settle()
+    card_saved(world, tenant)
+    start(tenant)
+    world.settle()
+    assert running(world) == 1
+    with system_scope():
+        contract_end(actor=operator_of(tenant.tenant.id), tenant_id=tenant.tenant.id)
+    world.settle()
+    assert running(world) == 0
+    with system_scope():
+        assert collections_end() == 0
+        assert subscription_of(tenant_id=tenant.tenant.id, contract_id=contract_id).status == (
+            "canceled"
+        )
 
 
 def test_it_needs_a_plan_a_card_and_an_operator(world: World, tenant: SignedUp) -> None:
