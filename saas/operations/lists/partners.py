@@ -203,7 +203,9 @@ def payout_new(request: HttpRequest) -> HttpResponse:
     return _new(request, PayoutForm, run, "marketplace_payout_changelist", _("Pay a partner"))
 
 
-def _new(request: HttpRequest, form: type[forms.Form], run: Any, back: str, title: Any) -> Any:
+def _new(
+    request: HttpRequest, form: type[forms.Form], run: Any, back: str, title: Any
+) -> HttpResponse:
     from saas.operations.site import operations
 
     return ask(
