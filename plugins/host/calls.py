@@ -64,13 +64,17 @@ class PluginHost:
         an argument that does not exist, which is our own mistake.
         """
         _check_arguments(hook, args, order)
-        by_name = {each.name: each for each in enabled}
+        chosen = {(each.name, self._version(each)): each for each in enabled}
         outcomes = (
-            self._one(plugin, hook, args, tenant, by_name[plugin.name], order, timeout)
+            self._one(plugin, hook, args, tenant, each, order, timeout)
             for plugin in self._callable
-            if plugin.name in by_name
+            if (each := chosen.get((plugin.name, plugin.version))) is not None
         )
         return tuple(outcome for outcome in outcomes if outcome is not None)
+
+    def _version(self, enabled: Enabled) -> str:
+        newest = self._catalog.named(enabled.name)
+        return enabled.version or (newest.version if newest else "")
 
     def _one(
         self,
@@ -84,7 +88,7 @@ class PluginHost:
     ) -> Outcome | None:
         if plugin.mode == "trusted" and not self._trusted.implements(plugin.name, hook):
             return None
-        make = functools.partial(Outcome, plugin.name, plugin.manifest.version)
+        make = functools.partial(Outcome, plugin.name, plugin.version)
         if not self.breaker.allows(plugin.name):
             return make(failure=Failure("suspended", "it failed too often; it is tried again soon"))
         began, cpu = time.monotonic(), [0.0]
@@ -153,7 +157,7 @@ class PluginHost:
         return keys
 
     def _meters_of(self, plugin: Plugin, tenant: str) -> Mapping[str, Meter]:
-        key = (plugin.name, plugin.manifest.version)
+        key = (plugin.name, plugin.version)
         if key not in self._meters:
             declared: tuple[Meter, ...] = ()
             if plugin.mode == "trusted":

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import Distribution, distributions, version
 from pathlib import Path
 from typing import Literal
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from plugins.sdk.errors import ManifestError
 from plugins.sdk.manifest import ENTRY_POINTS, FILE_NAME, Manifest, manifest_read
-
-SDK_DISTRIBUTIONS = {"breakwater-plugin-sdk", "breakwater", "pluggy"}  # in every child's runtime
+from plugins.sdk.version import SDK_VERSION
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,15 @@ class Plugin:
     def name(self) -> str:
         return self.manifest.name
 
+    @property
+    def version(self) -> str:
+        return self.manifest.version
+
+    @property
+    def package(self) -> str:
+        """The name of its top-level package, which holds `plugin.toml`."""
+        return self.entry.partition(":")[0].partition(".")[0]
+
 
 @dataclass(frozen=True)
 class Refused:
@@ -43,27 +51,44 @@ class Refused:
 
 @dataclass(frozen=True)
 class Catalog:
-    """Plugins in the order in which they are called, and those refused."""
+    """Plugins in the order in which they are called, and those refused.
+
+    A confined plugin may be there in several versions, the newest first.
+    """
 
     plugins: tuple[Plugin, ...]
     refused: tuple[Refused, ...] = ()
 
-    def named(self, name: str) -> Plugin | None:
-        return next((plugin for plugin in self.plugins if plugin.name == name), None)
+    def named(self, name: str, version: str = "") -> Plugin | None:
+        """That version, or the newest."""
+        found = (each for each in self.plugins if each.name == name)
+        return next((each for each in found if version in {"", each.version}), None)
 
 
 def catalog_make(
-    found: Iterable[Plugin | Refused], *, platform_version: str, provided: Iterable[str] = ()
+    found: Iterable[Plugin | Refused],
+    *,
+    platform_version: str,
+    provided: Mapping[str, str] | None = None,
 ) -> Catalog:
-    """Check what was discovered, as a whole. Never raises for a plugin's sake."""
+    """Check what was discovered, as a whole. Never raises for a plugin's sake.
+
+    `provided` are the libraries that the platform lends to children: name → version.
+    """
     candidates, refused = [], []
-    lent = {str(canonicalize_name(name)) for name in (*provided, *SDK_DISTRIBUTIONS)}
+    lent = {
+        **{str(canonicalize_name(name)): number for name, number in (provided or {}).items()},
+        "breakwater": platform_version,
+        "breakwater-plugin-sdk": SDK_VERSION,
+        "pluggy": version("pluggy"),
+    }
     for each in found:
         reason = _unfit(each, platform_version, lent) if isinstance(each, Plugin) else each.reason
         if reason is None and isinstance(each, Plugin):
             candidates.append(each)
         else:
             refused.append(Refused(each.name, str(reason)))
+    candidates.sort(key=lambda plugin: Version(plugin.version), reverse=True)
     candidates.sort(key=lambda plugin: (not plugin.builtin, plugin.name))
     kept: list[Plugin] = []
     for plugin in candidates:
@@ -103,9 +128,13 @@ def _manifest(installed: Distribution, module: str) -> Manifest:
     return manifest_read(path.read_text())
 
 
-def _unfit(plugin: Plugin, platform_version: str, lent: set[str]) -> str | None:
+def _unfit(plugin: Plugin, platform_version: str, lent: Mapping[str, str]) -> str | None:
     least, greatest = plugin.manifest.least_platform, plugin.manifest.greatest_platform
     ours = Version(platform_version)
+    try:
+        Version(plugin.version)
+    except InvalidVersion:
+        return f"version {plugin.version!r} is not one that can be ordered (PEP 440): write 1.2.0"
     if ours < Version(least):
         return f"needs platform {least} or later; this is {platform_version}"
     places = len(greatest.split("."))
@@ -116,27 +145,31 @@ def _unfit(plugin: Plugin, platform_version: str, lent: set[str]) -> str | None:
     return None
 
 
-def _missing(site: Path, lent: set[str]) -> str | None:
-    here = {
-        canonicalize_name(each.metadata["Name"]): each for each in distributions(path=[str(site)])
+def _missing(site: Path, lent: Mapping[str, str]) -> str | None:
+    installed = {
+        str(canonicalize_name(each.metadata["Name"])): each
+        for each in distributions(path=[str(site)])
     }
-    for installed in here.values():
-        for text in installed.requires or ():
+    there = {**lent, **{name: each.version for name, each in installed.items()}}
+    for each in installed.values():
+        for text in each.requires or ():
             needed = Requirement(text)
             if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
                 continue
-            name = canonicalize_name(needed.name)
-            if name in here and not needed.specifier.contains(here[name].version, prereleases=True):
-                return f"{text} (version {here[name].version} is there)"
-            if name not in here and name not in lent:
+            number = there.get(str(canonicalize_name(needed.name)))
+            if number is None:
                 return text
+            if not needed.specifier.contains(number, prereleases=True):
+                return f"{text} (version {number} is there)"
     return None
 
 
 def _conflict(plugin: Plugin, kept: list[Plugin]) -> str | None:
-    if plugin.name in {other.name for other in kept}:
-        return "another plugin has the same name; uninstall one of them"
     for other in kept:
+        if other.name == plugin.name:
+            if {plugin.mode, other.mode} == {"isolated"} and plugin.version != other.version:
+                continue
+            return "another plugin has the same name; uninstall one of them"
         if other.name in plugin.manifest.conflicts or plugin.name in other.manifest.conflicts:
             return f"in conflict with {other.name}; uninstall one of them"
     return None

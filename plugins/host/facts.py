@@ -61,8 +61,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Enabled:
-    """A plugin that the calling tenant enabled, with its settings and granted permissions."""
+    """A plugin that the calling tenant enabled, with its settings and granted permissions.
+
+    `version` is the one that this tenant keeps to; empty for the newest that is there.
+    """
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     permissions: frozenset[str] = frozenset()
+    version: str = ""

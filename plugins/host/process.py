@@ -48,6 +48,7 @@ class Child:
         self._ids = ids
         self._uid = ids.take()
         self._spent = 0.0
+        self._inner: int | None = None
         self._home = Path(tempfile.mkdtemp(prefix="child-", dir=runtime.folder.parent))
         self.folder = self._home / "private"
         root = self._home / "root"
@@ -81,6 +82,7 @@ class Child:
                 if key in answer:
                     raise CallFailed("unavailable", str(answer[key]))  # noqa: TRY301 - closes below
             self.hooks = tuple(str(name) for name in answer.get("hello", ()))
+            self._inner = _only_child(self.pid) if level == "bubblewrap" else None
         except (CallFailed, ChannelClosed) as error:
             self.close()
             if isinstance(error, CallFailed):
@@ -123,10 +125,13 @@ class Child:
         if self._process.returncode is not None:
             return self._spent
         try:
-            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+            if self._inner is not None:  # bubblewrap's child; once it is reaped, its parent's sum
+                with contextlib.suppress(OSError):
+                    return _cpu_s(self._inner)
+                return _cpu_s(self.pid, reaped=True)
+            return _cpu_s(self.pid)
         except OSError:
             return self._spent
-        return (int(fields[11]) + int(fields[12])) / _TICKS
 
     def alive(self) -> bool:
         return self._process.poll() is None and not self._drain.flooded
@@ -186,10 +191,13 @@ class Child:
         raise CallFailed("timeout", f"{doing} took longer than allowed, and it was ended")
 
     def _gone(self, doing: str) -> CallFailed:
+        if self._inner is not None:  # killed, bubblewrap would not count its child
+            self._spent = self.cpu_s()
         self.kill()
         with contextlib.suppress(ChildProcessError):  # waited for already
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-            self._spent = self.cpu_s()  # while the kernel still knows it
+            # while the kernel still knows it
+            self._spent = max(self._spent, self.cpu_s())
         code = self._process.wait()
         if self._drain.flooded:
             return CallFailed("flood", f"it wrote more than {self._limits.output:,} bytes")
@@ -202,8 +210,20 @@ def _failure(answer: Mapping[str, Any]) -> CallFailed:
     return CallFailed(kind if kind in known else "contract", str(answer.get("message", "")))
 
 
+def _cpu_s(pid: int, *, reaped: bool = False) -> float:
+    """User and system time of a process, of those that it waited for too. Raises OSError."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11 : 15 if reaped else 13])) / _TICKS
+
+
+def _only_child(pid: int) -> int | None:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(children[0]) if len(children) == 1 else None
+
+
 def _bubblewrap(readable: Sequence[str], folder: Path) -> list[str]:
     command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--dev", "/dev"]
+    command += ["--as-pid-1"]  # no second process of bwrap's own between us and the child
     for path in readable:
         if not path.startswith("/dev/"):
             command += ["--ro-bind-try", path, path]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,41 +12,17 @@ import pytest
 
 from plugins.host.calls import PluginHost
 from plugins.host.catalog import Plugin, catalog_make, discover
-from plugins.host.environments import PROVIDED, provided_link, wheel_install
+from plugins.host.environments import provided_link, provided_versions, wheel_install
 from plugins.host.facts import Enabled, Limits
 from plugins.host.isolated import Isolated
 from plugins.host.orders import WorkOrder
 from plugins.host.pool import Pool
 from plugins.host.sandbox import Sandbox
+from plugins.kit.building import wheel_build
 from tests.architecture.sources import ROOT
 from tests.plugins.conftest import strongest_of
 
 EXAMPLES = ROOT / "plugins" / "examples"
-
-
-def wheel_build(source: Path, folder: Path) -> Path:
-    """Build with the setuptools that is here, from a copy: building writes beside its source."""
-    copy = shutil.copytree(source, folder / f"{source.name}-source")
-    wheels = folder / f"{source.name}-wheel"
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "wheel",
-            "--quiet",
-            "--no-deps",
-            "--no-index",
-            "--no-build-isolation",
-            "--wheel-dir",
-            str(wheels),
-            str(copy),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    (wheel,) = wheels.glob("*.whl")
-    return wheel
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +30,7 @@ def finance_risk(reachable: Path) -> Plugin:
     wheel = wheel_build(EXAMPLES / "finance_risk", reachable)
     wheel_install(wheel, reachable / "finance_risk")
     found = discover(reachable / "finance_risk", "isolated")
-    (plugin,) = catalog_make(found, platform_version="0.1.0", provided=PROVIDED).plugins
+    (plugin,) = catalog_make(found, platform_version="0.1.0", provided=provided_versions()).plugins
     return plugin
 
 
@@ -66,7 +41,7 @@ def test_finance_risk_scores_real_data_better_than_the_base_rate(
     sandbox = replace(strongest, limits=Limits(call_s=60.0))
     sandbox._runtime = strongest.runtime
     pool = Pool()
-    catalog = catalog_make([finance_risk], platform_version="0.1.0", provided=PROVIDED)
+    catalog = catalog_make([finance_risk], platform_version="0.1.0", provided=provided_versions())
     host = PluginHost(catalog, Isolated(sandbox, pool, provided_link(reachable / "lent")))
     enabled = Enabled("finance_risk", {}, frozenset({"data.datasets"}))
     try:
