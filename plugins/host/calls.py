@@ -64,17 +64,13 @@ class PluginHost:
         an argument that does not exist, which is our own mistake.
         """
         _check_arguments(hook, args, order)
-        chosen = {(each.name, self._version(each)): each for each in enabled}
+        by_name = {each.name: each for each in enabled}
         outcomes = (
-            self._one(plugin, hook, args, tenant, each, order, timeout)
+            self._one(plugin, hook, args, tenant, by_name[plugin.name], order, timeout)
             for plugin in self._callable
-            if (each := chosen.get((plugin.name, plugin.version))) is not None
+            if plugin.name in by_name
         )
         return tuple(outcome for outcome in outcomes if outcome is not None)
-
-    def _version(self, enabled: Enabled) -> str:
-        newest = self._catalog.named(enabled.name)
-        return enabled.version or (newest.version if newest else "")
 
     def _one(
         self,

@@ -10,7 +10,7 @@ from typing import Literal
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from plugins.sdk.errors import ManifestError
 from plugins.sdk.manifest import ENTRY_POINTS, FILE_NAME, Manifest, manifest_read
@@ -51,18 +51,13 @@ class Refused:
 
 @dataclass(frozen=True)
 class Catalog:
-    """Plugins in the order in which they are called, and those refused.
-
-    A confined plugin may be there in several versions, the newest first.
-    """
+    """Plugins in the order in which they are called, and those refused."""
 
     plugins: tuple[Plugin, ...]
     refused: tuple[Refused, ...] = ()
 
-    def named(self, name: str, version: str = "") -> Plugin | None:
-        """That version, or the newest."""
-        found = (each for each in self.plugins if each.name == name)
-        return next((each for each in found if version in {"", each.version}), None)
+    def named(self, name: str) -> Plugin | None:
+        return next((plugin for plugin in self.plugins if plugin.name == name), None)
 
 
 def catalog_make(
@@ -88,7 +83,6 @@ def catalog_make(
             candidates.append(each)
         else:
             refused.append(Refused(each.name, str(reason)))
-    candidates.sort(key=lambda plugin: Version(plugin.version), reverse=True)
     candidates.sort(key=lambda plugin: (not plugin.builtin, plugin.name))
     kept: list[Plugin] = []
     for plugin in candidates:
@@ -131,10 +125,6 @@ def _manifest(installed: Distribution, module: str) -> Manifest:
 def _unfit(plugin: Plugin, platform_version: str, lent: Mapping[str, str]) -> str | None:
     least, greatest = plugin.manifest.least_platform, plugin.manifest.greatest_platform
     ours = Version(platform_version)
-    try:
-        Version(plugin.version)
-    except InvalidVersion:
-        return f"version {plugin.version!r} is not one that can be ordered (PEP 440): write 1.2.0"
     if ours < Version(least):
         return f"needs platform {least} or later; this is {platform_version}"
     places = len(greatest.split("."))
@@ -165,11 +155,9 @@ def _missing(site: Path, lent: Mapping[str, str]) -> str | None:
 
 
 def _conflict(plugin: Plugin, kept: list[Plugin]) -> str | None:
+    if plugin.name in {other.name for other in kept}:
+        return "another plugin has the same name; uninstall one of them"
     for other in kept:
-        if other.name == plugin.name:
-            if {plugin.mode, other.mode} == {"isolated"} and plugin.version != other.version:
-                continue
-            return "another plugin has the same name; uninstall one of them"
         if other.name in plugin.manifest.conflicts or plugin.name in other.manifest.conflicts:
             return f"in conflict with {other.name}; uninstall one of them"
     return None

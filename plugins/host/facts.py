@@ -61,12 +61,8 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Enabled:
-    """A plugin that the calling tenant enabled, with its settings and granted permissions.
-
-    `version` is the one that this tenant keeps to; empty for the newest that is there.
-    """
+    """A plugin that the calling tenant enabled, with its settings and granted permissions."""
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     permissions: frozenset[str] = frozenset()
-    version: str = ""

@@ -70,6 +70,7 @@ _MENU: Menu = [
             Entry(_("API keys"), "key", "accounts_apikey_changelist", "keys.read"),
             Entry(_("Members"), "group", "accounts_member_changelist", "members.read"),
             Entry(_("Audit trail"), "history", "accounts_auditentry_changelist", "audit.read"),
+            Entry(_("Settings"), "settings", "settings", "tenant.write"),
         ],
     ),
 ]

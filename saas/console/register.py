@@ -16,6 +16,7 @@ from saas.console.pages.assets import model_download, upload
 from saas.console.pages.billing_details import billing_details
 from saas.console.pages.budgets import budget_create
 from saas.console.pages.card_payments import card_save, card_top_up, portal, visit
+from saas.console.pages.compress import compress
 from saas.console.pages.fine_tune import fine_tune
 from saas.console.pages.invoices import invoice_csv, invoice_pdf, line
 from saas.console.pages.keys import key_create
@@ -23,6 +24,7 @@ from saas.console.pages.live import job_live
 from saas.console.pages.members import member_create, switch
 from saas.console.pages.playground import playground, playground_key
 from saas.console.pages.prices import prices
+from saas.console.pages.settings import settings
 from saas.console.pages.spend import spend
 from saas.console.pages.usage import usage
 from saas.console.pages.wallet import wallet
@@ -51,6 +53,7 @@ console.register(AuditEntry, AuditEntryAdmin)
 
 console.pages = (
     Page("jobs/job/start/", "fine_tune", fine_tune, permission="jobs.write"),
+    Page("jobs/job/compress/", "compress", compress, permission="jobs.write"),
     Page("files/upload/", "upload", upload, permission="files.write"),
     Page("jobs/<str:job_id>/live/", "job_live", job_live, permission="jobs.read"),
     Page(
@@ -68,6 +71,7 @@ console.pages = (
     Page("wallet/visits/<str:visit_id>/", "visit", visit, permission="billing.write"),
     Page("spend/", "spend", spend, permission="costs.read"),
     Page("prices/", "prices", prices, permission="usage.read"),
+    Page("settings/", "settings", settings, permission="tenant.write"),
     Page("billing/details/", "billing_details", billing_details, permission="billing.write"),
     Page("ledger/budget/new/", "budget_create", budget_create, permission="billing.write"),
     Page(

@@ -15,7 +15,9 @@ from tenants.accounts.models import Tenant
 from tenants.costs.defaults import CURRENCY
 from tenants.costs.selectors import Grouping, cost_totals, unit_costs
 from tenants.kernel.money import Money
+from workers.jobs.compression_costs import compression_costs
 
+COMPRESSIONS_SHOWN = 20
 RANGES = {7: _("7 days"), 30: _("30 days"), 90: _("90 days")}
 GROUPS: dict[Grouping, Any] = {
     "purpose": _("By purpose"),
@@ -32,6 +34,7 @@ def costs(request: HttpRequest) -> HttpResponse:
     days = int(given["days"]) if given.get("days") in {str(d) for d in RANGES} else 30
     group: Grouping = next((name for name in GROUPS if name == given.get("group")), "purpose")
     rows = daily_costs(group=group, days=days)
+    names = _names("tenant")
     return operations.page(
         request,
         "operations/costs.html",
@@ -41,6 +44,16 @@ def costs(request: HttpRequest) -> HttpResponse:
         units=[
             (JOB_KINDS.get(kind, kind), base, as_number(unit.tokens), shown(unit.per_million))
             for kind, base, unit in unit_costs(since=since_midnight(days))
+        ],
+        compressed=[
+            (
+                cost.job.id,
+                names.get(cost.job.tenant_id, ""),
+                cost.job.spec["base_id"],
+                shown(cost.before),
+                shown(cost.after),
+            )
+            for cost in compression_costs(COMPRESSIONS_SHOWN)
         ],
         choices=[
             ("group", _("Split"), GROUPS.items(), group),

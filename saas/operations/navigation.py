@@ -17,6 +17,7 @@ _MENU: Menu = [
         [
             Entry(_("Jobs"), "model_training", "jobs_job_changelist"),
             Entry(_("Attempts"), "replay", "jobs_attempt_changelist"),
+            Entry(_("Cohorts"), "groups", "jobs_cohort_changelist"),
             Entry(_("Workers"), "memory", "jobs_worker_changelist"),
             Entry(_("Replicas"), "cloud", "serving_replica_changelist"),
             Entry(_("Outbox"), "outbox", "kernel_outboxevent_changelist"),

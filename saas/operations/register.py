@@ -15,6 +15,7 @@ from saas.operations.lists.stripe import CallAdmin, EventAdmin, FindingAdmin, Ob
 from saas.operations.lists.wallets import WalletAdmin
 from saas.operations.lists.work import (
     AttemptAdmin,
+    CohortAdmin,
     JobAdmin,
     OutboxAdmin,
     ReplicaAdmin,
@@ -30,13 +31,14 @@ from tenants.kernel.models import OutboxEvent
 from tenants.ledger.models import Wallet
 from tenants.pricing.models import Contract, PriceBook, PriceBookVersion
 from workers.assets.models import BaseModel
-from workers.jobs.models import Attempt, Job, Worker
+from workers.jobs.models import Attempt, Cohort, Job, Worker
 from workers.serving.models import Replica
 
 __all__ = ["operations"]
 
 operations.register(Job, JobAdmin)
 operations.register(Attempt, AttemptAdmin)
+operations.register(Cohort, CohortAdmin)
 operations.register(Worker, WorkerAdmin)
 operations.register(Replica, ReplicaAdmin)
 operations.register(OutboxEvent, OutboxAdmin)

@@ -82,6 +82,27 @@ def _open_tenant(tenant: Tenant, user: User) -> SignedUp:
     return SignedUp(tenant=tenant, user=user, member=member)
 
 
+def tenant_sharing_set(*, actor: Actor, shares_passes: bool) -> Tenant:
+    """Say whether the actor's tenant lets its fine-tunes be computed together with others'.
+
+    Holds from each job's next attempt on. Raises PermissionDenied, NotFound.
+    """
+    actor.require("tenant.write")
+    tenant = Tenant.objects.select_for_update().filter(pk=actor.tenant_id).first()
+    if tenant is None:
+        raise NotFound(f"no organisation {actor.tenant_id!r}", param="tenant_id")
+    if tenant.shares_passes != shares_passes:
+        tenant.shares_passes = shares_passes
+        tenant.save(update_fields=["shares_passes"])
+        audit_record(
+            actor=actor,
+            action="tenant.sharing_set",
+            target=tenant.id,
+            data={"shares_passes": shares_passes},
+        )
+    return tenant
+
+
 def platform_tenant_ensure(*, name: str = "Breakwater") -> Tenant:
     """Return the tenant that is the platform itself, made on first call (system scope)."""
     with system_scope():

@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import TruncDay, TruncHour
+from django.db.models.functions import Now, TruncDay, TruncHour
 
 from tenants.costs.balance import SlotBalance, Stretch, slot_balance
 from tenants.costs.defaults import CURRENCY
-from tenants.costs.models import CostEntry
+from tenants.costs.models import CostEntry, Rate
 from tenants.costs.rates import per_units
 from tenants.kernel.money import Money
 from tenants.usage.selectors import usage_total
@@ -99,6 +99,12 @@ def job_cost_breakdown(job_id: str) -> JobCost:
         seconds=sum(seconds.values(), Decimal(0)),
         attempts=attempts,
     )
+
+
+def rates_now() -> dict[str, Money]:
+    """What a unit of each resource costs on demand now (system scope)."""
+    rates = Rate.objects.filter(kind=Rate.Kind.ON_DEMAND, valid_from__lte=Now())
+    return {r.resource_id: Money(r.amount, r.currency) for r in rates.order_by("valid_from")}
 
 
 def cost_totals(

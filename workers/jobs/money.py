@@ -19,6 +19,7 @@ from django.db.models import Max
 
 from tenants.accounts.actors import Actor, ActorKind
 from tenants.accounts.models import Tenant
+from tenants.costs.defaults import CURRENCY as COST_CURRENCY
 from tenants.kernel.money import Money
 from tenants.ledger.models import Hold
 from tenants.ledger.selectors import wallet_balance
@@ -33,10 +34,12 @@ from tenants.usage.ingestion import NewUsage
 from tenants.usage.services import usage_record
 from workers.jobs.kinds import KINDS, FailureKind
 from workers.jobs.models import Job
+from workers.jobs.offers import offers_now
 from workers.jobs.states import Kind
 
 ZERO = Decimal(0)
 SUBJECT = "job"  # of a charge
+SLOT_SECONDS = "slot.seconds"
 
 
 def work_quote(
@@ -234,8 +237,23 @@ def _request(job: Job, usage: Sequence[NewUsage], *, part: str, **changes: Any) 
         bound=left,
         labels=job_labels(job),
         quote_id=job.quote_id,
+        seller=f"plugin:{job.spec['plugin']}" if "plugin" in job.spec else "",
+        cost=_compute_cost(job, usage),
         **changes,
     )
+
+
+def _compute_cost(job: Job, usage: Sequence[NewUsage]) -> Decimal:
+    """What a plugin's slot time cost us, in the charge's currency: its partner may bear part."""
+    seconds = sum((e.quantity for e in usage if e.meter == SLOT_SECONDS), ZERO)
+    if not seconds:
+        return ZERO
+    worker_class = job.queue.rpartition(".")[2]
+    price = next((o.price for o in offers_now() if o.worker_class == worker_class), ZERO)
+    at = usage[-1].event_time
+    currency = rate_card(job.tenant_id, at).currency
+    rate = exchange_rate(COST_CURRENCY, currency, at) if currency != COST_CURRENCY else Decimal(1)
+    return round12(seconds * price * rate)
 
 
 def _count(job: Job, charged: Charged) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 
 from tenants.accounts.actors import Actor
 from tenants.accounts.audit import audit_record
+from tenants.accounts.standing import tenant_require_active
 from tenants.kernel.errors import InvalidInput
 from tenants.kernel.ids import new_id
 from tenants.pricing.models import Quote
-from workers.assets.credit import standing_require, tenant_require_active
+from workers.assets.credit import standing_require
 from workers.jobs.kinds import KINDS
 from workers.jobs.models import Job
 from workers.jobs.money import job_cover, job_promise, work_quote
@@ -29,7 +30,7 @@ from workers.jobs.moves import (
 from workers.jobs.offers import offers_now
 from workers.jobs.placement import place
 from workers.jobs.states import HELD_BY_WORKER, Kind, State, check_move
-from workers.jobs.submissions import Checked, checked
+from workers.jobs.submissions import Checked, Choice, checked
 
 PRIORITIES = range(-10, 11)
 
@@ -64,6 +65,8 @@ def job_submit(
         queue=f"{rules.family}.{place(complete.needs, offers_now())}",
         priority=priority,
         spec=complete.spec,
+        cohort_key=complete.cohort_key,
+        update_tokens=complete.update_tokens,
         metadata=labels,
         created_by_kind=actor.kind,
         created_by_id=actor.id,
@@ -71,9 +74,22 @@ def job_submit(
     if is_charged:
         job_promise(job, _quote(actor, kind, complete, quote_id))
     job_say(job, f"Created job {job.id}; data and settings are valid.")
+    if complete.chosen:
+        _explain(job, complete.chosen)
     audit_record(actor=actor, action="job.submit", target=job.id, data={"kind": kind.value})
     job_queue(job)
     return job
+
+
+def _explain(job: Job, chosen: Mapping[str, Choice]) -> None:
+    """Tell which settings we chose, and why."""
+    each = [f"{name} {_shown(choice.value)} ({choice.reason})" for name, choice in chosen.items()]
+    values = {name: choice.value for name, choice in chosen.items()}
+    job_say(job, f"Chosen for this data and model: {'; '.join(each)}.", data={"chosen": values})
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else f"{value:,}"
 
 
 def job_quote(*, actor: Actor, kind: Kind, spec: Mapping[str, Any]) -> Quote:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django.http import HttpResponse
@@ -130,7 +131,10 @@ class CompressionResultsOut(serializers.Serializer[Any]):
     figures = serializers.DictField(child=FigureOut())
     settings = serializers.DictField(help_text="What the model was made with.")
     prices = serializers.DictField(
-        child=serializers.CharField(), allow_null=True, help_text="Of a target price."
+        child=serializers.CharField(),
+        allow_null=True,
+        help_text="Of a million generated tokens, where a price was the target: `target`, `dense`, "
+        "and `reached`, the compressed model's at the dense one's margin.",
     )
     quantisation_errors = serializers.DictField(child=serializers.FloatField())
     adapter_errors = serializers.DictField(
@@ -177,13 +181,26 @@ def render_results(job: Job) -> dict[str, Any]:
             "compressed_model": job.result["model_name"],
             "figures": figures,
             "settings": report["settings"],
-            "prices": job.spec["price"],
+            "prices": prices_of(job),
             "quantisation_errors": report.get("quantisation_errors", {}),
             "adapter_errors": report.get("adapter_errors", {}),
             "search": report.get("search"),
         }
     ).data
     return answer
+
+
+def prices_of(job: Job) -> dict[str, str] | None:
+    """Of a million generated tokens, where a price was the target: `target`, `dense`, and what the
+    compressed model `reached`: its price at the dense model's margin.
+    """
+    asked: dict[str, str] | None = job.spec["price"]
+    if asked is None:
+        return None
+    metrics = job.result["metrics"]
+    share = Decimal(repr(metrics["latency_ms"])) / Decimal(repr(metrics["dense_latency_ms"]))
+    reached = (Decimal(asked["dense"]) * share).quantize(Decimal("1e-6"))
+    return {**asked, "reached": f"{reached:f}"}
 
 
 def finished(job_id: str) -> Job:

@@ -10,20 +10,23 @@ from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy as _
 
 from saas.console import columns as show
 from saas.console.asking import actor_of
+from saas.console.compressions import compression_shown
 from saas.console.filters import choice_filter
 from saas.console.lists.files import file_link
 from saas.console.pages.live import live_state
 from saas.console.readonly import Act, ReadOnlyAdmin, Section
 from saas.console.words import JOB_KINDS, JOB_STATES, OUTCOMES
-from saas.pareto import pareto_svg
 from workers.jobs.models import Attempt, Checkpoint, Job
+from workers.jobs.selectors import job_get
 from workers.jobs.services import job_cancel, job_pause, job_resume
 from workers.jobs.states import State
+from workers.serving.models import Deployment
+from workers.serving.selectors import deployment_of
+from workers.serving.services import deployment_create, deployment_wake
 
 
 def _call(service: Callable[..., Job]) -> Callable[[HttpRequest, str], Job]:
@@ -72,13 +75,25 @@ def _charged(job: Job) -> Any:
     return show.as_money(job.charged + job.charged_tax, job.currency)
 
 
-def _plot(job: Job) -> Any:
-    """What a search for a smaller model found, drawn; numbers and the engine's own words only."""
-    search = job.result.get("report", {}).get("search")
-    if search is None:
-        return None
-    drawn = pareto_svg(search, cost=str(_("Cost")), loss=str(_("Loss")))
-    return mark_safe(drawn)  # noqa: S308 -- `pareto_svg` escapes what it writes
+def _deploy(request: HttpRequest, job_id: str) -> Deployment:
+    """Put what the job made on offer, where it is not, and wake it."""
+    actor, name = actor_of(request), job_get(job_id).result["model_name"]
+    row = deployment_of(name) or deployment_create(actor=actor, model=name)
+    return deployment_wake(actor=actor, deployment_id=row.id)
+
+
+def _sleeps(job: Job) -> bool:
+    """Whether the job has made a model that no replica serves now."""
+    name = job.result.get("model_name")
+    if job.state != State.SUCCEEDED or not name:
+        return False
+    row = deployment_of(name)
+    return row is None or row.state == Deployment.State.ASLEEP
+
+
+def _shared(job: Job) -> Any:
+    """Whether the newest attempt shares passes; with whom is nobody's to know."""
+    return _("Yes") if job.shares_passes else None
 
 
 def _progress(job: Job) -> str:
@@ -113,15 +128,25 @@ class JobAdmin(ReadOnlyAdmin):
         show.moment("started_at", _("Started")),
         show.moment("finished_at", _("Finished")),
         show.number("attempts_made", _("Attempts")),
+        show.column(_shared, _("Shared passes")),
         show.column(_made, _("Model made")),
         show.column(lambda job: job.spec.get("model"), _("Start from")),
         show.column(_data("training_file_id"), _("Training data")),
+        show.column(_data("file_id"), _("Data")),
         show.column(_data("validation_file_id"), _("Validation data")),
         show.column(_quoted, _("Quoted")),
         show.column(_charged, _("Charged")),
         show.derived("metadata", _("Labels"), show.as_pairs),
     )
     acts = (
+        Act(
+            name="deploy",
+            label=_("Deploy"),
+            permission="deployments.write",
+            run=_deploy,
+            done=_("The model is on offer and wakes up."),
+            offered=_sleeps,
+        ),
         Act(
             name="pause",
             label=_("Pause"),
@@ -167,7 +192,7 @@ class JobAdmin(ReadOnlyAdmin):
         return {
             "live": live_state(row),
             "live_url": reverse("console:job_live", args=[row.pk]),
-            "plot": _plot(row),
+            "compression": compression_shown(row),
             "has_curve": row.kind in {"fine_tune", "compress"},
             "pairs": [
                 (_("Result"), show.as_pairs(flat(row.result))),

@@ -37,6 +37,13 @@ def _delete(request: HttpRequest, version_id: str) -> Any:
     return model_version_delete(actor=actor_of(request), name=name)
 
 
+def _compress_url(row: ModelVersion) -> str:
+    """The form for making this model smaller; empty for one that is rounded already."""
+    if row.kind == ModelVersion.Kind.QUANTISED:
+        return ""
+    return reverse("console:compress") + f"?model={row.name}"
+
+
 def _parent(row: ModelVersion) -> Any:
     return version_link(row.parent) if row.parent else None
 
@@ -139,6 +146,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         return {
             "download_url": reverse("console:model_download", args=[row.pk]),
             "play_url": reverse("console:playground") + f"?model={row.name}",
+            "compress_url": _compress_url(row),
         }
 
 

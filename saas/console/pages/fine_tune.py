@@ -6,17 +6,13 @@ from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 
-from saas.console.asking import actor_of, choices_set, perform
+from saas.console.asking import choices_set
 from saas.console.pages.playground import callable_models
-from saas.console.pages.quote import quote_shown
-from tenants.pricing.models import Quote
+from saas.console.pages.quoted import quoted
 from workers.assets.models import BaseModel
 from workers.assets.selectors import files_visible
-from workers.jobs.models import Job
-from workers.jobs.services import job_quote, job_submit
 from workers.jobs.states import Kind
 
 TEXT = BaseModel.Kind.TEXT_GENERATION
@@ -69,7 +65,7 @@ class FineTuneForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        files = _files()
+        files = training_files()
         choices_set(self, "model", [(name, name) for name in callable_models(TEXT)])
         choices_set(self, "training_file", files)
         choices_set(self, "validation_file", [("", _("None")), *files])
@@ -92,55 +88,10 @@ class FineTuneForm(forms.Form):
         }
 
 
-def _files() -> list[tuple[str, str]]:
+def training_files() -> list[tuple[str, str]]:
     rows = files_visible().filter(purpose="fine-tune").order_by("-id")[:200]
     return [(row.pk, row.filename) for row in rows]
 
 
 def fine_tune(request: HttpRequest) -> HttpResponse:
-    """Show the form, then what the job would cost; only what was shown is submitted.
-
-    A POST without `quote_id` quotes, one with it submits at that quote and leads to the live page.
-    Settings changed after the quote were never quoted: the quote no longer fits, and is made anew.
-    """
-    from saas.console.site import console
-
-    quote = None
-    if request.method == "POST":
-        form = FineTuneForm(request.POST)
-        if form.is_valid():
-            job = _submit(request, form) if request.POST.get("quote_id") else None
-            if job is not None:
-                return redirect("console:jobs_job_change", job.pk)
-            quote = _quote(request, form)
-    else:
-        form = FineTuneForm(initial=request.GET.dict())
-    return console.page(
-        request,
-        "console/fine_tune.html",
-        title=_("Start a fine-tune"),
-        form=form,
-        quote=quote_shown(quote) if quote else None,
-    )
-
-
-def _quote(request: HttpRequest, form: FineTuneForm) -> Quote | None:
-    actor = actor_of(request)
-    quote: Quote | None = perform(
-        request, lambda: job_quote(actor=actor, kind=Kind.FINE_TUNE, spec=form.spec())
-    )
-    return quote
-
-
-def _submit(request: HttpRequest, form: FineTuneForm) -> Job | None:
-    job: Job | None = perform(
-        request,
-        lambda: job_submit(
-            actor=actor_of(request),
-            kind=Kind.FINE_TUNE,
-            spec=form.spec(),
-            quote_id=request.POST["quote_id"][:40],
-        ),
-        done=_("The job is queued."),
-    )
-    return job
+    return quoted(request, FineTuneForm, kind=Kind.FINE_TUNE, title=_("Start a fine-tune"))

@@ -55,6 +55,13 @@ def collectable(money: Money) -> Money:
     return Money(steps * step, money.currency)
 
 
+def chargeable(money: Money) -> Money:
+    """The smallest amount from `money` up that Stripe can take."""
+    least = collectable(money)
+    step = Money(_step(money.currency), money.currency)
+    return least if least == money else least + step
+
+
 def _step(currency: str) -> Decimal:
     if currency in _WHOLE or currency in _HUNDREDTHS_OF_WHOLE:
         return Decimal(1)

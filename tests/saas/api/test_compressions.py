@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -86,6 +87,17 @@ def test_results_tell_before_and_after(api: Caller, base: BaseModel) -> None:
     assert results["compressed_model"] == "ft:small"
     assert results["search"]["recommended"] == SEARCH["recommended"]
     assert results["search"]["candidates"] == SEARCH["candidates"]
+
+
+def test_a_target_price_and_what_was_reached(api: Caller, base: BaseModel) -> None:
+    body = compression_body(api.upload(chats()).json["id"])
+    body["settings"] = {"target": {"price": "0.10"}}
+    job = str(api.post("/v1/compressions", body).json["id"])
+    compression_end(job, search=SEARCH)  # in a quarter of the time
+    prices = api.get(f"/v1/compressions/{job}/results").json["prices"]
+    assert prices["target"] == "0.10"
+    assert Decimal(prices["reached"]) * 4 == Decimal(prices["dense"])
+    assert api.get(f"/v1/compressions/{made_by(api)}/results").json["prices"] is None
 
 
 def test_the_plot_shows_every_candidate(api: Caller, base: BaseModel) -> None:

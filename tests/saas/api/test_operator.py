@@ -8,13 +8,22 @@ from decimal import Decimal
 
 import pytest
 
+from tenants.costs.defaults import DEFAULTS
 from tenants.costs.services import slot_time_record
 from tenants.costs.slot_time import SlotTime
 from tenants.kernel.clock import now
 from tenants.kernel.scope import system_scope
-from tests.saas.api.factories import BASE, Caller, chats, usage_make
+from tests.saas.api.factories import (
+    BASE,
+    Caller,
+    chats,
+    compression_body,
+    compression_end,
+    usage_make,
+)
+from tests.workers.jobs.factories import make_worker
 from workers.assets.models import BaseModel
-from workers.jobs.models import Worker
+from workers.jobs.models import Attempt, Cohort, Job, Worker
 
 pytestmark = pytest.mark.django_db
 
@@ -86,6 +95,32 @@ def test_workers_are_listed_until_they_stop(operator: Caller) -> None:
     assert {worker["name"] for worker in both} == {"alive", "gone"}
 
 
+def test_cohorts_are_listed_with_their_members(operator: Caller, api: Caller, job_id: str) -> None:
+    worker = make_worker()
+    with system_scope():
+        job = Job.objects.get(pk=job_id)
+        cohort = Cohort.objects.create(
+            id="coh_1", key="k", queue="train.cpu", worker=worker, lease_expires_at=now()
+        )
+        Attempt.objects.create(
+            id="att_1",
+            tenant_id=job.tenant_id,
+            job=job,
+            number=1,
+            token=1,
+            worker=worker,
+            cohort=cohort,
+            to_step=7,
+        )
+
+    (row,) = operator.get("/operator/v1/cohorts").json["data"]
+
+    assert (row["id"], row["worker_id"], row["ended_at"]) == ("coh_1", worker.pk, None)
+    (member,) = row["members"]
+    assert (member["job_id"], member["attempt"], member["to_step"]) == (job_id, 1, 7)
+    assert api.get("/operator/v1/cohorts").status in {401, 403, 404}
+
+
 def test_costs_by_job_by_token_and_by_purpose(operator: Caller, api: Caller, job_id: str) -> None:
     spend(api, job_id, 100)
     spend(api, job_id, 50, purpose="idle")
@@ -108,6 +143,26 @@ def test_the_cost_of_a_million_tokens(operator: Caller, api: Caller, job_id: str
     (unit,) = operator.get("/operator/v1/costs/units").json["data"]
     assert (unit["model"], unit["meter"], unit["tokens"]) == (BASE, "tokens.trained", "50000")
     assert Decimal(unit["per_million"]) == pytest.approx(Decimal(unit["amount"]) * 20)
+
+
+def test_the_unit_cost_before_and_after_a_compression(
+    operator: Caller, api: Caller, job_id: str
+) -> None:
+    body = compression_body(api.upload(chats()).json["id"]) | {"suffix": "very-secret"}
+    made = api.post("/v1/compressions", body).json["id"]
+    compression_end(made)
+    assert operator.get("/operator/v1/costs/compressions").json["data"] == []  # no rate yet
+    spend(api, job_id, 100)
+
+    reply = operator.get("/operator/v1/costs/compressions")
+
+    (cost,) = reply.json["data"]
+    rate = next(d.amount for d in DEFAULTS if d.id == "worker.cpu")
+    # 16 ms before and 4 ms after, of 512 tokens
+    assert Decimal(cost["before"]) == pytest.approx(rate * 16 * 1000 / 512, rel=Decimal("1e-9"))
+    assert Decimal(cost["after"]) * 4 == pytest.approx(Decimal(cost["before"]))
+    assert (cost["compression_id"], cost["base"], cost["currency"]) == (made, BASE, "USD")
+    assert "very-secret" not in reply.content.decode()
 
 
 def test_a_customer_s_role_does_not_open_the_operators_routes(api: Caller) -> None:

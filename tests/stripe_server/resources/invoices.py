@@ -25,9 +25,11 @@ retrieves("/v1/invoices/{invoice}", "invoice")
 @handles("POST", "/v1/invoices")
 def invoice_create(call: Call) -> Object:
     from tests.stripe_server.resources.invoice_items import item_attach
+    from tests.stripe_server.resources.payment_methods import method_default
 
     params = call.params
     customer = customer_alive(call, params.get("customer", ""))
+    method_default(call.store, params.get("default_payment_method"), customer["id"])
     method = params.get("collection_method", "charge_automatically")
     if method == "send_invoice" and not ({"days_until_due", "due_date"} & params.keys()):
         raise Refused(
@@ -195,8 +197,8 @@ def invoice_finalize(store: Store, invoice: Object) -> None:
     invoice.update(
         status="open",
         number=f"LOCAL-{store.number():04d}",
-        hosted_invoice_url=f"https://invoice.stripe.test/i/{invoice['id']}",
-        invoice_pdf=f"https://invoice.stripe.test/i/{invoice['id']}/pdf",
+        hosted_invoice_url=store.page("i", invoice["id"]),
+        invoice_pdf=f"{store.page('i', invoice['id'])}/pdf",
     )
     now = _moved(store, invoice, "finalized_at")
     if invoice["_days"] is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.stripe_server.errors import Refused
-from tests.stripe_server.handling import Call, handles, lists, metadata, retrieves
+from tests.stripe_server.handling import Call, handles, listed, metadata, retrieves
 from tests.stripe_server.resources.customers import customer_alive
 from tests.stripe_server.resources.invoice_payments import invoice_charge
 from tests.stripe_server.resources.invoices import (
@@ -22,6 +22,7 @@ from tests.stripe_server.resources.invoices import (
     subscription_of,
 )
 from tests.stripe_server.resources.meters import usage_of
+from tests.stripe_server.resources.payment_methods import method_default
 from tests.stripe_server.resources.prices import line_amount, price_make
 from tests.stripe_server.store import Object, Store
 
@@ -45,13 +46,30 @@ class Line:
     period: Object
 
 
-lists("/v1/subscriptions", "subscription", "customer", "status")
 retrieves("/v1/subscriptions/{subscription_exposed_id}", "subscription")
+
+
+@handles("GET", "/v1/subscriptions")
+def subscriptions_list(call: Call) -> Object:
+    """Those that ended are left out unless they are asked for.
+
+    https://docs.stripe.com/api/subscriptions/list
+    """
+    asked = call.params.get("status")
+    ended = ("canceled", "incomplete_expired")
+
+    def wanted(one: Object) -> bool:
+        if asked is None:
+            return one["status"] != "canceled"
+        return asked == "all" or one["status"] in (ended if asked == "ended" else (asked,))
+
+    return listed(call, "subscription", "customer", also=wanted)
 
 
 @handles("POST", "/v1/subscriptions")
 def subscription_create(call: Call) -> Object:
-    customer_alive(call, call.params.get("customer", ""))
+    customer = customer_alive(call, call.params.get("customer", ""))
+    method_default(call.store, call.params.get("default_payment_method"), customer["id"])
     call.given("off_session")  # by default it is
     return subscription_make(call.store, call.given(*_FIELDS))
 

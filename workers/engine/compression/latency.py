@@ -8,7 +8,8 @@ import time
 import torch
 from torch import nn
 
-BATCH, TOKENS = 4, 128
+from workers.engine.compression.specs import LATENCY_LENGTH, LATENCY_ROWS
+
 REPEATS = 5  # of A, B, B, A: what drifts on a busy machine falls on both alike
 
 
@@ -18,7 +19,7 @@ def paired_latency(
     """Median seconds of a forward pass at 4 × 128 tokens, last token's logits, of each model."""
     device = next(dense.parameters()).device
     draws = torch.Generator().manual_seed(0)
-    ids = torch.randint(vocabulary, (BATCH, TOKENS), generator=draws).to(device)
+    ids = torch.randint(vocabulary, (LATENCY_ROWS, LATENCY_LENGTH), generator=draws).to(device)
     models = (dense, other)
     times: tuple[list[float], list[float]] = ([], [])
     for which in (0, 1):

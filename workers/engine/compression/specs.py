@@ -11,6 +11,8 @@ from workers.engine.specs import _Spec as Spec
 
 SCORERS = ("magnitude", "threshold", "wanda", "taylor", "random")
 FORMATS = ("none", "int8_weight", "int8_dynamic")
+LATENCY_ROWS, LATENCY_LENGTH = 4, 128  # a measured forward pass
+LATENCY_TOKENS = LATENCY_ROWS * LATENCY_LENGTH
 LENGTH_POLICY = "truncate"  # of longer rows: they calibrate as well by their beginning
 MOST_RATIO = 0.99  # of units or weights; 1 would leave nothing
 

@@ -31,7 +31,6 @@ KNOWN = {
     "saves_per_epoch": "a checkpoint is kept at each epoch's end",
     "evals_per_epoch": "validation comes before training and at each epoch's end",
     "logging_steps": "every step is reported",
-    "peft_use_dora": "plain LoRA is trained instead",
 }
 
 
@@ -78,4 +77,5 @@ def _lora(reading: Reading) -> dict[str, Any]:
         "dropout": reading.number("lora_dropout", 0.0),
         "target_modules": "auto" if every else targets("lora_target_modules", named),
         "use_rslora": bool(reading.take("peft_use_rslora", default=False)),
+        "use_dora": bool(reading.take("peft_use_dora", default=False)),
     }

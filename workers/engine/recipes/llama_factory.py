@@ -30,7 +30,6 @@ KNOWN = {
     "do_train": "a fine-tune always trains",
     "eval_strategy": "validation comes before training and at each epoch's end",
     "eval_steps": "validation comes before training and at each epoch's end",
-    "use_dora": "plain LoRA is trained instead",
 }
 
 
@@ -74,4 +73,5 @@ def _lora(reading: Reading) -> dict[str, Any]:
         "dropout": reading.number("lora_dropout", 0.0),
         "target_modules": targets("lora_target", reading.take("lora_target", "all")),
         "use_rslora": bool(reading.take("use_rslora", default=False)),
+        "use_dora": bool(reading.take("use_dora", default=False)),
     }

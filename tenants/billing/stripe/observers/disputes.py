@@ -6,6 +6,7 @@ import datetime as dt
 from decimal import ROUND_DOWN, Decimal, localcontext
 
 from tenants.billing.models import Payment, PaymentPart
+from tenants.billing.services.shares import shares_disputed, shares_won
 from tenants.billing.stripe.books import dispute_lost
 from tenants.billing.stripe.findings import finding_open, finding_settled
 from tenants.billing.stripe.names import STRIPE
@@ -35,12 +36,21 @@ def dispute_observe(seen: Seen) -> None:
         _unknown(seen)
         return
     object_see(seen, Owner(payment.tenant_id, payment.id), amount=seen.amount("amount"))
+    if not seen.state.startswith("warning"):  # an inquiry: nothing was taken
+        shares_disputed(
+            tenant_id=payment.tenant_id,
+            payment=payment,
+            dispute=seen.id,
+            amount=seen.amount("amount"),
+        )
     if seen.state not in FINAL["dispute"]:
         _ask_for_evidence(seen, payment)
         return
     finding_settled(kind="dispute_open", subject=seen.id)
     if seen.state == LOST:
         _lose(seen, payment)
+    else:
+        shares_won(tenant_id=payment.tenant_id, payment=payment, dispute=seen.id)
 
 
 def _lose(seen: Seen, payment: Payment) -> None:
@@ -49,6 +59,7 @@ def _lose(seen: Seen, payment: Payment) -> None:
     key = f"{seen.id}:lost"
     if stripe_posted(key):
         return
+    payment.refresh_from_db()  # a refund may have come between
     amount = seen.amount("amount")
     withdrawn = _withdraw(seen, payment, amount)
     entries = dispute_lost(amount, withdrawn=withdrawn)

@@ -13,7 +13,8 @@ from tenants.billing.models import Invoice
 from tenants.billing.operators import system_only
 from tenants.billing.states import InvoiceState
 from tenants.billing.stripe.amounts import collectable, to_stripe
-from tenants.billing.stripe.calls import answer_of, call_named, call_queue
+from tenants.billing.stripe.calls import answer_of, attempt_key, call_named, call_queue
+from tenants.billing.stripe.client import stripe_mode
 from tenants.billing.stripe.findings import finding_open
 from tenants.billing.stripe.models import StripeCall, StripeObject
 from tenants.billing.stripe.selectors import default_method, invoice_call
@@ -38,7 +39,7 @@ def invoice_collect(*, tenant_id: str, invoice_id: str) -> StripeCall | None:
         _say_too_fine(invoice, left - amount)
     _take_over(invoice)
     customer = customer_ensure(tenant_id=tenant_id)
-    key = f"{invoice.id}:{customer.key}"
+    key = attempt_key(tenant_id, "invoice.finalize", f"{invoice.id}:{customer.key}")
     method = default_method(tenant_id)
     params = {"customer": answer_of(customer), **_params(invoice, method)}
     made = call_queue(
@@ -147,6 +148,7 @@ def _take_over(invoice: Invoice) -> None:
     rows = StripeObject.objects.filter(
         tenant_id=invoice.tenant_id,
         kind="invoice",
+        mode=stripe_mode(),
         state="open",
         our_id__startswith="plan:",
         our_id__endswith=f":{invoice.period:%Y-%m}",
@@ -155,7 +157,7 @@ def _take_over(invoice: Invoice) -> None:
         call_queue(
             tenant_id=invoice.tenant_id,
             operation="invoice.void",
-            key=row.our_id,
+            key=row.stripe_id,
             target=row.stripe_id,
         )
 

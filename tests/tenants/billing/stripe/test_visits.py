@@ -38,7 +38,7 @@ def test_the_portal_opens_for_the_customer_that_was_made(world: World, tenant: S
         visit = portal_start(actor=owner_of(tenant), back=BACK)
     world.settle()
     found = visit_now(visit)
-    assert (found.state, found.url.split("/p/")[0]) == (State.READY, "https://billing.stripe.test")
+    assert (found.state, found.url.split("/p/")[0]) == (State.READY, world.control.url)
     assert found.return_url.endswith(BACK)
 
 
@@ -67,8 +67,20 @@ def test_the_latest_saved_method_is_charged_and_a_removed_one_never(
     world.api.v1.payment_methods.detach(latest)
     world.settle()
     with tenant_scope(tenant.tenant.id):
-        assert default_method(tenant.tenant.id) == ""
+        assert default_method(tenant.tenant.id) == first  # saved to be charged, like the other
         assert methods_of(tenant.tenant.id).count() == 1
+
+
+def test_a_card_of_the_other_mode_is_no_default_here(world: World, tenant: SignedUp) -> None:
+    """Data of test mode is kept when we go live: there, the first card added in the portal is."""
+    card_saved(world, tenant)
+    with system_scope():
+        StripeObject.objects.filter(kind="payment_method").update(mode="live", stripe_id="pm_other")
+    method = world.api.v1.payment_methods.create({"type": "card"})
+    world.api.v1.payment_methods.attach(method.id, {"customer": object_id(tenant, "customer")})
+    world.settle()
+    with tenant_scope(tenant.tenant.id):
+        assert default_method(tenant.tenant.id) == method.id
 
 
 def test_an_abandoned_page_expires(world: World, tenant: SignedUp) -> None:

@@ -1,0 +1,52 @@
+"""What a compression came to, as its job's page shows it: before and after, and the search."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.safestring import mark_safe
+from django.utils.translation import gettext_lazy as _
+
+from saas.console.columns import as_number, as_size
+from saas.pareto import pareto_svg
+from workers.jobs.models import Job
+from workers.jobs.states import Kind, State
+
+
+def compression_shown(job: Job) -> dict[str, Any] | None:
+    """Figures, the plot and whether the target was reached; None while there is no result."""
+    if job.kind != Kind.COMPRESS or job.state != State.SUCCEEDED:
+        return None
+    search = job.result["report"].get("search")
+    return {
+        "figures": [line for line in map(_line(job.result["metrics"]), _FIGURES) if line],
+        "plot": _plot(search) if search else None,
+        "search": search,
+    }
+
+
+_FIGURES = (
+    ("parameters", _("Parameters"), as_number),
+    ("bytes", _("Size"), as_size),
+    ("latency_ms", _("Time of 4 × 128 tokens"), lambda value: f"{value:.2f} ms"),
+    ("perplexity", _("Perplexity"), lambda value: f"{value:.4g}"),
+)
+
+
+def _line(metrics: dict[str, float]) -> Any:
+    def line(figure: Any) -> tuple[Any, str, str, str] | None:
+        name, label, shown = figure
+        before, after = metrics.get(f"dense_{name}"), metrics.get(name)
+        if not before or after is None:
+            return None
+        return label, shown(before), shown(after), f"{after / before:.0%}"
+
+    return line
+
+
+def _plot(search: dict[str, Any]) -> Any:
+    """The candidates, drawn; numbers and the engine's own words only."""
+    by_bytes = search["target"]["bytes"] and not search["target"]["latency"]
+    cost = _("Bytes, of the whole model's") if by_bytes else _("Time, of the whole model's")
+    drawn = pareto_svg(search, cost=str(cost), loss=str(_("Growth of perplexity")))
+    return mark_safe(drawn)  # noqa: S308 -- `pareto_svg` escapes what it writes

@@ -1,0 +1,84 @@
+"""A job's form: first what it would cost, then, at that price, the job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect
+from django.utils.translation import gettext_lazy as _
+
+from saas.console.asking import actor_of, perform
+from saas.console.pages.quote import quote_shown
+from saas.console.words import Word
+from tenants.pricing.models import Quote
+from workers.jobs.models import Job
+from workers.jobs.services import job_quote, job_submit
+from workers.jobs.states import Kind
+
+
+class JobForm(Protocol):
+    """A bound or fresh form, and the spec that it stands for once it is valid."""
+
+    def is_valid(self) -> bool: ...
+
+    def spec(self) -> dict[str, Any]: ...
+
+
+class JobFormType(Protocol):
+    def __call__(
+        self, data: QueryDict | None = None, *, initial: Mapping[str, Any] | None = None
+    ) -> JobForm: ...
+
+
+def quoted(
+    request: HttpRequest, form_type: JobFormType, *, kind: Kind, title: Word
+) -> HttpResponse:
+    """Show the form, then what the job would cost; only what was shown is submitted.
+
+    A POST without `quote_id` quotes, one with it submits at that quote and leads to the live page.
+    Settings changed after the quote were never quoted: the quote no longer fits, and is made anew.
+    """
+    from saas.console.site import console
+
+    quote = None
+    if request.method == "POST":
+        form = form_type(request.POST)
+        if form.is_valid():
+            job = _submit(request, form, kind) if request.POST.get("quote_id") else None
+            if job is not None:
+                return redirect("console:jobs_job_change", job.pk)
+            quote = _quote(request, form, kind)
+    else:
+        form = form_type(initial=request.GET.dict())
+    return console.page(
+        request,
+        "console/quoted.html",
+        title=title,
+        name=kind.value,
+        form=form,
+        quote=quote_shown(quote) if quote else None,
+    )
+
+
+def _quote(request: HttpRequest, form: JobForm, kind: Kind) -> Quote | None:
+    actor = actor_of(request)
+    quote: Quote | None = perform(
+        request, lambda: job_quote(actor=actor, kind=kind, spec=form.spec())
+    )
+    return quote
+
+
+def _submit(request: HttpRequest, form: JobForm, kind: Kind) -> Job | None:
+    job: Job | None = perform(
+        request,
+        lambda: job_submit(
+            actor=actor_of(request),
+            kind=kind,
+            spec=form.spec(),
+            quote_id=request.POST["quote_id"][:40],
+        ),
+        done=_("The job is queued."),
+    )
+    return job
