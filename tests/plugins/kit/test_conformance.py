@@ -84,9 +84,7 @@ def judged(sandboxes: dict[str, Sandbox]) -> Judge:
     return judge
 
 
-def test_what_new_makes_passes_and_its_report_is_kept(
-    judged: Judge, tmp_path: Path
-) -> None:
+def test_what_new_makes_passes_and_its_report_is_kept(judged: Judge, tmp_path: Path) -> None:
     wheel = wheel_build(made("wordy", tmp_path), tmp_path)
     report = judged(wheel)
     assert report.failures == ()
