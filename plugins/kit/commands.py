@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from plugins.host.errors import HostError
 from plugins.host.sandbox import Sandbox
@@ -33,7 +35,7 @@ def arguments_add(
     return commands
 
 
-def new(options: argparse.Namespace, platform_version: str) -> list[str]:
+def new(options: Any, platform_version: str) -> list[str]:
     """What to print. Raises HostError."""
     made = plugin_new(
         options.name,
@@ -47,18 +49,28 @@ def new(options: argparse.Namespace, platform_version: str) -> list[str]:
     return [*map(str, made), f"next: cd {folder}, and run pytest"]
 
 
-def check(options: argparse.Namespace, platform_version: str) -> Report:
+def check(options: Any, platform_version: str) -> Report:
     """Build where there is no wheel, check, and keep the report. Raises HostError."""
+    with wheel_of(options.path) as wheel:
+        return judged(wheel, platform_version, options.report)
+
+
+@contextmanager
+def wheel_of(path: Path) -> Iterator[Path]:
+    """The wheel at `path`, or one that its folder builds. Raises WheelRefused."""
+    with tempfile.TemporaryDirectory(prefix="wheel-") as folder:
+        yield wheel_build(path, Path(folder)) if path.is_dir() else path
+
+
+def judged(wheel: Path, platform_version: str, keep: Path | None) -> Report:
     with tempfile.TemporaryDirectory(prefix="check-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # the confined process has a user id of its own
-        path: Path = options.path
-        wheel = wheel_build(path, folder) if path.is_dir() else path
         report = conformance_check(
             wheel, sandbox=Sandbox(folder), platform_version=platform_version
         )
-    if options.report is not None:
-        options.report.write_text(report_write(report))
+    if keep is not None:
+        keep.write_text(report_write(report))
     return report
 
 

@@ -35,7 +35,8 @@ def _report(wheel: Path, folder: Path, sandbox: Sandbox, platform_version: str) 
     plugin, checks = package_read(
         wheel, folder / "site", platform_version=platform_version, provided=versions
     )
-    level, lacking = "", ()
+    level = ""
+    lacking: tuple[str, ...] = ()
     if plugin is not None:
         try:
             chosen = sandbox.chosen()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from plugins.host.calls import NEEDS
@@ -32,7 +33,7 @@ _MADE: Mapping[str, tuple[Mapping[str, Any], ...]] = {
         for amount in ("0", "0.000001", "12.34", "100000")
     ),
     "job_finished": tuple(
-        {"job": JobFinished("job-1", "fine_tune", state)}  # type: ignore[arg-type]
+        {"job": JobFinished("job-1", "fine_tune", state)}
         for state in ("succeeded", "failed", "cancelled")
     ),
     "usage_recorded": ({"usage": _USED}, {"usage": _USED}),  # the same event may come twice
@@ -105,7 +106,7 @@ def _samples(stand: Stand, implemented: list[str], declared: Declared) -> Iterat
             yield _check("/".join(target), "failed", said)
 
 
-def _inside(package: Any, name: str) -> bool:
+def _inside(package: Path, name: str) -> bool:
     path = (package / name).resolve()
     return path.is_relative_to(package.resolve()) and path.is_file()
 
