@@ -12,7 +12,7 @@ from pathlib import Path
 
 from plugins.host.errors import WheelRefused
 
-PROVIDED = ("numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl", "narwhals")
+PROVIDED = ("numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl", "narwhals", "statsmodels")
 
 
 def wheel_install(wheel: Path, folder: Path) -> None:

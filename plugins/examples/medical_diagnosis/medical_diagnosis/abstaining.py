@@ -48,7 +48,7 @@ def threshold(confidence: np.ndarray, wrong: np.ndarray, most_wrong: float) -> f
     order = np.argsort(-confidence, kind="stable")
     risk = np.cumsum(wrong[order]) / np.arange(1, len(order) + 1)
     # rows of equal confidence are answered together
-    last = np.append(np.diff(confidence[order]) != 0, True)  # noqa: FBT003 - numpy's own way
+    last = np.append(np.diff(confidence[order]) != 0, True)
     good = np.flatnonzero((risk <= most_wrong) & last)
     return float(confidence[order][good[-1]]) if len(good) else float("inf")
 

@@ -78,8 +78,9 @@ def run_method(
     """The digits that scikit-learn brings (UCI, 43 writers), each class against all others."""
     if (kind, method) != ("evaluation", "digits"):
         raise PluginError(f"there is no {kind} method {method!r}")
-    from medical_diagnosis.abstaining import figures, judge
     from sklearn.datasets import load_digits
+
+    from medical_diagnosis.abstaining import figures, judge
 
     features, labels = load_digits(return_X_y=True)
     work.beat(0.2)

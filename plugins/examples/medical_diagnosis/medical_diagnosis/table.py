@@ -1,4 +1,4 @@
-"""A table of measurements with a diagnosis in one column; what is no such table is named by line."""
+"""A table of measurements with a diagnosis in one column, or an error that names the line."""
 
 from __future__ import annotations
 
