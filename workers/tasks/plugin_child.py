@@ -19,7 +19,7 @@ from plugins.builtin.catalogue import builtins
 from plugins.host.breaker import Breaker
 from plugins.host.calls import PluginHost
 from plugins.host.catalog import Plugin, catalog_make, discover
-from plugins.host.environments import provided_paths
+from plugins.host.environments import provided_versions
 from plugins.host.facts import Enabled, Limits, Outcome
 from plugins.host.isolated import Isolated
 from plugins.host.orders import WorkOrder
@@ -332,7 +332,7 @@ def _host(request: Frame, pool: Pool) -> PluginHost:
         ),
     )
     catalog = catalog_make(
-        _found(request), platform_version=request["platform"], provided=provided_paths()
+        _found(request), platform_version=request["platform"], provided=provided_versions()
     )
     if catalog.refused:
         raise RuntimeError(catalog.refused[0].reason)
