@@ -61,6 +61,17 @@ def known(value: float) -> Range:
     return Range(low=value, mode=value, high=value)
 
 
+def _bounded(name: str, given: Range, low: float, high: float, *, above: bool = False) -> None:
+    if given.low < low or given.high > high or (above and given.low <= low):
+        raise ValueError(f"{name} must lie {'above' if above else 'from'} {low:g} to {high:g}")
+
+
+def _once(what: str, names: list[str]) -> None:
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ValueError(f"{what} has {min(twice)!r} twice")
+
+
 class Segment(_Checked):
     """A group of customers alike. `shares` are the rivals'; what is left goes without (outside).
 
@@ -277,17 +288,6 @@ class CampaignSpec(_Checked):
             return cls.model_validate(given)
         except ValidationError as error:
             raise _invalid(error) from error
-
-
-def _bounded(name: str, given: Range, low: float, high: float, *, above: bool = False) -> None:
-    if given.low < low or given.high > high or (above and given.low <= low):
-        raise ValueError(f"{name} must lie {'above' if above else 'from'} {low:g} to {high:g}")
-
-
-def _once(what: str, names: list[str]) -> None:
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise ValueError(f"{what} has {min(twice)!r} twice")
 
 
 def _invalid(error: ValidationError) -> InvalidInput:

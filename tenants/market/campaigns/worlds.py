@@ -60,7 +60,7 @@ class World:
     priors: Priors
     rivals: RivalDraws
     alpha: Floats  # (segments, scenarios)
-    keep: Floats  # (scenarios,): e^{-κ} without any lever of ours, per segment below
+    keep: Floats  # (segments, scenarios): e^{-κ}, without any lever of ours
     log_appeal: Floats  # (options, segments, scenarios): ln u today, prices and all
 
     def spread(self, values: Floats) -> Floats:
