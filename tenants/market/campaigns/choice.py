@@ -28,8 +28,8 @@ def choose(
         appeal: u, of the same shape; at least one above 0 in every segment and path.
         keep: k, broadcast to the same shape, in (0, 1]: 1 means that switching costs nothing.
         stickiness: ρ in [0, 1).
-        arrivals: (segments, paths): new customers, who choose freely (below 0: who leave us all
-            in proportion).
+        arrivals: (segments, paths): new customers, who choose freely; below 0, customers who leave
+            the market, of every option in proportion.
 
     Returns an array of the shape of `customers`, whose sum over options is theirs plus `arrivals`.
     """
@@ -43,14 +43,10 @@ def choose(
     looked *= appeal
     looked *= 1.0 - stickiness
     looked += stickiness * customers
-    return looked + _arrived(customers, appeal / total, arrivals)
-
-
-def _arrived(customers: Floats, free_choice: Floats, arrivals: Floats) -> Floats:
     if np.all(arrivals >= 0):
-        return free_choice * arrivals
-    present = customers / np.maximum(customers.sum(axis=0), 1e-300)
-    return np.where(arrivals >= 0, free_choice, present) * arrivals
+        return looked + appeal / total * arrivals
+    leaving = looked / np.maximum(customers.sum(axis=0), 1e-300)
+    return looked + np.where(arrivals >= 0, appeal / total, leaving) * arrivals
 
 
 def appeal_of(shares: Floats, keep: Floats) -> Floats:

@@ -46,9 +46,7 @@ def summary(outcome: Outcome, parameters: Mapping[str, float]) -> dict[str, Any]
             name: _monthly(getattr(outcome, name))
             for name in ("share", "price", "rival_price", "margin", "cash")
         },
-        "ruined_by_month": [
-            float((outcome.ruined_in <= month).mean()) for month in range(months)
-        ],
+        "ruined_by_month": [float((outcome.ruined_in <= month).mean()) for month in range(months)],
     }
 
 

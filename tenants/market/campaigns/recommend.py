@@ -73,9 +73,7 @@ def recommend(
     if allowed and wins[leader] >= threshold:
         return Recommendation(leader, leader, wins, refused, None)
     won = best == judged.index(leader)
-    return Recommendation(
-        None, leader, wins, refused, _dependence(won, best, judged, assumptions)
-    )
+    return Recommendation(None, leader, wins, refused, _dependence(won, best, judged, assumptions))
 
 
 def _dependence(

@@ -51,9 +51,7 @@ def fewer_paths(spec: CampaignSpec, paths: int = SEARCH_PATHS) -> CampaignSpec:
     if spec.paths <= paths:
         return spec
     scenarios = min(spec.scenarios, paths)
-    return spec.model_copy(
-        update={"scenarios": scenarios, "paths": paths - paths % scenarios}
-    )
+    return spec.model_copy(update={"scenarios": scenarios, "paths": paths - paths % scenarios})
 
 
 def search(

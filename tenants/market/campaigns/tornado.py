@@ -65,9 +65,7 @@ def tornado_names(spec: CampaignSpec) -> tuple[str, ...]:
     return tuple(name for name in priors_of(spec).unknown if name.split(": ")[0] not in off)
 
 
-def lever_worths(
-    spec: CampaignSpec, policy: Policy, tick: Callable[[], None]
-) -> list[LeverWorth]:
+def lever_worths(spec: CampaignSpec, policy: Policy, tick: Callable[[], None]) -> list[LeverWorth]:
     """What each switched-on lever brings: with all of them, less with all but that one."""
     world, luck = world_of(spec), luck_of(spec)
     whole = Simulation(world, luck).run(policy).final_cash

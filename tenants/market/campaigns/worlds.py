@@ -125,9 +125,7 @@ def shares_today(spec: CampaignSpec) -> Floats:
 
 
 def _ranges(spec: CampaignSpec) -> list[tuple[str, Range]]:
-    found = [
-        (name, given) for name, given in spec.assumptions if isinstance(given, Range)
-    ]
+    found = [(name, given) for name, given in spec.assumptions if isinstance(given, Range)]
     for segment in spec.segments:
         for name in ("elasticity", "usage_elasticity", "growth"):
             found.append((f"{segment.name}: {name}", getattr(segment, name)))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tenants.market.moves import History, Kind, Product, month_number, month_start
-from tenants.market.rivals.exposure import DEFAULT_RULES, ExposureRules, exposures
+from tenants.market.rivals.exposure import DEFAULT_RULES, ExposureRules
 from tenants.market.rivals.facts import facts_of
 from tenants.market.rivals.fitting import Floats, RivalDraws, fit
 from tenants.market.rivals.scoring import Proportion, block_bootstrap, crps, proportion

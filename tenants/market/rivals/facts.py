@@ -53,9 +53,7 @@ def facts_of(history: History, rules: ExposureRules = DEFAULT_RULES) -> RivalFac
         ClassFacts(
             model_class=name,
             months=float(sum(e.months for e in at_risk if e.model_class == name)),
-            cut_log_sizes=_log_sizes(
-                -m.log_change for m in moves if m.move.model_class == name
-            ),
+            cut_log_sizes=_log_sizes(-m.log_change for m in moves if m.move.model_class == name),
         )
         for name in names
     )

@@ -25,7 +25,7 @@ HAZARD_LOG_MEAN, HAZARD_LOG_SD = np.log(0.03), 1.5  # of μ, cuts a product-mont
 SPREAD_SCALE = 0.6  # of 1/√a, the classes' coefficient of variation: half-normal
 SIZE_MEAN, SIZE_SD = np.log(0.5), 1.0  # of m₀
 SIZE_SPREAD_SCALE = 0.4  # of τ: half-normal
-SIZE_SIGMA_SCALE = 1.0  # of σ: half-normal
+SIZE_SIGMA_SCALE = 2.0  # of σ: half-normal
 RISE_SHAPE, RISE_MONTHS = 0.5, 100.0  # of the hazard of a rise: Gamma(shape, months)
 LAUNCH_SHAPE, LAUNCH_MONTHS = 0.5, 10.0
 
@@ -98,10 +98,11 @@ def _hazards(
         log_weight += one.cuts * np.log(np.maximum(expected, 1e-300) / (shape + expected))
     cell = _cells(log_weight, draws, rng)
     columns = [
-        rng.gamma(shape[cell] + one.cuts) / (shape[cell] / mu[cell] + one.months)
-        for one in classes
+        rng.gamma(shape[cell] + one.cuts) / (shape[cell] / mu[cell] + one.months) for one in classes
     ]
-    return _within(mu[cell], _MU, rng), np.stack(columns, axis=1) if columns else np.zeros((draws, 0))
+    return _within(mu[cell], _MU, rng), np.stack(columns, axis=1) if columns else np.zeros(
+        (draws, 0)
+    )
 
 
 def _sizes(
@@ -124,7 +125,9 @@ def _sizes(
         precision = precision + 1.0 / variance
         weighted = weighted + mean / variance
         square = square + mean**2 / variance
-    log_weight -= 0.5 * np.log(precision) + 0.5 * (square - weighted**2 / precision)  # m₀ summed out
+    log_weight -= 0.5 * np.log(precision) + 0.5 * (
+        square - weighted**2 / precision
+    )  # m₀ summed out
     cell = _cells(log_weight, draws, rng)
     centre = weighted[cell] / precision[cell]
     overall = centre + rng.standard_normal(draws) / np.sqrt(precision[cell])

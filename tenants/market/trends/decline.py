@@ -81,7 +81,7 @@ def yearly_share(rate: float) -> float:
 
 
 def halving_months(rate: float) -> float:
-    """Months to half the price at a continuous `rate` a month; infinite where prices do not fall."""
+    """Months to half the price at a `rate` a month; infinite where prices do not fall."""
     return math.log(2.0) / rate if rate > 0 else math.inf
 
 

@@ -45,9 +45,7 @@ def panel_of(
     history: History, model_class: str = ALL, rules: ExposureRules = DEFAULT_RULES
 ) -> Panel:
     """Lay the matched moves of a class (or of all) on its products' months on sale."""
-    products = tuple(
-        e for e in exposures(history, rules) if model_class in {ALL, e.model_class}
-    )
+    products = tuple(e for e in exposures(history, rules) if model_class in {ALL, e.model_class})
     if not products:
         return Panel((), (), np.zeros((0, 0)), np.zeros((0, 0)))
     first, last = min(e.first for e in products), max(e.last for e in products)

@@ -1,9 +1,9 @@
 """What a pricing policy sees and answers, once a month for all paths. Pure.
 
-    class Halve:
-        name, grid = "halve", {}
-        def offer(self, view: View) -> Offer:
-            return Offer(price=view.start_price / 2)
+class Halve:
+    name, grid = "halve", {}
+    def offer(self, view: View) -> Offer:
+        return Offer(price=view.start_price / 2)
 """
 
 from __future__ import annotations
