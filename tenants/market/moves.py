@@ -89,9 +89,9 @@ class PriceMove:
         whole = [before is not None and after is not None for before, after in pairs]
         if not any(whole):
             return None
-        first = Price(*(pair[0] if known else None for pair, known in zip(pairs, whole)))
-        second = Price(*(pair[1] if known else None for pair, known in zip(pairs, whole)))
-        start, end = first.blended(), second.blended()
+        shown = [pair if known else (None, None) for pair, known in zip(pairs, whole, strict=True)]
+        start = Price(*(before for before, _ in shown)).blended()
+        end = Price(*(after for _, after in shown)).blended()
         if not start or not end:
             return None
         return math.log(end / start)

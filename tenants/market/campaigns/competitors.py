@@ -75,7 +75,7 @@ class FittedRivals:
         return prices, seen.worth + launch * self._worth * before
 
     def _which(self, month: int, hazards: tuple[Floats, ...]) -> list[Floats]:
-        """0 or 1 for each: at most one event a month, by one draw that is the same for all policies.
+        """0 or 1 for each: at most one event a month, by one draw that all policies share.
 
         An event of some kind has probability 1 - e^{-Σh}, and is of a kind in proportion to h.
         """

@@ -127,8 +127,8 @@ def shares_today(spec: CampaignSpec) -> Floats:
 def _ranges(spec: CampaignSpec) -> list[tuple[str, Range]]:
     found = [(name, given) for name, given in spec.assumptions if isinstance(given, Range)]
     for segment in spec.segments:
-        for name in ("elasticity", "usage_elasticity", "growth"):
-            found.append((f"{segment.name}: {name}", getattr(segment, name)))
+        names = ("elasticity", "usage_elasticity", "growth")
+        found += [(f"{segment.name}: {name}", getattr(segment, name)) for name in names]
     found += [(f"{rival.name}: floor", rival.floor) for rival in spec.rivals]
     for lever in spec.levers:
         found += [(f"{lever.name}: {n}", v) for n, v in lever if isinstance(v, Range)]
