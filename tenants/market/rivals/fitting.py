@@ -100,9 +100,7 @@ def _hazards(
     columns = [
         rng.gamma(shape[cell] + one.cuts) / (shape[cell] / mu[cell] + one.months) for one in classes
     ]
-    return _within(mu[cell], _MU, rng), np.stack(columns, axis=1) if columns else np.zeros(
-        (draws, 0)
-    )
+    return _within(mu[cell], _MU, rng), _table(columns, draws)
 
 
 def _sizes(
@@ -125,15 +123,13 @@ def _sizes(
         precision = precision + 1.0 / variance
         weighted = weighted + mean / variance
         square = square + mean**2 / variance
-    log_weight -= 0.5 * np.log(precision) + 0.5 * (
-        square - weighted**2 / precision
-    )  # m₀ summed out
+    # m₀ summed out
+    log_weight -= 0.5 * np.log(precision) + 0.5 * (square - weighted**2 / precision)
     cell = _cells(log_weight, draws, rng)
     centre = weighted[cell] / precision[cell]
     overall = centre + rng.standard_normal(draws) / np.sqrt(precision[cell])
     columns = [_class_mean(one, overall, tau[cell], sigma[cell], rng) for one in classes]
-    means = np.stack(columns, axis=1) if columns else np.zeros((draws, 0))
-    return overall, means, _within(sigma[cell], _SIGMA, rng)
+    return overall, _table(columns, draws), _within(sigma[cell], _SIGMA, rng)
 
 
 def _class_mean(
@@ -153,8 +149,12 @@ def _cells(log_weight: Floats, draws: int, rng: np.random.Generator) -> NDArray[
     return np.minimum(np.searchsorted(bounds, rng.random(draws)), len(bounds) - 1)
 
 
+def _table(columns: Sequence[Floats], draws: int) -> Floats:
+    return np.stack(columns, axis=1) if columns else np.zeros((draws, 0))
+
+
 def _within(values: Floats, grid: Floats, rng: np.random.Generator) -> Floats:
-    """Spread draws over their cells of a logarithmic grid: quantiles are not those of its points."""
+    """Spread draws over their cells of a logarithmic grid, so that quantiles are not its points."""
     return np.asarray(values * (grid[1] / grid[0]) ** (rng.random(len(values)) - 0.5))
 
 
