@@ -206,6 +206,7 @@ def _failure(answer: Mapping[str, Any]) -> CallFailed:
 
 def _bubblewrap(readable: Sequence[str], folder: Path) -> list[str]:
     command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--dev", "/dev"]
+    command += ["--as-pid-1"]  # no second process of bwrap's own between us and the child
     for path in readable:
         if not path.startswith("/dev/"):
             command += ["--ro-bind-try", path, path]
