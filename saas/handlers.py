@@ -26,8 +26,15 @@ from tenants.billing.stripe.events import (
 )
 from tenants.kernel.events import Event
 from tenants.kernel.outbox import HandlerTable, Subscription
+from tenants.marketplace.events import OrderMoved, OrderRated
+from tenants.marketplace.services.listings import listing_follow_suspension
+from tenants.marketplace.services.orders import order_settle, rating_count
+from tenants.marketplace.states import OrderState
+from tenants.partners.events import PluginDisabled, PluginEnabled, PluginSuspended
+from tenants.partners.services import installs_count
 from tenants.pricing.events import ContractChanged
-from workers.jobs.events import JobQueued, JobSucceeded
+from workers.jobs.events import JobCancelled, JobFailed, JobQueued, JobSucceeded
+from workers.jobs.services import job_children_cancel, job_go_on
 from workers.serving.events import DeploymentSlept, DeploymentWoken
 from workers.serving.services import deployments_ensure_for_job
 from workers.tasks.hints import hint_send, reconcile_send, stripe_send
@@ -42,12 +49,39 @@ def _offer_models(event: JobSucceeded) -> None:
         deployments_ensure_for_job(tenant_id=event.tenant_id, job_id=event.job_id)
 
 
+def _ended(event: JobSucceeded | JobFailed | JobCancelled) -> None:
+    if event.tenant_id is not None:
+        job_go_on(tenant_id=event.tenant_id, job_id=event.job_id)
+
+
+def _cancel_children(event: JobCancelled) -> None:
+    if event.tenant_id is not None:
+        job_children_cancel(tenant_id=event.tenant_id, job_id=event.job_id)
+
+
 def _close_statements(event: TenantClosed) -> None:
     statements_close(tenant_id=str(event.tenant_id))
 
 
 def _apply_tax(event: TaxProfileChanged) -> None:
     tax_apply(tenant_id=str(event.tenant_id))
+
+
+def _count_installs(event: PluginEnabled | PluginDisabled) -> None:
+    installs_count(tenant_id=str(event.tenant_id), plugin=event.plugin)
+
+
+def _suspend_listing(event: PluginSuspended) -> None:
+    listing_follow_suspension(release_id=event.release_id, reason=event.reason)
+
+
+def _settle_order(event: OrderMoved) -> None:
+    if event.state in {OrderState.DECLINED, OrderState.CANCELLED}:
+        order_settle(tenant_id=event.customer_id, order_id=event.order_id)
+
+
+def _count_rating(event: OrderRated) -> None:
+    rating_count(tenant_id=str(event.tenant_id), service_id=event.service_id, stars=event.stars)
 
 
 def _reconcile(_: Event) -> None:
@@ -60,7 +94,15 @@ def _stripe(_: Event) -> None:
 
 HANDLERS: HandlerTable = {
     JobQueued: (Subscription("jobs.hint", _hint),),
-    JobSucceeded: (Subscription("serving.offer_models", _offer_models),),
+    JobSucceeded: (
+        Subscription("serving.offer_models", _offer_models),
+        Subscription("pipelines.go_on_succeeded", _ended),
+    ),
+    JobFailed: (Subscription("pipelines.go_on_failed", _ended),),
+    JobCancelled: (
+        Subscription("pipelines.go_on_cancelled", _ended),
+        Subscription("pipelines.cancel_children", _cancel_children),
+    ),
     DeploymentWoken: (Subscription("serving.reconcile_woken", _reconcile),),
     DeploymentSlept: (Subscription("serving.reconcile_slept", _reconcile),),
     TenantClosed: (
@@ -75,6 +117,11 @@ HANDLERS: HandlerTable = {
     InvoiceWrittenOff: (Subscription("stripe.give_up_invoice", to_stripe.give_up_invoice),),
     PaymentReceived: (Subscription("stripe.report_payment", to_stripe.report_payment),),
     CreditNoteIssued: (Subscription("stripe.send_credit_note", to_stripe.send_credit_note),),
+    PluginEnabled: (Subscription("partners.count_enabled", _count_installs),),
+    PluginDisabled: (Subscription("partners.count_disabled", _count_installs),),
+    PluginSuspended: (Subscription("marketplace.suspend_listing", _suspend_listing),),
+    OrderMoved: (Subscription("marketplace.settle_order", _settle_order),),
+    OrderRated: (Subscription("marketplace.count_rating", _count_rating),),
     StripeVisitAsked: (Subscription("stripe.open_visit", to_stripe.open_visit),),
     StripeCallQueued: (Subscription("stripe.send_call", _stripe),),
     StripeEventReceived: (Subscription("stripe.handle_event", _stripe),),

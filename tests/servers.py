@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 from saas.runtime.layout import ROOT, Layout
 from saas.runtime.logs import tail
@@ -22,6 +23,7 @@ from saas.runtime.secrets import env_read
 from saas.runtime.services import web_answers, web_service
 from saas.runtime.start import start
 from saas.runtime.stop import stop
+from saas.runtime.stripe import CHOICE, LOCAL
 
 START_LIMIT_S = 90.0
 
@@ -81,7 +83,8 @@ def running_system(layout: Layout) -> Iterator[System]:
     stop(layout, quiet.append)
     _empty(layout)
     try:
-        status = start(layout, quiet.append, port=free_port())
+        with patch.dict(os.environ, {CHOICE: LOCAL}):  # kept in the data folder from then on
+            status = start(layout, quiet.append, port=free_port())
         yield System(layout, f"http://{HOST}:{status.port}")
     finally:
         stop(layout, quiet.append)

@@ -42,18 +42,20 @@ class Sandbox:
     """Starts children at the strongest level that holds, or at `level` where one is asked for.
 
     `folder` must be reachable for ordinary user ids. `accept_risk` lets partners' plugins run
-    where no level holds. Raises SandboxUnavailable at `start`.
+    where no level holds. `made` is a runtime that another sandbox has made already.
+    Raises SandboxUnavailable at `start`.
     """
 
     folder: Path
     level: Level | None = None
     accept_risk: bool = False
     limits: Limits = field(default_factory=Limits)
+    made: Runtime | None = None
 
     def __post_init__(self) -> None:
         self._ids = UserIds()
         self._lock = threading.Lock()
-        self._runtime: Runtime | None = None
+        self._runtime = self.made
         self._probed: dict[Level, Probed] = {}
 
     @property

@@ -13,7 +13,9 @@ from django.http.multipartparser import MultiPartParserError
 from saas.api.errors import API_AREAS, error_response
 from tenants.kernel.errors import BreakwaterError, InvalidInput, TooLarge
 
-UPLOADS = re.compile(r"^(/v1/(files|uploads/[^/]+/parts)|/console/files/upload/)$")
+UPLOADS = re.compile(
+    r"^(/v1/(files|uploads/[^/]+/parts|partner/listings)|/console/(files/upload|listings/submit)/)$"
+)
 
 
 READ = frozenset({"utf-8", "ascii"})

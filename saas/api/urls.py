@@ -20,8 +20,13 @@ from saas.api.platform import (
     invoice_documents,
     invoices,
     members,
+    organisation_settings,
+    partner,
+    pipelines,
+    plugins,
     prices,
     quotes,
+    services,
     sign_up,
     tax_profile,
     usage,
@@ -81,6 +86,7 @@ _serving = [
 _usage = [
     path("v1/usage", usage.UsageEventsView.as_view()),
     path("v1/usage/events", usage_events.UsageIngestionView.as_view()),
+    path("v1/organization/settings", organisation_settings.SettingsView.as_view()),
     path("v1/organization/costs", organization.CostsView.as_view()),
     *(
         path(f"v1/organization/usage/{kind}", view.as_view())
@@ -109,6 +115,45 @@ _money = [
     ),
     path("v1/exports/focus", exports.FocusExportView.as_view()),
 ]
+_marketplace = [
+    path("v1/marketplace/plugins", plugins.MarketplacePluginsView.as_view()),
+    path("v1/plugins", plugins.PluginsView.as_view()),
+    path("v1/plugins/<str:installation_id>", plugins.PluginView.as_view()),
+    path("v1/plugins/<str:installation_id>/upgrade", plugins.PluginUpgradeView.as_view()),
+    path("v1/plugins/<str:installation_id>/roll_back", plugins.PluginRollBackView.as_view()),
+    path("v1/pipelines", pipelines.PipelinesView.as_view()),
+    path("v1/pipelines/<str:pipeline_id>", pipelines.PipelineView.as_view()),
+    path("v1/pipelines/<str:pipeline_id>/cancel", pipelines.PipelineCancelView.as_view()),
+    path("v1/pipelines/<str:pipeline_id>/pause", pipelines.PipelinePauseView.as_view()),
+    path("v1/pipelines/<str:pipeline_id>/resume", pipelines.PipelineResumeView.as_view()),
+    path("v1/pipelines/<str:pipeline_id>/events", pipelines.PipelineEventsView.as_view()),
+    path("v1/services", services.ServicesView.as_view()),
+    path("v1/orders", services.OrdersView.as_view()),
+    path("v1/orders/<str:order_id>", services.OrderView.as_view()),
+    path("v1/orders/<str:order_id>/agree", services.OrderAgreeView.as_view()),
+    path("v1/orders/<str:order_id>/confirm", services.OrderConfirmView.as_view()),
+    path("v1/orders/<str:order_id>/reject", services.OrderRejectView.as_view()),
+    path("v1/orders/<str:order_id>/cancel", services.OrderCancelView.as_view()),
+    path("v1/orders/<str:order_id>/rating", services.OrderRateView.as_view()),
+]
+_partner = [
+    path("v1/partner/listings", partner.PartnerListingsView.as_view()),
+    path("v1/partner/listings/<str:listing_id>", partner.PartnerListingView.as_view()),
+    path("v1/partner/agreements", partner.PartnerAgreementsView.as_view()),
+    path("v1/partner/balances", partner.PartnerBalanceView.as_view()),
+    path("v1/partner/statements", partner.PartnerStatementsView.as_view()),
+    path("v1/partner/payouts", partner.PartnerPayoutsView.as_view()),
+    path("v1/partner/plugins", partner.PartnerPluginsView.as_view()),
+    path("v1/partner/orders", partner.PartnerOrdersView.as_view()),
+    path("v1/partner/orders/<str:sold_order_id>/quote", partner.PartnerOrderQuoteView.as_view()),
+    path("v1/partner/orders/<str:sold_order_id>/accept", partner.PartnerOrderAcceptView.as_view()),
+    path(
+        "v1/partner/orders/<str:sold_order_id>/decline", partner.PartnerOrderDeclineView.as_view()
+    ),
+    path(
+        "v1/partner/orders/<str:sold_order_id>/deliver", partner.PartnerOrderDeliverView.as_view()
+    ),
+]
 _accounts = [
     path("v1/sign_up", sign_up.SignUpView.as_view()),
     path("v1/api_keys", api_keys.ApiKeysView.as_view()),
@@ -130,6 +175,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *_serving,
     *_usage,
     *_money,
+    *_marketplace,
+    *_partner,
     *operator_urls,
     *_accounts,
     *_documents,

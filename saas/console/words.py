@@ -55,6 +55,8 @@ VERSION_KINDS: Mapping[str, Word] = {
 BASE_KINDS: Mapping[str, Word] = {
     "text_generation": _("Text generation"),
     "tabular": _("Tables"),
+    "image": _("Images"),
+    "audio": _("Recordings"),
     "embedding": _("Embedding"),
 }
 DEPLOYMENT_STATES: Mapping[str, Word] = {

@@ -17,6 +17,8 @@ ORGANISATIONS = {
     "customer": "Harbour Documentation",
     "rival": "Lantern Typography",
     "partner": "Tidewater Consulting",
+    "subscriber": "Sextant Surveys",
+    "client": "Bearing Cartography",
     "operator": "Breakwater",
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from openai import OpenAI
 
-from saas.demo import compress, money, work
+from saas.demo import cards, compress, money, work
 from saas.demo.data import Corpus, character_corpus, library_corpus
 from saas.demo.identities import (
     DemoFailed,
@@ -49,6 +49,8 @@ class Story:
             self._people()
         with self.narration.step("Add to the welcome credit by bank transfer"):
             self._credit()
+        with self.narration.step("Pay by card, subscribe to a plan, be invoiced for the rest"):
+            self._stripe()
         with self.narration.step(
             "Upload real data, see the price, fine-tune both at the same time"
         ):
@@ -87,6 +89,27 @@ class Story:
                 f"{role:9s} had {before}, transferred {TOP_UP} under {reference}: "
                 f"now {wallet['available']} {wallet['currency']} of credit"
             )
+
+    def _stripe(self) -> None:
+        if not cards.is_local():
+            self.narration.say("left out: `make demo STRIPE=local` brings a Stripe to pay through")
+            return
+        wallet = cards.top_up(self._account_of("customer"))
+        now = f"{wallet['available']} {wallet['currency']}"
+        self.narration.say(f"customer   paid {cards.TOP_UP} by card: now {now}")
+        operator = self._account_of("operator")
+        for role in ("subscriber", "client"):
+            self.file.identities[role] = sign_up(self.base_url, role)
+            card = cards.save_card(self._account_of(role))
+            self.narration.say(f"{role:10s} signed up and saved a card, {card}")
+        plan = cards.subscribe(operator, self.file.identities["subscriber"].tenant)
+        self.narration.say(
+            f"subscriber plan of {cards.PLAN_FEE} a month: {plan['stripe_id']} is {plan['status']}"
+        )
+        client = self._account_of("client")
+        cards.consult(client, operator, hours=2)
+        cards.tell_payment(self.narration, cards.leave(operator, client.identity.tenant))
+        cards.reconcile(self.narration)
 
     def _fine_tune(self) -> None:
         corpora: dict[str, Corpus] = {

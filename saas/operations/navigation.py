@@ -17,6 +17,7 @@ _MENU: Menu = [
         [
             Entry(_("Jobs"), "model_training", "jobs_job_changelist"),
             Entry(_("Attempts"), "replay", "jobs_attempt_changelist"),
+            Entry(_("Cohorts"), "groups", "jobs_cohort_changelist"),
             Entry(_("Workers"), "memory", "jobs_worker_changelist"),
             Entry(_("Replicas"), "cloud", "serving_replica_changelist"),
             Entry(_("Outbox"), "outbox", "kernel_outboxevent_changelist"),
@@ -51,6 +52,15 @@ _MENU: Menu = [
             Entry(_("Bank transfers"), "account_balance", "billing_banktransfer_changelist"),
             Entry(_("Tax rates"), "percent", "billing_taxrate_changelist"),
             Entry(_("Trial balance"), "balance", "books"),
+        ],
+    ),
+    (
+        _("Partners"),
+        [
+            Entry(_("Plugins' review"), "extension", "marketplace_listing_changelist"),
+            Entry(_("Agreements"), "handshake", "partners_agreement_changelist"),
+            Entry(_("Partner statements"), "task", "marketplace_partnerstatement_changelist"),
+            Entry(_("Payouts"), "send_money", "marketplace_payout_changelist"),
         ],
     ),
     (

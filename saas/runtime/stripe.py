@@ -26,7 +26,7 @@ MODULE = "tests.stripe_server"
 def stripe_choice(environ: Mapping[str, str]) -> str:
     """What is asked for: "local", "off", or "" for what was chosen before. Raises RuntimeFailure.
 
-    The environment's own key wins over what is kept, so both at once is refused.
+    A key of the environment's own ends a local server; asked for both at once, we refuse.
     """
     asked = environ.get(CHOICE, "")
     if asked not in {LOCAL, OFF, ""}:
@@ -40,7 +40,7 @@ def stripe_choice(environ: Mapping[str, str]) -> str:
             f"STRIPE={LOCAL} brings its own settings, but {', '.join(given)} is set too: unset "
             "one or the other"
         )
-    return asked
+    return OFF if given else asked
 
 
 def stripe_ensure(layout: Layout, values: Mapping[str, str], choice: str) -> dict[str, str]:

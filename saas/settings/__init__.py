@@ -6,6 +6,7 @@ from saas.settings.database import DATABASE_ROUTERS, DATABASES, DEFAULT_AUTO_FIE
 from saas.settings.i18n import *  # noqa: F403
 from saas.settings.limits import *  # noqa: F403
 from saas.settings.logs import LOGGING  # noqa: F401
+from saas.settings.plugins import *  # noqa: F403
 from saas.settings.pricing import *  # noqa: F403
 from saas.settings.queues import *  # noqa: F403
 from saas.settings.rest import *  # noqa: F403

@@ -9,7 +9,7 @@ from pathlib import Path
 from saas.runtime.layout import ROOT, Layout
 from saas.runtime.secrets import env_read
 
-__all__ = ["ROOT", "VAR", "flag", "path", "value"]
+__all__ = ["ROOT", "VAR", "flag", "is_given", "path", "value"]
 
 VAR = Layout.current().var
 
@@ -17,6 +17,11 @@ VAR = Layout.current().var
 def value(name: str, default: str = "") -> str:
     """Return a setting as text."""
     return os.environ.get(name) or _file().get(name, default)
+
+
+def is_given(name: str) -> bool:
+    """Whether it comes from the environment itself, not from the file. An empty one does not."""
+    return bool(os.environ.get(name))
 
 
 def flag(name: str, *, default: bool = False) -> bool:

@@ -14,3 +14,8 @@ ORPHANS_EVERY_S = float(value("ORPHANS_EVERY_S", "86400"))  # walks the whole st
 PARTITIONS_EVERY_S = float(value("PARTITIONS_EVERY_S", "3600"))  # months of usage, made ahead
 RECONCILE_EVERY_S = float(value("RECONCILE_EVERY_S", "5"))
 METER_EVERY_S = float(value("METER_EVERY_S", "300"))  # counts the hours that have ended
+
+# Shared passes: how many fine-tunes at most, and for how long after its start one lets others in,
+# so that its slot comes free for other work in the end.
+COHORT_MAX = int(value("COHORT_MAX", "16"))
+COHORT_OPEN_S = float(value("COHORT_OPEN_S", "900"))

@@ -29,6 +29,9 @@ class Tenant(models.Model):
     status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
     weight = models.PositiveIntegerField(default=1)  # share in fair scheduling
     max_running_jobs = models.PositiveIntegerField(default=4)
+    shares_passes = models.BooleanField(
+        default=False
+    )  # its fine-tunes may be computed together with other tenants'
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

@@ -14,7 +14,16 @@ class Role(TextChoices):
 
 
 READ = frozenset(
-    {"files.read", "models.read", "jobs.read", "deployments.read", "usage.read", "members.read"}
+    {
+        "files.read",
+        "models.read",
+        "jobs.read",
+        "deployments.read",
+        "usage.read",
+        "members.read",
+        "plugins.read",
+        "orders.read",
+    }
 )
 WORK = frozenset(
     {
@@ -26,14 +35,25 @@ WORK = frozenset(
         "usage.write",
     }
 )
-ADMINISTER = frozenset({"keys.read", "keys.write", "members.write", "audit.read", "tenant.write"})
+ADMINISTER = frozenset(
+    {
+        "keys.read",
+        "keys.write",
+        "members.write",
+        "audit.read",
+        "tenant.write",
+        "plugins.write",
+        "orders.write",
+    }
+)
 MONEY = frozenset({"billing.read", "billing.write", "costs.read"})
+PARTNER = frozenset({"partner.read", "partner.write"})  # what a partner submits, sells, earns
 
 GRANTS: dict[Role, frozenset[str]] = {
-    Role.OWNER: READ | WORK | ADMINISTER | MONEY,
-    Role.ADMIN: READ | WORK | ADMINISTER | MONEY,
-    Role.DEVELOPER: READ | WORK | {"keys.read", "costs.read"},
-    Role.BILLING: READ | MONEY,
+    Role.OWNER: READ | WORK | ADMINISTER | MONEY | PARTNER,
+    Role.ADMIN: READ | WORK | ADMINISTER | MONEY | PARTNER,
+    Role.DEVELOPER: READ | WORK | PARTNER | {"keys.read", "costs.read"},
+    Role.BILLING: READ | MONEY | {"partner.read"},
     Role.VIEWER: READ,
 }
 

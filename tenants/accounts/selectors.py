@@ -93,6 +93,14 @@ def actor_by_operator(user: User, *, tenant_id: str) -> Actor:
     return Actor(kind=ActorKind.OPERATOR, id=user.id, tenant_id=tenant_id)
 
 
+def tenant_get(tenant_id: str) -> Tenant:
+    """Return a tenant that the scope shows. Raises NotFound."""
+    row = Tenant.objects.filter(pk=tenant_id).first()
+    if row is None:
+        raise NotFound(f"no organisation {tenant_id!r}", param="tenant_id")
+    return row
+
+
 def platform_tenant() -> Tenant:
     """Return the tenant that is the platform itself.
 

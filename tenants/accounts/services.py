@@ -18,7 +18,13 @@ from django.utils.text import slugify
 from tenants.accounts.actors import Actor, ActorKind, permissions, system_actor
 from tenants.accounts.api_keys import fresh_key
 from tenants.accounts.audit import audit_record
-from tenants.accounts.events import ApiKeyCreated, ApiKeyRevoked, MemberChanged, TenantSignedUp
+from tenants.accounts.events import (
+    ApiKeyCreated,
+    ApiKeyRevoked,
+    MemberChanged,
+    TenantSharingSet,
+    TenantSignedUp,
+)
 from tenants.accounts.models import ApiKey, Member, Tenant, User
 from tenants.accounts.roles import GRANTS, SCOPES, Role
 from tenants.accounts.selectors import user_id_by_email
@@ -80,6 +86,28 @@ def _open_tenant(tenant: Tenant, user: User) -> SignedUp:
     audit_record(actor=actor, action="tenant.sign_up", target=tenant.id)
     emit(TenantSignedUp(tenant_id=tenant.id, name=tenant.name))
     return SignedUp(tenant=tenant, user=user, member=member)
+
+
+def tenant_sharing_set(*, actor: Actor, shares_passes: bool) -> Tenant:
+    """Say whether the actor's tenant lets its fine-tunes be computed together with others'.
+
+    Holds from each job's next attempt on. Raises PermissionDenied, NotFound.
+    """
+    actor.require("tenant.write")
+    tenant = Tenant.objects.select_for_update().filter(pk=actor.tenant_id).first()
+    if tenant is None:
+        raise NotFound(f"no organisation {actor.tenant_id!r}", param="tenant_id")
+    if tenant.shares_passes != shares_passes:
+        tenant.shares_passes = shares_passes
+        tenant.save(update_fields=["shares_passes"])
+        audit_record(
+            actor=actor,
+            action="tenant.sharing_set",
+            target=tenant.id,
+            data={"shares_passes": shares_passes},
+        )
+        emit(TenantSharingSet(tenant_id=tenant.id, shares_passes=shares_passes))
+    return tenant
 
 
 def platform_tenant_ensure(*, name: str = "Breakwater") -> Tenant:

@@ -23,6 +23,17 @@ _MOVES: Mapping[str, frozenset[str]] = {
 }
 
 
+def tenant_require_active(actor: Actor) -> Tenant:
+    """Return the actor's tenant. Raises PermissionDenied where it may start no work."""
+    tenant: Tenant = Tenant.objects.get(pk=actor.tenant_id)
+    if tenant.status != Tenant.Status.ACTIVE:
+        raise PermissionDenied(
+            f"your organisation is {tenant.status}; it may read and pay, but start no work",
+            code="tenant_suspended",
+        )
+    return tenant
+
+
 def tenant_suspend(*, actor: Actor, reason: str) -> Tenant:
     """Refuse the actor's tenant new work; suspending it again changes nothing.
 

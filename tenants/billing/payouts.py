@@ -16,7 +16,10 @@ from django.utils.module_loading import import_string
 from tenants.kernel.errors import InvalidInput
 from tenants.kernel.money import Money
 
-PAYERS: Mapping[str, str] = {"stripe": "tenants.billing.stripe.payer.StripePayer"}
+PAYERS: Mapping[str, str] = {
+    "manual": "tenants.billing.manual.payer.ManualPayer",
+    "stripe": "tenants.billing.stripe.payer.StripePayer",
+}
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,9 @@ class Payer(Protocol):
 
     def require_ready(self, tenant_id: str) -> None:
         """Raises Conflict where this partner cannot be paid yet, saying what is missing."""
+
+    def payable(self, amount: Money) -> Money:
+        """Return the largest amount up to `amount` that can be moved; the rest stays available."""
 
     def pay(self, tenant_id: str, parts: Sequence[Part], *, key: str) -> None:
         """Pay each part, once for each `key`."""

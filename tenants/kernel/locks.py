@@ -19,6 +19,8 @@ class AdvisoryLock(IntEnum):
     RECONCILER = 1003  # one reconciler counts replicas at a time
     CONTENT = 1004  # one writer at a time decides who keeps the bytes of equal content (keyed)
     SIGN_UP = 1005  # one sign-up at a time picks its slug and address (keyed)
+    PARTNER = 1006  # one writer at a time moves what a partner may be paid (keyed; also in SQL)
+    AGREEMENT = 1007  # one sale at a time counts towards tiers and caps (keyed; only in SQL)
 
 
 def try_advisory_lock(lock: AdvisoryLock) -> bool:

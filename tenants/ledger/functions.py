@@ -19,6 +19,7 @@ FILES = (
     "grants.sql",
     "budgets.sql",
     "holds.sql",
+    "shares.sql",
     "charges.sql",
     "returns.sql",
     "triggers.sql",
@@ -47,6 +48,9 @@ FOR_THE_SYSTEM = (
     "wallet_pay",
     "wallet_withdraw",
     "wallet_expire",
+    "ledger_share",
+    "ledger_share_lock",
+    "ledger_share_release",
     # reads, with which `audit.py` recounts what budgets say
     "budget_counts",
     "budget_charged",
@@ -84,7 +88,7 @@ def rights(app: str, system: str) -> str:
     return "\n".join(statements)
 
 
-_PREFIXES = ("ledger", "wallet", "hold", "budget", "charge")
+_PREFIXES = ("ledger", "wallet", "hold", "budget", "charge", "share")
 _CLOSED = """
 DO $$
 DECLARE made regprocedure;

@@ -120,13 +120,14 @@ def charge_statement(
     data: Mapping[str, Any] | None = None,
     keep_hold: bool = False,
     spare: Sequence[GrantKind] = (),
+    shares: Sequence[Mapping[str, Any]] = (),
 ) -> Statement:
     """One row: the columns of `ChargeOutcome`, in order."""
     return Statement(
         "SELECT transaction_id, net, tax, allowance, promotion, paid, postpaid FROM wallet_charge("
         "%(tenant_id)s, %(currency)s, %(key)s, %(occurred_at)s::timestamptz, %(lines)s::jsonb,"
         " %(hold_key)s, %(labels)s::jsonb, %(data)s::jsonb, %(keep_hold)s,"
-        " %(spare)s::text[])",
+        " %(spare)s::text[], %(shares)s::jsonb)",
         {
             "tenant_id": tenant_id,
             "currency": currency,
@@ -138,6 +139,7 @@ def charge_statement(
             "data": to_json(data),
             "keep_hold": keep_hold,
             "spare": [str(kind) for kind in spare],
+            "shares": json.dumps(list(shares)),
         },
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from typing import Protocol
+from urllib.parse import unquote
 
 from tenants.pricing.cards import CardPrice, RateCard, Terms, period_of
 from tenants.pricing.exact import EXACT, ZERO
@@ -48,6 +49,7 @@ class Line:
     model: str = ""
     api_key_id: str = ""
     user_id: str = ""
+    seller: str = ""  # who shares in it; no column: shares are rows of their own
 
 
 def rated_lines(
@@ -110,7 +112,22 @@ def _line(
         model=said.get("model", ""),
         api_key_id=said.get("api_key_id", ""),
         user_id=said.get("user_id", ""),
+        seller=seller_of(item.dimensions),
     )
+
+
+def seller_of(dimensions: Mapping[str, str]) -> str:
+    """The name under which something was sold, where a partner may have sold it; else nothing."""
+    for kind in ("plugin", "service"):
+        if kind in dimensions:
+            return f"{kind}:{dimensions[kind]}"
+    return ""
+
+
+def seller_in(price_key: str) -> str:
+    """`seller_of` what a price is for."""
+    pairs = (pair.partition("=") for pair in price_key.partition("?")[2].split("&"))
+    return seller_of({name: unquote(value) for name, _, value in pairs})
 
 
 def capped(lines: Sequence[Line], bound: Decimal) -> list[Line]:

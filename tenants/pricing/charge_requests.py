@@ -13,7 +13,7 @@ from tenants.pricing.canonical import canonical_hash
 from tenants.usage.meters import meter_named
 
 MAX_KEY = 190  # the ledger's key is `charge:` and this one
-SUBJECTS = frozenset({"job", "request", "sweep", "statement"})
+SUBJECTS = frozenset({"job", "order", "request", "sweep", "statement"})
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,9 @@ class ChargeRequest:
     `hold_key`: drawn first, then closed unless `keep_hold`. `bound`: the most that is charged, net
     of tax; the rest is a `quote_cap` line. `waive`: why this request, and all that its subject was
     charged before, is given back as `waiver` lines. `labels` name api_key_id and model for budgets.
-    `occurred_at` defaults to the latest event's time.
+    `occurred_at` defaults to the latest event's time. `seller`: who shares in all of it
+    ("plugin:name"), where its items do not say; `cost`: its measured compute, which a partner may
+    bear part of, in the charge's currency.
     """
 
     tenant_id: str
@@ -57,6 +59,8 @@ class ChargeRequest:
     quote_id: str = ""
     keep_hold: bool = False
     occurred_at: dt.datetime | None = None
+    seller: str = ""
+    cost: Decimal = Decimal(0)
 
     def __post_init__(self) -> None:
         if self.subject_kind not in SUBJECTS:

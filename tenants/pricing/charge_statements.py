@@ -46,11 +46,16 @@ SUBJECT = """
 CHARGE = """
     SELECT r.place, w.* FROM unnest(%(place)s::int[], %(tenant_id)s::text[], %(currency)s::text[],
         %(key)s::text[], %(occurred_at)s::timestamptz[], %(lines)s::text[], %(hold_key)s::text[],
-        %(labels)s::text[], %(data)s::text[], %(keep_hold)s::boolean[])
-        AS r(place, tenant_id, currency, key, occurred_at, lines, hold_key, labels, data, keep_hold)
+        %(labels)s::text[], %(data)s::text[], %(keep_hold)s::boolean[], %(shares)s::text[])
+        AS r(place, tenant_id, currency, key, occurred_at, lines, hold_key, labels, data, keep_hold,
+             shares)
     CROSS JOIN LATERAL wallet_charge(r.tenant_id, r.currency, r.key, r.occurred_at,
-        r.lines::jsonb, r.hold_key, r.labels::jsonb, r.data::jsonb, r.keep_hold) AS w
+        r.lines::jsonb, r.hold_key, r.labels::jsonb, r.data::jsonb, r.keep_hold,
+        _shares => r.shares::jsonb) AS w
 """
+
+# By which terms sellers share, and what those have come to so far (partners/sql/terms.sql).
+AGREEMENTS = "SELECT * FROM partner_terms(%(sellers)s::text[], %(at)s::timestamptz, %(currency)s)"
 
 RELEASE = """
     SELECT wallet_release(r.tenant_id, r.key)

@@ -24,6 +24,7 @@ from tenants.kernel.money import Money
 from tenants.pricing.cards import Terms, period_of, terms_of
 from tenants.pricing.charge_lines import Line, Totals, capped, rated_lines, waived
 from tenants.pricing.charge_requests import Charged, ChargeItem, ChargeRequest
+from tenants.pricing.charge_shares import shares_of
 from tenants.pricing.charge_statements import (
     CHARGE,
     CHARGE_COLUMNS,
@@ -56,6 +57,7 @@ class _Work:
     rated: Decimal = ZERO
     posted: Row = ("", ZERO, ZERO, ZERO, ZERO, ZERO, ZERO)
     charge_id: str = ""
+    shares: list[dict[str, str]] = field(default_factory=list)
 
     @property
     def name(self) -> tuple[str, str]:
@@ -83,7 +85,8 @@ def charging(request: ChargeRequest) -> Generator[Statement, list[Row], Charged]
 
 
 def charging_group(requests: Sequence[ChargeRequest]) -> Program:
-    """Charge requests of any tenants in one transaction, in six statements at most.
+    """Charge requests of any tenants in one transaction, in six statements at most, and
+    one more for each in which partners share.
 
     Answers in the order of `requests`. One that is refused refuses all: charge them apart then.
     """
@@ -235,6 +238,8 @@ def _subjects(
 
 def _post(works: Sequence[_Work]) -> Generator[Statement, list[Row], None]:
     """Post what is not nothing; where there is nothing to post, a hold is just given back."""
+    for work in works:
+        work.shares = yield from shares_of(work.request, work.lines, work.currency)
     posting = {place: work for place, work in enumerate(works) if work.net_by_revenue}
     for work in works:
         work.charge_id = new_id("charge_")
@@ -271,6 +276,7 @@ def _posting(place: int, work: _Work) -> dict[str, Any]:
         "labels": json.dumps(dict(request.labels)),
         "data": json.dumps({name: value for name, value in data.items() if value}),
         "keep_hold": request.keep_hold,
+        "shares": json.dumps(work.shares),
     }
 
 

@@ -43,4 +43,8 @@ PRICES = (
     DefaultPrice("slot.seconds", "services", FREE),
     DefaultPrice("plugin.units", "plugins", FREE),  # until a plugin's price is published
     DefaultPrice("service.units", "services", FREE),
+    # an order's price is agreed on between its parties, and counted in the book's currency
+    DefaultPrice(
+        "service.units", "services", {"model": "standard", "unit": "1"}, {"sku": "agreed"}
+    ),
 )

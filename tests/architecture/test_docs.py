@@ -13,6 +13,8 @@ from plugins.host.facts import Level
 from plugins.sdk.hooks import hooks
 from tenants.usage.meters import METERS
 from tests.architecture.sources import ROOT
+from workers.assets.readings import TASKS_OF
+from workers.engine.specs import TASKS
 
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 DECISIONS = [path for path in DOCS if re.fullmatch(r"\d{4}-[a-z0-9-]+", path.stem)]
@@ -47,6 +49,13 @@ def test_every_hook_is_documented_with_its_signature_and_permission() -> None:
     rows = {row[0].strip("`"): row[1] for row in table_rows(page)}
     assert {hook: rows.pop(hook) for hook in NEEDS} == NEEDS
     assert set(rows) == set(get_args(Level))
+
+
+def test_every_task_is_documented_with_the_bases_that_can_learn_it() -> None:
+    rows = {row[0].strip("`"): row[1] for row in table_rows(ROOT / "docs" / "training.md")}
+    assert rows.keys() == set(TASKS)
+    for kind, tasks in TASKS_OF.items():
+        assert {task for task, bases in rows.items() if f"`{kind}`" in bases} == set(tasks)
 
 
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: str(page.relative_to(ROOT)))

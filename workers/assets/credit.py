@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from tenants.accounts.actors import Actor, ActorKind
-from tenants.accounts.models import Tenant
+from tenants.accounts.standing import tenant_require_active
 from tenants.kernel.clock import now
-from tenants.kernel.errors import PermissionDenied
 from tenants.ledger.services import credit_require
 from tenants.pricing.selectors import rate_card
 
@@ -23,17 +22,6 @@ def standing_require(*, actor: Actor, model: str = "") -> None:
             currency=rate_card(actor.tenant_id, now()).currency,
             labels=budget_labels(actor, model),
         )
-
-
-def tenant_require_active(actor: Actor) -> Tenant:
-    """Return the actor's tenant. Raises PermissionDenied where it may start no work."""
-    tenant: Tenant = Tenant.objects.get(pk=actor.tenant_id)
-    if tenant.status != Tenant.Status.ACTIVE:
-        raise PermissionDenied(
-            f"your organisation is {tenant.status}; it may read and pay, but start no work",
-            code="tenant_suspended",
-        )
-    return tenant
 
 
 def budget_labels(actor: Actor, model: str = "") -> dict[str, str]:

@@ -59,8 +59,9 @@ def _count(total: Tally, example: Counted, seen: set[bytes]) -> None:
     total.examples += 1
     total.tokens += example.tokens
     total.loss_tokens += example.loss_tokens
-    if example.tokens > total.longest:
-        total.longest, total.longest_line = example.tokens, example.line
+    longest = getattr(example, "longest", example.tokens)  # of several texts, the longest one's
+    if longest > total.longest:
+        total.longest, total.longest_line = longest, example.line
     print_ = example.fingerprint()
     if print_ in seen:
         total.duplicates += 1

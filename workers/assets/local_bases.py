@@ -1,5 +1,5 @@
-"""The bases that need no download: a language model built here, the packaged MiniLM, and one for
-tables.
+"""The bases that need no download: a language model built here, the packaged MiniLM, and shapes
+for tables, images and recordings.
 """
 
 from __future__ import annotations
@@ -18,12 +18,16 @@ from tenants.kernel.errors import Unavailable
 from workers.assets.engine_runs import engine_run
 from workers.assets.models import BaseModel
 from workers.assets.services.base_models import base_model_register
+from workers.engine.base.images import image_base_build
+from workers.engine.base.recordings import audio_base_build
 from workers.engine.base.tables import tabular_base_build
 from workers.engine.folders import folder_digest
 
 LANGUAGE_MODEL = "breakwater-mini-1"
 EMBEDDING_MODEL = "all-minilm-l6-v2"
 TABULAR_MODEL = "tabular-mlp"
+IMAGE_MODEL = "vit-mini"
+AUDIO_MODEL = "ast-mini"
 
 Progress = Callable[[Mapping[str, Any]], None]
 
@@ -51,11 +55,25 @@ def base_models_ensure(progress: Progress) -> list[BaseModel]:
             description="Sentence embeddings of 384 dimensions (MiniLM-L6-v2).",
         ),
         base_model_register(
-            path=tabular_base_ensure(settings.MODEL_CACHE_DIR),
+            path=blank_base_ensure(settings.MODEL_CACHE_DIR / TABULAR_MODEL, tabular_base_build),
             model_id=TABULAR_MODEL,
             kind=BaseModel.Kind.TABULAR,
             licence="apache-2.0",
             description="A network for tables, shaped by the data it is trained on.",
+        ),
+        base_model_register(
+            path=blank_base_ensure(settings.MODEL_CACHE_DIR / IMAGE_MODEL, image_base_build),
+            model_id=IMAGE_MODEL,
+            kind=BaseModel.Kind.IMAGE,
+            licence="apache-2.0",
+            description="A small vision transformer for images, without weights to begin with.",
+        ),
+        base_model_register(
+            path=blank_base_ensure(settings.MODEL_CACHE_DIR / AUDIO_MODEL, audio_base_build),
+            model_id=AUDIO_MODEL,
+            kind=BaseModel.Kind.AUDIO,
+            licence="apache-2.0",
+            description="A small transformer for recordings up to 2.5 s, without weights at first.",
         ),
     ]
 
@@ -81,11 +99,10 @@ def embedding_model_folder() -> Path:
     return Path(spec.origin).parent / "model"
 
 
-def tabular_base_ensure(cache: Path) -> Path:
-    """The folder that tables start from, in `cache`; written where it is missing."""
-    target = cache / TABULAR_MODEL
-    with _only_builder(cache):
-        return target if target.is_dir() else tabular_base_build(target)
+def blank_base_ensure(target: Path, build: Callable[[Path], Path]) -> Path:
+    """The folder of a base without weights; written where it is missing."""
+    with _only_builder(target.parent):
+        return target if target.is_dir() else build(target)
 
 
 @contextmanager

@@ -15,6 +15,8 @@ class BaseModel(models.Model):
         TEXT_GENERATION = "text_generation"
         EMBEDDING = "embedding"
         TABULAR = "tabular"
+        IMAGE = "image"
+        AUDIO = "audio"
 
     id = models.CharField(max_length=80, primary_key=True)  # the name customers call it by
     kind = models.CharField(max_length=24, choices=Kind)

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from functools import partial
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import Any, BinaryIO, Protocol, cast
+
+from django.conf import settings
 
 from tenants.kernel.errors import InvalidInput
 from workers.assets.datasets import row_format
 from workers.assets.models import BaseModel, File
 from workers.assets.selectors import file_chunks, text_reader
+from workers.assets.sniffing import HEAD, PARQUET, ZIP, kind_of
 from workers.assets.streams import reader
+from workers.engine.data.images import ImageFormat
 from workers.engine.data.labelled import labelled_read
+from workers.engine.data.preferences import preferences_read
 from workers.engine.data.readers import LINE_LIMIT, read_stream
-from workers.engine.data.tables import PARQUET, table_read
+from workers.engine.data.recordings import AudioFormat
+from workers.engine.data.samples import Format, samples_read
+from workers.engine.data.tables import table_read
+from workers.engine.data.text_pairs import pairs_read
 from workers.engine.specs import MAX_LENGTH, TabularSpec
+
+NO_KINDS: frozenset[str] = frozenset()
+IN_MEMORY = 64 * 2**20  # bytes of a file that is read by seeking
 
 
 class Reading(Protocol):
@@ -22,6 +37,8 @@ class Reading(Protocol):
 
     settings: str
     template_sha256: str
+    kinds: frozenset[str]  # of files that are not text
+    wants: str
 
     def items(self) -> Iterator[Any]:
         """Examples and problems, as `tally` takes them."""
@@ -34,6 +51,7 @@ class TextReading:
     """Chats, completions and texts, through a tokenizer and a chat template."""
 
     settings = ""
+    kinds, wants = NO_KINDS, "JSONL, an object a line"
 
     def __init__(self, file: File, base: BaseModel, _: TabularSpec, *, training: bool) -> None:
         del training  # every row of text teaches something, or is refused
@@ -52,6 +70,7 @@ class TableReading:
     """A table, by its target column; the network plays no part."""
 
     template_sha256 = ""
+    kinds, wants = frozenset({PARQUET}), "CSV or Parquet"
 
     def __init__(self, file: File, _: BaseModel, spec: TabularSpec, *, training: bool) -> None:
         self._file, self._spec, self._training = file, spec, training
@@ -65,14 +84,14 @@ class TableReading:
         yield from table.rows if table else ()
 
     def format(self) -> str:
-        head = reader(file_chunks(self._file)).read(len(PARQUET))
-        return "parquet" if head == PARQUET else "csv"
+        return "parquet" if _kind(self._file) == PARQUET else "csv"
 
 
 class LabelledReading:
     """Texts with a class each, through a tokenizer."""
 
     template_sha256 = ""
+    kinds, wants = NO_KINDS, "JSONL, an object a line"
 
     def __init__(self, file: File, base: BaseModel, _: TabularSpec, *, training: bool) -> None:
         self._file, self._tokenizer = file, text_reader(base).tokenizer
@@ -89,17 +108,90 @@ class LabelledReading:
         return "labelled"
 
 
+class PairReading:
+    """Texts that belong together, through a tokenizer."""
+
+    template_sha256 = ""
+    kinds, wants = NO_KINDS, "JSONL, an object a line"
+
+    def __init__(self, file: File, base: BaseModel, _: TabularSpec, *, training: bool) -> None:
+        self._file, self._tokenizer = file, text_reader(base).tokenizer
+        self._training = training
+        self.settings = json.dumps({"training": training})
+
+    def items(self) -> Iterator[Any]:
+        source = reader(file_chunks(self._file))
+        yield from pairs_read(source, self._tokenizer, "error", MAX_LENGTH, training=self._training)
+
+    def format(self) -> str:
+        return "pairs"
+
+
+class PreferenceReading(TextReading):
+    """Pairs of outputs, through a tokenizer and a chat template."""
+
+    def items(self) -> Iterator[Any]:
+        source, text = reader(file_chunks(self._file)), self._text
+        yield from preferences_read(source, text.tokenizer, text.template, "error", MAX_LENGTH)
+
+    def format(self) -> str:
+        return "preference"
+
+
+class SampleReading:
+    """Images or recordings with a class each, as a model of their shape reads them."""
+
+    template_sha256 = ""
+    kinds, wants = frozenset({ZIP}), "a zip archive of class folders, or JSONL"
+
+    def __init__(
+        self,
+        form: Callable[[Path], Format],
+        file: File,
+        base: BaseModel,
+        _: TabularSpec,
+        *,
+        training: bool,
+    ) -> None:
+        self._file, self._form = file, form(Path(base.path))
+        self._training = training
+        self.settings = json.dumps({"training": training})
+
+    def items(self) -> Iterator[Any]:
+        """The file in a nameless place: an archive is read by seeking."""
+        settings.SCRATCH_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with SpooledTemporaryFile(IN_MEMORY, dir=str(settings.SCRATCH_DIR)) as whole:
+            shutil.copyfileobj(reader(file_chunks(self._file)), whole)
+            whole.seek(0)
+            yield from samples_read(
+                cast("BinaryIO", whole), self._form, None, training=self._training
+            )
+
+    def format(self) -> str:
+        return "zip" if _kind(self._file) == ZIP else "labelled"
+
+
+def _kind(file: File) -> str | None:
+    return kind_of(reader(file_chunks(file)).read(HEAD))
+
+
 READINGS: Mapping[str, Callable[..., Reading]] = {
     "text_generation": TextReading,
+    "preference": PreferenceReading,
     "text_classification": LabelledReading,
+    "embeddings": PairReading,
     "tabular": TableReading,
+    "image_classification": partial(SampleReading, ImageFormat.load),
+    "audio_classification": partial(SampleReading, AudioFormat.load),
 }
 
 # What a base can learn, its own task first.
 TASKS_OF: Mapping[str, tuple[str, ...]] = {
-    BaseModel.Kind.TEXT_GENERATION: ("text_generation", "text_classification"),
-    BaseModel.Kind.EMBEDDING: ("text_classification",),
+    BaseModel.Kind.TEXT_GENERATION: ("text_generation", "preference", "text_classification"),
+    BaseModel.Kind.EMBEDDING: ("embeddings", "text_classification"),
     BaseModel.Kind.TABULAR: ("tabular",),
+    BaseModel.Kind.IMAGE: ("image_classification",),
+    BaseModel.Kind.AUDIO: ("audio_classification",),
 }
 
 

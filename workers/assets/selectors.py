@@ -15,6 +15,7 @@ from workers.assets.models import BaseModel, Dataset, File, ModelVersion, Upload
 from workers.assets.storage import object_read
 from workers.engine.data.chat import ChatTemplate
 from workers.engine.data.tokens import Tokenizer
+from workers.engine.specs import served_as
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class ResolvedModel:
     def kind(self) -> str:
         """What it does: a version what it was made for, a base what it is."""
         made_for: str = (self.version and self.version.spec.get("task")) or self.base.kind
-        return made_for
+        return served_as(made_for)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,13 @@ from collections.abc import Iterable, Iterator
 
 from tenants.kernel.errors import InvalidInput, TooLarge
 
-TEXT_PURPOSES = frozenset({"fine-tune", "batch", "evals"})  # JSONL, nothing else
+DATA_PURPOSES = frozenset({"fine-tune", "evals"})  # what models learn from and are measured on
+TEXT_PURPOSES = DATA_PURPOSES | {"batch"}  # UTF-8 text, but for data's own binary kinds
 PURPOSES = TEXT_PURPOSES | {"assistants", "user_data", "vision"}
+ZIP, PARQUET = "a zip archive", "a Parquet table"
+DATA_KINDS = frozenset({ZIP, PARQUET})  # data of images and recordings, and of tables
 
-_HEAD = 8  # bytes that decide
+HEAD = 8  # bytes that decide
 _MAGIC = (
     (b"\x80\x02", "a pickle"),
     (b"\x80\x03", "a pickle"),
@@ -22,14 +25,14 @@ _MAGIC = (
     (b"\xce\xfa\xed\xfe", "a program"),
     (b"\xca\xfe\xba\xbe", "a program"),
     (b"#!", "a script"),
-    (b"PK\x03\x04", "a zip archive"),
-    (b"PK\x05\x06", "a zip archive"),
+    (b"PK\x03\x04", ZIP),
+    (b"PK\x05\x06", ZIP),
     (b"\x1f\x8b", "a gzip archive"),
     (b"BZh", "a bzip2 archive"),
     (b"\xfd7zXZ\x00", "an xz archive"),
     (b"7z\xbc\xaf'\x1c", "a 7z archive"),
     (b"Rar!", "a rar archive"),
-    (b"PAR1", "a Parquet table"),
+    (b"PAR1", PARQUET),
     (b"%PDF", "a PDF document"),
     (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
@@ -49,7 +52,9 @@ def checked(chunks: Iterable[bytes], *, purpose: str, max_bytes: int) -> Iterato
     text = _Utf8Lines() if purpose in TEXT_PURPOSES else None
     for chunk in _headed(chunks):
         if size == 0:
-            _refuse_kind(chunk, purpose)
+            kind = kind_of(chunk)
+            _refuse_kind(kind, purpose)
+            text = None if kind in DATA_KINDS else text
         size += len(chunk)
         if size > max_bytes:
             raise TooLarge(f"the file is larger than {max_bytes:,} bytes; split it", param="file")
@@ -69,7 +74,7 @@ def _headed(chunks: Iterable[bytes]) -> Iterator[bytes]:
     head, rest = b"", iter(chunks)
     for chunk in rest:
         head += chunk
-        if len(head) >= _HEAD:
+        if len(head) >= HEAD:
             break
     if head:
         yield head
@@ -81,9 +86,10 @@ def kind_of(head: bytes) -> str | None:
     return next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)
 
 
-def _refuse_kind(head: bytes, purpose: str) -> None:
-    kind = kind_of(head)
+def _refuse_kind(kind: str | None, purpose: str) -> None:
     if kind is None or (purpose not in TEXT_PURPOSES and kind not in _NEVER):
+        return
+    if purpose in DATA_PURPOSES and kind in DATA_KINDS:
         return
     advice = (
         "no pickles or programs are ever stored; weights travel as safetensors, data as JSONL"

@@ -10,6 +10,9 @@ from typing import Any
 from safetensors import safe_open
 
 from tenants.kernel.errors import InvalidInput
+from workers.engine.data.images import image_patches
+from workers.engine.data.model_files import read_json
+from workers.engine.data.recordings import audio_patches
 
 REFUSED = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz",
                      ".h5", ".msgpack", ".py", ".so", ".exe"})  # fmt: skip
@@ -64,12 +67,28 @@ def model_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def context_length(config: dict[str, Any]) -> int:
-    """How many tokens the model takes. Raises InvalidInput where config.json does not say."""
+def context_length(folder: Path, config: dict[str, Any]) -> int:
+    """How many tokens the model takes. Raises InvalidInput where its files do not say.
+
+    A sentence encoder has places for more than it was trained for.
+    """
+    stated = read_json(folder / "sentence_bert_config.json").get("max_seq_length")
+    if isinstance(stated, int):
+        return stated
     for name in ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length"):
         if isinstance(config.get(name), int):
             return int(config[name])
+    if "patch_size" in config:
+        return _patches(config)
     raise InvalidInput("config.json names no max_position_embeddings")
+
+
+def _patches(config: dict[str, Any]) -> int:
+    """What a transformer of images or recordings reads: a patch is what a token is to a text."""
+    try:
+        return image_patches(config) if "image_size" in config else audio_patches(config)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise InvalidInput(f"config.json tells no number of patches ({error!r})") from error
 
 
 def folder_bytes(folder: Path) -> int:

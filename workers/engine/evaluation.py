@@ -8,11 +8,11 @@ from workers.engine import devices
 from workers.engine.errors import EngineError
 from workers.engine.export.merged import merge_into
 from workers.engine.methods.lora.adapter import adapter_load
-from workers.engine.protocol import Command, EvaluateWork, FailureKind, Outcome, Progress, Result
+from workers.engine.protocol import EvaluateWork, FailureKind, Outcome, Progress, Result
 from workers.engine.tasks.opening import task_open
 from workers.engine.tasks.scores import Score
-
-STOPS = {Command.CANCEL: Outcome.CANCELLED, Command.PAUSE: Outcome.PAUSED}
+from workers.engine.tasks.task import Prepares
+from workers.engine.training.session import STOPS
 
 
 def evaluate(work: EvaluateWork, progress: Progress) -> Result:
@@ -32,10 +32,15 @@ def evaluate(work: EvaluateWork, progress: Progress) -> Result:
 def _evaluate(work: EvaluateWork, progress: Progress) -> Result:
     device, spec = work.numerics.device, work.spec
     task = task_open(work.base.path, spec)
+    data = task.read(work.data.path, work.scratch / "data", training=False)
     model = task.model(work.numerics)
+    if isinstance(task, Prepares):
+        for number, _ in enumerate(task.prepare(model, data, spec.micro_batch_tokens, device)):
+            command = progress.beat(work.key, 0, len(data), {"epoch": 0, "prepared": number}, {})
+            if command in STOPS:
+                return Result(work.key, STOPS[command])
     if work.adapter:
         merge_into(model, adapter_load(work.adapter.path))
-    data = task.read(work.data.path, work.scratch / "data", training=False)
     flops = task.flops_per_token(model, training=False)
     total, begin, outcome = Score(), time.perf_counter(), Outcome.SUCCEEDED
     for score in task.scores(model, data, spec.micro_batch_tokens, device):

@@ -55,6 +55,31 @@ def weighted_loss(model: nn.Module, batch: Batch, weights: Tensor) -> tuple[Tens
     return (losses * weights).sum(), Scored(losses.detach(), hits)
 
 
+def losses_then(
+    model: nn.Module, batch: Batch, then: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """A loss that is any function of the learned tokens' cross-entropies, and these themselves.
+
+    `then` takes (L,), in nats, to a scalar. Where the head is plain, logits are made twice, once
+    for the losses and once for their gradient, and never kept.
+    """
+    head = plain_head(model)
+    if head is None:
+        losses = cross_entropy(logits_of(model, batch).float(), batch.labels, reduction="none")
+        return then(losses), losses.detach()
+    rows = hidden_of(model, batch)
+    with torch.no_grad():
+        each = torch.ones_like(batch.labels, dtype=exact_dtype(model))
+        _, scored = head_loss(rows.detach(), head.weight, head.bias, batch.labels, each)
+    if not torch.is_grad_enabled():
+        return then(scored.losses), scored.losses
+    losses = scored.losses.detach().requires_grad_()
+    value = then(losses)
+    (weights,) = torch.autograd.grad(value, losses)
+    total, _ = head_loss(rows, head.weight, head.bias, batch.labels, weights)
+    return total + (value - total).detach(), scored.losses  # of `value`, with its gradient
+
+
 def batch_loss(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
     """The batch's summed cross-entropy, and how many of its labels were guessed."""
     weights = torch.ones_like(batch.labels, dtype=exact_dtype(model))

@@ -13,18 +13,35 @@ from workers.engine.checks import SpecError, known_keys, one_of, real, truth, wh
 
 __all__ = [
     "EmbedSpec",
+    "EmbeddingsSpec",
     "EvaluateSpec",
     "FineTuneSpec",
     "GenerateSpec",
     "LoraSpec",
+    "PreferenceSpec",
     "SpecError",
     "TabularSpec",
 ]
 
-TASKS = ("tabular", "text_classification", "text_generation")
+TASKS = (
+    "audio_classification",
+    "embeddings",
+    "image_classification",
+    "preference",
+    "tabular",
+    "text_classification",
+    "text_generation",
+)
 MAX_SEED = 2**63 - 1
 MAX_LENGTH = 1_048_576
 CHECKPOINTING = ("none", "selective", "full")
+# What a model is called for, where its task has another name.
+SERVED_AS = {"embeddings": "embedding", "preference": "text_generation"}
+
+
+def served_as(task: str) -> str:
+    """What a model made by a task is called for."""
+    return SERVED_AS.get(task, task)
 
 
 class _Spec:
@@ -64,6 +81,7 @@ class LoraSpec(_Spec):
     target_modules: str | tuple[str, ...] = "auto"  # "auto" = every linear layer of the blocks
     dropout: float = 0.0  # probability, on the adapter's input
     use_rslora: bool = False  # scale alpha / √rank (Kalajdzievski 2023, arXiv:2312.03732)
+    use_dora: bool = False  # each row's length is learned apart (Liu et al. 2024, arXiv:2402.09353)
 
     @property
     def scale(self) -> float:
@@ -75,6 +93,7 @@ class LoraSpec(_Spec):
         real("lora.alpha", self.alpha, 0, 65536, "scale numerator", open_low=True)
         real("lora.dropout", self.dropout, 0, 0.9, "probability")
         truth("lora.use_rslora", self.use_rslora)
+        truth("lora.use_dora", self.use_dora)
         if self.target_modules == "auto":
             return
         if not self.target_modules or isinstance(self.target_modules, str):
@@ -121,6 +140,38 @@ DEFAULT_TABULAR = TabularSpec()
 
 
 @dataclass(frozen=True)
+class EmbeddingsSpec(_Spec):
+    """How texts that belong together are told from others."""
+
+    temperature: float = 0.05  # cosines are divided by it
+
+    def __post_init__(self) -> None:
+        real("embeddings.temperature", self.temperature, 1e-3, 10, "divides cosines")
+
+
+DEFAULT_EMBEDDINGS = EmbeddingsSpec()
+
+
+@dataclass(frozen=True)
+class PreferenceSpec(_Spec):
+    """How preferred outputs are told from others (DPO)."""
+
+    beta: float = 0.1  # the higher, the nearer the model stays to its reference
+
+    def __post_init__(self) -> None:
+        real("preference.beta", self.beta, 0, 10, "nearness to the reference", open_low=True)
+
+
+DEFAULT_PREFERENCE = PreferenceSpec()
+
+_OF_TASKS = {
+    "tabular": TabularSpec,
+    "embeddings": EmbeddingsSpec,
+    "preference": PreferenceSpec,
+}
+
+
+@dataclass(frozen=True)
 class FineTuneSpec(_Spec):
     """Everything that decides a fine-tune besides the base model and the data."""
 
@@ -128,6 +179,8 @@ class FineTuneSpec(_Spec):
     method: str = "lora"
     lora: LoraSpec = DEFAULT_LORA
     tabular: TabularSpec = DEFAULT_TABULAR  # tables only
+    embeddings: EmbeddingsSpec = DEFAULT_EMBEDDINGS  # pairs of texts only
+    preference: PreferenceSpec = DEFAULT_PREFERENCE  # pairs of outputs only
     optimiser: str = "adamw"
     learning_rate: float = 1e-3  # peak, per update
     weight_decay: float = 0.0  # per update; decoupled for AdamW, else L2
@@ -149,14 +202,9 @@ class FineTuneSpec(_Spec):
     patience: int = 0  # epochs without a better validation loss before an early stop; 0 = never
 
     def __post_init__(self) -> None:
-        if isinstance(self.lora, dict):
-            known_keys("lora", self.lora, {f.name for f in fields(LoraSpec)})
-            object.__setattr__(self, "lora", LoraSpec.from_dict(self.lora))
         one_of("task", self.task, TASKS)
         one_of("method", self.method, ("lora", "full"))
-        if not isinstance(self.lora, LoraSpec):
-            raise SpecError("lora", f"{self.lora!r} is not allowed; give a JSON object.")
-        _nest_tabular(self)
+        _nest(self, lora=LoraSpec, **_OF_TASKS)
         self._check_optimiser()
         self._check_batches()
         one_of("activation_checkpointing", self.activation_checkpointing, CHECKPOINTING)
@@ -206,10 +254,12 @@ class EvaluateSpec(_Spec):
     max_length: int = 1024  # tokens per example
     length_policy: str = "truncate"
     tabular: TabularSpec = DEFAULT_TABULAR  # tables only
+    embeddings: EmbeddingsSpec = DEFAULT_EMBEDDINGS  # pairs of texts only
+    preference: PreferenceSpec = DEFAULT_PREFERENCE  # pairs of outputs only
 
     def __post_init__(self) -> None:
         one_of("task", self.task, TASKS)
-        _nest_tabular(self)
+        _nest(self, **_OF_TASKS)
         whole(
             "micro_batch_tokens", self.micro_batch_tokens, 1, 16_777_216, "tokens per forward pass"
         )
@@ -217,12 +267,15 @@ class EvaluateSpec(_Spec):
         one_of("length_policy", self.length_policy, ("error", "truncate", "split"))
 
 
-def _nest_tabular(spec: FineTuneSpec | EvaluateSpec) -> None:
-    if isinstance(spec.tabular, dict):
-        known_keys("tabular", spec.tabular, {f.name for f in fields(TabularSpec)})
-        object.__setattr__(spec, "tabular", TabularSpec.from_dict(spec.tabular))
-    if not isinstance(spec.tabular, TabularSpec):
-        raise SpecError("tabular", f"{spec.tabular!r} is not allowed; give a JSON object.")
+def _nest(spec: FineTuneSpec | EvaluateSpec, **kinds: type[Any]) -> None:
+    """Settings inside settings, given as JSON objects, become what they are called."""
+    for name, kind in kinds.items():
+        given = getattr(spec, name)
+        if isinstance(given, dict):
+            known_keys(name, given, {f.name for f in fields(kind)})
+            object.__setattr__(spec, name, kind.from_dict(given))
+        elif not isinstance(given, kind):
+            raise SpecError(name, f"{given!r} is not allowed; give a JSON object.")
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ class Range:
 
 @dataclass(frozen=True)
 class Measured:
-    """One pass over the data as it was counted, whole: examples, tokens, those to be learned, and
-    the longest example's tokens.
+    """One pass over the data as it was counted, whole: examples (where each is of several texts,
+    at most that many texts), tokens, those to be learned, and the longest one's tokens.
     """
 
     examples: int

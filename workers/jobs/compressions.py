@@ -78,6 +78,11 @@ def _adapter(name: str, model: ResolvedModel) -> str:
     version = model_resolve(name, param="adapters").version
     if version is None or version.kind != ModelVersion.Kind.ADAPTER:
         raise InvalidInput(f"{name} is no adapter; compress it by itself", param="adapters")
+    if version.spec.get("lora", {}).get("use_dora"):
+        raise InvalidInput(
+            f"{name} is a DoRA, tied to the lengths of its base's rows; compress it by itself",
+            param="adapters",
+        )
     if version.base_id != model.base.id:
         raise InvalidInput(
             f"{name} is an adapter of {version.base_id}, not of {model.base.id}",

@@ -8,11 +8,12 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from django.db.models import Count, Min, Q, QuerySet, Sum
+from django.db.models import Count, Min, Prefetch, Q, QuerySet, Sum
 from django.db.models.functions import Now
 
+from tenants.accounts.models import Tenant
 from tenants.kernel.clock import now
-from workers.jobs.models import Job, Worker
+from workers.jobs.models import Attempt, Cohort, Job, Worker
 from workers.jobs.states import HELD_BY_WORKER, State
 
 SILENT_S = 60.0  # unheard of for so long, a worker is taken for gone; `worker_offers()` says it too
@@ -58,6 +59,27 @@ def workers_silent() -> QuerySet[Worker]:
 def fleet() -> Fleet:
     sums = workers_alive().aggregate(n=Count("id"), slots=Sum("slots"), busy=Sum("busy"))
     return Fleet(workers=sums["n"], slots=sums["slots"] or 0, busy=sums["busy"] or 0)
+
+
+def cohorts() -> QuerySet[Cohort]:
+    """Cohorts, each with its members' attempts in `crew`."""
+    crew = Prefetch("attempts", Attempt.objects.order_by("started_at", "id"), to_attr="crew")
+    rows: QuerySet[Cohort] = Cohort.objects.prefetch_related(crew)
+    return rows
+
+
+def slots_free(queue: str) -> int:
+    """Slots that would take a job of `queue` at once, by the attempts that are open now."""
+    open_ones = Q(attempts__ended_at=None, attempts__id__isnull=False)
+    rows = workers_alive().filter(draining_at=None, queues__contains=[queue])
+    counts = rows.annotate(used=Count("attempts__slot", distinct=True, filter=open_ones))
+    return sum(max(worker.slots - worker.used, 0) for worker in counts)
+
+
+def jobs_due(queue: str) -> int:
+    """How many jobs of `queue` wait for a slot."""
+    due = Job.objects.filter(state=State.QUEUED, queue=queue, available_at__lte=Now())
+    return int(due.filter(tenant__status=Tenant.Status.ACTIVE).count())
 
 
 def queues() -> list[Queue]:

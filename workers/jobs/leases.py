@@ -29,7 +29,7 @@ class Orders(StrEnum):
     CANCEL = "cancel"
 
 
-_ORDERS = {State.PAUSING: Orders.PAUSE, State.CANCELLING: Orders.CANCEL}
+ORDERS = {State.PAUSING: Orders.PAUSE, State.CANCELLING: Orders.CANCEL}
 
 
 def renew(*, lease: Lease, lease_s: float) -> Orders:
@@ -38,7 +38,7 @@ def renew(*, lease: Lease, lease_s: float) -> Orders:
         job, attempt = job_held(lease)
         attempt.lease_expires_at, attempt.heartbeat_at = lease_end(lease_s), Now()
         attempt.save(update_fields=["lease_expires_at", "heartbeat_at"])
-        return _ORDERS.get(State(job.state), Orders.GO)
+        return ORDERS.get(State(job.state), Orders.GO)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def job_beat(*, lease: Lease, standing: Standing | None, lines: Sequence[Line] =
             )
         if standing is not None:
             _store_standing(job, attempt, standing)
-        return _ORDERS.get(State(job.state), Orders.GO)
+        return ORDERS.get(State(job.state), Orders.GO)
 
 
 def _store_standing(job: Job, attempt: Attempt, standing: Standing) -> None:

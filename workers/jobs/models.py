@@ -33,6 +33,36 @@ class Worker(models.Model):
         return self.name
 
 
+class Cohort(models.Model):
+    """One slot's shared passes: the attempts of several tenants' fine-tunes under one lease.
+
+    The platform's own table: which neighbours a job had is no tenant's to know.
+    """
+
+    id = models.CharField(max_length=40, primary_key=True)
+    key = models.CharField(max_length=120)  # what its members have in common: see `cohorts`
+    queue = models.CharField(max_length=40)
+    worker = models.ForeignKey(Worker, on_delete=models.PROTECT, related_name="cohorts")
+    slot = models.PositiveIntegerField(default=0)
+    lease_expires_at = models.DateTimeField()
+    heartbeat_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "cohort"
+        indexes = (
+            models.Index(
+                fields=["lease_expires_at"],
+                name="cohort_lease",
+                condition=models.Q(ended_at__isnull=True),
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.id
+
+
 class Job(TenantModel):
     """One piece of work. `token` grows with every attempt; a worker writes only while it holds the
     newest.
@@ -64,6 +94,16 @@ class Job(TenantModel):
     result = models.JSONField(default=dict)
     error = models.JSONField(null=True)  # code, message, param
 
+    cohort_key = models.CharField(
+        max_length=120, default="", blank=True
+    )  # with whom it may share passes; "": with nobody
+    update_tokens = models.FloatField(default=0)  # of an update, on average
+    shares_passes = models.BooleanField(default=False)  # its newest attempt is a cohort's member
+
+    parent_id = models.CharField(
+        max_length=40, default="", blank=True
+    )  # the pipeline that asked for it, and pays
+    asked_by = models.CharField(max_length=100, default="", blank=True)  # the pipeline's step
     quote_id = models.CharField(max_length=40, default="", blank=True)
     quoted = models.JSONField(default=dict)  # the quote's totals: see workers.jobs.money
     bound = models.DecimalField(max_digits=38, decimal_places=12, null=True)  # net; null: no bound
@@ -84,9 +124,17 @@ class Job(TenantModel):
         indexes = (
             models.Index(fields=["tenant", "kind", "-id"], name="job_list"),
             models.Index(
+                fields=["tenant", "parent_id"], name="job_parent", condition=~models.Q(parent_id="")
+            ),
+            models.Index(
                 fields=["queue", "available_at"],
                 name="job_claimable",
                 condition=models.Q(state=State.QUEUED),
+            ),
+            models.Index(
+                fields=["cohort_key", "available_at"],
+                name="job_joinable",
+                condition=models.Q(state=State.QUEUED) & ~models.Q(cohort_key=""),
             ),
             models.Index(
                 fields=["tenant", "state"],
@@ -101,7 +149,7 @@ class Job(TenantModel):
 
 class Attempt(TenantModel):
     """One try at a job by one worker: its right to act, until `lease_expires_at` by the database's
-    clock.
+    clock; that of a cohort's member until its cohort's.
     """
 
     class Outcome(models.TextChoices):
@@ -118,7 +166,8 @@ class Attempt(TenantModel):
     token = models.BigIntegerField()
     worker = models.ForeignKey(Worker, on_delete=models.PROTECT, related_name="attempts")
     slot = models.PositiveIntegerField(default=0)
-    lease_expires_at = models.DateTimeField()
+    cohort = models.ForeignKey(Cohort, on_delete=models.PROTECT, null=True, related_name="attempts")
+    lease_expires_at = models.DateTimeField(null=True)
     heartbeat_at = models.DateTimeField(db_default=Now())
     beat_at = models.DateTimeField(null=True)  # when the child last moved forward
     started_at = models.DateTimeField(db_default=Now())
@@ -135,6 +184,10 @@ class Attempt(TenantModel):
             models.UniqueConstraint(fields=["tenant", "job", "number"], name="attempt_number_once"),
             models.UniqueConstraint(
                 fields=["job"], condition=models.Q(ended_at__isnull=True), name="attempt_one_open"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(cohort__isnull=True) ^ models.Q(lease_expires_at__isnull=True),
+                name="attempt_one_lease",
             ),
         )
         indexes = (

@@ -19,6 +19,7 @@ from django.db.models import Max
 
 from tenants.accounts.actors import Actor, ActorKind
 from tenants.accounts.models import Tenant
+from tenants.costs.defaults import CURRENCY as COST_CURRENCY
 from tenants.kernel.money import Money
 from tenants.ledger.models import Hold
 from tenants.ledger.selectors import wallet_balance
@@ -33,10 +34,12 @@ from tenants.usage.ingestion import NewUsage
 from tenants.usage.services import usage_record
 from workers.jobs.kinds import KINDS, FailureKind
 from workers.jobs.models import Job
+from workers.jobs.offers import offers_now
 from workers.jobs.states import Kind
 
 ZERO = Decimal(0)
 SUBJECT = "job"  # of a charge
+SLOT_SECONDS = "slot.seconds"
 
 
 def work_quote(
@@ -108,7 +111,15 @@ def job_sell(job: Job, usage: Sequence[NewUsage]) -> None:
         return
     usage_record(tenant_id=job.tenant_id, events=usage)
     if _is_charged(job):
-        _count(job, _charge(job, usage))
+        payer = _payer(job)
+        _count(payer, _charge(payer, usage))
+
+
+def job_promise_more(job: Job, quote: Quote) -> None:
+    """Set work that a locked job asks for aside, beside its own. Raises InsufficientCredit."""
+    high = quote.high_net + quote.high_tax
+    if high > 0 and job.currency:
+        _set_aside(job, Money(high, quote.currency))
 
 
 def job_close(job: Job, failure: FailureKind | None = None) -> None:
@@ -135,16 +146,18 @@ def job_cover(job: Job) -> None:
     held = Hold.objects.filter(tenant_id=job.tenant_id, key=hold_key(job)).first()
     if held is not None and held.state == Hold.State.CLOSED:
         return
-    if held is None:
-        hold_place(
-            tenant_id=job.tenant_id,
-            key=hold_key(job),
-            amount=Money(needed, job.currency),
-            labels=job_labels(job),
-        )
-    elif (left := held.amount - held.drawn) < needed:
-        extra = Money(needed - left, job.currency)
-        hold_extend(tenant_id=job.tenant_id, key=hold_key(job), extra=extra)
+    left = ZERO if held is None else held.amount - held.drawn
+    if left < needed:
+        _set_aside(job, Money(needed - left, job.currency))
+
+
+def _set_aside(job: Job, amount: Money) -> None:
+    """Beside what is held for a job already, if anything is."""
+    key = hold_key(job)
+    if Hold.objects.filter(tenant_id=job.tenant_id, key=key).exists():
+        hold_extend(tenant_id=job.tenant_id, key=key, extra=amount)
+    else:
+        hold_place(tenant_id=job.tenant_id, key=key, amount=amount, labels=job_labels(job))
 
 
 def _needed(job: Job) -> Decimal:
@@ -177,6 +190,14 @@ def _is_charged(job: Job) -> bool:
     if not KINDS[Kind(job.kind)].is_charged:
         return False
     return not Tenant.objects.filter(pk=job.tenant_id, is_platform=True).exists()
+
+
+def _payer(job: Job) -> Job:
+    """The job itself, or the pipeline that asked for it, its row locked after its own."""
+    if not job.parent_id:
+        return job
+    parent: Job = Job.objects.select_for_update(of=("self",)).get(pk=job.parent_id)
+    return parent
 
 
 def _charge(job: Job, usage: Sequence[NewUsage]) -> Charged:
@@ -234,8 +255,23 @@ def _request(job: Job, usage: Sequence[NewUsage], *, part: str, **changes: Any) 
         bound=left,
         labels=job_labels(job),
         quote_id=job.quote_id,
+        seller=f"plugin:{job.spec['plugin']}" if "plugin" in job.spec else "",
+        cost=_compute_cost(job, usage),
         **changes,
     )
+
+
+def _compute_cost(job: Job, usage: Sequence[NewUsage]) -> Decimal:
+    """What a plugin's slot time cost us, in the charge's currency: its partner may bear part."""
+    seconds = sum((e.quantity for e in usage if e.meter == SLOT_SECONDS), ZERO)
+    if not seconds:
+        return ZERO
+    worker_class = job.queue.rpartition(".")[2]
+    price = next((o.price for o in offers_now() if o.worker_class == worker_class), ZERO)
+    at = usage[-1].event_time
+    currency = rate_card(job.tenant_id, at).currency
+    rate = exchange_rate(COST_CURRENCY, currency, at) if currency != COST_CURRENCY else Decimal(1)
+    return round12(seconds * price * rate)
 
 
 def _count(job: Job, charged: Charged) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from django.db.models.functions import Now
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Coalesce, Now
 
 from tenants.kernel.scope import system_scope
 from workers.jobs.fleet import workers_silent
 from workers.jobs.kinds import FailureKind
-from workers.jobs.models import Attempt, Job
+from workers.jobs.models import Attempt, Cohort, Job
 from workers.jobs.moves import attempt_end, job_pause_now, job_try_again
 from workers.jobs.states import HELD_BY_WORKER, State
 
@@ -26,8 +27,10 @@ def leases_reap() -> int:
     that sits on its lock keeps nobody else waiting.
     """
     with system_scope():
-        expired = Attempt.objects.filter(ended_at__isnull=True, lease_expires_at__lt=Now())
-        due = list(expired.order_by("lease_expires_at").values_list("id", "job_id")[:BATCH])
+        # first the cohorts: from here on their workers renew nothing, so all members expire
+        Cohort.objects.filter(ended_at=None, lease_expires_at__lt=Now()).update(ended_at=Now())
+        lease_end = Coalesce("lease_expires_at", "cohort__lease_expires_at")
+        due = list(_expired().order_by(lease_end).values_list("id", "job_id")[:BATCH])
     return sum(_reap(attempt_id, job_id) for attempt_id, job_id in due)
 
 
@@ -35,9 +38,7 @@ def _reap(attempt_id: str, job_id: str) -> bool:
     with system_scope():
         rows = Job.objects.select_for_update(of=("self",), skip_locked=True)
         job = rows.filter(pk=job_id, state__in=HELD_BY_WORKER).first()
-        attempt = Attempt.objects.filter(
-            pk=attempt_id, ended_at__isnull=True, lease_expires_at__lt=Now()
-        ).first()
+        attempt = _expired().filter(pk=attempt_id).first()
         if job is None or attempt is None:
             return False
         job.token += 1  # from here on the lost worker's writes bounce
@@ -50,6 +51,13 @@ def _reap(attempt_id: str, job_id: str) -> bool:
         else:
             job_try_again(job, FailureKind.PLATFORM, LOST)
         return True
+
+
+def _expired() -> QuerySet[Attempt]:
+    """Open attempts whose lease has run out, or whose cohort has ended."""
+    over = Q(lease_expires_at__lt=Now()) | Q(cohort__ended_at__isnull=False)
+    rows: QuerySet[Attempt] = Attempt.objects.filter(over, ended_at__isnull=True)
+    return rows
 
 
 def workers_bury() -> int:

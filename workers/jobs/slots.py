@@ -16,6 +16,7 @@ from tenants.costs.models import CostEntry
 from tenants.costs.services import slot_time_record
 from tenants.costs.slot_time import SlotTime
 from tenants.kernel.scope import system_scope
+from workers.jobs.claims import Claim
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,51 @@ class Purpose:
 
 STARTUP = Purpose(CostEntry.Purpose.STARTUP)
 IDLE = Purpose(CostEntry.Purpose.IDLE)
+
+
+def purpose_of(claim: Claim) -> str:
+    """What an attempt's first work is for: a later attempt begins by doing work again."""
+    return CostEntry.Purpose.RETRY if claim.number > 1 else CostEntry.Purpose.JOB
+
+
+class SharedTime:
+    """A slot's time while it works for several jobs in shared passes: it goes by the work done.
+
+    Where no work was seen (loading, storing), all who are present pay alike.
+    """
+
+    def __init__(self) -> None:
+        self._present: dict[str, Purpose] = {}
+        self._work: dict[tuple[str, str], tuple[Purpose, float]] = {}
+        self._lock = threading.Lock()
+
+    def enter(self, purpose: Purpose) -> None:
+        """From now on the slot works for this job too, or for it with another purpose."""
+        with self._lock:
+            self._present[purpose.job_id] = purpose
+
+    def leave(self, job_id: str) -> None:
+        """What the job has worked is still paid with the stretch under way."""
+        with self._lock:
+            self._present.pop(job_id, None)
+
+    def worked(self, job_id: str, amount: float) -> None:
+        """Count work of any unit that is the same for all."""
+        with self._lock:
+            if purpose := self._present.get(job_id):
+                key = (job_id, purpose.purpose)
+                _, before = self._work.get(key, (purpose, 0.0))
+                self._work[key] = (purpose, before + amount)
+
+    def take(self) -> list[tuple[Purpose, float]]:
+        """Whom the time since the last call was for, with shares that sum to 1."""
+        with self._lock:
+            done = [entry for entry in self._work.values() if entry[1] > 0]
+            self._work = {}
+            if not done:
+                done = [(purpose, 1.0) for purpose in self._present.values()] or [(IDLE, 1.0)]
+        total = sum(amount for _, amount in done)
+        return [(purpose, amount / total) for purpose, amount in done]
 
 
 class SlotClock:
@@ -50,12 +96,13 @@ class SlotClock:
         self._worker_id, self._slot, self._resource = worker_id, slot, resource
         self._monotonic, self._origin = monotonic, monotonic() - elapsed_s
         self._wall = now - dt.timedelta(seconds=elapsed_s)
-        self._start, self._purpose, self._sequence = self._wall, STARTUP, 0
+        self._purpose: Purpose | SharedTime = STARTUP
+        self._start, self._sequence = self._wall, 0
         self._closed: list[SlotTime] = []
         self._lock = threading.Lock()
 
-    def switch(self, purpose: Purpose) -> None:
-        """From now on the slot is for `purpose`."""
+    def switch(self, purpose: Purpose | SharedTime) -> None:
+        """From now on the slot is for `purpose`, or for several jobs by their work."""
         with self._lock:
             if purpose != self._purpose:
                 self._close()
@@ -77,19 +124,31 @@ class SlotClock:
         end = self._wall + dt.timedelta(seconds=self._monotonic() - self._origin)
         if end <= self._start:
             return
+        now = self._purpose
+        parts = now.take() if isinstance(now, SharedTime) else [(now, 1.0)]
+        begin, whole, done = self._start, end - self._start, 0.0
+        for purpose, share in parts:  # laid end to end, so that the slot's time stays whole
+            done += share
+            self._add(purpose, min(begin + whole * done, end))
+        self._add(parts[-1][0], end)
+
+    def _add(self, purpose: Purpose, end: dt.datetime) -> None:
+        """The stretch from where the last one ended."""
+        if end <= self._start:
+            return
         self._closed.append(
             SlotTime(
                 worker=self._worker_id,
                 slot=self._slot,
                 resource=self._resource,
-                purpose=self._purpose.purpose,
+                purpose=purpose.purpose,
                 started_at=self._start,
                 ended_at=end,
                 key=f"{self._worker_id}:{self._slot}:{self._sequence}",
-                tenant_id=self._purpose.tenant_id,
-                job_id=self._purpose.job_id,
-                attempt=self._purpose.attempt,
-                labels=self._purpose.labels,
+                tenant_id=purpose.tenant_id,
+                job_id=purpose.job_id,
+                attempt=purpose.attempt,
+                labels=purpose.labels,
             )
         )
         self._start, self._sequence = end, self._sequence + 1

@@ -6,13 +6,11 @@ Each check returns the complete spec, what the job needs, and what it will use.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from decimal import Decimal
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tenants.accounts.actors import Actor
-from tenants.kernel.errors import BreakwaterError, InvalidInput
+from tenants.kernel.errors import InvalidInput
 from tenants.pricing.quotes import QuoteLine
 from workers.assets.datasets import refuse_too_long
 from workers.assets.models import BaseModel, Dataset, ModelVersion
@@ -20,19 +18,33 @@ from workers.assets.readings import task_choose
 from workers.assets.selectors import ResolvedModel, model_resolve
 from workers.assets.services import dataset_require_valid, dataset_validate
 from workers.engine.compression.specs import LENGTH_POLICY, CompressSpec
-from workers.engine.errors import EngineError
 from workers.engine.hyperparameters import resolve_auto
-from workers.engine.profiles import DataSize, Estimate, Profile, Shape, estimate
 from workers.engine.specs import EvaluateSpec, FineTuneSpec, SpecError, TabularSpec
-from workers.jobs import compressions
-from workers.jobs.bounds import Measured, Range, tokens_of_a_pass
+from workers.jobs import compressions, pipelines
+from workers.jobs.bounds import Range
+from workers.jobs.cohorts import cohort_key_of
+from workers.jobs.estimates import fine_tune_estimate, line_of, tokens_of
 from workers.jobs.placement import Needs
 from workers.jobs.states import Kind
 
 _SUFFIX = 64  # characters; OpenAI's limit
-TEXT_GENERATION = "text_generation"
-TRAINED_WHOLE = frozenset({"tabular", "text_classification"})  # no adapters so far
+TEXT_GENERATION, PREFERENCE = "text_generation", "preference"
+SUPERVISED, DPO = "supervised", "dpo"  # OpenAI's names of methods
+TRAINED_WHOLE = frozenset(  # no adapters so far
+    {
+        "audio_classification",
+        "embeddings",
+        "image_classification",
+        "tabular",
+        "text_classification",
+    }
+)
+KEPT = ("lora", "tabular", "embeddings")  # settings that a version goes on with
 _HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
+
+
+# Settings that may be left out, or be "auto".
+_LEFT_TO_US = ("epochs", "batch_size", "learning_rate", "max_length")
 
 
 @dataclass(frozen=True)
@@ -41,12 +53,25 @@ class Checked:
 
     `lines` are priced by the quote; a job without any is not charged. `seconds` is how long it
     takes by the base's profile: at least, expected, at most; None where none was measured.
+    `cohort_key` says with whom it may share passes, `update_tokens` how large its updates are.
+    `chosen` are the settings that were left to us, by name.
     """
 
     spec: dict[str, Any]
     needs: Needs
     lines: tuple[QuoteLine, ...] = ()
     seconds: tuple[float, float, float] | None = None
+    cohort_key: str = ""
+    update_tokens: float = 0.0
+    chosen: Mapping[str, Choice] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a setting that was left to us came to, and why."""
+
+    value: Any
+    reason: str
 
 
 def checked(kind: Kind, *, actor: Actor, spec: Mapping[str, Any]) -> Checked:
@@ -67,12 +92,12 @@ def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
     requested_hyperparameters ("auto" or numbers).
     """
     model = model_resolve(str(given["model"]))
-    asked = dict(given.get("settings") or {})
+    asked = _by_method(given)
     asked["task"] = _task(model, asked)
     training = _valid_dataset(actor, given["training_file_id"], model, asked, "training_file")
     validation = _optional_dataset(actor, given.get("validation_file_id"), model, asked)
     requested = dict(given.get("requested_hyperparameters") or {})
-    settings = _fine_tune_settings({**given, "settings": asked}, requested, model, training)
+    settings, chosen = _fine_tune_settings({**given, "settings": asked}, requested, model, training)
     for dataset, param in ((training, "training_file"), (validation, "validation_file")):
         if dataset is not None:
             _refuse_too_long(dataset, settings, model.base, param)
@@ -86,18 +111,27 @@ def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
         "validation_dataset_id": validation.id if validation else None,
         "suffix": _suffix(given.get("suffix")),
         "settings": settings.to_dict(),
-        "method": str(given.get("method") or "supervised"),
+        "method": DPO if settings.task == PREFERENCE else SUPERVISED,
         "requested_hyperparameters": requested,
     }
     device, deadline = str(given.get("device") or "any"), given.get("deadline_s")
-    expected = _fine_tune_estimate(settings, device, model.base, training, validation)
-    tokens = _tokens(training, settings.length_policy, settings.max_length, model.base)
-    lines = (_line("tokens.trained", tokens.times(settings.epochs), model),)
+    expected = fine_tune_estimate(settings, device, model.base, training, validation)
+    tokens = tokens_of(training, settings.length_policy, settings.max_length, model.base)
+    lines = (line_of("tokens.trained", tokens.times(settings.epochs), model),)
+    update = tokens.expected / training.examples * min(settings.batch_size, training.examples)
+    done = Checked(
+        spec,
+        Needs(device=device, deadline_s=deadline),
+        lines,
+        cohort_key=cohort_key_of(model, settings, update),
+        update_tokens=update,
+        chosen=chosen,
+    )
     if expected is None:
-        return Checked(spec, Needs(device=device, deadline_s=deadline), lines)
+        return done
     needs = Needs(device, expected.memory_bytes_high, expected.seconds, deadline)
     seconds = (expected.seconds_low, expected.seconds, expected.seconds_high)
-    return Checked(spec, needs, lines, seconds)
+    return replace(done, needs=needs, seconds=seconds)
 
 
 def _fine_tune_settings(
@@ -105,12 +139,8 @@ def _fine_tune_settings(
     requested: Mapping[str, Any],
     model: ResolvedModel,
     training: Dataset,
-) -> FineTuneSpec:
+) -> tuple[FineTuneSpec, dict[str, Choice]]:
     """What was asked for; what was left to us comes from the data's and the base's size."""
-    if given.get("method") not in {None, "supervised"}:
-        raise InvalidInput(
-            f"the method {given['method']!r} is not offered; choose 'supervised'", param="method"
-        )
     settings = dict(given.get("settings") or {})
     if "seed" in given and given["seed"] is not None:
         settings["seed"] = given["seed"]
@@ -131,11 +161,36 @@ def _fine_tune_settings(
         task=settings["task"],
         **requested,
     )
-    settings.setdefault("epochs", chosen.n_epochs)
-    settings.setdefault("batch_size", chosen.batch_size)
-    settings.setdefault("learning_rate", chosen.learning_rate)
-    settings.setdefault("max_length", model.base.context_length)
-    return FineTuneSpec.from_dict(settings)
+    ours = {
+        "epochs": chosen.n_epochs,
+        "batch_size": chosen.batch_size,
+        "learning_rate": chosen.learning_rate,
+        "max_length": model.base.context_length,
+    }
+    reasons = {**chosen.reasons, "max_length": "what the base can read"}
+    left = [name for name in _LEFT_TO_US if settings.get(name, "auto") == "auto"]
+    settings |= {name: ours[name] for name in left}
+    explained = {name: Choice(ours[name], reasons[name]) for name in left if name in reasons}
+    return FineTuneSpec.from_dict(settings), explained
+
+
+def _by_method(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that were asked for, with the task that OpenAI's name of the method stands for.
+
+    Its clients say "supervised" unasked, so that one stands for whatever the model learns.
+    """
+    asked, method = dict(given.get("settings") or {}), given.get("method")
+    if method not in {None, SUPERVISED, DPO}:
+        raise InvalidInput(
+            f"the method {method!r} is not offered; choose {SUPERVISED!r} or {DPO!r}",
+            param="method",
+        )
+    if method == DPO and asked.setdefault("task", PREFERENCE) != PREFERENCE:
+        raise InvalidInput(
+            f"the method {DPO!r} is the task {PREFERENCE!r}, not {asked['task']!r}; leave one out",
+            param="task",
+        )
+    return asked
 
 
 def _continued(version: ModelVersion, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,7 +204,7 @@ def _continued(version: ModelVersion, settings: Mapping[str, Any]) -> dict[str, 
         )
     kept = {
         "method": "lora" if version.kind == ModelVersion.Kind.ADAPTER else "full",
-        **{name: version.spec[name] for name in ("lora", "tabular") if name in version.spec},
+        **{name: version.spec[name] for name in KEPT if name in version.spec},
     }
     for name, value in kept.items():
         if settings.get(name, value) != value:
@@ -173,47 +228,6 @@ def _refuse_too_long(
     )
 
 
-def _fine_tune_estimate(
-    settings: FineTuneSpec,
-    device: str,
-    base: BaseModel,
-    training: Dataset,
-    validation: Dataset | None,
-) -> Estimate | None:
-    """Time and memory, where this base's throughput has been measured for such work there."""
-    if not base.profile or settings.task != TEXT_GENERATION:
-        return None
-    profile = Profile(**base.profile)
-    if device not in {"any", profile.worker_class}:
-        return None
-    size = DataSize(
-        examples=training.examples,
-        tokens=training.tokens,
-        loss_tokens=training.loss_tokens,
-        validation_tokens=validation.tokens if validation else 0,
-    )
-    try:
-        return estimate(settings, Shape.of_folder(Path(base.path)), size, profile)
-    except EngineError as error:
-        raise BreakwaterError(f"the folder of {base.id} cannot be read: {error}") from error
-
-
-def _tokens(dataset: Dataset, policy: str, max_length: int, base: BaseModel) -> Range:
-    """Tokens of one pass over a dataset, under a length policy."""
-    measured = Measured(dataset.examples, dataset.tokens, dataset.loss_tokens, dataset.longest)
-    return tokens_of_a_pass(measured, policy=policy, limit=min(max_length, base.context_length))
-
-
-def _line(meter: str, tokens: Range, model: ResolvedModel) -> QuoteLine:
-    return QuoteLine(
-        meter=meter,
-        low=Decimal(tokens.low),
-        expected=Decimal(tokens.expected),
-        high=Decimal(tokens.high),
-        dimensions={"model": model.name, "base": model.base.id},
-    )
-
-
 def _evaluate(actor: Actor, given: Mapping[str, Any]) -> Checked:
     """An evaluation's spec from model, file_id, and optionally settings."""
     model = model_resolve(str(given["model"]))
@@ -231,11 +245,11 @@ def _evaluate(actor: Actor, given: Mapping[str, Any]) -> Checked:
         "dataset_id": dataset.id,
         "settings": settings.to_dict(),
     }
-    tokens = _tokens(dataset, settings.length_policy, settings.max_length, model.base)
+    tokens = tokens_of(dataset, settings.length_policy, settings.max_length, model.base)
     return Checked(
         spec,
         Needs(device=str(given.get("device") or "any")),
-        (_line("tokens.evaluated", tokens, model),),
+        (line_of("tokens.evaluated", tokens, model),),
     )
 
 
@@ -272,14 +286,14 @@ def _compress(actor: Actor, given: Mapping[str, Any]) -> Checked:
     }
 
     def tokens(dataset: Dataset) -> Range:
-        return _tokens(dataset, LENGTH_POLICY, settings.max_length, model.base)
+        return tokens_of(dataset, LENGTH_POLICY, settings.max_length, model.base)
 
     use = compressions.tokens_of(
         settings, data, tokens(data), tokens(validation) if validation else None
     )
-    lines = [_line("tokens.evaluated", use.evaluated, model)]
+    lines = [line_of("tokens.evaluated", use.evaluated, model)]
     if use.trained.high:
-        lines.append(_line("tokens.trained", use.trained, model))
+        lines.append(line_of("tokens.trained", use.trained, model))
     return Checked(spec, Needs(device=str(given.get("device") or "any")), tuple(lines))
 
 
@@ -290,11 +304,20 @@ def _serve(actor: Actor, given: Mapping[str, Any]) -> Checked:
     return Checked(spec, Needs(device=str(given.get("device") or "any")))
 
 
+def _pipeline(actor: Actor, given: Mapping[str, Any]) -> Checked:
+    """A pipeline's spec from plugin, pipeline, file_ids, and perhaps units."""
+    spec, needs, lines = pipelines.checked(actor.tenant_id, given)
+    return Checked(spec, needs, lines)
+
+
 def _task(model: ResolvedModel, settings: Mapping[str, Any]) -> str:
     """What a version was made for, else what was asked for, else the base's own."""
     made_for = model.version.spec.get("task") if model.version else None
+    if made_for == PREFERENCE:  # still a model of its base's kind, that may learn either way
+        made_for = TEXT_GENERATION
     wished = settings.get("task", made_for)
-    if made_for is not None and wished != made_for:
+    is_either = {made_for, wished} == {TEXT_GENERATION, PREFERENCE}
+    if made_for is not None and wished != made_for and not is_either:
         raise InvalidInput(f"{model.name} was made for {made_for}, not {wished!r}", param="task")
     return task_choose(model.base, wished)
 
@@ -340,4 +363,5 @@ _CHECKS: Mapping[Kind, Callable[[Actor, Mapping[str, Any]], Checked]] = {
     Kind.EVALUATE: _evaluate,
     Kind.COMPRESS: _compress,
     Kind.SERVE: _serve,
+    Kind.PIPELINE: _pipeline,
 }

@@ -20,6 +20,7 @@ from tenants.kernel.ids import new_id
 from tenants.kernel.scope import system_scope
 from workers.assets.materialise import version_to_folder
 from workers.assets.models import BaseModel, ModelVersion
+from workers.engine.specs import served_as
 from workers.jobs.fencing import Lease, job_held
 from workers.serving.models import Replica
 
@@ -68,7 +69,7 @@ def replica_open(*, lease: Lease, serving: Serving, scratch: Path) -> Opened:
         folder = scratch / version.id
         version_to_folder(version=version, data_key=data_key, into=folder)
     task = version.spec.get("task") if version is not None else None
-    return Opened(kind=task or base.kind, folder=folder, secret=secret)
+    return Opened(kind=served_as(task or base.kind), folder=folder, secret=secret)
 
 
 def replica_ready(*, lease: Lease, address: str) -> None:

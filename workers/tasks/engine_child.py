@@ -6,6 +6,7 @@ It loads torch. Never imported by the parent: it is the child's ENTRY.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,21 +32,33 @@ from workers.tasks.channel import Channel, ChannelClosed, Frame
 
 def run(channel: Channel, request: Frame) -> None:
     """Do the work that `request` describes and send its result."""
+    if request["work"] == "cohort":
+        _train_cohort(channel, request)
+        return
     progress = ChannelProgress(channel)
     if request["work"] == "evaluate":
         result = evaluate(_evaluate_work(request), progress)
     elif request["work"] == "compress":
         result = compress(_compress_work(request), progress)
     else:
-        (result,) = train(_train_work(request), progress)
+        (result,) = train(_work(request, (_member(request),)), progress)
     channel.send({"type": "result", **_result(result)})
 
 
-class ChannelProgress:
-    """The engine's `Progress`, spoken over the channel."""
+def _train_cohort(channel: Channel, request: Frame) -> None:
+    """Each member's result goes out as it ends; at the end of all, word of that."""
+    members = tuple(_member(each) for each in request["members"])
+    work = replace(_work(request, members), together=True, pass_tokens=int(request["pass_tokens"]))
+    for result in train(work, ChannelProgress(channel, is_open=True)):
+        channel.send({"type": "result", "key": result.key, **_result(result)})
+    channel.send({"type": "done"})
 
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
+
+class ChannelProgress:
+    """The engine's `Progress`, spoken over the channel. `is_open`: others may join."""
+
+    def __init__(self, channel: Channel, *, is_open: bool = False) -> None:
+        self._channel, self._is_open = channel, is_open
 
     def beat(
         self, key: str, step: int, of: int, cursor: Mapping[str, int], metrics: Mapping[str, float]
@@ -100,7 +113,10 @@ class ChannelProgress:
         return Handle(folder, "application/vnd.breakwater.model", str(self._answer()["sha256"]))
 
     def joining(self) -> Sequence[Member]:
-        return ()
+        if not self._is_open:
+            return ()
+        self._channel.send({"type": "joining"})
+        return [_member(each) for each in self._answer()["members"]]
 
     def _answer(self) -> Frame:
         frame = self._channel.receive()
@@ -109,18 +125,21 @@ class ChannelProgress:
         return frame
 
 
-def _train_work(request: Frame) -> Work:
-    member = Member(
-        key=request["key"],
-        spec=FineTuneSpec.from_dict(request["spec"]),
-        data=_given(request["data"]),
-        validation=_handle(request["validation"]),
-        resume=_handle(request["resume"]),
-        adapter=_handle(request["adapter"]),
+def _member(given: Mapping[str, Any]) -> Member:
+    return Member(
+        key=given["key"],
+        spec=FineTuneSpec.from_dict(given["spec"]),
+        data=_given(given["data"]),
+        validation=_handle(given["validation"]),
+        resume=_handle(given["resume"]),
+        adapter=_handle(given["adapter"]),
     )
+
+
+def _work(request: Frame, members: tuple[Member, ...]) -> Work:
     return Work(
         base=_given(request["base"]),
-        members=(member,),
+        members=members,
         scratch=Path(request["scratch"]),
         numerics=Numerics(**request["numerics"]),
     )

@@ -12,7 +12,7 @@ from tenants.billing.services.dunning import dunning_advance
 from tenants.billing.services.statements import statements_advance
 from tenants.billing.services.tax import taxes_apply
 from tenants.billing.stripe.client import stripe_is_on
-from tenants.billing.stripe.handling import events_handle
+from tenants.billing.stripe.handling import events_handle, events_purge
 from tenants.billing.stripe.reconciling.service import stripe_reconcile
 from tenants.billing.stripe.reporting import streams_report
 from tenants.billing.stripe.sending import calls_send
@@ -20,6 +20,8 @@ from tenants.billing.stripe.services.endings import collections_end
 from tenants.kernel.idempotency import idempotent_requests_purge
 from tenants.kernel.scope import system_scope
 from tenants.ledger.services import grants_expire, holds_expire
+from tenants.marketplace.services.builtins import builtins_release
+from tenants.marketplace.services.statements import partners_advance
 from tenants.pricing.services import contracts_apply, usage_sweep
 from tenants.usage.partitions import partitions_ensure
 from workers.assets.retention import (
@@ -56,7 +58,9 @@ def hint() -> None:
 
 @shared_task(name=RECONCILE, acks_late=True)
 def reconcile() -> None:
-    platform_tenant_ensure()  # replicas are its jobs; on a fresh system it is not there yet
+    platform = platform_tenant_ensure()  # on a fresh system it is not there yet
+    with system_scope():
+        builtins_release(tenant_id=platform.id)
     deployments_reconcile()
     deployments_hold()
 
@@ -100,6 +104,7 @@ def billing() -> None:
     usage_sweep()
     taxes_apply()
     statements_advance()
+    partners_advance()
     dunning_advance()
 
 
@@ -116,4 +121,5 @@ def reconcile_stripe() -> None:
     if stripe_is_on():
         with system_scope():
             collections_end()
+        events_purge()
         stripe_reconcile()

@@ -71,10 +71,12 @@ class Watch:
         finally:
             self.enter(phase)
 
-    def moved(self, step: int) -> None:
-        """The child moved forward."""
-        self.pace.moved(step, time.monotonic())
+    def moved(self, step: int) -> float:
+        """The child moved forward; returns when, by the monotonic clock."""
+        at = time.monotonic()
+        self.pace.moved(step, at)
         self.enter(Phase.STEP)
+        return at
 
     def _limit(self) -> float:
         usual = self.pace.seconds or 0.0

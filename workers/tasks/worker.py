@@ -20,8 +20,9 @@ from tenants.costs.models import CostEntry
 from tenants.kernel.clock import now
 from workers.jobs.claims import Claim, claim
 from workers.jobs.offers import offers_now
-from workers.jobs.slots import IDLE, Purpose, SlotClock, slots_flush
+from workers.jobs.slots import IDLE, Purpose, SlotClock, purpose_of, slots_flush
 from workers.jobs.workers import worker_drain, worker_heartbeat, worker_register, worker_stop
+from workers.tasks.cohort import CohortSupervision
 from workers.tasks.database import OUTAGES, brief_connections, persistently
 from workers.tasks.scratch import scratch_sweep
 from workers.tasks.supervise import Supervision
@@ -118,9 +119,11 @@ class WorkerProcess:
             return None
 
     def _supervise(self, found: Claim, asked_at: float, clock: SlotClock) -> None:
-        repeats = found.number > 1
-        clock.switch(_purpose(found, CostEntry.Purpose.RETRY if repeats else CostEntry.Purpose.JOB))
         try:
+            if found.cohort_id:
+                self._supervise_cohort(found, asked_at, clock)
+                return
+            clock.switch(_purpose(found, purpose_of(found)))
             Supervision(
                 found,
                 claimed_at=asked_at,
@@ -129,6 +132,17 @@ class WorkerProcess:
             ).run()
         finally:
             clock.switch(IDLE)
+
+    def _supervise_cohort(self, found: Claim, asked_at: float, clock: SlotClock) -> None:
+        cohort = CohortSupervision(
+            found,
+            claimed_at=asked_at,
+            draining=self.draining,
+            purpose=_purpose,
+            prices=self._prices,
+        )
+        clock.switch(cohort.time)
+        cohort.run()
 
     def _beat(self) -> None:
         told_drain = False
@@ -160,5 +174,10 @@ def _purpose(found: Claim, purpose: str) -> Purpose:
 def _labels(found: Claim) -> dict[str, str]:
     spec: Mapping[str, Any] = found.spec
     method = (spec.get("settings") or {}).get("method")
-    given = {"kind": found.kind.value, "base": spec.get("base_id"), "method": method}
+    given = {
+        "kind": found.kind.value,
+        "base": spec.get("base_id"),
+        "method": method,
+        "cohort": found.cohort_id,
+    }
     return {name: str(value) for name, value in given.items() if value}

@@ -33,9 +33,23 @@ class SupervisedShape(serializers.Serializer[Any]):
     hyperparameters = HyperparametersShape(required=False)
 
 
+class DpoHyperparametersShape(HyperparametersShape):
+    beta = AutoOr(
+        float,
+        required=False,
+        default="auto",
+        help_text="How near the model stays to what it was: above 0, at most 2.",
+    )
+
+
+class DpoShape(serializers.Serializer[Any]):
+    hyperparameters = DpoHyperparametersShape(required=False)
+
+
 class MethodShape(serializers.Serializer[Any]):
-    type = serializers.ChoiceField(["supervised"])
+    type = serializers.ChoiceField(["supervised", "dpo"])
     supervised = SupervisedShape(required=False)
+    dpo = DpoShape(required=False)
 
 
 class FineTuningJobIn(serializers.Serializer[Any]):
@@ -71,17 +85,21 @@ class FineTuningJobIn(serializers.Serializer[Any]):
     def to_spec(self) -> dict[str, Any]:
         """The spec as `job_submit` takes it."""
         sent = self.validated_data
-        supervised = sent.get("method", {}).get("supervised", {})
-        asked = supervised.get("hyperparameters") or sent.get("hyperparameters") or AUTO
-        seed = {} if sent.get("seed") is None else {"seed": sent["seed"]}
+        method = sent.get("method", {"type": "supervised"})
+        asked = method.get(method["type"], {}).get("hyperparameters")
+        asked = dict(asked or sent.get("hyperparameters") or AUTO)
+        beta = asked.pop("beta", "auto")
+        own = {} if sent.get("seed") is None else {"seed": sent["seed"]}
+        if beta != "auto":
+            own["preference"] = {"beta": beta}
         return {
             "model": sent["model"],
             "training_file_id": sent["training_file"],
             "validation_file_id": sent.get("validation_file"),
             "suffix": sent.get("suffix"),
-            "method": "supervised",
-            "requested_hyperparameters": dict(asked),
-            "settings": {**sent.get("settings", {}), **seed},
+            "method": method["type"],
+            "requested_hyperparameters": asked,
+            "settings": {**sent.get("settings", {}), **own},
         }
 
 
@@ -96,6 +114,9 @@ class ProgressOut(serializers.Serializer[Any]):
     steps = serializers.IntegerField()
     remaining_seconds = serializers.FloatField(allow_null=True)
     metrics = serializers.DictField(child=serializers.FloatField())
+    shared_passes = serializers.BooleanField(
+        help_text="Whether it is computed together with other fine-tunes of the same base."
+    )
 
 
 class FineTuningJobOut(serializers.Serializer[Any]):
@@ -144,7 +165,7 @@ def render_job(job: Job) -> dict[str, Any]:
             "result_files": [],
             "trained_tokens": result.get("trained_tokens"),
             "hyperparameters": asked,
-            "method": {"type": "supervised", "supervised": {"hyperparameters": asked}},
+            "method": _method(job, asked),
             "seed": spec["settings"].get("seed", 0),
             "suffix": spec.get("suffix") or None,
             "integrations": [],
@@ -155,6 +176,13 @@ def render_job(job: Job) -> dict[str, Any]:
         }
     ).data
     return answer
+
+
+def _method(job: Job, chosen: dict[str, Any]) -> dict[str, Any]:
+    kind = job.spec.get("method", "supervised")
+    if kind == "dpo":
+        chosen = {**chosen, "beta": job.spec["settings"]["preference"]["beta"]}
+    return {"type": kind, kind: {"hyperparameters": chosen}}
 
 
 def chosen_hyperparameters(job: Job) -> dict[str, Any]:

@@ -34,6 +34,7 @@ def progress_of(job: Job) -> dict[str, Any]:
         "steps": job.steps,
         "remaining_seconds": job.remaining_s if running else None,
         "metrics": job.metrics,
+        "shared_passes": job.shares_passes,
     }
 
 

@@ -14,8 +14,8 @@ from saas.api.openai.fine_tuning_shapes import JobErrorOut
 from saas.api.pagination import PageQuery, listing, page
 from saas.api.schema import list_of, operation
 from saas.api.views import ApiView
-from workers.jobs.fleet import Queue, queues
-from workers.jobs.models import Job, Worker
+from workers.jobs.fleet import Queue, cohorts, queues
+from workers.jobs.models import Attempt, Cohort, Job, Worker
 from workers.jobs.states import Kind, State
 
 TAG = "operator"
@@ -125,3 +125,41 @@ class OperatorJobsView(ApiView):
 
 def render_operator_job(job: Job) -> dict[str, Any]:
     return OperatorJobOut(job).data
+
+
+class CohortMemberOut(serializers.Serializer[Attempt]):
+    job_id = serializers.CharField()
+    tenant_id = serializers.CharField()
+    attempt = serializers.IntegerField(source="number")
+    outcome = serializers.CharField(help_text="Empty while it trains.")
+    from_step = serializers.IntegerField()
+    to_step = serializers.IntegerField()
+    started_at = UnixTime()
+    ended_at = UnixTime(allow_null=True)
+
+
+class CohortOut(serializers.Serializer[Cohort]):
+    id = serializers.CharField()
+    object = Constant("cohort")
+    key = serializers.CharField(help_text="What its members have in common.")
+    queue = serializers.CharField()
+    worker_id = serializers.CharField()
+    slot = serializers.IntegerField()
+    started_at = UnixTime()
+    heartbeat_at = UnixTime()
+    ended_at = UnixTime(allow_null=True)
+    members = CohortMemberOut(source="crew", many=True)
+
+
+class CohortsView(ApiView):
+    """Fine-tunes of several tenants that one slot computes in shared passes."""
+
+    @operation(
+        "List cohorts", tag=TAG, needs="jobs.read", answer=list_of(CohortOut), query=PageQuery
+    )
+    def get(self, request: Request) -> Response:  # noqa: ARG002
+        return Response(page(cohorts(), self.query(PageQuery), render_cohort))
+
+
+def render_cohort(row: Any) -> dict[str, Any]:
+    return CohortOut(row).data

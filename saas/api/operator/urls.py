@@ -11,6 +11,7 @@ from saas.api.operator import (
     costs,
     invoices,
     money_in,
+    partners,
     prices,
     statements,
     stripe,
@@ -20,6 +21,7 @@ from saas.api.operator import (
 _work = [
     path("operator/v1/queues", capacity.QueuesView.as_view()),
     path("operator/v1/workers", capacity.WorkersView.as_view()),
+    path("operator/v1/cohorts", capacity.CohortsView.as_view()),
     path("operator/v1/jobs", capacity.OperatorJobsView.as_view()),
     path("operator/v1/tenants", tenants.TenantsView.as_view()),
     path("operator/v1/tenants/<str:tenant_id>/suspend", tenants.TenantSuspendView.as_view()),
@@ -100,4 +102,17 @@ _books = [
     path("operator/v1/margins", books.MarginsView.as_view()),
     path("operator/v1/quote_errors", books.QuoteErrorsView.as_view()),
 ]
-operator_urls: list[URLPattern] = [*_work, *_prices, *_money, *_statements, *_books]
+_partners = [
+    path("operator/v1/listings", partners.OperatorListingsView.as_view()),
+    path("operator/v1/listings/<str:listing_id>/check", partners.ListingCheckView.as_view()),
+    path("operator/v1/listings/<str:listing_id>/approve", partners.ListingApproveView.as_view()),
+    path("operator/v1/listings/<str:listing_id>/publish", partners.ListingPublishView.as_view()),
+    path("operator/v1/listings/<str:listing_id>/suspend", partners.ListingSuspendView.as_view()),
+    path("operator/v1/listings/<str:listing_id>/refuse", partners.ListingRefuseView.as_view()),
+    path("operator/v1/agreements", partners.OperatorAgreementsView.as_view()),
+    path("operator/v1/agreements/end", partners.AgreementEndView.as_view()),
+    path("operator/v1/partner_statements", partners.OperatorPartnerStatementsView.as_view()),
+    path("operator/v1/payouts", partners.OperatorPayoutsView.as_view()),
+    path("operator/v1/payouts/<str:payout_id>/confirm", partners.PayoutConfirmView.as_view()),
+]
+operator_urls: list[URLPattern] = [*_work, *_prices, *_money, *_statements, *_books, *_partners]

@@ -23,7 +23,7 @@ class DatasetOut(serializers.Serializer[Dataset]):
     created_at = UnixTime()
     file = serializers.CharField(source="file_id")
     model = serializers.CharField(source="base_id", help_text="Whose tokenizer counted.")
-    format = serializers.CharField(help_text="chat, completion or text.")
+    format = serializers.CharField(help_text="chat, completion, text, labelled, csv …")
     status = serializers.ChoiceField(Dataset.Status.values)
     examples = serializers.IntegerField()
     tokens = serializers.IntegerField()
@@ -39,6 +39,9 @@ class DatasetOut(serializers.Serializer[Dataset]):
 class DatasetIn(serializers.Serializer[Any]):
     file = serializers.CharField(max_length=64)
     model = serializers.CharField(max_length=160)
+    task = serializers.CharField(
+        required=False, max_length=32, help_text="What it is read for; by default the model's own."
+    )
 
 
 class DatasetsQuery(PageQuery):
@@ -75,7 +78,11 @@ class DatasetsView(ApiView):
         sent = self.body(DatasetIn)
         base = model_resolve(sent["model"]).base
         dataset = dataset_validate(
-            actor=self.actor, file_id=sent["file"], base_id=base.id, param="file"
+            actor=self.actor,
+            file_id=sent["file"],
+            base_id=base.id,
+            task=sent.get("task"),
+            param="file",
         )
         return Response(render(dataset))
 

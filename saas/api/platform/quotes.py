@@ -14,6 +14,7 @@ from saas.api.fields import Amount, Constant, UnixTime
 from saas.api.openai.fine_tuning_shapes import FineTuningJobIn
 from saas.api.platform.compressions import CompressionIn
 from saas.api.platform.evaluations import EvaluationIn
+from saas.api.platform.pipelines import PipelineIn
 from saas.api.prices import PriceOut, price
 from saas.api.schema import operation
 from saas.api.views import ApiView
@@ -31,8 +32,10 @@ TAG = "quotes"
 class QuoteIn(serializers.Serializer[Any]):
     """Beside `kind` the body of the request that would begin the work."""
 
-    kind = serializers.ChoiceField(["fine_tune", "evaluate", "compress", "chat"])
-    model = serializers.CharField(max_length=160)
+    kind = serializers.ChoiceField(["fine_tune", "evaluate", "compress", "chat", "pipeline"])
+    model = serializers.CharField(
+        max_length=160, required=False, help_text="Of all kinds but pipelines."
+    )
 
 
 class QuoteLineOut(serializers.Serializer[Any]):
@@ -44,9 +47,11 @@ class QuoteLineOut(serializers.Serializer[Any]):
 
 
 class SecondsOut(serializers.Serializer[Any]):
-    low = Amount()
-    expected = Amount()
-    high = Amount()
+    """By what whole runs took, when this kind of work was measured on this kind of machine."""
+
+    low = Amount(help_text="One run in ten takes less.")
+    expected = Amount(help_text="The median: p50.")
+    high = Amount(help_text="Nine runs in ten take less: p90.")
 
 
 class QuoteOut(serializers.Serializer[Any]):
@@ -102,6 +107,12 @@ def _compress(view: ApiView, given: Mapping[str, Any]) -> Quote:
     return job_quote(actor=view.actor, kind=Kind.COMPRESS, spec=sent.to_spec())
 
 
+def _pipeline(view: ApiView, given: Mapping[str, Any]) -> Quote:
+    sent = PipelineIn(data=given)
+    sent.is_valid(raise_exception=True)
+    return job_quote(actor=view.actor, kind=Kind.PIPELINE, spec=sent.to_spec())
+
+
 def _chat(view: ApiView, given: Mapping[str, Any]) -> Quote:
     actor: Actor = view.actor
     return chat_quote(actor=actor, body=json.dumps(given).encode())
@@ -112,6 +123,7 @@ _KINDS: Mapping[str, Callable[[ApiView, Mapping[str, Any]], Quote]] = {
     "evaluate": _evaluate,
     "compress": _compress,
     "chat": _chat,
+    "pipeline": _pipeline,
 }
 
 

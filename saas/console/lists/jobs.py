@@ -91,6 +91,11 @@ def _sleeps(job: Job) -> bool:
     return row is None or row.state == Deployment.State.ASLEEP
 
 
+def _shared(job: Job) -> Any:
+    """Whether the newest attempt shares passes; with whom is nobody's to know."""
+    return _("Yes") if job.shares_passes else None
+
+
 def _progress(job: Job) -> str:
     percent = round(100 * job.step / job.steps) if job.steps else 0
     return render_to_string("console/bar.html", {"percent": percent, "small": True})
@@ -123,6 +128,7 @@ class JobAdmin(ReadOnlyAdmin):
         show.moment("started_at", _("Started")),
         show.moment("finished_at", _("Finished")),
         show.number("attempts_made", _("Attempts")),
+        show.column(_shared, _("Shared passes")),
         show.column(_made, _("Model made")),
         show.column(lambda job: job.spec.get("model"), _("Start from")),
         show.column(_data("training_file_id"), _("Training data")),

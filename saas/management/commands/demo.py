@@ -22,7 +22,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         del args, options
-        for chatty in ("httpx", "httpx2"):  # the narration says what matters
+        for chatty in ("httpx", "httpx2", "stripe"):  # the narration says what matters
             logging.getLogger(chatty).setLevel(logging.WARNING)
         narration = Narration()
         story = Story(settings.BASE_URL, VAR, narration)

@@ -18,7 +18,8 @@ from saas.console.words import JOB_KINDS, JOB_STATES, OUTCOMES, Word
 from saas.operations.costs import shown
 from tenants.costs.models import CostEntry
 from tenants.costs.selectors import job_cost, job_cost_per_million_tokens
-from workers.jobs.models import Attempt, Job, Worker
+from workers.jobs.fleet import cohorts
+from workers.jobs.models import Attempt, Cohort, Job, Worker
 from workers.jobs.services import job_cancel
 
 WORKER_STATES: dict[str, Word] = {
@@ -62,6 +63,23 @@ _ATTEMPT = (
     show.moment("started_at", _("Started")),
     show.moment("ended_at", _("Ended")),
 )
+
+
+_MEMBER = (
+    show.column(lambda row: job_link(row.job_id), _("Job")),
+    _tenant,
+    _outcome,
+    show.number("from_step", _("From step")),
+    show.number("to_step", _("To step")),
+    show.moment("started_at", _("Started")),
+    show.moment("ended_at", _("Ended")),
+)
+
+
+def _crew(cohort_id: str) -> list[Attempt]:
+    """The attempts that share passes, in the order in which they came in."""
+    rows = Attempt.objects.filter(cohort_id=cohort_id).select_related("tenant", "job")
+    return list(rows.order_by("started_at", "id"))
 
 
 class OperatorAdmin(ReadOnlyAdmin):
@@ -143,9 +161,12 @@ class JobAdmin(OperatorAdmin):
         from saas.operations.lists.business import COST_COLUMNS
 
         attempts = Attempt.objects.filter(job=row).select_related("worker").order_by("number")
+        newest = attempts.last()
+        crew = _crew(newest.cohort_id) if newest and newest.cohort_id else []
         entries = CostEntry.objects.filter(job_id=row.pk).order_by("started_at")[:200]
         return [
             Section(_("Attempts"), _ATTEMPT, list(attempts)),
+            *([Section(_("Cohort"), _MEMBER, crew)] if crew else []),
             Section(_("Costs"), COST_COLUMNS, list(entries)),
         ]
 
@@ -164,6 +185,38 @@ class AttemptAdmin(OperatorAdmin):
         show.moment("heartbeat_at", _("Heartbeat")),
         show.moment("lease_expires_at", _("Lease until")),
     )
+
+
+class CohortAdmin(OperatorAdmin):
+    title = _("Cohorts")
+    intro = _("Fine-tunes of several tenants that one slot computes in shared passes.")
+    list_display = (
+        show.code("id", _("Id")),
+        show.text("key", _("In common")),
+        show.column(lambda row: len(row.crew), _("Members")),
+        show.column(lambda row: sum(not each.ended_at for each in row.crew), _("Training now")),
+        show.text("worker.name", _("Worker")),
+        show.moment("started_at", _("Started")),
+        show.moment("ended_at", _("Ended")),
+    )
+    ordering = ("-started_at",)
+    list_select_related = ("worker",)
+    search_fields = ("id", "key", "attempts__job__id")
+    details = (
+        *list_display,
+        show.text("queue", _("Queue")),
+        show.number("slot", _("Slot")),
+        show.moment("heartbeat_at", _("Heartbeat")),
+        show.moment("lease_expires_at", _("Lease until")),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        del request
+        return cohorts()
+
+    def sections(self, request: HttpRequest, row: Cohort) -> Sequence[Section]:
+        del request
+        return [Section(_("Members"), _MEMBER, _crew(row.pk))]
 
 
 class WorkerAdmin(OperatorAdmin):

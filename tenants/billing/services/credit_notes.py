@@ -24,6 +24,7 @@ from tenants.billing.selectors.crediting import (
     took_the_rest,
 )
 from tenants.billing.services.refunds import cash_available, refunds_make
+from tenants.billing.services.shares import shares_credited
 from tenants.billing.states import InvoiceState, require_invoice_move
 from tenants.kernel.clock import now as clock_now
 from tenants.kernel.errors import Conflict, InvalidInput
@@ -67,6 +68,7 @@ def credit_note_issue(
     row = _written(invoice, chosen, note, key=key, reason=reason, to=to, at=now or clock_now())
     row.transactions = [_post(invoice, row, chosen, note.parts, cash), *_grants(row, note.parts)]
     row.save(update_fields=["transactions"])
+    shares_credited(tenant_id=row.tenant_id, invoice=invoice, credit_note=row, lines=chosen)
     if cash:
         refunds_make(tenant_id=row.tenant_id, invoice=invoice, credit_note=row, cash=cash)
     _reduce(invoice, note.parts.owed, row.issued_at, closes)

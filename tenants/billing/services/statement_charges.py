@@ -10,6 +10,7 @@ from tenants.billing.descriptions import meter_of
 from tenants.billing.models import Statement
 from tenants.billing.operators import system_only
 from tenants.billing.periods import Period
+from tenants.billing.shares import sold_back
 from tenants.billing.stating import RERATING, LineKey, Sum, by_revenue
 from tenants.kernel.ids import new_id
 from tenants.ledger.chart import GrantKind, RevenueLine
@@ -17,8 +18,10 @@ from tenants.ledger.services import charge_post
 from tenants.ledger.statements import ChargeLine as NewLine
 from tenants.ledger.statements import ChargeOutcome
 from tenants.pricing.canonical import canonical_hash
+from tenants.pricing.charge_lines import seller_in
 from tenants.pricing.models import Charge, ChargeLine
 from tenants.pricing.rating import USAGE
+from tenants.pricing.services import sales_shares
 
 ZERO = Decimal(0)
 NOTHING = ChargeOutcome("", ZERO, ZERO, ZERO, ZERO, ZERO, ZERO)
@@ -70,7 +73,33 @@ def _post(
         occurred_at=at,
         data={"statement_id": statement.id},
         spare=[GrantKind.ALLOWANCE],  # its month is over; the next one's is not for plan fees
+        shares=_shares(statement, parts, at),
     )
+
+
+def _shares(
+    statement: Statement, parts: Mapping[dt.date, Mapping[LineKey, Sum]], at: dt.datetime
+) -> list[dict[str, str]]:
+    """Partners share in what was missing; of what goes back, what they had of that month goes."""
+    sales: dict[tuple[str, str], Decimal] = {}
+    backs: list[dict[str, str]] = []
+    for period, lines in sorted(parts.items()):
+        for key, part in lines.items():
+            seller = seller_in(key.price_key)
+            if seller and part.exact > 0:
+                place = seller, key.revenue
+                sales[place] = sales.get(place, ZERO) + part.exact
+            elif seller and part.exact < 0:
+                backs.append(sold_back(seller, key.revenue, period, -part.exact))
+    subject = f"statement:{statement.id}"
+    sold = sales_shares(
+        tenant_id=statement.tenant_id,
+        sales=sales,
+        at=at,
+        currency=statement.currency,
+        subject=subject,
+    )
+    return [*sold, *backs]
 
 
 def _charge(

@@ -15,6 +15,7 @@ from tenants.ledger.services.credit import (
     payment_post,
 )
 from tenants.ledger.services.holds import hold_extend, hold_place, hold_release, holds_expire
+from tenants.ledger.services.shares import share_lock, share_release, share_take_back
 from tenants.ledger.services.transactions import (
     NewPosting,
     transaction_post,
@@ -37,6 +38,9 @@ __all__ = [
     "hold_release",
     "holds_expire",
     "payment_post",
+    "share_lock",
+    "share_release",
+    "share_take_back",
     "transaction_post",
     "transaction_reverse",
     "wallet_change",

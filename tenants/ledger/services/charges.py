@@ -23,12 +23,14 @@ def charge_post(
     data: Mapping[str, Any] | None = None,
     keep_hold: bool = False,
     spare: Sequence[GrantKind] = (),
+    shares: Sequence[Mapping[str, Any]] = (),
 ) -> ChargeOutcome:
     """Charge `lines`: from the hold's parts, then free credit, then what is owed.
 
     Never refused for lack of credit: the work was done. Lines that sum below zero give money back:
     less is owed first, then the latest fundings get back what they paid.
     `spare`: kinds of free credit that are not to pay, as a month's allowance is not for plan fees.
+    `shares`: partners' parts of it, or what of earlier ones goes back (`sql/shares.sql`).
     """
     require_own(tenant_id)
     statement = charge_statement(
@@ -42,5 +44,6 @@ def charge_post(
         data=data,
         keep_hold=keep_hold,
         spare=spare,
+        shares=shares,
     )
     return ChargeOutcome(*call(statement))

@@ -161,7 +161,7 @@ END $$;
 CREATE OR REPLACE FUNCTION wallet_charge(
     _tenant text, _currency text, _key text, _occurred_at timestamptz, _lines jsonb,
     _hold_key text DEFAULT NULL, _labels jsonb DEFAULT '{}', _data jsonb DEFAULT '{}',
-    _keep_hold boolean DEFAULT false, _spare text[] DEFAULT '{}',
+    _keep_hold boolean DEFAULT false, _spare text[] DEFAULT '{}', _shares jsonb DEFAULT '[]',
     OUT transaction_id text, OUT net numeric, OUT tax numeric, OUT allowance numeric,
     OUT promotion numeric, OUT paid numeric, OUT postpaid numeric
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -177,7 +177,7 @@ BEGIN
     IF known.id IS NULL THEN
         known := charge_write(found, _key, hash, coalesce(_occurred_at, now()), lines,
                               charge_hold(found, _hold_key), coalesce(_labels, '{}'), _data,
-                              _keep_hold, _spare);
+                              _keep_hold, _spare, _shares);
     END IF;
     transaction_id := known.id;
     net := known.answer->>'net';
@@ -190,7 +190,8 @@ END $$;
 
 CREATE OR REPLACE FUNCTION charge_write(
     _wallet wallet, _key text, _hash text, _occurred_at timestamptz, _lines ledger_line[],
-    _hold hold, _labels jsonb, _data jsonb, _keep_hold boolean, _spare text[]
+    _hold hold, _labels jsonb, _data jsonb, _keep_hold boolean, _spare text[],
+    _shares jsonb
 ) RETURNS ledger_transaction LANGUAGE plpgsql AS $$
 DECLARE
     made text := ledger_new_id('txn_');
@@ -213,7 +214,9 @@ BEGIN
         (answer->>'net')::numeric + (answer->>'tax')::numeric, 0
     );
     PERFORM ledger_write(made, _key, _hash, 'charge', _wallet.tenant_id, _occurred_at,
-                         charge_entries(made, _wallet.currency, _lines), _data, _labels, answer);
+                         charge_entries(made, _wallet.currency, _lines)
+                         || charge_shares(made, _wallet, net, _occurred_at, _shares),
+                         _data, _labels, answer);
     IF _hold.id IS NOT NULL THEN
         PERFORM charge_end_hold(made, _wallet, _hold, sources, _keep_hold);
     END IF;

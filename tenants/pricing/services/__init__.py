@@ -8,7 +8,7 @@ from tenants.pricing.services.books import (
     price_version_draft,
     price_version_publish,
 )
-from tenants.pricing.services.charges import usage_charge, usage_charges
+from tenants.pricing.services.charges import sales_shares, usage_charge, usage_charges
 from tenants.pricing.services.contracts import (
     contract_end,
     contract_write,
@@ -28,6 +28,7 @@ __all__ = [
     "price_override_grant",
     "price_version_draft",
     "price_version_publish",
+    "sales_shares",
     "tenant_usage_sweep",
     "usage_charge",
     "usage_charges",

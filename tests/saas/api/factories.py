@@ -32,6 +32,15 @@ from tenants.pricing.defaults import FIRST_VERSION, LIST_BOOK
 from tenants.usage.ingestion import NewUsage
 from tenants.usage.services import usage_record
 from tests.credit import credit_give
+from tests.saas.api.marketplace import (
+    ENABLING,
+    RUNNING,
+    listing_made,
+    partner_become,
+    payout_made,
+    plugin_offered,
+    service_offered,
+)
 from tests.saas.money import (
     billed,
     on_credit,
@@ -283,7 +292,30 @@ def one_of_everything(caller: Caller) -> dict[str, str]:
         assert reply.status in {200, 201}, f"{name}: {reply.content!r}"
     made = {name: str(reply.json["id"]) for name, reply in replies.items()}
     compression_end(made["compression_id"], search=SEARCH)
-    return {**made, "file_id": file_id, "model": version.name, **money_of(caller)}
+    rest = {**money_of(caller), **marketplace_of(caller)}
+    return {**made, "file_id": file_id, "model": version.name, **rest}
+
+
+def marketplace_of(caller: Caller) -> dict[str, str]:
+    """What a tenant has of the marketplace, as customer and as partner."""
+    assert caller.tenant is not None
+    partner_become(caller.tenant)
+    plugin_offered()
+    service = service_offered(caller.tenant)
+    replies = {
+        "installation_id": caller.post("/v1/plugins", ENABLING),
+        "pipeline_id": caller.post("/v1/pipelines", RUNNING),
+        "order_id": caller.post("/v1/orders", {"service": service.id}),
+    }
+    for name, reply in replies.items():
+        assert reply.status == 201, f"{name}: {reply.content!r}"
+    made = {name: str(reply.json["id"]) for name, reply in replies.items()}
+    return {
+        **made,
+        "sold_order_id": made["order_id"],
+        "listing_id": listing_made(caller.tenant).id,
+        "payout_id": payout_made(caller.tenant).id,
+    }
 
 
 def money_of(caller: Caller) -> dict[str, str]:

@@ -186,12 +186,15 @@ def test_a_pickle_is_refused(api: Caller) -> None:
     assert "pickle" in error["message"]
 
 
-def test_a_zip_is_refused_as_training_data(api: Caller) -> None:
+def test_a_zip_is_refused_where_texts_are_learned_from(base: BaseModel, api: Caller) -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as writer:
         writer.writestr("train.jsonl", chats())
 
-    assert "zip" in refused_upload(api, archive.getvalue())["message"]
+    file = api.upload(archive.getvalue(), "train.zip").json["id"]
+    reply = api.post("/v1/fine_tuning/jobs", {"model": BASE, "training_file": file})
+    assert (reply.status, reply.error["param"]) == (400, "training_file")
+    assert "a zip archive, which text_generation does not read; send JSONL" in str(reply.error)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,13 @@ from tests.saas.api.factories import (
     compression_body,
     version_make,
 )
+from tests.saas.api.marketplace import (
+    ENABLING,
+    RUNNING,
+    partner_become,
+    plugin_offered,
+    service_offered,
+)
 from tests.saas.api.routes import api_routes
 from tests.saas.api.test_schema import document
 from workers.assets.models import BaseModel, File, Upload
@@ -61,6 +68,7 @@ FREE = {
     "POST /v1/api_keys/{api_key_id}/rotate": "administration",
     "POST /v1/members": "administration",
     "POST /v1/tax_profile": "administration",
+    "POST /v1/organization/settings": "administration",
     "POST /v1/wallet/top_ups": "brings money in",
     "POST /v1/payment_methods": "administration",
     "POST /v1/billing_portal": "administration",
@@ -69,6 +77,22 @@ FREE = {
     "POST /v1/budgets": "administration",
     "POST /v1/budgets/{budget_id}": "administration",
     "DELETE /v1/budgets/{budget_id}": "administration",
+    "POST /v1/plugins": "administration; what a plugin does is charged as it runs",
+    "POST /v1/plugins/{installation_id}": "administration",
+    "DELETE /v1/plugins/{installation_id}": "administration",
+    "POST /v1/plugins/{installation_id}/upgrade": "administration",
+    "POST /v1/plugins/{installation_id}/roll_back": "administration",
+    "POST /v1/pipelines/{pipeline_id}/cancel": "ends something",
+    "POST /v1/pipelines/{pipeline_id}/pause": "lets something wait",
+    "POST /v1/orders/{order_id}/confirm": "charges what was set aside when both sides agreed",
+    "POST /v1/orders/{order_id}/reject": "charges nothing",
+    "POST /v1/orders/{order_id}/cancel": "ends something",
+    "POST /v1/orders/{order_id}/rating": "says what one thinks",
+    "POST /v1/partner/listings": "a partner's: it sells",
+    "POST /v1/partner/orders/{sold_order_id}/quote": "a partner's: it sells",
+    "POST /v1/partner/orders/{sold_order_id}/accept": "a partner's: it sells",
+    "POST /v1/partner/orders/{sold_order_id}/decline": "a partner's: it sells",
+    "POST /v1/partner/orders/{sold_order_id}/deliver": "a partner's: it sells",
 }
 # staff's, who are charged for nothing: what each does to a customer's money → why it asks for none
 STAFF = {
@@ -97,6 +121,15 @@ STAFF = {
     "POST /operator/v1/invoices/{invoice_id}/void": "gives back",
     "POST /operator/v1/invoices/{invoice_id}/uncollectible": "gives up a debt",
     "POST /operator/v1/stripe/findings/{finding_id}/close": "settles a finding",
+    "POST /operator/v1/listings/{listing_id}/check": "reads a wheel",
+    "POST /operator/v1/listings/{listing_id}/approve": "says that a person has looked",
+    "POST /operator/v1/listings/{listing_id}/publish": "prices; what is sold is checked itself",
+    "POST /operator/v1/listings/{listing_id}/suspend": "ends something",
+    "POST /operator/v1/listings/{listing_id}/refuse": "ends something",
+    "POST /operator/v1/agreements": "a partner's part of what is charged",
+    "POST /operator/v1/agreements/end": "ends something",
+    "POST /operator/v1/payouts": "pays a partner what it has earned",
+    "POST /operator/v1/payouts/{payout_id}/confirm": "tells of a transfer that was made",
     "POST /operator/v1/tax_rates": "tax from a day on; what is taxed is checked itself",
 }
 
@@ -111,6 +144,9 @@ class Things:
     paused_id: str
     model: str
     deployment_id: str
+    pipeline_id: str
+    service_id: str
+    quoted_id: str
 
 
 @pytest.fixture
@@ -125,10 +161,37 @@ def things(base: BaseModel, api: Caller) -> Things:
     api.post(f"/v1/fine_tuning/jobs/{paused_id}/pause")
     offered = version_make(api, suffix="offered").name
     deployment_id = api.post("/v1/deployments", {"model": offered}).json["id"]
+    pipeline_id, service_id, quoted_id = of_the_marketplace(api)
     with system_scope():  # a job from before there were prices has nothing set aside
-        Job.objects.filter(pk=paused_id).update(quote_id="", currency="", bound=None)
+        Job.objects.filter(pk__in=[paused_id, pipeline_id]).update(
+            quote_id="", currency="", bound=None
+        )
     model = version_make(api, suffix="free").name
-    return Things(file_id, upload_id, part_id, paused_id, model, deployment_id)
+    return Things(
+        file_id,
+        upload_id,
+        part_id,
+        paused_id,
+        model,
+        deployment_id,
+        pipeline_id,
+        service_id,
+        quoted_id,
+    )
+
+
+def of_the_marketplace(api: Caller) -> tuple[str, str, str]:
+    """A paused pipeline, a service with a price, and an order that waits to be agreed to."""
+    assert api.tenant is not None
+    partner_become(api.tenant)
+    plugin_offered()
+    api.post("/v1/plugins", ENABLING)
+    pipeline_id = api.post("/v1/pipelines", RUNNING).json["id"]
+    api.post(f"/v1/pipelines/{pipeline_id}/pause")
+    asked = {"service": service_offered(api.tenant, price=None).id}
+    quoted_id = api.post("/v1/orders", asked).json["id"]
+    api.post(f"/v1/partner/orders/{quoted_id}/quote", {"price": "1"})
+    return pipeline_id, service_offered(api.tenant).id, quoted_id
 
 
 Drive = Callable[[Caller, Things], Reply]
@@ -152,6 +215,12 @@ DRIVERS: Mapping[str, Drive] = {
         "/v1/evaluations", {"model": BASE, "file": t.file_id}
     ),
     "POST /v1/compressions": lambda c, t: c.post("/v1/compressions", compression_body(t.file_id)),
+    "POST /v1/pipelines": lambda c, _: c.post("/v1/pipelines", RUNNING),
+    "POST /v1/pipelines/{pipeline_id}/resume": lambda c, t: c.post(
+        f"/v1/pipelines/{t.pipeline_id}/resume"
+    ),
+    "POST /v1/orders": lambda c, t: c.post("/v1/orders", {"service": t.service_id}),
+    "POST /v1/orders/{order_id}/agree": lambda c, t: c.post(f"/v1/orders/{t.quoted_id}/agree"),
     "POST /v1/deployments": lambda c, t: c.post("/v1/deployments", {"model": t.model}),
     "POST /v1/deployments/{deployment_id}/wake": lambda c, t: c.post(
         f"/v1/deployments/{t.deployment_id}/wake"

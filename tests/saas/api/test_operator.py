@@ -21,8 +21,9 @@ from tests.saas.api.factories import (
     compression_end,
     usage_make,
 )
+from tests.workers.jobs.factories import make_worker
 from workers.assets.models import BaseModel
-from workers.jobs.models import Worker
+from workers.jobs.models import Attempt, Cohort, Job, Worker
 
 pytestmark = pytest.mark.django_db
 
@@ -92,6 +93,32 @@ def test_workers_are_listed_until_they_stop(operator: Caller) -> None:
     assert [w["name"] for w in operator.get("/operator/v1/workers").json["data"]] == ["alive"]
     both = operator.get("/operator/v1/workers?stopped=true").json["data"]
     assert {worker["name"] for worker in both} == {"alive", "gone"}
+
+
+def test_cohorts_are_listed_with_their_members(operator: Caller, api: Caller, job_id: str) -> None:
+    worker = make_worker()
+    with system_scope():
+        job = Job.objects.get(pk=job_id)
+        cohort = Cohort.objects.create(
+            id="coh_1", key="k", queue="train.cpu", worker=worker, lease_expires_at=now()
+        )
+        Attempt.objects.create(
+            id="att_1",
+            tenant_id=job.tenant_id,
+            job=job,
+            number=1,
+            token=1,
+            worker=worker,
+            cohort=cohort,
+            to_step=7,
+        )
+
+    (row,) = operator.get("/operator/v1/cohorts").json["data"]
+
+    assert (row["id"], row["worker_id"], row["ended_at"]) == ("coh_1", worker.pk, None)
+    (member,) = row["members"]
+    assert (member["job_id"], member["attempt"], member["to_step"]) == (job_id, 1, 7)
+    assert api.get("/operator/v1/cohorts").status in {401, 403, 404}
 
 
 def test_costs_by_job_by_token_and_by_purpose(operator: Caller, api: Caller, job_id: str) -> None:

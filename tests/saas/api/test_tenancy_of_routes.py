@@ -45,6 +45,13 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/members/{member_id}": {"role": "viewer"},
     "POST /v1/deployments/{deployment_id}": {"max_replicas": 2},
     "POST /v1/budgets/{budget_id}": {"hard": "12"},
+    "POST /v1/plugins/{installation_id}": {"settings": {}},
+    "POST /v1/plugins/{installation_id}/upgrade": {},
+    "POST /v1/orders/{order_id}/reject": {"reason": "late"},
+    "POST /v1/orders/{order_id}/rating": {"stars": 5},
+    "POST /v1/partner/orders/{sold_order_id}/quote": {"price": "2"},
+    "POST /v1/partner/orders/{sold_order_id}/decline": {"reason": "busy"},
+    "POST /v1/partner/orders/{sold_order_id}/deliver": {"quantity": "1", "note": "done"},
 }
 # What staff send, likewise.
 REASON = {"reason": "as agreed by telephone"}
@@ -59,6 +66,9 @@ STAFF: dict[str, dict[str, Any] | None] = {
     "POST /operator/v1/price_versions/{price_version_id}/publish": {},
     "GET /operator/v1/contracts/{contract_id}": None,
     "POST /operator/v1/contracts/{contract_id}/end": {},
+    "GET /operator/v1/contracts/{contract_id}/subscription": None,
+    "POST /operator/v1/contracts/{contract_id}/subscription": {},
+    "POST /operator/v1/contracts/{contract_id}/subscription/cancel": {},
     "POST /operator/v1/payments/{payment_id}/refunds": {"amount": "1"},
     "POST /operator/v1/bank_transfers/{transfer_id}/assign": {"tenant_id": "ten_x"},
     "POST /operator/v1/statements/{statement_id}/approval": {"required": True},
@@ -69,6 +79,12 @@ STAFF: dict[str, dict[str, Any] | None] = {
     "POST /operator/v1/invoices/{invoice_id}/refunds": REASON,
     "POST /operator/v1/invoices/{invoice_id}/void": REASON,
     "POST /operator/v1/invoices/{invoice_id}/uncollectible": {},
+    "POST /operator/v1/listings/{listing_id}/check": {},
+    "POST /operator/v1/listings/{listing_id}/approve": {},
+    "POST /operator/v1/listings/{listing_id}/publish": {},
+    "POST /operator/v1/listings/{listing_id}/suspend": REASON,
+    "POST /operator/v1/listings/{listing_id}/refuse": REASON,
+    "POST /operator/v1/payouts/{payout_id}/confirm": {"reference": "bank 1"},
 }
 # Bodies that name another tenant's things.
 NAMING = {

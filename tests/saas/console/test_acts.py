@@ -222,7 +222,7 @@ def test_a_checked_file_tells_each_problem_with_its_line(owner: Person, base: Ba
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"PK\x03\x04zip", b"\x80\x04\x95pickle"], ids=["empty", "zip", "pickle"]
+    "content", [b"", b"\x1f\x8bgzip", b"\x80\x04\x95pickle"], ids=["empty", "gzip", "pickle"]
 )
 def test_files_that_are_no_examples_are_refused_in_words(owner: Person, content: bytes) -> None:
     sent = {"file": SimpleUploadedFile("train.jsonl", content)}

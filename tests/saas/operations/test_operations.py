@@ -15,10 +15,10 @@ from tenants.kernel.outbox import emit
 from tenants.kernel.scope import system_scope
 from tests.saas.console.factories import Person, event_add, job_make
 from tests.tenants.costs.factories import resource_make, slot_time
-from tests.workers.jobs.factories import claimed, job_row, make_worker, queued_job
+from tests.workers.jobs.factories import claimed, job_row, make_tenant, make_worker, queued_job
 from workers.jobs.events import JobQueued
 from workers.jobs.fleet import Fleet, fleet, queues
-from workers.jobs.models import Attempt, Job, Worker
+from workers.jobs.models import Attempt, Cohort, Job, Worker
 from workers.jobs.states import State
 from workers.jobs.workers import worker_heartbeat
 
@@ -157,3 +157,43 @@ def test_the_outbox_shows_what_is_not_delivered(owner: Person, operator: Person)
 
     assert "job.queued" in page
     assert "ftjob-1" in page
+
+
+def test_a_cohort_shows_operators_its_members_and_an_owner_none(
+    owner: Person, operator: Person
+) -> None:
+    mine = job_make(owner, state=State.RUNNING, shares_passes=True)
+    other = job_row(queued_job(make_tenant()).pk)
+    worker = make_worker()
+    with system_scope():
+        cohort = Cohort.objects.create(
+            id="coh_1",
+            key="tiny:abc:float32:text_generation",
+            queue="train.cpu",
+            worker=worker,
+            lease_expires_at=now(),
+        )
+        for number, job in enumerate((mine, other)):
+            Attempt.objects.create(
+                id=f"att_{number}",
+                tenant_id=job.tenant_id,
+                job=job,
+                number=1,
+                token=1,
+                worker=worker,
+                cohort=cohort,
+            )
+
+    for path in (
+        "/operations/jobs/cohort/coh_1/change/",
+        f"/operations/jobs/job/{mine.pk}/change/",
+    ):
+        page = operator.get(path).content.decode()
+        assert mine.pk in page
+        assert other.pk in page
+    assert "coh_1" in operator.get("/operations/jobs/cohort/").content.decode()
+
+    page = owner.get(f"/console/jobs/job/{mine.pk}/change/").content.decode()
+    assert "Shared passes" in page
+    for secret in (other.pk, other.tenant_id, "coh_1"):
+        assert secret not in page

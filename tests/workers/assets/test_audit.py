@@ -64,6 +64,7 @@ WITHOUT_ACTOR = {
     "base_model_register": "the platform acts: tested with the catalogue",
     "base_model_verify": "reads only",
     "dataset_require_valid": "reads only",
+    "file_keep": "the system acts, in a job's fenced transaction",
     "model_version_create": "the system acts, in a job's fenced transaction: tested below",
     "version_seal": "writes an object that no row names yet",
 }

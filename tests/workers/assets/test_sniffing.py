@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenants.kernel.errors import InvalidInput, TooLarge
-from workers.assets.sniffing import PURPOSES, TEXT_PURPOSES, checked, kind_of
+from workers.assets.sniffing import DATA_PURPOSES, PURPOSES, TEXT_PURPOSES, checked, kind_of
 
 
 def pass_through(
@@ -67,19 +67,28 @@ def test_programs_are_refused_for_every_purpose(purpose: str) -> None:
         assert refusal(data, purpose).code == "invalid_file_type"
 
 
+@pytest.mark.parametrize("purpose", sorted(DATA_PURPOSES))
+def test_data_may_be_a_zip_of_files_or_a_parquet_table(purpose: str) -> None:
+    for data in (zipped(), b"PAR1" + bytes(64)):
+        assert pass_through(data, purpose) == data
+
+
 @pytest.mark.parametrize("purpose", sorted(TEXT_PURPOSES))
 def test_archives_images_and_tables_are_refused_where_jsonl_is_meant(purpose: str) -> None:
     for data, name in (
-        (zipped(), "zip"),
         (gzip.compress(b"{}"), "gzip"),
         (b"%PDF-1.7\n", "PDF"),
         (b"\x89PNG\r\n\x1a\n", "PNG"),
-        (b"PAR1....", "Parquet"),
         ('{"a": 1}'.encode("utf-16"), "UTF-16"),
     ):
         error = refusal(data, purpose)
         assert name in error.message
         assert "JSONL" in error.message
+
+
+def test_a_batch_is_jsonl_and_nothing_else() -> None:
+    for data, name in ((zipped(), "zip"), (b"PAR1....", "Parquet")):
+        assert name in refusal(data, "batch").message
 
 
 def test_a_zip_may_be_user_data() -> None:

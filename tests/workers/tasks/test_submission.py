@@ -21,6 +21,7 @@ from tests.workers.jobs.factories import (
     job_row,
     make_tenant,
     make_worker,
+    messages_of,
     queued_job,
 )
 from tests.workers.tasks.factories import BASE_ID, upload
@@ -63,6 +64,27 @@ def test_auto_settings_come_from_the_data_and_the_base(base: BaseModel) -> None:
     assert (job.state, job.queue, job.spec["suffix"]) == ("queued", "train.cpu", "mine")
 
 
+def test_what_was_left_to_us_is_explained_and_nothing_else(base: BaseModel) -> None:
+    def told(**spec: Any) -> dict[str, Any]:
+        job = submit(make_tenant(), **spec)
+        with system_scope():
+            found = [row.data["chosen"] for row in job.events.all() if "chosen" in row.data]
+        (chosen,) = found
+        assert chosen == {name: job.spec["settings"][name] for name in chosen}
+        return dict(chosen)
+
+    ours = {"epochs", "batch_size", "learning_rate", "max_length"}
+    assert set(told()) == ours
+    assert set(told(settings=dict.fromkeys(ours, "auto"))) == ours
+    assert set(told(settings={"epochs": 2, "learning_rate": 1e-3})) == {"batch_size", "max_length"}
+    asked = {"n_epochs": 2, "batch_size": 4, "learning_rate_multiplier": 3.0}
+    assert set(told(requested_hyperparameters=asked)) == {"learning_rate", "max_length"}
+    job = submit(make_tenant())
+    (line,) = [line for line in messages_of(job.id) if line.startswith("Chosen")]
+    assert "epochs 3 (the usual number of passes)" in line
+    assert "batch_size 1 (one for every 50 examples, 1 to 64)" in line
+
+
 def test_a_job_its_event_and_its_audit_row_commit_together(base: BaseModel) -> None:
     tenant = make_tenant()
     job = submit(tenant)
@@ -83,7 +105,7 @@ def test_a_job_its_event_and_its_audit_row_commit_together(base: BaseModel) -> N
         ({"requested_hyperparameters": {"rank": 3}}, "hyperparameters"),
         ({"model": "no-such-model"}, "model"),
         ({"training_file_id": "file-nowhere"}, "training_file"),
-        ({"method": "dpo"}, "method"),
+        ({"method": "sorcery"}, "method"),
         ({"suffix": "x" * 65}, "suffix"),
     ],
 )

@@ -13,8 +13,9 @@ from workers.assets.datasets import problem_sentence, tally
 from workers.assets.events import DatasetValidated
 from workers.assets.models import BaseModel, Dataset, File
 from workers.assets.readings import READINGS, Reading, task_choose
-from workers.assets.selectors import base_model_get, file_get
-from workers.assets.sniffing import TEXT_PURPOSES
+from workers.assets.selectors import base_model_get, file_chunks, file_get
+from workers.assets.sniffing import DATA_KINDS, HEAD, TEXT_PURPOSES, kind_of
+from workers.assets.streams import reader
 from workers.engine.specs import TabularSpec
 
 
@@ -46,6 +47,7 @@ def dataset_validate(
         )
     chosen = task_choose(base, task)
     reading = READINGS[chosen](file, base, tabular or TabularSpec(), training=training)
+    _refuse_kind(file, chosen, reading, param)
     known: Dataset | None = Dataset.objects.filter(
         file=file, base=base, task=chosen, reading=reading.settings
     ).first()
@@ -60,6 +62,16 @@ def dataset_require_valid(dataset: Dataset, *, param: str = "training_file") -> 
             + problem_sentence(dataset.problems, dataset.problem_count),
             param=param,
             code="invalid_file",
+        )
+
+
+def _refuse_kind(file: File, task: str, reading: Reading, param: str) -> None:
+    kind = kind_of(reader(file_chunks(file)).read(HEAD))
+    if kind in DATA_KINDS and kind not in reading.kinds:
+        raise InvalidInput(
+            f"{file.id} is {kind}, which {task} does not read; send {reading.wants}",
+            param=param,
+            code="invalid_file_type",
         )
 
 

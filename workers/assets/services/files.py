@@ -71,6 +71,24 @@ def file_create(
     return row
 
 
+def file_keep(
+    *, tenant_id: str, filename: str, stored: StoredObject, purpose: str = "user_data"
+) -> File:
+    """Make a file of what a job made and sealed: the customer's own, to download or to use."""
+    row: File = File.objects.create(
+        id=new_id("file-"),
+        tenant_id=tenant_id,
+        filename=clean_filename(filename),
+        purpose=purpose,
+        media_type=clean_media_type("", filename),
+        bytes=stored.bytes,
+        sha256=stored.sha256,
+        storage_key=_only_copy(tenant_id, stored),
+    )
+    emit(FileCreated(tenant_id=tenant_id, file_id=row.id, bytes=row.bytes))
+    return row
+
+
 def file_delete(*, actor: Actor, file_id: str) -> None:
     """Delete a file; its bytes go with the next sweep unless an equal file keeps them.
 

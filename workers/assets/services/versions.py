@@ -14,6 +14,7 @@ from tenants.kernel.errors import Conflict, InvalidInput, NotFound
 from tenants.kernel.ids import new_id
 from tenants.kernel.outbox import emit
 from tenants.kernel.scope import on_commit
+from tenants.kernel.version import code_version
 from workers.assets.card import Card, card_text
 from workers.assets.events import (
     ModelVersionCreated,
@@ -22,7 +23,6 @@ from workers.assets.events import (
 )
 from workers.assets.models import BaseModel, ModelVersion
 from workers.assets.naming import version_name
-from workers.assets.provenance import code_version
 from workers.assets.storage import StoredObject, folder_write, object_delete, object_key
 from workers.assets.weights import parameter_count, refuse_unsafe_weights
 from workers.engine.folders import MANIFEST, folder_digest

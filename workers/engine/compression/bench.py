@@ -19,7 +19,6 @@ from workers.engine.data.order import epoch_order
 from workers.engine.data.packing import Ints, Pack, pack, plan
 from workers.engine.data.shards import Shards, Sizes
 from workers.engine.errors import DataError
-from workers.engine.evaluation import STOPS
 from workers.engine.export.merged import merge_into
 from workers.engine.losses import loss_sum
 from workers.engine.methods.lora.adapter import adapter_load
@@ -36,6 +35,7 @@ from workers.engine.protocol import MEASURED, Command, CompressWork, Handle, Out
 from workers.engine.specs import EvaluateSpec
 from workers.engine.tasks.scores import GROUP, Score
 from workers.engine.tasks.text_generation import TextGeneration
+from workers.engine.training.session import STOPS
 
 FEWEST_ROWS = 2  # to calibrate with; one more is held out
 

@@ -33,7 +33,12 @@ class Carried:
 
 
 def require_fit(model: nn.Module, adapter: Adapter) -> None:
-    """Raises AdapterError where the adapter is of another base than `model`."""
+    """Raises AdapterError where the adapter is of another base than `model`, or a DoRA."""
+    if adapter.magnitudes:
+        raise AdapterError(
+            "a DoRA adapter is tied to the lengths of its base's rows and cannot be carried over; "
+            "compress its model by itself"
+        )
     modules = dict(model.named_modules())
     for name, (A, B) in adapter.weights.items():
         weight = getattr(modules.get(name), "weight", None)

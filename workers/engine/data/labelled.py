@@ -11,15 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from workers.engine.data.classes import Seen, label_read
 from workers.engine.data.problems import Problem
 from workers.engine.data.readers import json_line, numbered_lines
 from workers.engine.data.rows import RowError
 from workers.engine.data.tokens import Tokenizer
 from workers.engine.errors import DataError
-
-MOST_CLASSES = 1000
-MOST_LABEL = 200  # characters
-FEWEST_PER_CLASS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +50,20 @@ def labelled_read(
     A text longer than `max_length` tokens is refused, or cut where the policy is "truncate". With
     `training`, there must be two classes, of two examples each, at least.
     """
-    seen: dict[str, list[int]] = {}  # label: its first line, how often
+    seen = Seen()
     for line, raw in numbered_lines(handle):
         try:
             found = _row(line, json_line(raw), tokenizer, policy, max_length)
         except RowError as error:
             yield Problem(line, error.field, error.code, error.reason, error.fix)
             continue
-        seen.setdefault(found.label, [line, 0])[1] += 1
+        seen.add(found.label, line)
         yield found
     if not seen:
         fix = 'add one object a line: {"text": "…", "label": "…"}.'
         yield Problem(0, "file", "empty", "the file has no usable lines", fix)
     elif training:
-        yield from _lessons(seen)
+        yield from seen.problems()
 
 
 def _row(line: int, row: Any, tokenizer: Tokenizer, policy: str, max_length: int) -> LabelledText:
@@ -74,21 +71,18 @@ def _row(line: int, row: Any, tokenizer: Tokenizer, policy: str, max_length: int
         raise RowError(
             "line", "not_an_object", "the line is no object", 'write {"text": …, "label": …}.'
         )
-    text, label = row.get("text"), row.get("label")
+    text = row.get("text")
     if not isinstance(text, str) or not text.strip():
         raise RowError(
             "text", "no_text", "the text is missing or empty", "write it, or drop the line."
         )
-    if isinstance(label, bool) or not isinstance(label, (str, int)) or not str(label).strip():
-        raise RowError("label", "no_label", f"the label is {label!r}", "give a word or a number.")
-    if len(str(label)) > MOST_LABEL:
-        raise RowError("label", "long_label", "the label is over 200 characters", "shorten it.")
+    label = label_read(row.get("label"))
     try:
         ids = tokenizer.encode_whole(text)
     except DataError as error:
         raise RowError("text", "not_text", str(error), "write valid Unicode.") from error
     if len(ids) <= max_length:
-        return LabelledText(line, ids, str(label))
+        return LabelledText(line, ids, label)
     if policy != "truncate":
         raise RowError(
             "text",
@@ -96,17 +90,4 @@ def _row(line: int, row: Any, tokenizer: Tokenizer, policy: str, max_length: int
             f"the text is {len(ids)} tokens long, max_length is {max_length}",
             "shorten it, or choose length_policy truncate.",
         )
-    return LabelledText(line, ids[:max_length], str(label), cut=len(ids) - max_length)
-
-
-def _lessons(seen: dict[str, list[int]]) -> Iterator[Problem]:
-    if len(seen) < 2:
-        reason = f"every label is {next(iter(seen))!r}"
-        yield Problem(0, "label", "one_class", reason, "add examples of another class.")
-    if len(seen) > MOST_CLASSES:
-        reason = f"there are {len(seen):,} classes; at most {MOST_CLASSES:,} are learned"
-        yield Problem(0, "label", "too_many_classes", reason, "merge some.")
-    for label, (line, count) in sorted(seen.items()):
-        if count < FEWEST_PER_CLASS:
-            reason = f"the class {label!r} has one example only"
-            yield Problem(line, "label", "rare_class", reason, "add another, or leave it out.")
+    return LabelledText(line, ids[:max_length], label, cut=len(ids) - max_length)

@@ -72,7 +72,7 @@ def read_stream(
     for line, raw in numbered_lines(handle):
         seen = True
         try:
-            encoded = _encode(parse(json_line(raw)), tokenizer, template)
+            encoded = encode_row(parse(json_line(raw)), tokenizer, template)
             yield from _fitted(line, encoded, policy, max_length)
         except RowError as error:
             yield Problem(line, error.field, error.code, error.reason, error.fix)
@@ -117,7 +117,10 @@ def json_line(raw: bytes) -> Any:
     return row
 
 
-def _encode(row: Chat | Completion, tokenizer: Tokenizer, template: ChatTemplate | None) -> Encoded:
+def encode_row(
+    row: Chat | Completion, tokenizer: Tokenizer, template: ChatTemplate | None
+) -> Encoded:
+    """A row's token ids and loss mask. Raises RowError."""
     try:
         if isinstance(row, Completion):
             return tokenizer.encode_completion(row.prompt, row.completion)

@@ -10,8 +10,14 @@ from torch import nn
 
 from workers.engine.folders import atomic_folder
 
-# What belongs to a model besides its weights: tokenizer, template, generation defaults, licence.
+# What belongs to a model besides its weights: tokenizer, template, generation defaults, how its
+# inputs are prepared, licence.
 COMPANIONS = (
+    "preprocessor_config.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+    "1_Pooling/config.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -34,4 +40,5 @@ def folder_save(folder: Path, model: nn.Module, base: Path) -> None:
         cast("Any", model).save_pretrained(temporary)
         for name in COMPANIONS:
             if (base / name).is_file():
+                (temporary / name).parent.mkdir(exist_ok=True)
                 shutil.copyfile(base / name, temporary / name)

@@ -1,4 +1,4 @@
-"""An adapter folded into its base: W ← W + s·B·A.
+"""An adapter folded into its base: W ← W + s·B·A, of DoRA with each row scaled.
 
 Computed in fp32, then cast; the rounding is reported.
 """
@@ -14,6 +14,7 @@ from transformers.pytorch_utils import Conv1D
 from workers.engine.errors import AdapterError
 from workers.engine.export.huggingface import folder_save
 from workers.engine.methods.lora.adapter import Adapter, adapter_load
+from workers.engine.methods.lora.layer import frozen_weight
 from workers.engine.models import linear_names, model_load
 
 
@@ -38,12 +39,15 @@ def merge_into(model: nn.Module, adapter: Adapter) -> float:
             module = model.get_submodule(name)
             weight: torch.Tensor = module.weight  # type: ignore[assignment]
             delta = (B.float() @ A.float()) * adapter.scale
+            factors = adapter.row_factors(name, frozen_weight(module)[0])
             delta = delta.t() if isinstance(module, Conv1D) else delta
             if delta.shape != weight.shape:
                 raise AdapterError(
                     f"the adapter does not fit this base model: {name} is {tuple(weight.shape)}"
                 )
             whole = weight.float() + delta.to(weight.device)
+            if factors is not None:
+                whole = whole * (factors if isinstance(module, Conv1D) else factors[:, None])
             weight.copy_(whole)
             drift = max(drift, ((weight.float() - whole).norm() / whole.norm()).item())
     return drift

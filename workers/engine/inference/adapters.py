@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
@@ -19,9 +19,10 @@ from workers.engine.models import linear_names
 
 @dataclass(frozen=True)
 class LoadedAdapter:
-    """Per layer name A (rank, in) and B (out, rank), B already scaled."""
+    """Per layer name A (rank, in) and B (out, rank), B already scaled; DoRA's factors (out,)."""
 
     weights: Mapping[str, tuple[Tensor, Tensor]]
+    factors: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass
@@ -41,10 +42,15 @@ class AdaptedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out)."""
         weight, bias = frozen_weight(self.base)
-        out = linear(x, weight, bias)
         adapter = self._selection.adapter
         pair = adapter.weights.get(self._name) if adapter else None
-        return out if pair is None else out + linear(linear(x, pair[0]), pair[1])
+        if adapter is None or pair is None:
+            return linear(x, weight, bias)
+        low = linear(linear(x, pair[0]), pair[1])
+        if self._name not in adapter.factors:
+            return linear(x, weight, bias) + low
+        out = (linear(x, weight) + low) * adapter.factors[self._name]
+        return out if bias is None else out + bias
 
 
 class AdapterShelf:
@@ -58,11 +64,11 @@ class AdapterShelf:
         self._most = most
         self._held: OrderedDict[str, LoadedAdapter] = OrderedDict()
         self._lock = Lock()
-        self._shapes: dict[str, tuple[int, int]] = {}
+        self._bases: dict[str, Tensor] = {}
         for name in linear_names(model):
             layer = model.get_submodule(name)
             weight, _ = frozen_weight(layer)
-            self._shapes[name] = (weight.shape[0], weight.shape[1])
+            self._bases[name] = weight
             self._like = weight
             model.set_submodule(name, AdaptedLinear(layer, name, self.selection))
 
@@ -106,14 +112,18 @@ class AdapterShelf:
     def _load(self, folder: Path) -> LoadedAdapter:
         adapter = adapter_load(folder)
         for name, (A, B) in adapter.weights.items():
-            if self._shapes.get(name) != (B.shape[0], A.shape[1]):
+            base = self._bases.get(name)
+            here = None if base is None else tuple(base.shape)
+            if here != (B.shape[0], A.shape[1]):
                 raise AdapterError(
                     f"the adapter does not fit this base model: layer {name} is "
-                    f"{self._shapes.get(name, 'missing')}, not {(B.shape[0], A.shape[1])}"
+                    f"{here or 'missing'}, not {(B.shape[0], A.shape[1])}"
                 )
+        factors = {name: adapter.row_factors(name, self._bases[name]) for name in adapter.weights}
         return LoadedAdapter(
             {
                 name: (A.to(self._like), (B * adapter.scale).to(self._like))
                 for name, (A, B) in adapter.weights.items()
-            }
+            },
+            {name: each.to(self._like) for name, each in factors.items() if each is not None},
         )

@@ -15,10 +15,11 @@ from workers.engine.data.tokens import Tokenizer
 from workers.engine.errors import ContextError, ModelError
 from workers.engine.models import config_of, context_length
 from workers.engine.protocol import DEFAULT_NUMERICS, Numerics
+from workers.engine.tasks.classifier import answer, trained_classes
 from workers.engine.tasks.text_classification import (
-    classifier_load,
+    KIND,
     logits_of_texts,
-    trained_classes,
+    text_classifier_load,
 )
 
 
@@ -40,10 +41,10 @@ class TextClassifier:
             ModelError: it holds no trained classifier.
         """
         devices.settle(numerics)
-        classes = trained_classes(folder)
+        classes = trained_classes(folder, KIND)
         if not classes:
             raise ModelError(f"{folder.name} is no trained classifier")
-        model = classifier_load(folder, classes, numerics)
+        model = text_classifier_load(folder, classes, numerics)
         return cls(model, Tokenizer.load(folder), classes, numerics.device)
 
     @torch.inference_mode()
@@ -64,9 +65,4 @@ class TextClassifier:
             )
         row = np.array([ids], dtype=np.int64)
         logits = logits_of_texts(self._model, row, np.ones_like(row), self._device)
-        shares = logits[0].double().softmax(-1).tolist()
-        best = max(range(len(shares)), key=shares.__getitem__)
-        return {
-            "prediction": self.classes[best],
-            "probabilities": dict(zip(self.classes, shares, strict=True)),
-        }
+        return answer(self.classes, logits[0])

@@ -13,15 +13,14 @@ import tokenizers
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
-from transformers import AutoModel
 
 from workers.engine import devices
 from workers.engine.checks import SpecError
-from workers.engine.data.model_files import read_json
 from workers.engine.errors import ContextError, ModelError
 from workers.engine.models import config_of
 from workers.engine.protocol import DEFAULT_NUMERICS, Numerics
 from workers.engine.specs import EmbedSpec
+from workers.engine.tasks.embeddings import encoder_limit, encoder_load, pooled
 
 DEFAULT_SPEC = EmbedSpec()
 
@@ -46,22 +45,12 @@ class EmbeddingModel:
             ModelError: it holds no usable encoder.
         """
         devices.settle(numerics)
+        model = encoder_load(folder, numerics)
         try:
-            model = AutoModel.from_pretrained(
-                str(folder),
-                dtype=torch.float32,
-                local_files_only=True,
-                use_safetensors=True,
-                trust_remote_code=False,
-            )
             tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
         except Exception as error:
-            raise ModelError(
-                f"{folder.name} is no encoder in Hugging Face layout ({error})"
-            ) from error
-        model.requires_grad_(requires_grad=False).eval().to(numerics.device)
-        stated = read_json(folder / "sentence_bert_config.json").get("max_seq_length")
-        return cls(model, tokenizer, stated or model.config.max_position_embeddings)
+            raise ModelError(f"{folder.name} has no usable tokenizer.json ({error})") from error
+        return cls(model, tokenizer, encoder_limit(folder, config_of(model)))
 
     def embed(
         self, texts: Sequence[str], spec: EmbedSpec = DEFAULT_SPEC
@@ -106,10 +95,7 @@ class EmbeddingModel:
         for row, each in enumerate(ids):
             tokens[row, : len(each)] = torch.tensor(each)
             mask[row, : len(each)] = 1
-        tokens, mask = tokens.to(device), mask.to(device)
-        hidden: Tensor = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state
-        weight = mask[..., None].to(hidden.dtype)
-        return (hidden * weight).sum(1) / weight.sum(1)
+        return pooled(self._model, tokens.to(device), mask.to(device))
 
 
 def _groups(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:

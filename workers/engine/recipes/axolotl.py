@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from workers.engine.checks import SpecError
-from workers.engine.recipes.recipe import Ignored, Reading, shared_settings, targets
+from workers.engine.recipes.recipe import Ignored, Reading, preference, shared_settings, targets
 from workers.engine.specs import FineTuneSpec
 
 OURS = "the platform decides it"
@@ -31,7 +31,6 @@ KNOWN = {
     "saves_per_epoch": "a checkpoint is kept at each epoch's end",
     "evals_per_epoch": "validation comes before training and at each epoch's end",
     "logging_steps": "every step is reported",
-    "peft_use_dora": "plain LoRA is trained instead",
 }
 
 
@@ -42,8 +41,8 @@ def axolotl(reading: Reading) -> tuple[str, FineTuneSpec, tuple[Ignored, ...]]:
         SpecError: it asks for training that we do not offer, or a value is bad.
     """
     base = str(reading.take("base_model"))
-    if rl := reading.take("rl"):
-        raise SpecError("rl", f"{rl!r} cannot be imported; only supervised training can.")
+    if (rl := reading.take("rl")) not in {None, "dpo"}:
+        raise SpecError("rl", f"{rl!r} cannot be imported; supervised training and 'dpo' can.")
     adapter = reading.take("adapter", "full")
     if adapter not in {"lora", "qlora", "full"}:
         raise SpecError("adapter", f"{adapter!r} is not offered here; choose lora, or none.")
@@ -64,6 +63,8 @@ def axolotl(reading: Reading) -> tuple[str, FineTuneSpec, tuple[Ignored, ...]]:
     }
     if adapter != "full":
         settings["lora"] = _lora(reading)
+    if rl:
+        settings |= preference(reading, beta="rl_beta", loss="dpo_loss_type")
     for key in ("sample_packing", "eval_sample_packing"):
         reading.take(key)  # never changes the result here
     return base, FineTuneSpec.from_dict(settings), reading.finish(KNOWN)
@@ -78,4 +79,5 @@ def _lora(reading: Reading) -> dict[str, Any]:
         "dropout": reading.number("lora_dropout", 0.0),
         "target_modules": "auto" if every else targets("lora_target_modules", named),
         "use_rslora": bool(reading.take("peft_use_rslora", default=False)),
+        "use_dora": bool(reading.take("peft_use_dora", default=False)),
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -90,3 +90,11 @@ class Task(Protocol):
 
     def flops_per_token(self, model: nn.Module, *, training: bool) -> float:
         """Floating-point operations on one token, with or without the backward pass."""
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A task that asks the model something of its data before it is trained."""
+
+    def prepare(self, model: nn.Module, data: Any, budget: int, device: str) -> Iterator[Score]:
+        """One score per forward pass, for its tokens; what was found is kept with `data`."""

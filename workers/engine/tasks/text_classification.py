@@ -11,24 +11,30 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, one_hot
 from transformers import AutoModelForSequenceClassification
 
-from workers.engine.checks import SpecError
 from workers.engine.data.labelled import LabelledText, labelled_read
-from workers.engine.data.model_files import read_json
 from workers.engine.data.packing import Ints
 from workers.engine.data.problems import Problem
 from workers.engine.data.readers import Example
 from workers.engine.data.shards import Shards, Sizes
 from workers.engine.data.tokens import Tokenizer
-from workers.engine.errors import DataError, ModelError
-from workers.engine.models import DTYPES, config_load, config_of, context_length, parameter_count
+from workers.engine.errors import DataError
+from workers.engine.models import config_load, config_of, context_length, parameter_count
 from workers.engine.profiles import BACKWARD_ACTIVATIONS, BACKWARD_WEIGHTS, FORWARD
 from workers.engine.protocol import Numerics
 from workers.engine.specs import EvaluateSpec, FineTuneSpec
 from workers.engine.tasks.classes import class_metrics
+from workers.engine.tasks.classifier import (
+    class_loss,
+    class_places,
+    classifier_load,
+    refuse_unfit,
+    trained_classes,
+)
 from workers.engine.tasks.scores import Score, scores_of
+
+KIND = "ForSequenceClassification"
 
 
 @dataclass(frozen=True)
@@ -78,12 +84,9 @@ class TextClassification:
     head: tuple[str, ...] = ()
 
     def __init__(self, base: Path, spec: FineTuneSpec | EvaluateSpec) -> None:
-        if isinstance(spec, FineTuneSpec) and spec.method != "full":
-            raise SpecError("method", "classifiers are trained whole so far; give 'full'.")
-        if spec.length_policy == "split":
-            raise SpecError("length_policy", "a text has one class; give 'error' or 'truncate'.")
+        refuse_unfit(spec, "text")
         self.base, self.spec = base, spec
-        self._classes = trained_classes(base)
+        self._classes = trained_classes(base, KIND)
         self._tokenizer = Tokenizer.load(base)
 
     @property
@@ -117,20 +120,11 @@ class TextClassification:
         shards = Shards.write(encoded(), folder, vocabulary=self._config.vocab_size)
         if training and not self._classes:
             self._classes = tuple(sorted(set(labels)))
-        return Labelled(shards, self._places(labels, lines))
-
-    def _places(self, labels: Sequence[str], lines: Sequence[int]) -> Ints:
-        places = {label: place for place, label in enumerate(self.classes)}
-        for label, line in zip(labels, lines, strict=True):
-            if label not in places:
-                raise DataError(
-                    f"line {line}, label: {label!r} is no class of the training data; mend it."
-                )
-        return np.array([places[label] for label in labels], dtype=np.int64)
+        return Labelled(shards, class_places(self.classes, labels, lines))
 
     def model(self, numerics: Numerics) -> nn.Module:
         seed = getattr(self.spec, "seed", 0)
-        return classifier_load(self.base, self.classes, numerics, seed=seed)
+        return text_classifier_load(self.base, self.classes, numerics, seed=seed)
 
     def micro_batches(
         self, data: Labelled, chosen: Sequence[int], budget: int, *, packing: bool
@@ -159,11 +153,7 @@ class TextClassification:
         self, model: nn.Module, batch: TextBatch, device: str
     ) -> tuple[Tensor, Mapping[str, Any]]:
         labels = torch.from_numpy(batch.labels).to(device)
-        out = logits_of_texts(model, batch.ids, batch.mask, device)
-        width = len(self.classes)
-        guessed = out.detach().argmax(-1)
-        confusion = one_hot(labels * width + guessed, width * width).sum(0)
-        return cross_entropy(out.float(), labels, reduction="sum"), {"confusion": confusion}
+        return class_loss(logits_of_texts(model, batch.ids, batch.mask, device), labels)
 
     def scores(self, model: nn.Module, data: Labelled, budget: int, device: str) -> Iterator[Score]:
         return scores_of(self, model, data, budget, device)
@@ -178,17 +168,7 @@ class TextClassification:
         return products * parameter_count(model)
 
 
-def trained_classes(folder: Path) -> tuple[str, ...]:
-    """The classes of a folder that is a classifier already, in order; else none."""
-    config = read_json(folder / "config.json")
-    kinds = config.get("architectures") or [""]
-    if not str(kinds[0]).endswith("ForSequenceClassification"):
-        return ()
-    named = config.get("id2label") or {}
-    return tuple(str(named[place]) for place in sorted(named, key=int))
-
-
-def classifier_load(
+def text_classifier_load(
     folder: Path, classes: Sequence[str], numerics: Numerics, *, seed: int = 0
 ) -> nn.Module:
     """A folder's model with a head for `classes`, new (a function of `seed`) where it has none.
@@ -196,24 +176,12 @@ def classifier_load(
     Raises:
         ModelError: transformers knows no classifier of this architecture, or cannot load it.
     """
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model: nn.Module = AutoModelForSequenceClassification.from_pretrained(
-                str(folder),
-                dtype=DTYPES[numerics.dtype],
-                id2label=dict(enumerate(classes)),
-                label2id={label: place for place, label in enumerate(classes)},
-                local_files_only=True,
-                use_safetensors=True,
-                trust_remote_code=False,
-            )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-        raise ModelError(f"{folder.name} cannot become a classifier ({error})") from error
+    auto = AutoModelForSequenceClassification
+    model = classifier_load(auto, folder, classes, numerics, seed=seed)
     config = config_of(model)
     if config.pad_token_id is None:  # decoders find the last token by it
         config.pad_token_id = 0
-    return model.requires_grad_(requires_grad=False).eval().to(numerics.device)
+    return model
 
 
 def logits_of_texts(model: nn.Module, ids: Ints, mask: Ints, device: str) -> Tensor:

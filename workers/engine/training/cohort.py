@@ -40,7 +40,8 @@ TASK = "text_generation"  # what passes are joined of: packs of tokens under one
 
 def shares_a_pass(member: Member) -> bool:
     """Whether a member can be one of several in a pass: same base, unchanged, same kind of loss."""
-    return member.spec.method == "lora" and member.spec.task == TASK
+    spec = member.spec
+    return spec.method == "lora" and spec.task == TASK and not spec.lora.use_dora
 
 
 def train_together(

@@ -43,8 +43,6 @@ def _train_member(base: Base, member: Member, progress: Progress) -> Result:
     try:
         with session_open(base, member, progress) as session:
             session.tell_sizes()
-            if member.resume:
-                session.resume(member.resume)
             return _train_to_the_end(session)
     except EngineError as error:
         return failure(member.key, error, progress)
@@ -55,6 +53,9 @@ def _train_member(base: Base, member: Member, progress: Progress) -> Result:
 def _train_to_the_end(session: Session) -> Result:
     run = session.run
     try:
+        session.prepare()
+        if run.member.resume:
+            session.resume(run.member.resume)
         while not run.is_done:
             if run.round_is_open:
                 session.close_round()

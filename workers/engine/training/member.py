@@ -211,10 +211,10 @@ class Run:
         """Make passes half as long from now on.
 
         Raises:
-            OutOfMemoryError: each holds one example already.
+            OutOfMemoryError: each holds one example already, or cannot be shorter.
         """
         longest = max(b.tokens for b in batches)
-        if all(b.examples == 1 for b in batches):
+        if all(b.examples == 1 for b in batches) or self.state.micro_batch_tokens == 1:
             raise OutOfMemoryError(
                 f"one example of {longest} tokens does not fit in memory; lower "
                 "max_length, or set activation_checkpointing to full."

@@ -103,4 +103,5 @@ def _origin(work: Work, member: Member, *, together: bool) -> Origin:
         data=member.data.sha256,
         spec=member.spec.to_dict(),
         fingerprint=devices.fingerprint(work.numerics) | how,
+        is_shared=together,
     )

@@ -11,10 +11,12 @@ from workers.engine.errors import EngineError
 from workers.engine.folders import folder_digest
 from workers.engine.protocol import Command, FailureKind, Handle, Outcome, Progress, Result
 from workers.engine.tasks.scores import Score
+from workers.engine.tasks.task import Prepares
 from workers.engine.training.member import Run, Update
 from workers.engine.training.snapshots import Origin
 
 USED_EVERY_STEPS = 10
+STOPS = {Command.CANCEL: Outcome.CANCELLED, Command.PAUSE: Outcome.PAUSED}
 
 
 class Stopped(Exception):
@@ -43,18 +45,38 @@ class Session:
         """Go on from an earlier attempt's snapshot, and say whether bit for bit."""
         equal = self.run.resume(snapshot.path, self.origin)
         step = self.run.state.step
-        how = (
-            "bit for bit as if it had never stopped"
-            if equal
-            else "within rounding: this machine differs"
-        )
-        level = "info" if equal else "warn"
+        how, level = "bit for bit as if it had never stopped", "info"
+        if self.origin.is_shared:
+            how = "within rounding: its passes are shared"
+        elif not equal:
+            how, level = "within rounding: this machine differs", "warn"
         self.progress.event(
             self.key,
             level,
             f"Resumed after step {step}, {how}.",
             {"step": step, "bit_equal": equal},
         )
+
+    def prepare(self) -> None:
+        """Let the task ask the model, as training begins, what it needs to know of the data.
+
+        Comes before an earlier attempt's weights are put back, so nothing is stored meanwhile.
+
+        Raises:
+            Stopped: the answer to a beat was to pause or to cancel.
+        """
+        run = self.run
+        if not isinstance(run.task, Prepares):
+            return
+        size = run.state.micro_batch_tokens
+        for data in (run.data, run.validation):
+            if data is None:
+                continue
+            for score in run.task.prepare(run.model, data, size, run.device):
+                run.state.evaluated += score.tokens
+                command = self.progress.beat(self.key, 0, run.steps, run.cursor, {})
+                if command in STOPS:
+                    raise Stopped(STOPS[command])
 
     def tell_sizes(self) -> None:
         """Say what will be trained on; a warning if the length policy left something off."""

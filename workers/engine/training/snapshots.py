@@ -21,6 +21,7 @@ from torch import Tensor
 
 from workers.engine.errors import SnapshotError
 from workers.engine.folders import atomic_folder, folder_verify
+from workers.engine.specs import FineTuneSpec
 from workers.engine.training.optim import Optimiser
 from workers.engine.training.state import State
 
@@ -38,6 +39,7 @@ class Origin:
     data: str
     spec: Mapping[str, Any]
     fingerprint: Mapping[str, Any]
+    is_shared: bool = False  # its passes are a cohort's: rounding depends on who else is in them
 
 
 def snapshot_write(
@@ -108,8 +110,10 @@ def _check_origin(name: str, content: Mapping[str, Any], origin: Origin) -> None
         raise SnapshotError(
             f"{name} has version {content.get('version')!r}; this engine reads {VERSION}."
         )
+    spec = FineTuneSpec.from_dict(content["spec"]).to_dict()  # of whatever release wrote it
+    found = {**content, "spec": spec}
     for what, wanted in (("base", origin.base), ("data", origin.data), ("spec", dict(origin.spec))):
-        if content[what] != wanted:
+        if found[what] != wanted:
             raise SnapshotError(
                 f"{name} was made with another {what}; start this fine-tune afresh."
             )

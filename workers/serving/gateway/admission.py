@@ -15,6 +15,7 @@ from tenants.accounts.api_keys import key_matches, key_prefix
 from tenants.accounts.models import ApiKey, Tenant
 from tenants.accounts.selectors import api_key_actor
 from tenants.kernel.errors import InvalidInput, NotFound, PermissionDenied, Unauthenticated
+from workers.engine.specs import served_as
 from workers.serving.gateway.database import Connection, Row
 
 KEY = """
@@ -44,7 +45,16 @@ DOES = {
     "embedding": "makes embeddings",
     "tabular": "makes predictions",
     "text_classification": "makes predictions",
+    "image": "learns to tell images apart",
+    "image_classification": "makes predictions",
+    "audio": "learns to tell recordings apart",
+    "audio_classification": "makes predictions",
 }
+UNTRAINED = (
+    "tabular",
+    "image",
+    "audio",
+)  # kinds of bases that know nothing before they are trained
 _HOW = "create one at /console/ or with POST /v1/api_keys"
 
 
@@ -109,7 +119,7 @@ async def model_named(connection: Connection, *, tenant_id: str, name: str) -> M
     is_adapter = row["version_kind"] == "adapter"
     return Model(
         name=name,
-        kind=row["kind"],
+        kind=served_as(row["kind"]),
         base_id=row["base_id"],
         folder=Path(row["path"]),
         context_length=row["context_length"],
@@ -138,9 +148,9 @@ def require_kind(model: Model, kinds: str | tuple[str, ...]) -> None:
 
 def require_trained(model: Model) -> None:
     """Raises InvalidInput where a base knows nothing before it is trained."""
-    if model.kind == "tabular" and model.version_id is None:
+    if model.kind in UNTRAINED and model.version_id is None:
         raise InvalidInput(
-            f"{model.name} has learned from no table yet; fine-tune it, and call what comes of it",
+            f"{model.name} has learned from no data yet; fine-tune it, and call what comes of it",
             param="model",
             code="wrong_model",
         )

@@ -227,8 +227,8 @@ class Gateway:
                 await answered_before(connection, actor.tenant_id, repeat)
             asked = parse(kind, body)
             model = await model_named(connection, tenant_id=actor.tenant_id, name=asked.model)
-            require_kind(model, does)
             require_trained(model)
+            require_kind(model, does)
             call = Call(answer.request_id, endpoint, actor, model, repeat=repeat)
             offer = await offer_for(
                 connection,

@@ -211,13 +211,15 @@ Cell = bool | int | float | Annotated[str, Field(max_length=4096)] | None
 
 
 class PredictionRequest(_Strict):
-    """POST /v1/predictions: rows by column name for a table's model, texts for a classifier."""
+    """POST /v1/predictions: rows by column name for a table's model, texts for a classifier, data
+    URLs for a model of images or recordings.
+    """
 
     model: ModelName
     inputs: Annotated[
         list[
             Annotated[dict[str, Cell], Field(min_length=1, max_length=4096)]
-            | Annotated[str, Field(min_length=1, max_length=1_000_000)]
+            | Annotated[str, Field(min_length=1)]  # at most the body's size
         ],
         Field(min_length=1, max_length=MOST_INPUTS),
     ]

@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
@@ -14,10 +14,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from workers.engine.errors import AdapterError, EngineError
-from workers.engine.inference.classify import TextClassifier
 from workers.engine.inference.embed import EmbeddingModel
 from workers.engine.inference.generate import TextModel, TokenStep
-from workers.engine.inference.tables import TableModel
 from workers.engine.specs import EmbedSpec, GenerateSpec, SpecError
 from workers.serving.runtime.adapters import Adapters
 from workers.serving.runtime.generating import Full, Generator, Request
@@ -25,6 +23,13 @@ from workers.serving.runtime.host import AdapterMissing
 
 EMBEDDED_AT_ONCE = 32  # texts; between them another request gets its turn
 SECRET_HEADER = "x-replica-secret"  # noqa: S105 -- a header's name
+
+
+class Predictor(Protocol):
+    """A loaded model that makes predictions."""
+
+    def predict(self, inputs: Any, /) -> list[dict[str, Any]]:
+        """One answer per input, in order. Raises EngineError for one that cannot be read."""
 
 
 class Replica:
@@ -36,7 +41,7 @@ class Replica:
         secret: str,
         text: TextModel | None = None,
         embedding: EmbeddingModel | None = None,
-        predictor: TableModel | TextClassifier | None = None,
+        predictor: Predictor | None = None,
         adapters: Adapters | None = None,
         generator: Generator | None = None,
     ) -> None:
@@ -129,7 +134,7 @@ class Replica:
         return JSONResponse({"vectors": vectors})
 
     async def predict(self, request: HttpRequest) -> Response:
-        """{"inputs": [{column: value} or text]} → {"predictions": […]}."""
+        """{"inputs": [{column: value}, text or data URL]} → {"predictions": […]}."""
         if refused := self._refused(request):
             return refused
         if self.predictor is None:
@@ -186,7 +191,8 @@ def _plain(index: int, step: TokenStep) -> dict[str, Any]:
 
 
 def _line(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode() + b"\n"
+    # plain ASCII: readers of lines also cut at Unicode's own separators, which models may write
+    return json.dumps(value).encode() + b"\n"
 
 
 def _error(status: int, code: str, message: str) -> JSONResponse:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 
 import uvicorn
 
 from workers.engine.inference.classify import TextClassifier
 from workers.engine.inference.embed import EmbeddingModel
 from workers.engine.inference.generate import TextModel
+from workers.engine.inference.samples import SampleClassifier
 from workers.engine.inference.tables import TableModel
 from workers.engine.protocol import Command, Numerics
+from workers.engine.tasks.sample_classification import IMAGES, RECORDINGS
 from workers.serving.runtime.adapters import Adapters
-from workers.serving.runtime.app import Replica
+from workers.serving.runtime.app import Predictor, Replica
 from workers.serving.runtime.generating import Generator
 from workers.serving.runtime.host import Host, ReplicaSettings
 
@@ -22,6 +27,13 @@ BEAT_S = 2.0
 STUCK_S = 60.0  # a generating thread without a turn for so long is not reported as alive
 DRAIN_S = 30.0  # running requests may finish within
 MOST_ADAPTERS = 4096  # the bytes are what counts
+
+PREDICTORS: Mapping[str, Callable[[Path, Numerics], Predictor]] = {
+    "tabular": TableModel.load,
+    "text_classification": TextClassifier.load,
+    "image_classification": partial(SampleClassifier.load, IMAGES),
+    "audio_classification": partial(SampleClassifier.load, RECORDINGS),
+}
 
 
 def replica_run(settings: ReplicaSettings, host: Host) -> Command:
@@ -40,11 +52,9 @@ def _loaded(settings: ReplicaSettings, host: Host) -> Replica:
     if settings.kind == "embedding":
         model = EmbeddingModel.load(settings.folder, numerics)
         return Replica(secret=settings.secret, embedding=model)
-    if settings.kind == "tabular":
-        return Replica(secret=settings.secret, predictor=TableModel.load(settings.folder, numerics))
-    if settings.kind == "text_classification":
-        classifier = TextClassifier.load(settings.folder, numerics)
-        return Replica(secret=settings.secret, predictor=classifier)
+    if settings.kind in PREDICTORS:
+        predictor = PREDICTORS[settings.kind](settings.folder, numerics)
+        return Replica(secret=settings.secret, predictor=predictor)
     text = TextModel.load(settings.folder, numerics, most_adapters=MOST_ADAPTERS)
     adapters = Adapters(text, host, limit=settings.adapter_bytes)
     generator = Generator(most=settings.max_sequences)

@@ -8,6 +8,7 @@ from workers.jobs.states import Kind
 from workers.tasks.runs.compress import CompressRun
 from workers.tasks.runs.evaluate import EvaluateRun
 from workers.tasks.runs.fine_tune import FineTuneRun
+from workers.tasks.runs.pipeline import PipelineRun
 from workers.tasks.runs.run import Context, Run
 from workers.tasks.runs.serve import ServeRun
 
@@ -16,4 +17,5 @@ RUNS: Mapping[Kind, Callable[[Context], Run]] = {
     Kind.EVALUATE: EvaluateRun,
     Kind.COMPRESS: CompressRun,
     Kind.SERVE: ServeRun,
+    Kind.PIPELINE: PipelineRun,
 }

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tenants.kernel.version import code_version
 from workers.assets.card import Card
 from workers.assets.models import ModelVersion
-from workers.assets.provenance import code_version
 from workers.assets.selectors import base_model_get
 from workers.assets.services import model_version_create, version_seal
 from workers.assets.storage import StoredObject

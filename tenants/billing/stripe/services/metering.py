@@ -17,13 +17,11 @@ from tenants.billing.stripe.calls import answer_of, call_named, call_queue
 from tenants.billing.stripe.findings import finding_open
 from tenants.billing.stripe.metering import is_too_old, meter_values, plain
 from tenants.billing.stripe.models import StripeCall, StripeReport, StripeStream
-from tenants.billing.stripe.selectors import default_method
+from tenants.billing.stripe.selectors import default_method, is_priced_here
 from tenants.billing.stripe.services.customers import customer_ensure
 from tenants.kernel.clock import database_now
 from tenants.kernel.errors import Conflict, InvalidInput, NotFound
 from tenants.kernel.ids import new_id
-from tenants.pricing.models import Price
-from tenants.pricing.selectors.books import contract_in_force
 from tenants.usage.meters import METERS
 from tenants.usage.models import UsageHour
 
@@ -178,18 +176,6 @@ def _subscribe(stream: StripeStream) -> None:
         },
         after=customer,
     )
-
-
-def is_priced_here(tenant_id: str, meter: str, at: dt.datetime) -> bool:
-    """Never both for one stream: the tenant's own book must give the meter away."""
-    contract = contract_in_force(tenant_id, at)
-    prices = Price.objects.filter(
-        version__book=contract.book_id if contract else None,
-        version__published_at__isnull=False,
-        meter=meter,
-    )
-    latest = prices.order_by("-version__valid_from").first()
-    return latest is None or latest.charge != {"model": "standard", "unit": "0"}
 
 
 def _locked(tenant_id: str, stream_id: str) -> StripeStream | None:

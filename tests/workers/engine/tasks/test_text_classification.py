@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gettext
 from pathlib import Path
 from typing import Any
 
-import django
 import numpy as np
 import pytest
 import torch
@@ -17,8 +15,9 @@ from sklearn.pipeline import make_pipeline
 from tokenizers import Tokenizer as CoreTokenizer
 from transformers import AutoModelForSequenceClassification
 
-from tests.workers.engine.factories import Recorder, base_folder, write_jsonl
+from tests.workers.engine.factories import Recorder, write_jsonl
 from tests.workers.engine.tasks.factories import spec, trained
+from tests.workers.engine.tasks.texts import catalogue
 from workers.assets.local_bases import embedding_model_folder
 from workers.engine.protocol import Command, FailureKind, Numerics, Outcome
 from workers.engine.specs import SpecError
@@ -31,12 +30,7 @@ def translations(count: int) -> list[dict[str, str]]:
     """Django's own messages in four languages, `count` of each, longer than a word."""
     rows = []
     for language in LANGUAGES:
-        path = Path(django.__file__).parent / f"conf/locale/{language}/LC_MESSAGES/django.mo"
-        with path.open("rb") as handle:
-            catalogue = gettext.GNUTranslations(handle)._catalog  # type: ignore[attr-defined]
-        texts = sorted(
-            {t for k, t in catalogue.items() if k and isinstance(t, str) and 15 < len(t) < 60}
-        )
+        texts = sorted({t for t in catalogue(language).values() if 15 < len(t) < 60})
         rows += [{"text": text, "label": language} for text in texts[:count]]
     order = np.random.default_rng(0).permutation(len(rows))
     return [rows[i] for i in order]
@@ -74,28 +68,6 @@ def test_minilm_learns_to_tell_languages_apart(tmp_path: Path) -> None:
             out = model(input_ids=torch.tensor([tokenizer.encode(row["text"]).ids])).logits
         hits += model.config.id2label[int(out.argmax())] == row["label"]
     assert hits / len(held_out) == pytest.approx(reached)
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small BERT of random weights with a real tokenizer."""
-    from transformers import BertConfig, BertModel
-
-    folder = base_folder(tmp_path_factory.mktemp("bert") / "tiny")
-    (folder / "model.safetensors").unlink()
-    torch.manual_seed(0)
-    BertModel(
-        BertConfig(
-            vocab_size=512,
-            hidden_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            intermediate_size=48,
-            max_position_embeddings=128,
-            pad_token_id=1,
-        )
-    ).save_pretrained(folder)
-    return folder
 
 
 def pairs(count: int = 24) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import struct
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,9 +17,14 @@ from transformers import AutoTokenizer
 
 from tenants.kernel.scope import tenant_scope
 from tenants.usage.models import UsageEvent
-from tests.workers.serving.factories import customer
+from tests.workers.engine.factories import write_jsonl
+from tests.workers.engine.tasks.factories import spec, trained
+from tests.workers.engine.tasks.texts import encoder_folder, pairs
+from tests.workers.serving.factories import customer, embedding_base
+from tests.workers.serving.offers import on_offer
 from tests.workers.serving.replicas import Parent
 from workers.assets.local_bases import embedding_model_folder
+from workers.engine.inference.embed import EmbeddingModel
 
 pytestmark = pytest.mark.django_db
 
@@ -44,6 +50,27 @@ def test_vectors_and_counts_are_those_of_the_reference(
     with tenant_scope(acme.tenant_id):
         used = dict(UsageEvent.objects.values_list("meter", "quantity"))
     assert used == {"requests": 1, "tokens.embedded": tokens}
+
+
+def test_an_encoder_of_ones_own_answers_with_its_own_vectors(
+    db: None, client: Any, tmp_path: Path
+) -> None:
+    # given an encoder that was fine-tuned on pairs, on offer with a replica of its own
+    folder = encoder_folder(tmp_path / "bert")
+    settings = spec("embeddings", epochs=2, learning_rate=1e-3, max_length=96)
+    made = trained(folder, settings, write_jsonl(tmp_path / "t", pairs(48)), tmp_path / "run")
+    assert made.artifact, made.error
+    acme, base = customer(), embedding_base(folder, "bert")
+    with on_offer(acme, base, made.artifact.path, settings, tmp_path) as name:
+        answer = client(acme).embeddings.create(model=name, input=TEXTS)
+    expected, counts = EmbeddingModel.load(made.artifact.path).embed(TEXTS)
+    untouched, _ = EmbeddingModel.load(folder).embed(TEXTS)
+    found = np.array([item.embedding for item in answer.data])
+    assert np.allclose(found, expected, atol=1e-5)
+    assert not np.allclose(found, untouched, atol=1e-2)
+    with tenant_scope(acme.tenant_id):
+        used = dict(UsageEvent.objects.values_list("meter", "quantity"))
+    assert used == {"requests": 1, "tokens.embedded": sum(counts)}
 
 
 def test_floats_base64_token_arrays_and_dimensions_agree(

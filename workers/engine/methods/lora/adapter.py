@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +18,45 @@ from transformers.pytorch_utils import Conv1D
 from workers.engine.checks import SpecError
 from workers.engine.data.order import mix
 from workers.engine.errors import AdapterError
-from workers.engine.methods.lora.layer import DropoutClock, LoraLinear
+from workers.engine.methods.lora.layer import (
+    DoraLinear,
+    DropoutClock,
+    LoraLinear,
+    LowRank,
+    row_lengths,
+)
 from workers.engine.models import linear_names
 from workers.engine.specs import LoraSpec
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
+MAGNITUDE = ".lora_magnitude_vector"
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """A low-rank delta: for each linear layer's full name, A (rank, in) and B (out, rank)."""
+    """A low-rank delta: for each linear layer's full name, A (rank, in) and B (out, rank).
+
+    DoRA's has each layer's magnitudes (out,) besides.
+    """
 
     spec: LoraSpec
     weights: Mapping[str, tuple[Tensor, Tensor]]
+    magnitudes: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def scale(self) -> float:
         return self.spec.scale
+
+    def row_factors(self, name: str, weight: Tensor) -> Tensor | None:
+        """By what DoRA scales each row (out,) of W + s·B·A, for W (out, in); None for LoRA."""
+        if name not in self.magnitudes:
+            return None
+        A, B = (part.float().to(weight.device) for part in self.weights[name])
+        exact = weight.float()
+        lengths = row_lengths(exact, exact.square().sum(1), A, B, self.scale)
+        return self.magnitudes[name].float().to(weight.device) / lengths
 
 
 def target_names(model: nn.Module, spec: LoraSpec) -> list[str]:
@@ -59,15 +79,16 @@ def target_names(model: nn.Module, spec: LoraSpec) -> list[str]:
     return [n for n in names if {n, n.rpartition(".")[2]} & set(spec.target_modules)]
 
 
-def fresh(model: nn.Module, spec: LoraSpec, clock: DropoutClock) -> dict[str, LoraLinear]:
+def fresh(model: nn.Module, spec: LoraSpec, clock: DropoutClock) -> dict[str, LowRank]:
     """New LoRA layers for `model`, by layer name, not put on it yet.
 
     A is uniform by Kaiming, B zero: they change nothing.
     """
-    layers: dict[str, LoraLinear] = {}
+    layers: dict[str, LowRank] = {}
+    kind = DoraLinear if spec.use_dora else LoraLinear
     for number, name in enumerate(target_names(model, spec)):
         base = model.get_submodule(name)
-        layer = LoraLinear(
+        layer = kind(
             getattr(base, "base", base),
             rank=spec.rank,
             scale=spec.scale,
@@ -80,13 +101,13 @@ def fresh(model: nn.Module, spec: LoraSpec, clock: DropoutClock) -> dict[str, Lo
     return layers
 
 
-def attach(model: nn.Module, layers: Mapping[str, LoraLinear]) -> None:
+def attach(model: nn.Module, layers: Mapping[str, LowRank]) -> None:
     """Put LoRA layers in the place of the model's own."""
     for name, layer in layers.items():
         model.set_submodule(name, layer)
 
 
-def _initialise(layer: LoraLinear, seed: int) -> None:
+def _initialise(layer: LowRank, seed: int) -> None:
     """PEFT's default: Kaiming uniform with a = √5, that is ±1/√in.
 
     Drawn on the CPU, so the same on every device.
@@ -98,13 +119,13 @@ def _initialise(layer: LoraLinear, seed: int) -> None:
         layer.A.copy_(draws)
 
 
-def detach(model: nn.Module, layers: Mapping[str, LoraLinear]) -> None:
+def detach(model: nn.Module, layers: Mapping[str, LowRank]) -> None:
     """Give `model` its own layers back."""
     for name, layer in layers.items():
         model.set_submodule(name, layer.base)
 
 
-def load_into(layers: Mapping[str, LoraLinear], adapter: Adapter) -> None:
+def load_into(layers: Mapping[str, LowRank], adapter: Adapter) -> None:
     """Copy an earlier adapter's weights into fresh layers.
 
     Raises:
@@ -122,6 +143,9 @@ def load_into(layers: Mapping[str, LoraLinear], adapter: Adapter) -> None:
             _check_shape(name, B, layer.B)
             layer.A.copy_(A)
             layer.B.copy_(B)
+            if isinstance(layer, DoraLinear):
+                _check_shape(name, adapter.magnitudes[name], layer.m)
+                layer.m.copy_(adapter.magnitudes[name])
 
 
 def _check_shape(name: str, given: Tensor, wanted: Tensor) -> None:
@@ -133,7 +157,7 @@ def _check_shape(name: str, given: Tensor, wanted: Tensor) -> None:
 
 
 def adapter_save(
-    folder: Path, model: nn.Module, layers: Mapping[str, LoraLinear], spec: LoraSpec, base_name: str
+    folder: Path, model: nn.Module, layers: Mapping[str, LowRank], spec: LoraSpec, base_name: str
 ) -> None:
     """Write `adapter_config.json` and `adapter_model.safetensors` as PEFT does."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -141,6 +165,8 @@ def adapter_save(
     for name, layer in layers.items():
         tensors[f"{PREFIX}{name}.lora_A.weight"] = layer.A.detach().cpu().contiguous()
         tensors[f"{PREFIX}{name}.lora_B.weight"] = layer.B.detach().cpu().contiguous()
+        if isinstance(layer, DoraLinear):
+            tensors[f"{PREFIX}{name}{MAGNITUDE}"] = layer.m.detach().cpu().contiguous()
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     config = {
         "peft_type": "LORA",
@@ -155,7 +181,7 @@ def adapter_save(
         "init_lora_weights": True,
         "inference_mode": True,
         "use_rslora": spec.use_rslora,
-        "use_dora": False,
+        "use_dora": spec.use_dora,
         "modules_to_save": None,
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True))
@@ -171,8 +197,8 @@ def adapter_load(folder: Path) -> Adapter:
     """Read a LoRA adapter in PEFT format.
 
     Raises:
-        AdapterError: a file is missing or unreadable, or the adapter uses what we do not (DoRA,
-            trained biases …).
+        AdapterError: a file is missing or unreadable, or the adapter uses what we do not (trained
+            biases, ranks by layer …).
     """
     try:
         config: dict[str, Any] = json.loads((folder / CONFIG).read_text())
@@ -180,14 +206,22 @@ def adapter_load(folder: Path) -> Adapter:
         spec = _spec_of(config)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError, SpecError) as error:
         raise AdapterError(f"{folder.name} is no LoRA adapter in PEFT format ({error})") from error
-    return Adapter(spec, _pairs(tensors, spec.rank))
+    magnitudes = {
+        key.removeprefix(PREFIX).removesuffix(MAGNITUDE): tensor
+        for key, tensor in tensors.items()
+        if key.endswith(MAGNITUDE)
+    }
+    rest = {key: tensor for key, tensor in tensors.items() if not key.endswith(MAGNITUDE)}
+    weights = _pairs(rest, spec.rank)
+    if set(magnitudes) != (set(weights) if spec.use_dora else set()):
+        raise AdapterError(f"{folder.name} does not have a magnitude for each of DoRA's layers")
+    return Adapter(spec, weights, magnitudes)
 
 
 def _spec_of(config: Mapping[str, Any]) -> LoraSpec:
     if config.get("peft_type") != "LORA":
         raise ValueError(f"its type is {config.get('peft_type')!r}, not LORA")
     unknown = (
-        "use_dora",
         "modules_to_save",
         "rank_pattern",
         "alpha_pattern",
@@ -203,6 +237,7 @@ def _spec_of(config: Mapping[str, Any]) -> LoraSpec:
         target_modules=targets if targets == "auto" else tuple(sorted(targets)),
         dropout=float(config.get("lora_dropout") or 0.0),
         use_rslora=bool(config.get("use_rslora")),
+        use_dora=bool(config.get("use_dora")),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Self
@@ -10,7 +10,7 @@ from typing import Self
 from torch import Tensor, nn
 
 from workers.engine.kernels.products import Product, multiply
-from workers.engine.methods.lora.layer import LoraLinear, frozen_weight
+from workers.engine.methods.lora.layer import LowRank, frozen_weight
 from workers.engine.models import linear_names
 
 
@@ -46,7 +46,7 @@ class BankLinear(nn.Module):
     def __init__(self, base: nn.Module, layout: Layout) -> None:
         super().__init__()
         self.base, self.layout = base, layout
-        self.adapters: dict[str, LoraLinear] = {}
+        self.adapters: dict[str, LowRank] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out)."""
@@ -82,7 +82,7 @@ class AdapterBank:
             self.model.set_submodule(name, layer.base)
         self.layers.clear()
 
-    def join(self, key: str, adapters: dict[str, LoraLinear]) -> None:
+    def join(self, key: str, adapters: Mapping[str, LowRank]) -> None:
         """Put a member's adapters, by layer name, on the model."""
         for name, adapter in adapters.items():
             self.layers[name].adapters[key] = adapter

@@ -1,11 +1,12 @@
-"""The LoRA layer: y = x·Wᵀ + b + s·(drop(x)·Aᵀ)·Bᵀ.
+"""The layers of LoRA, y = x·Wᵀ + b + s·(drop(x)·Aᵀ)·Bᵀ, and of DoRA, which learns lengths too.
 
-Source: Hu et al. 2021, arXiv:2106.09685.
+Sources: Hu et al. 2021, arXiv:2106.09685; Liu et al. 2024, arXiv:2402.09353.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,8 @@ from transformers.pytorch_utils import Conv1D
 
 from workers.engine.data.order import mix
 from workers.engine.kernels.products import Delta, Product, multiply
+
+TINY = 1e-30  # of a squared length: a row of zeros stays one
 
 
 @dataclass
@@ -32,8 +35,8 @@ class DropoutClock:
         return torch.Generator(device).manual_seed(key >> 1)
 
 
-class LoraLinear(nn.Module):
-    """Stands in for a frozen linear layer while an adapter is trained.
+class LowRank(nn.Module):
+    """Stands in for a frozen linear layer while an adapter with A and B is trained.
 
     That is an `nn.Linear`, or GPT-2's `Conv1D`.
     """
@@ -57,14 +60,6 @@ class LoraLinear(nn.Module):
         self.A = nn.Parameter(weight.new_zeros(rank, weight.shape[1], dtype=exact))
         self.B = nn.Parameter(weight.new_zeros(weight.shape[0], rank, dtype=exact))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., in) to (..., out)."""
-        return multiply(x, (self.product(x),))[0]
-
-    def product(self, x: Tensor) -> Product:
-        """The base's weight and this adapter on it, for an input like x."""
-        return Product(*frozen_weight(self.base), (self.delta(x, None),))
-
     def delta(self, x: Tensor, rows: slice | None) -> Delta:
         """This adapter on those rows of x (all: None)."""
         seen = x if rows is None else x[rows]
@@ -79,6 +74,56 @@ class LoraLinear(nn.Module):
         return draws.bernoulli_(share, generator=self.clock.generator(self.number, x.device)).div_(
             share
         )
+
+
+class LoraLinear(LowRank):
+    """LoRA: the frozen product and the low-rank one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., in) to (..., out)."""
+        return multiply(x, (self.product(x),))[0]
+
+    def product(self, x: Tensor) -> Product:
+        """The base's weight and this adapter on it, for an input like x."""
+        return Product(*frozen_weight(self.base), (self.delta(x, None),))
+
+
+class DoraLinear(LowRank):
+    """DoRA: y = c ⊙ (x·Wᵀ + s·(drop(x)·Aᵀ)·Bᵀ) + b with c = m / ‖W + s·B·A‖ for each row.
+
+    The length is taken as a constant in the backward pass (the paper's section 4.3). Dropout is on
+    the adapter's input alone, where PEFT's also falls on part of the frozen product.
+    """
+
+    def __init__(self, base: nn.Module, **given: Any) -> None:
+        super().__init__(base, **given)
+        weight, _ = frozen_weight(base)
+        exact = weight.to(self.A.dtype)
+        self._squares = exact.square().sum(1)
+        self.m = nn.Parameter(self._squares.sqrt())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., in) to (..., out)."""
+        weight, bias = frozen_weight(self.base)
+        (out,) = multiply(x, (Product(weight, None, (self.delta(x, None),)),))
+        out = out * (self.m / self.lengths()).to(out.dtype)
+        return out if bias is None else out + bias.to(out.dtype)
+
+    @torch.no_grad()
+    def lengths(self) -> Tensor:
+        """‖W + s·B·A‖ of each row, (out,)."""
+        weight, _ = frozen_weight(self.base)
+        return row_lengths(weight, self._squares, self.A, self.B, self.scale)
+
+
+def row_lengths(weight: Tensor, squares: Tensor, A: Tensor, B: Tensor, scale: float) -> Tensor:
+    """‖W + s·B·A‖ of each row, (out,), without forming the sum.
+
+    By ‖w‖² + 2s·b·(A·w) + s²·b·(A·Aᵀ)·b; `squares` are the rows' ‖w‖².
+    """
+    mixed = ((weight @ A.to(weight.dtype).t()).to(B.dtype) * B).sum(1)
+    own = ((B @ (A @ A.t())) * B).sum(1)
+    return (squares + 2 * scale * mixed + scale**2 * own).clamp_min(TINY).sqrt()
 
 
 def frozen_weight(module: nn.Module) -> tuple[Tensor, Tensor | None]:

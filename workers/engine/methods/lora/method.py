@@ -69,7 +69,8 @@ class LoraMethod:
         return {
             f"{name}.{part}": getattr(layer, part)
             for name, layer in self._layers.items()
-            for part in ("A", "B")
+            for part in ("A", "B", "m")
+            if hasattr(layer, part)
         }
 
     def save(self, folder: Path) -> None:

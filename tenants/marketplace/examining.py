@@ -1,0 +1,79 @@
+"""What a wheel is, read without running it; and what it declares, asked in a sandbox."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from plugins.host.catalog import Plugin, Refused, catalog_make, discover
+from plugins.host.environments import provided_versions, wheel_install
+from plugins.host.errors import WheelRefused
+from plugins.host.facts import Enabled
+from plugins.sdk.codec import to_json
+from plugins.sdk.manifest import Manifest
+from tenants.kernel.errors import InvalidInput
+from tenants.kernel.version import code_version
+from tenants.partners.host import host_make
+from tenants.partners.wheels import wheel_unpack
+
+DECLARED = ("pipelines", "meters", "prices", "services")
+
+
+def wheel_examine(name: str, content: bytes) -> Manifest:
+    """Read a wheel's manifest, none of its code run. Raises InvalidInput with the reason."""
+    with tempfile.TemporaryDirectory() as scratch:
+        wheel = Path(scratch) / Path(name).name
+        wheel.write_bytes(content)
+        site = Path(scratch) / "site"
+        try:
+            wheel_install(wheel, site)
+        except WheelRefused as error:
+            raise _wrong(str(error)) from error
+        return _only(discover(site, "isolated")).manifest
+
+
+def declarations(plugin: Plugin, tenant_id: str) -> dict[str, Any]:
+    """What a plugin declares, as JSON. Raises InvalidInput where a hook failed."""
+    host = host_make([plugin])
+    offers: dict[str, Any] = {}
+    for hook in DECLARED:
+        for outcome in host.call(hook, {}, tenant=tenant_id, enabled=[Enabled(plugin.name)]):
+            if outcome.failure is not None:
+                failure = outcome.failure
+                raise _wrong(f"{hook}() failed ({failure.kind}): {failure.message}")
+            offers[hook] = to_json(outcome.value)
+    _check(offers)
+    return offers
+
+
+def stored_plugin(name: str, key: str, digest: str) -> Plugin:
+    """The plugin of a stored wheel. Raises InvalidInput, WheelLost."""
+    return _only(discover(wheel_unpack(name, key, digest), "isolated"))
+
+
+def _only(found: list[Plugin | Refused]) -> Plugin:
+    catalog = catalog_make(found, platform_version=code_version(), provided=provided_versions())
+    if catalog.refused:
+        raise _wrong(catalog.refused[0].reason)
+    if len(catalog.plugins) != 1:
+        raise _wrong(
+            f"it has {len(catalog.plugins)} entry points in the group breakwater.plugins; a "
+            "listing is one plugin"
+        )
+    return catalog.plugins[0]
+
+
+def _check(offers: dict[str, Any]) -> None:
+    """Each price is of a meter that is declared, once a meter."""
+    meters = {meter["name"] for meter in offers.get("meters", ())}
+    priced = [price["meter"] for price in offers.get("prices", ())]
+    for meter in priced:
+        if meter not in meters:
+            raise _wrong(f"it asks a price for {meter!r}, which it does not count")
+    if len(set(priced)) != len(priced):
+        raise _wrong("it asks two prices for one meter")
+
+
+def _wrong(what: str) -> InvalidInput:
+    return InvalidInput(f"the wheel: {what}", param="wheel", code="wheel_refused")

@@ -1,0 +1,1 @@
+"""Writes of the marketplace: listings, services and their orders, statements and payouts."""

@@ -1,0 +1,161 @@
+"""Real wheels on the marketplace: submitted, checked, approved, published, enabled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tenants.accounts.actors import system_actor
+from tenants.accounts.models import Tenant
+from tenants.kernel.crypto import data_key_create
+from tenants.kernel.ids import new_id
+from tenants.kernel.scope import system_scope, tenant_scope
+from tenants.marketplace.models import Listing
+from tenants.marketplace.services import listings
+from tenants.partners.models import Installation
+from tenants.partners.services import plugin_enable
+from tests.plugins.wheels import manifest, wheel_make
+from tests.tenants.partners.factories import SEVENTY, agree
+from tests.tenants.pricing.books import operator_make
+
+COUNTING = """
+import json
+import time
+from decimal import Decimal
+
+from plugins.sdk import (
+    Claim, Meter, Pipeline, PluginError, Price, Service, Step, StepResult, hookimpl,
+)
+
+
+@hookimpl
+def pipelines():
+    return (Pipeline("count", "Count lines", (Step("read", "prepare"), Step("sum", "evaluate"))),)
+
+
+@hookimpl
+def meters():
+    return (Meter("lines", "line", "Lines counted", Decimal(1000000)),)
+
+
+@hookimpl
+def prices():
+    return (Price("lines", Decimal("0.50"), "USD"),)
+
+
+@hookimpl
+def services():
+    return (Service("advice", "Advice", "An hour with us.", "hourly", Decimal(100), "USD"),)
+
+
+@hookimpl
+def run_step(pipeline, step, work):
+    if step == "read":
+        start = (work.state or {"line": 0})["line"]
+        with work.open(work.inputs[0]) as source:
+            lines = source.read().splitlines()
+        if lines and lines[0] == b"bad":
+            raise PluginError("line 1: it says bad")
+        if lines and lines[0] == b"exit":
+            import os
+
+            os._exit(0)
+        pause = float(work.settings.get("pause", 0))
+        for number in range(start, len(lines)):
+            if pause:
+                time.sleep(pause)
+            work.beat(number / len(lines))
+            if number % 10 == 9:
+                work.snapshot({"line": number + 1})
+        with work.create("count.json") as out:
+            out.write(json.dumps({"lines": len(lines), "from": start}).encode())
+        return StepResult({"from": start}, ("count.json",), (Claim("lines", Decimal(len(lines))),))
+    (made,) = [each for each in work.inputs if each.name == "count.json"]
+    with work.open(made) as source:
+        lines = json.load(source)["lines"]
+    with work.create("sum.txt") as out:
+        out.write(str(lines).encode())
+    return StepResult({"lines": lines}, ("sum.txt",), (), "Counts lines, and nothing more.")
+"""
+SCHEMA = """
+[settings]
+type = "object"
+additionalProperties = false
+[settings.properties.pause]
+type = "number"
+[settings.properties.token]
+type = "string"
+writeOnly = true
+"""
+
+
+def partner_tenant(**fields: Any) -> Tenant:
+    """A partner with a data key, and no agreement yet."""
+    with system_scope():
+        tenant_id = new_id("ten_")
+        tenant: Tenant = Tenant.objects.create(
+            id=tenant_id, name="Partner", slug=tenant_id[-20:], is_partner=True, **fields
+        )
+        data_key_create(tenant_id=tenant_id)
+    return tenant
+
+
+def wheel_of(
+    folder: Path, name: str = "counting", version: str = "1.0", code: str = COUNTING
+) -> Path:
+    return wheel_make(folder, name, code, toml=manifest(name, version) + SCHEMA, version=version)
+
+
+def report_of(wheel: Path, name: str, version: str) -> dict[str, Any]:
+    """What the conformance kit would say of a wheel that it passed."""
+    import hashlib
+
+    check = {"group": "package", "subject": "plugin.toml", "verdict": "passed", "message": "fine"}
+    return {
+        "plugin": name,
+        "version": version,
+        "sha256": hashlib.sha256(wheel.read_bytes()).hexdigest(),
+        "level": "namespaces",
+        "checks": [check],
+    }
+
+
+def submitted(
+    partner: Tenant, wheel: Path, name: str = "counting", version: str = "1.0"
+) -> Listing:
+    with tenant_scope(partner.id):
+        return listings.listing_submit(
+            actor=system_actor(partner.id),
+            wheel_name=wheel.name,
+            content=wheel.read_bytes(),
+            title="Counting",
+            conformance=report_of(wheel, name, version),
+        )
+
+
+def published(
+    folder: Path, partner: Tenant | None = None, name: str = "counting", version: str = "1.0",
+    code: str = COUNTING,
+) -> Tenant:  # fmt: skip
+    """Take a wheel through its whole review; return its partner."""
+    if partner is None:
+        partner = partner_tenant()
+        agree(partner.id, SEVENTY)
+    listing = submitted(partner, wheel_of(folder, name, version, code), name, version)
+    actor = operator_make()
+    with system_scope():
+        checked = listings.listing_check(actor=actor, listing_id=listing.id)
+        assert checked.state == "checked", checked.reason
+        listings.listing_approve(actor=actor, listing_id=listing.id)
+        listings.listing_publish(actor=actor, listing_id=listing.id)
+    return partner
+
+
+def enabled(tenant_id: str, name: str = "counting", **settings: Any) -> Installation:
+    with tenant_scope(tenant_id):
+        return plugin_enable(
+            actor=system_actor(tenant_id),
+            plugin=name,
+            permissions=["data.datasets"],
+            settings=settings,
+        )

@@ -1,0 +1,117 @@
+"""What all classifiers have in common: transformers' own heads, classes, loss, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, one_hot
+from transformers import AutoConfig
+
+from workers.engine.checks import SpecError
+from workers.engine.data.model_files import read_json
+from workers.engine.data.packing import Ints
+from workers.engine.errors import DataError, ModelError
+from workers.engine.models import DTYPES
+from workers.engine.protocol import Numerics
+from workers.engine.specs import EvaluateSpec, FineTuneSpec
+
+
+def refuse_unfit(spec: FineTuneSpec | EvaluateSpec, noun: str) -> None:
+    """Raises SpecError for what no classifier of `noun`s does."""
+    if isinstance(spec, FineTuneSpec) and spec.method != "full":
+        raise SpecError("method", "classifiers are trained whole so far; give 'full'.")
+    if spec.length_policy == "split":
+        raise SpecError("length_policy", f"a {noun} has one class; give 'error' or 'truncate'.")
+
+
+def trained_classes(folder: Path, kind: str) -> tuple[str, ...]:
+    """The classes of a folder that is a classifier of a kind already, in order; else none.
+
+    `kind` is how transformers' class for it is called: `ForSequenceClassification`, …
+    """
+    config = read_json(folder / "config.json")
+    kinds = config.get("architectures") or [""]
+    if not str(kinds[0]).endswith(kind):
+        return ()
+    named = config.get("id2label") or {}
+    return tuple(str(named[place]) for place in sorted(named, key=int))
+
+
+def class_places(classes: Sequence[str], labels: Sequence[str], lines: Sequence[int]) -> Ints:
+    """Each label's place among the classes.
+
+    Raises:
+        DataError: one is no class; with its line.
+    """
+    places = {label: place for place, label in enumerate(classes)}
+    for label, line in zip(labels, lines, strict=True):
+        if label not in places:
+            raise DataError(
+                f"line {line}, label: {label!r} is no class of the training data; mend it."
+            )
+    return np.array([places[label] for label in labels], dtype=np.int64)
+
+
+def classifier_load(
+    auto: Any, folder: Path, classes: Sequence[str], numerics: Numerics, *, seed: int = 0
+) -> nn.Module:
+    """A folder's model with a head for `classes`; what has no weights yet is a function of `seed`.
+
+    `auto` is transformers' class for the task (`AutoModelForImageClassification`, …).
+
+    Raises:
+        ModelError: transformers knows no classifier of this architecture, or cannot load it.
+    """
+    named: dict[str, Any] = {
+        "id2label": dict(enumerate(classes)),
+        "label2id": {label: place for place, label in enumerate(classes)},
+        "local_files_only": True,
+        "trust_remote_code": False,
+    }
+    dtype = DTYPES[numerics.dtype]
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            if is_blank(folder):
+                config = AutoConfig.from_pretrained(str(folder), **named)
+                model: nn.Module = auto.from_config(config, dtype=dtype)
+            else:
+                model = auto.from_pretrained(
+                    str(folder), dtype=dtype, use_safetensors=True, **named
+                )
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"{folder.name} cannot become a classifier ({error})") from error
+    return model.requires_grad_(requires_grad=False).eval().to(numerics.device)
+
+
+def is_blank(folder: Path) -> bool:
+    """Whether a base is a shape without weights."""
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        return False
+    with safe_open(weights, framework="np") as tensors:
+        return not list(tensors.keys())
+
+
+def class_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Mapping[str, Any]]:
+    """The summed cross-entropy of logits (B, classes) for labels (B,), and their confusion."""
+    width = logits.shape[1]
+    guessed = logits.detach().argmax(-1)
+    confusion = one_hot(labels * width + guessed, width * width).sum(0)
+    return cross_entropy(logits.float(), labels, reduction="sum"), {"confusion": confusion}
+
+
+def answer(classes: Sequence[str], logits: Tensor) -> dict[str, Any]:
+    """A prediction from logits (classes,): the likeliest class, and each one's probability."""
+    shares = logits.double().softmax(-1).tolist()
+    best = max(range(len(shares)), key=shares.__getitem__)
+    return {
+        "prediction": classes[best],
+        "probabilities": dict(zip(classes, shares, strict=True)),
+    }

@@ -1,0 +1,244 @@
+"""Texts to vectors, so that what belongs together lies close: contrastive learning.
+
+Each anchor is to find its positive among all positives and negatives of the update, by the cosine
+of their vectors: cross-entropy over cosines / temperature (InfoNCE; van den Oord et al. 2018,
+arXiv:1807.03748, with in-batch negatives as Henderson et al. 2017, arXiv:1705.00652). The negatives
+of an update do not depend on memory: passes that do not fit at once are recomputed one by one in
+the backward pass (Gao et al. 2021, arXiv:2101.06983).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, normalize
+from torch.utils.checkpoint import checkpoint
+from transformers import AutoModel
+
+from workers.engine.checks import SpecError
+from workers.engine.data.model_files import read_json
+from workers.engine.data.packing import Ints
+from workers.engine.data.text_pairs import Pairs, pairs_read
+from workers.engine.data.tokens import Tokenizer
+from workers.engine.errors import ModelError
+from workers.engine.models import DTYPES, config_load, context_length, parameter_count
+from workers.engine.profiles import BACKWARD_ACTIVATIONS, BACKWARD_WEIGHTS, FORWARD
+from workers.engine.protocol import Numerics
+from workers.engine.specs import EvaluateSpec, FineTuneSpec
+from workers.engine.tasks.retrieval import Retrieval
+from workers.engine.tasks.scores import GROUP, Score
+
+
+@dataclass(frozen=True)
+class Padded:
+    """Texts of similar lengths. `places`: (B,), which of the batch's; `ids`, `mask`: (B, T)."""
+
+    places: Ints
+    ids: Ints
+    mask: Ints
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """All pairs of an update, in passes. `texts`: (pairs, 3), places in `parts`; -1 = none.
+
+    `same` says of each positive and negative, by its place, which text it is.
+    """
+
+    parts: tuple[Padded, ...]
+    texts: Ints
+    same: Ints
+    tokens: int
+
+    @property
+    def examples(self) -> int:
+        return len(self.texts)
+
+    @property
+    def weight(self) -> int:
+        return len(self.texts)
+
+
+class Embeddings:
+    """Pairs and triplets of texts; the loss is in nats per anchor."""
+
+    shares_base = is_packed = False
+    head: tuple[str, ...] = ()
+
+    def __init__(self, base: Path, spec: FineTuneSpec | EvaluateSpec) -> None:
+        if isinstance(spec, FineTuneSpec) and spec.method != "full":
+            raise SpecError("method", "encoders are trained whole so far; give 'full'.")
+        if isinstance(spec, FineTuneSpec) and spec.batch_size < 2:
+            raise SpecError("batch_size", "each pair learns from the others; give 2 or more.")
+        if spec.length_policy == "split":
+            raise SpecError("length_policy", "a text has one vector; give 'error' or 'truncate'.")
+        self.base, self.spec = base, spec
+        self._tokenizer = Tokenizer.load(base)
+
+    @cached_property
+    def _config(self) -> Any:
+        return config_load(self.base)
+
+    def read(self, path: Path, folder: Path, *, training: bool) -> Pairs:
+        longest = min(self.spec.max_length, encoder_limit(self.base, self._config))
+        policy = self.spec.length_policy
+        with path.open("rb") as handle:
+            found = pairs_read(handle, self._tokenizer, policy, longest, training=training)
+            return Pairs.write(found, folder, vocabulary=self._config.vocab_size)
+
+    def model(self, numerics: Numerics) -> nn.Module:
+        model = encoder_load(self.base, numerics)
+        if getattr(model, "pooler", None) is not None:  # not part of these vectors: never learns
+            cast("Any", model).pooler = None
+        return model
+
+    def micro_batches(
+        self,
+        data: Pairs,
+        chosen: Sequence[int],
+        budget: int,
+        *,
+        packing: bool,
+    ) -> list[PairBatch]:
+        """One batch, for the pairs tell each other apart; its parts hold `budget` tokens each."""
+        texts = data.texts[list(chosen)]
+        used = texts[texts >= 0]
+        place = {int(text): number for number, text in enumerate(used)}
+        ids = [data.shards[int(text)][0] for text in used]
+        known: dict[bytes, int] = {}
+        return [
+            PairBatch(
+                parts=tuple(_parts(ids, budget, self._config.pad_token_id or 0, packing=packing)),
+                texts=np.array([[place.get(int(text), -1) for text in row] for row in texts]),
+                same=np.array([known.setdefault(each.tobytes(), len(known)) for each in ids]),
+                tokens=sum(map(len, ids)),
+            )
+        ]
+
+    def loss(
+        self, model: nn.Module, batch: PairBatch, device: str
+    ) -> tuple[Tensor, Mapping[str, Any]]:
+        return self._loss(vectors_of(model, batch, device), batch)
+
+    def _loss(self, vectors: Tensor, batch: PairBatch) -> tuple[Tensor, Mapping[str, Any]]:
+        anchors, candidates = (side.to(vectors.device) for side in _sides(batch))
+        cosines = vectors[anchors] @ vectors[candidates].t()
+        numbers = torch.arange(len(candidates), device=vectors.device)
+        own = numbers[: len(anchors)]
+        same = torch.from_numpy(batch.same).to(vectors.device)[candidates]
+        twins = (same[None] == same[own][:, None]) & (own[:, None] != numbers)
+        scaled = (cosines.float() / self.spec.embeddings.temperature).masked_fill(twins, -torch.inf)
+        hits = (scaled.detach().argmax(1) == own).sum()
+        return cross_entropy(scaled, own, reduction="sum"), {"hits": hits}
+
+    def scores(self, model: nn.Module, data: Pairs, budget: int, device: str) -> Iterator[Score]:
+        """In groups, each told apart by itself; then how anchors find theirs among all."""
+        found = Retrieval()
+        for start in range(0, len(data), GROUP):
+            chosen = range(start, min(start + GROUP, len(data)))
+            (batch,) = self.micro_batches(data, chosen, budget, packing=True)
+            with torch.inference_mode():
+                vectors = vectors_of(model, batch, device)
+                loss, sums = self._loss(vectors, batch)
+                texts = data.texts[list(chosen)]
+                found.add(vectors.cpu().numpy(), batch.texts, data.shards, texts)
+                yield Score.of(batch, loss, sums)
+        yield Score(sums=found.sums())
+
+    def metrics(self, score: Score) -> dict[str, float]:
+        """Loss in nats; the share of anchors that find their positive first among the others of a
+
+        batch. On held-out data also among all of the file's (`recall_at_1`, `mrr`).
+        """
+        found = {"loss": score.loss, "accuracy": score.sums.get("hits", 0) / max(score.weight, 1)}
+        ranked = score.sums.get("ranked", 0)
+        if ranked:
+            found["recall_at_1"] = score.sums["first"] / ranked
+            found["recall_at_10"] = score.sums["tenth"] / ranked
+            found["mrr"] = score.sums["reciprocal"] / ranked
+        return found
+
+    def flops_per_token(self, model: nn.Module, *, training: bool) -> float:
+        products = FORWARD + (BACKWARD_ACTIVATIONS + BACKWARD_WEIGHTS if training else 0.0)
+        return products * parameter_count(model)
+
+
+def encoder_load(folder: Path, numerics: Numerics) -> nn.Module:
+    """An encoder's folder, frozen, in evaluation mode.
+
+    Raises:
+        ModelError: it holds no encoder.
+    """
+    try:
+        model: nn.Module = AutoModel.from_pretrained(
+            str(folder),
+            dtype=DTYPES[numerics.dtype],
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        raise ModelError(f"{folder.name} is no encoder in Hugging Face layout ({error})") from error
+    return model.requires_grad_(requires_grad=False).eval().to(numerics.device)
+
+
+def encoder_limit(folder: Path, config: Any) -> int:
+    """Tokens that an encoder takes: what it was trained for, else what it has places for."""
+    stated: int | None = read_json(folder / "sentence_bert_config.json").get("max_seq_length")
+    return stated or context_length(config)
+
+
+def pooled(model: nn.Module, ids: Tensor, mask: Tensor) -> Tensor:
+    """(B, hidden): the mean over each text's own tokens (Reimers & Gurevych 2019)."""
+    hidden: Tensor = model(input_ids=ids, attention_mask=mask).last_hidden_state
+    weight = mask[..., None].to(hidden.dtype)
+    return (hidden * weight).sum(1) / weight.sum(1)
+
+
+def vectors_of(model: nn.Module, batch: PairBatch, device: str) -> Tensor:
+    """(texts, hidden), of length 1, in the batch's order."""
+    found, places = [], []
+    for part in batch.parts:
+        ids, mask = (torch.from_numpy(given).to(device) for given in (part.ids, part.mask))
+        if len(batch.parts) > 1 and torch.is_grad_enabled():
+            means = checkpoint(
+                pooled, model, ids, mask, use_reentrant=False, preserve_rng_state=False
+            )
+        else:
+            means = pooled(model, ids, mask)
+        found.append(means)
+        places.append(torch.from_numpy(part.places).to(device))
+    order = torch.cat(places).argsort()
+    return normalize(torch.cat(found)[order])
+
+
+def _sides(batch: PairBatch) -> tuple[Tensor, Tensor]:
+    """Places of anchors, and of candidates: first their positives in order, then negatives."""
+    negatives = batch.texts[:, 2][batch.texts[:, 2] >= 0]
+    candidates = np.concatenate([batch.texts[:, 1], negatives])
+    return torch.from_numpy(batch.texts[:, 0]), torch.from_numpy(candidates)
+
+
+def _parts(texts: Sequence[Ints], budget: int, pad: int, *, packing: bool) -> Iterator[Padded]:
+    """Texts in passes of similar lengths, of at most `budget` tokens; one by one without packing"""
+    groups: list[list[int]] = []
+    for index in sorted(range(len(texts)), key=lambda i: len(texts[i])):
+        room = (len(groups[-1]) + 1) * len(texts[index]) <= budget if groups else False
+        if packing and room:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    for group in groups:
+        ids = np.full((len(group), len(texts[group[-1]])), pad, dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for row, index in enumerate(group):
+            ids[row, : len(texts[index])] = texts[index]
+            mask[row, : len(texts[index])] = 1
+        yield Padded(np.array(group), ids, mask)

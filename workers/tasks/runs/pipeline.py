@@ -1,0 +1,262 @@
+"""Pipelines: a partner's steps over the tenant's files, in the plugin's own sandbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from plugins.host.errors import WheelRefused
+from plugins.host.facts import Failure, Outcome
+from tenants.accounts.actors import system_actor
+from tenants.kernel.clock import now
+from tenants.kernel.errors import InsufficientCredit, InvalidInput, NotFound
+from tenants.kernel.scope import system_scope, tenant_scope
+from tenants.kernel.version import code_version
+from tenants.partners.host import ground
+from tenants.partners.models import Release
+from tenants.partners.selectors import Enabled, enabled_of
+from tenants.partners.services import health_record
+from tenants.partners.wheels import plugins_folder, release_unpack
+from tenants.usage.ingestion import NewUsage
+from workers.assets.materialise import file_to_path
+from workers.assets.selectors import file_get
+from workers.assets.services import file_keep
+from workers.assets.storage import StoredObject, object_key, object_write
+from workers.assets.streams import pieces
+from workers.jobs.fencing import job_held
+from workers.jobs.kinds import FailureKind
+from workers.jobs.models import Job
+from workers.jobs.money import SLOT_SECONDS
+from workers.jobs.moves import job_move
+from workers.jobs.outcomes import Made
+from workers.jobs.pipelines import METER
+from workers.jobs.services import job_ask
+from workers.jobs.states import Kind, State
+from workers.tasks.channel import Frame
+from workers.tasks.child import LOOPBACK
+from workers.tasks.runs.models import snapshot_open
+from workers.tasks.runs.run import CannotRun, Context
+
+_SECOND = Decimal("0.001")
+
+
+class PipelineRun:
+    """A job of kind `pipeline`. Each step's end is a snapshot, and sells what the step used."""
+
+    entry = "workers.tasks.plugin_child"
+    network = LOOPBACK  # the host probes its sandbox by it; the plugin has none
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.spec: Mapping[str, Any] = context.claim.spec
+
+    def prepare(self) -> Mapping[str, Any]:
+        enabled, release = self.context.in_scope(self._enabled)
+        try:
+            site = release_unpack(release) if release.wheel_key else None
+        except WheelRefused as error:
+            raise CannotRun(str(error), code="plugin_refused", param="plugin") from error
+        shared = ground()
+        runtime = shared.sandbox.runtime
+        work = self.context.scratch / "work"
+        work.mkdir()
+        return {
+            "key": self.context.job_id,
+            "tenant": self.context.tenant_id,
+            "plugin": release.plugin,
+            "pipeline": self.spec["pipeline"],
+            "steps": self.spec["steps"],
+            "settings": dict(enabled.settings),
+            "permissions": sorted(enabled.permissions),
+            "site": str(site) if site else "",
+            "platform": code_version(),
+            "folder": str(plugins_folder()),
+            "lent": str(shared.lent),
+            "accept_risk": settings.PLUGINS_ACCEPT_RISK,
+            "runtime": {
+                name: str(value) if isinstance(value, Path) else value
+                for name, value in asdict(runtime).items()
+            },
+            "inputs": self._inputs(),
+            "resume": snapshot_open(self.context),
+            "engine": self.context.in_scope(self._engine_done),
+            "scratch": str(work),
+        }
+
+    def _enabled(self) -> tuple[Enabled, Release]:
+        """The installation as it is now: a plugin disabled since is called no more."""
+        found = enabled_of(self.context.tenant_id, plugin=self.spec["plugin"])
+        if not found:
+            raise CannotRun(
+                f"{self.spec['plugin']} was disabled or suspended since",
+                code="plugin_not_enabled",
+                param="plugin",
+            )
+        release = Release.objects.filter(pk=self.spec["release_id"]).first()
+        if release is None or release.suspended_at is not None:
+            raise CannotRun("this release is suspended", code="plugin_suspended", param="plugin")
+        return found[0], release
+
+    def _inputs(self) -> dict[str, str]:
+        """The files by name, made distinct; each opened into scratch."""
+        inputs: dict[str, str] = {}
+        for number, file_id in enumerate(self.spec["file_ids"]):
+            try:
+                file = self.context.in_scope(lambda file_id=file_id: file_get(file_id))  # type: ignore[misc]
+            except NotFound as error:
+                raise CannotRun(error.message, code="file_deleted", param="files") from error
+            name = file.filename if file.filename not in inputs else f"{number}-{file.filename}"
+            path = self.context.scratch / f"input-{number}" / Path(name).name
+            path.parent.mkdir()
+            file_to_path(file=file, data_key=self.context.data_key, path=path)
+            inputs[name] = str(path)
+        return inputs
+
+    def on_beat(self, frame: Frame) -> None:
+        pass
+
+    def on_frame(self, frame: Frame) -> Mapping[str, Any] | None:
+        if frame["type"] == "outcome":
+            self._record(frame)
+        elif frame["type"] == "used":
+            self.context.usage += self._used(frame)
+        elif frame["type"] == "engine":
+            self._engine(frame)
+            return {}
+        else:
+            raise ValueError(f"a pipeline's child sent {frame['type']!r}")
+        return None
+
+    def _engine_done(self) -> dict[str, Any]:
+        """What became of the jobs that this pipeline asked for, by step; those at work left out."""
+        return {
+            job.asked_by: {
+                "job": job.id,
+                "state": job.state,
+                "error": job.error,
+                "result": job.result,
+                "is_customers": FailureKind.CUSTOMER in job.failures or not job.failures,
+            }
+            for job in Job.objects.filter(parent_id=self.context.job_id, finished_at__isnull=False)
+        }
+
+    def _engine(self, frame: Frame) -> None:
+        """Submit what a step asks of the engine, and let the pipeline rest until it has ended."""
+        spec = self._engine_spec(frame)
+        lease = self.context.claim.lease
+        actor = system_actor(self.context.tenant_id)
+
+        def ask() -> None:
+            with tenant_scope(self.context.tenant_id):
+                parent, _ = job_held(lease)
+                kind = Kind(frame["kind"])
+                job_ask(actor=actor, parent=parent, step=frame["step"], kind=kind, spec=spec)
+                if parent.state == State.RUNNING:
+                    job_move(parent, State.PAUSING)
+
+        try:
+            self.context.persist(ask)
+        except (InvalidInput, NotFound, InsufficientCredit) as error:
+            raise CannotRun(
+                f"{frame['step']}: {error.message}", code=error.code, param=error.param
+            ) from error
+
+    def _engine_spec(self, frame: Frame) -> dict[str, Any]:
+        """The step's own words, its data files kept as files of the tenant."""
+        try:
+            spec = json.loads(frame["spec"])
+        except ValueError as error:
+            raise CannotRun(f"{frame['step']}.json is no JSON", code="engine_step") from error
+        if not isinstance(spec, dict) or "model" not in spec:
+            raise CannotRun(f"{frame['step']}.json names no model", code="engine_step")
+        for name in ("training_file", "validation_file", "file"):
+            if spec.get(name) in frame["files"]:
+                path = Path(frame["files"][spec.pop(name)])
+                stored = self._seal(path)
+                spec[f"{name}_id"] = self.context.in_scope(
+                    lambda path=path, stored=stored: (
+                        file_keep(  # type: ignore[misc]
+                            tenant_id=self.context.tenant_id,
+                            filename=path.name,
+                            stored=stored,
+                            purpose="fine-tune",
+                        ).id
+                    )
+                )
+        return spec
+
+    def _record(self, frame: Frame) -> None:
+        outcome = Outcome(
+            plugin=self.spec["plugin"],
+            version=self.spec["version"],
+            failure=Failure(*frame["failure"]) if frame["failure"] else None,
+            wall_s=float(frame["wall_s"]),
+            cpu_s=float(frame["cpu_s"]),
+        )
+
+        def record() -> None:
+            with system_scope():
+                health_record(outcomes=[outcome])
+
+        self.context.persist(record)
+
+    def _used(self, frame: Frame) -> list[NewUsage]:
+        """What the plugin claims, under its host's keys; and its slot time, which we measured."""
+        at, job_id = now(), self.context.job_id
+        claims = [
+            NewUsage(
+                meter=METER,
+                quantity=Decimal(quantity),
+                event_time=at,
+                source="jobs",
+                key=str(frame["keys"][meter]),
+                dimensions={"plugin": self.spec["plugin"], "sku": meter},
+            )
+            for meter, quantity in frame["claims"].items()
+        ]
+        seconds = Decimal(str(frame["wall_s"])).quantize(_SECOND)
+        slot = NewUsage(
+            meter=SLOT_SECONDS,
+            quantity=seconds,
+            event_time=at,
+            source="jobs",
+            key=f"{job_id}:slot:{int(frame['step'])}",
+            dimensions={"job_id": job_id},
+        )
+        return [*claims, slot]
+
+    def finish(self, frame: Frame) -> Callable[[Job], Made]:
+        folder, names = Path(frame["artifact"]), [str(name) for name in frame["files"]]
+        stored = {name: self._seal(folder / name) for name in names}
+
+        def make(job: Job) -> Made:
+            files = {
+                name: file_keep(tenant_id=job.tenant_id, filename=name, stored=each).id
+                for name, each in stored.items()
+            }
+            result = {"figures": frame["figures"], "files": files, "notices": frame["notices"]}
+            return Made(result)
+
+        return make
+
+    def _seal(self, path: Path) -> StoredObject:
+        return object_write(
+            tenant_id=self.context.tenant_id,
+            key=object_key(self.context.tenant_id, "files"),
+            chunks=_chunks(path),
+            data_key=self.context.data_key,
+        )
+
+    def close(self) -> None:
+        pass
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as source:
+        yield from pieces(source)
