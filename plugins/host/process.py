@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from plugins.host.child.frames import Channel, ChannelClosed, FrameRefused
+from plugins.host.cpu_time import tree_cpu_s
 from plugins.host.errors import CallFailed
 from plugins.host.facts import Level, Limits
 from plugins.host.output import Drain
@@ -24,7 +25,6 @@ from plugins.host.runtime import Runtime
 from plugins.host.userids import UserIds
 
 _TICK_S = 0.02  # how soon a wish to stop is seen
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Child:
         self._limits = limits
         self._ids = ids
         self._uid = ids.take()
-        self._spent = 0.0
-        self._inner: int | None = None
+        self._spent = self._counted = 0.0
+        self._called = time.monotonic()
         self._home = Path(tempfile.mkdtemp(prefix="child-", dir=runtime.folder.parent))
         self.folder = self._home / "private"
         root = self._home / "root"
@@ -82,7 +82,6 @@ class Child:
                 if key in answer:
                     raise CallFailed("unavailable", str(answer[key]))  # noqa: TRY301 - closes below
             self.hooks = tuple(str(name) for name in answer.get("hello", ()))
-            self._inner = _only_child(self.pid) if level == "bubblewrap" else None
         except (CallFailed, ChannelClosed) as error:
             self.close()
             if isinstance(error, CallFailed):
@@ -104,7 +103,8 @@ class Child:
     ) -> Any:
         """Return the answer's JSON value. Raises CallFailed; unless it `refused` or `raised`,
         the child is spent: close it."""
-        deadline = time.monotonic() + timeout
+        self._counted, self._called = self.cpu_s(), time.monotonic()
+        deadline = self._called + timeout
         try:
             self._channel.send(frame, files, timeout=timeout)
             while True:
@@ -116,22 +116,17 @@ class Child:
                 if told is not None:
                     told(answer)
         except ChannelClosed as error:
-            raise CallFailed("timeout", f"it took no call: {error}") from error
+            if isinstance(error.__cause__, TimeoutError):
+                raise CallFailed("timeout", f"it took no call: {error}") from error
+            raise self._gone("the call") from error
         except FrameRefused as error:
             raise CallFailed("contract", str(error)) from error
 
     def cpu_s(self) -> float:
-        """Processor time so far, by the kernel's count; its last count once it is gone."""
-        if self._process.returncode is not None:
-            return self._spent
-        try:
-            if self._inner is not None:  # bubblewrap's child; once it is reaped, its parent's sum
-                with contextlib.suppress(OSError):
-                    return _cpu_s(self._inner)
-                return _cpu_s(self.pid, reaped=True)
-            return _cpu_s(self.pid)
-        except OSError:
-            return self._spent
+        """Processor time so far, by the kernel's count, never less than was counted before."""
+        if self._process.returncode is None:
+            self._spent = max(self._spent, tree_cpu_s(self.pid))
+        return self._spent
 
     def alive(self) -> bool:
         return self._process.poll() is None and not self._drain.flooded
@@ -191,13 +186,12 @@ class Child:
         raise CallFailed("timeout", f"{doing} took longer than allowed, and it was ended")
 
     def _gone(self, doing: str) -> CallFailed:
-        if self._inner is not None:  # killed, bubblewrap would not count its child
-            self._spent = self.cpu_s()
         self.kill()
         with contextlib.suppress(ChildProcessError):  # waited for already
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-            # while the kernel still knows it
-            self._spent = max(self._spent, self.cpu_s())
+            self.cpu_s()  # while the kernel still knows it
+        if self.level == "bubblewrap":  # whose outer process does not wait for what it started
+            self._spent = max(self._spent, self._counted + time.monotonic() - self._called)
         code = self._process.wait()
         if self._drain.flooded:
             return CallFailed("flood", f"it wrote more than {self._limits.output:,} bytes")
@@ -208,17 +202,6 @@ def _failure(answer: Mapping[str, Any]) -> CallFailed:
     kind = answer["error"]
     known = {"cancelled", "refused", "memory", "raised", "flood"}
     return CallFailed(kind if kind in known else "contract", str(answer.get("message", "")))
-
-
-def _cpu_s(pid: int, *, reaped: bool = False) -> float:
-    """User and system time of a process, of those that it waited for too. Raises OSError."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11 : 15 if reaped else 13])) / _TICKS
-
-
-def _only_child(pid: int) -> int | None:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return int(children[0]) if len(children) == 1 else None
 
 
 def _bubblewrap(readable: Sequence[str], folder: Path) -> list[str]:

@@ -96,3 +96,60 @@ class CostEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.purpose} {self.quantity} {self.resource_id}"
+
+
+class _DaySum(models.Model):
+    """The sum of the entries that started on one UTC day and share the other columns.
+
+    A trigger keeps it, in the statement that inserts entries: exact at every commit. Nobody else
+    may write.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    day = models.DateField()
+    resource = models.ForeignKey(
+        Resource, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    purpose = models.CharField(max_length=16)
+    kind = models.CharField(max_length=200, default="")
+    base = models.CharField(max_length=200, default="")
+    method = models.CharField(max_length=200, default="")
+    seconds = models.DecimalField(max_digits=38, decimal_places=12)
+    amount = models.DecimalField(max_digits=48, decimal_places=18)
+    entries = models.BigIntegerField()
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.purpose} {self.resource_id} {self.amount}"
+
+
+class CostDay(_DaySum):
+    """A day's costs by tenant: for the explorer and unit costs."""
+
+    tenant_id = models.CharField(max_length=40, default="")
+
+    class Meta:
+        db_table = "cost_day"
+        constraints = (
+            models.UniqueConstraint(
+                fields=["day", "resource", "purpose", "tenant_id", "kind", "base", "method"],
+                name="cost_day_once",
+            ),
+        )
+
+
+class CostWorkerDay(_DaySum):
+    """A day's costs by worker: for the sampling bounds of unit costs."""
+
+    worker = models.CharField(max_length=120, default="")
+
+    class Meta:
+        db_table = "cost_worker_day"
+        constraints = (
+            models.UniqueConstraint(
+                fields=["day", "resource", "purpose", "worker", "kind", "base", "method"],
+                name="cost_worker_day_once",
+            ),
+        )

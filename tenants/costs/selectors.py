@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-from django.db.models import Count, F, Q, QuerySet, Sum
-from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Now, TruncDay, TruncHour
+from django.db.models import Sum
+from django.db.models.functions import Now
 
 from tenants.costs.balance import SlotBalance, Stretch, slot_balance
+from tenants.costs.daily import KEPT_BY_DAY, between, cost_stretches, grouped
 from tenants.costs.defaults import CURRENCY
 from tenants.costs.models import CostEntry, Rate
 from tenants.costs.rates import per_units
 from tenants.kernel.money import Money
-from tenants.usage.selectors import usage_total
+from tenants.usage.selectors import usage_total, usage_totals
 
 MILLION = 1_000_000
 SERVED = ("tokens.input", "tokens.cached", "tokens.output", "tokens.embedded")
 
-Grouping = Literal["purpose", "resource", "tenant", "job", "worker", "hour", "day", "kind", "base"]
+Grouping = Literal[
+    "purpose", "resource", "tenant", "job", "worker", "hour", "day", "kind", "base", "method"
+]
 
 
 @dataclass(frozen=True)
@@ -114,19 +116,20 @@ def cost_totals(
     until: dt.datetime | None = None,
     tenant_id: str = "",
 ) -> list[CostTotal]:
-    """Sum the entries that started in [since, until), apart for every value of the groupings."""
-    columns = {f"by_{name}": _GROUPINGS[name] for name in group_by}
-    rows: Any = _entries(since=since, until=until, tenant_id=tenant_id).order_by()
-    rows = rows.annotate(every=F("currency"), **columns).values("every", *columns)
-    totals = rows.annotate(amount=Sum("amount"), seconds=Sum("quantity"), number=Count("id"))
+    """Sum the entries that started in [since, until), apart for every value of the groupings.
+
+    Whole UTC days come from their sums, where these keep what is grouped by.
+    """
+    sums: dict[tuple[Any, ...], tuple[Decimal, Decimal, int]] = {}
+    fine = not set(group_by) <= KEPT_BY_DAY
+    for rows in cost_stretches(since=since, until=until, fine=fine):
+        chosen = rows.entries.filter(tenant_id=tenant_id) if tenant_id else rows.entries
+        for *key, amount, seconds, number in grouped(chosen, group_by, daily=rows.daily):
+            before = sums.get(tuple(key), (Decimal(0), Decimal(0), 0))
+            sums[tuple(key)] = (before[0] + amount, before[1] + seconds, before[2] + number)
     return [
-        CostTotal(
-            group=tuple(row[name] for name in columns),
-            cost=_money(row["amount"]),
-            seconds=row["seconds"],
-            entries=row["number"],
-        )
-        for row in totals.order_by(*columns)
+        CostTotal(group=group, cost=_money(amount), seconds=seconds, entries=number)
+        for group, (amount, seconds, number) in sorted(sums.items())
     ]
 
 
@@ -164,9 +167,12 @@ def unit_cost_per_million_tokens(
     served; "fine_tune" the jobs' time, repeated work included, against the tokens trained.
     Entries are found by their labels kind and base, or by `job_ids` where these are given.
     """
-    entries = _entries(since=since, until=until)
-    chosen = Q(labels__kind=kind, labels__base=base) if job_ids is None else Q(job_id__in=job_ids)
-    amount = entries.filter(chosen).aggregate(total=Sum("amount"))["total"]
+    if job_ids is None:
+        totals = cost_totals(group_by=("kind", "base"), since=since, until=until)
+        amount = sum((t.cost.amount for t in totals if t.group == (kind, base)), Decimal(0))
+    else:
+        entries = between(since, until).filter(job_id__in=job_ids)
+        amount = entries.aggregate(total=Sum("amount"))["total"]
     where: dict[str, Sequence[str]] = {"base": [base]}
     if job_ids is not None and kind != "serve":
         where["job_id"] = job_ids
@@ -178,12 +184,13 @@ def unit_costs(
     *, since: dt.datetime | None = None, until: dt.datetime | None = None
 ) -> list[tuple[str, str, UnitCost]]:
     """Return (kind, base, unit cost) for all that was trained and served in [since, until)."""
-    kinds = _entries(since=since, until=until).filter(labels__kind__in=["fine_tune", "serve"])
-    labelled: Any = kinds.order_by().annotate(kind=_GROUPINGS["kind"], base=_GROUPINGS["base"])
+    tokens = {"fine_tune": _tokens(("tokens.trained",), since, until)}
+    tokens["serve"] = _tokens(SERVED, since, until)
     return [
-        (kind, base, unit_cost_per_million_tokens(kind=kind, base=base, since=since, until=until))
-        for kind, base in labelled.values_list("kind", "base").distinct().order_by("kind", "base")
-        if base
+        (kind, base, _unit_cost(total.cost, tokens[kind].get(base, Decimal(0))))
+        for total in cost_totals(group_by=("kind", "base"), since=since, until=until)
+        for kind, base in [total.group]
+        if kind in tokens and base
     ]
 
 
@@ -191,6 +198,17 @@ def job_cost_per_million_tokens(job_id: str) -> UnitCost:
     """What a million trained tokens of one fine-tune cost."""
     tokens = usage_total("tokens.trained", where={"job_id": [job_id]})
     return _unit_cost(job_cost(job_id), tokens)
+
+
+def _tokens(
+    meters: Sequence[str], since: dt.datetime | None, until: dt.datetime | None
+) -> dict[str, Decimal]:
+    """The tokens of these meters by base model."""
+    sums: dict[str, Decimal] = {}
+    for total in usage_totals(meters=meters, since=since, until=until, group_by=("base",)):
+        base = total.dimensions["base"] or ""
+        sums[base] = sums.get(base, Decimal(0)) + total.quantity
+    return sums
 
 
 def _unit_cost(cost: Money, tokens: Decimal) -> UnitCost:
@@ -202,31 +220,5 @@ def _unit_cost(cost: Money, tokens: Decimal) -> UnitCost:
     )
 
 
-def _entries(
-    *, since: dt.datetime | None, until: dt.datetime | None, tenant_id: str = ""
-) -> QuerySet[CostEntry]:
-    chosen = Q()
-    if since is not None:
-        chosen &= Q(started_at__gte=since)
-    if until is not None:
-        chosen &= Q(started_at__lt=until)
-    if tenant_id:
-        chosen &= Q(tenant_id=tenant_id)
-    return CostEntry.objects.filter(chosen)
-
-
 def _money(amount: Decimal | None) -> Money:
     return Money(amount or Decimal(0), CURRENCY)
-
-
-_GROUPINGS: Mapping[str, Any] = {
-    "purpose": F("purpose"),
-    "resource": F("resource_id"),
-    "tenant": F("tenant_id"),
-    "job": F("job_id"),
-    "worker": F("worker"),
-    "hour": TruncHour("started_at", tzinfo=dt.UTC),
-    "day": TruncDay("started_at", tzinfo=dt.UTC),
-    "kind": KeyTextTransform("kind", "labels"),
-    "base": KeyTextTransform("base", "labels"),
-}

@@ -144,7 +144,8 @@ def _nonnegative(costs: Ints) -> Ints:
     scale = costs.max(axis=0)
     kept = [int(column) for column in np.flatnonzero(scale)]
     while True:
-        found, *_ = np.linalg.lstsq((costs / scale)[:, kept], np.ones(len(costs)), rcond=None)
+        used = costs[:, kept] / scale[kept]
+        found, *_ = np.linalg.lstsq(used, np.ones(len(costs)), rcond=None)
         if len(kept) == 1 or (found >= 0).all():
             break
         kept.pop(int(np.argmin(found)))

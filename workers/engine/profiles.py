@@ -104,10 +104,11 @@ class Profile:
     `flops` is useful floating-point operations per second in training, `adapter_flops` those of
     adapters' thin products (None: as the others); `update_s`, `pack_s` and `sequence_s` are the
     fixed seconds per update (of an adapter of `rank`), per forward-backward pass and per sequence
-    in it, `column_s` those that a pass takes besides for each column of an adapter, `square_s` those
-    that attention takes for each of Σ length² · layers · hidden; `load_s` is from the process's
-    start to the first step; `spread` is the relative half-width of the measurements. `segment_s` is
-    what one member more adds to a shared pass besides its tokens; None where that was not measured.
+    in it, `column_s` those that a pass takes besides for each column of an adapter, `square_s`
+    those that attention takes for each of Σ length² · layers · hidden; `load_s` goes from the
+    process's start to the first step; `spread` is the relative half-width of the measurements.
+    `segment_s` is what one member more adds to a shared pass besides its tokens; None where that
+    was not measured.
     `p10`, `p50` and `p90` are quantiles of what whole runs took over what this says; None where
     none were made, and bounds come from the spread.
     """

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from openai.types.fine_tuning import FineTuningJob
 
@@ -54,6 +56,15 @@ def test_a_table_is_submitted_and_quoted_by_its_cells(tabular: BaseModel, api: C
     quote = api.post("/v1/quotes", body).json
     (line,) = quote["lines"]
     assert (line["meter"], float(line["high"])) == ("tokens.trained", 40 * 2 * 3)
+
+
+def test_a_parquet_table_is_submitted(tabular: BaseModel, api: Caller, tmp_path: Path) -> None:
+    columns = {"age": list(range(40)), "target": [2.5 * n for n in range(40)]}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    reply = submitted(api, TABLE, (tmp_path / "t.parquet").read_bytes(), "t.parquet")
+    assert reply.status == 200, reply.content
+    (read,) = api.get("/v1/datasets").json["data"]
+    assert (read["format"], read["examples"], read["tokens"]) == ("parquet", 40, 40)
 
 
 def test_a_faulty_table_says_where_and_what(tabular: BaseModel, api: Caller) -> None:

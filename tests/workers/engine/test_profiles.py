@@ -164,6 +164,14 @@ def test_what_is_measured_is_this_machines(base: Path) -> None:
     assert (profile.device, profile.worker_class, profile.threads) == ("cpu", "cpu", 1)
 
 
+def test_a_fit_without_adapters_has_no_costs_of_theirs(recwarn: pytest.WarningsRecorder) -> None:
+    full = spec(method="full")
+    times = [training_s(plan.spec(full), SHAPE, plan.size, PROFILE) for plan in PLANS]
+    found = fit(full, SHAPE, times, replace(PROFILE, flops=1.0))
+    assert (found.flops, found.adapter_flops, found.column_s) == (pytest.approx(1e9), None, 0.0)
+    assert not recwarn.list
+
+
 def test_a_fingerprint_tells_machines_and_settings_apart() -> None:
     one = devices.fingerprint(Numerics(threads=1))
     assert one == devices.fingerprint(Numerics())

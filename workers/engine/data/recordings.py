@@ -70,8 +70,8 @@ class AudioFormat:
 
     def decode(self, content: bytes) -> Decoded:
         """(frames, bins), with zeros after a shorter recording's end. Raises RowError."""
-        signal, rate = _opened(content)
-        signal = resampled(signal, rate, self.rate)
+        heard, rate = _opened(content)
+        signal = resampled(heard, rate, self.rate)
         if len(signal) < frame_samples(self.rate):
             fix = "record at least 25 ms, or leave it out."
             raise RowError("audio", "too_short", "the recording is too short", fix)
@@ -79,7 +79,7 @@ class AudioFormat:
         values = np.zeros((self.frames, self.bins), dtype=np.float32)
         kept = spectra[: self.frames]
         values[: len(kept)] = kept
-        return Decoded(values, self._patches(max(self.frames, len(spectra))))
+        return Decoded(values, self._patches(max(self.frames, len(spectra))), heard.nbytes)
 
     def normalised(self, values: Values) -> npt.NDArray[np.float32]:
         """(B, frames, bins)."""

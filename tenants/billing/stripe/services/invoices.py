@@ -12,7 +12,7 @@ from typing import Any
 from tenants.billing.models import Invoice
 from tenants.billing.operators import system_only
 from tenants.billing.states import InvoiceState
-from tenants.billing.stripe.amounts import collectable, to_stripe
+from tenants.billing.stripe.amounts import collectable, is_too_small, to_stripe
 from tenants.billing.stripe.calls import answer_of, attempt_key, call_named, call_queue
 from tenants.billing.stripe.client import stripe_mode
 from tenants.billing.stripe.findings import finding_open
@@ -31,13 +31,17 @@ def invoice_collect(*, tenant_id: str, invoice_id: str) -> StripeCall | None:
     """
     system_only()
     invoice: Invoice = Invoice.objects.get(pk=invoice_id, tenant_id=tenant_id)
+    if invoice.kind == Invoice.Kind.USAGE:
+        _take_over(invoice)
     left = Money(invoice.remaining, invoice.currency)
     amount = collectable(left)
     if invoice.state != InvoiceState.OPEN or amount.amount <= 0:
         return None
+    if is_too_small(amount):
+        _say_too_small(invoice)
+        return None
     if amount != left:
         _say_too_fine(invoice, left - amount)
-    _take_over(invoice)
     customer = customer_ensure(tenant_id=tenant_id)
     key = attempt_key(tenant_id, "invoice.finalize", f"{invoice.id}:{customer.key}")
     method = default_method(tenant_id)
@@ -144,7 +148,10 @@ def _close(tenant_id: str, invoice_id: str, operation: str) -> StripeCall | None
 
 
 def _take_over(invoice: Invoice) -> None:
-    """A plan's fee that its subscription has not collected is on this invoice now: only here."""
+    """A plan's fee that its subscription has not collected is on this invoice now: only here.
+
+    Also where credit has paid for it, so that nothing is left to collect.
+    """
     rows = StripeObject.objects.filter(
         tenant_id=invoice.tenant_id,
         kind="invoice",
@@ -160,6 +167,18 @@ def _take_over(invoice: Invoice) -> None:
             key=row.stripe_id,
             target=row.stripe_id,
         )
+
+
+def _say_too_small(invoice: Invoice) -> None:
+    """Stripe would call it paid, and put it on top of its customer's next invoice."""
+    finding_open(
+        kind="amount_too_small",
+        subject=invoice.id,
+        tenant_id=invoice.tenant_id,
+        evidence={"invoice": invoice.number, "left": f"{invoice.remaining:f} {invoice.currency}"},
+        action="cards are not charged so little: give it back by a credit note, or wait for a "
+        "bank transfer",
+    )
 
 
 def _say_too_fine(invoice: Invoice, rest: Money) -> None:

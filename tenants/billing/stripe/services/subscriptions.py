@@ -11,10 +11,11 @@ from typing import Any
 
 from tenants.accounts.actors import Actor
 from tenants.accounts.audit import audit_record
+from tenants.accounts.models import Tenant
 from tenants.billing.operators import operators_only
 from tenants.billing.periods import Period
 from tenants.billing.selectors.tax import tax_profile, tax_treatment
-from tenants.billing.stripe.amounts import chargeable, to_stripe
+from tenants.billing.stripe.amounts import chargeable, is_too_small, to_stripe
 from tenants.billing.stripe.calls import ATTEMPT, answer_of, call_named, call_queue
 from tenants.billing.stripe.models import StripeCall
 from tenants.billing.stripe.plan_fees import fee_of_month, gross_fee
@@ -39,8 +40,8 @@ def subscription_start(
     The rest of this month is paid at once, each month to come on its first day. Safe to repeat;
     one that was refused or has ended is begun anew, and what is paid already is not paid again.
     `contract_id`: only if it is the one in force. Raises PermissionDenied, StripeOff, NotFound
-    without a contract that has a plan fee, Conflict where it is another one's, or where no payment
-    method is saved.
+    without a contract that has a plan fee, Conflict where it is another one's, no payment method is
+    saved, or the tenant is closed.
     """
     operators_only(actor)
     at = now or clock_now()
@@ -54,6 +55,8 @@ def subscription_start(
     running = subscription_of(tenant_id=actor.tenant_id, contract_id=contract.id).runs
     if known is not None and running:
         return known
+    if Tenant.objects.filter(pk=actor.tenant_id, status=Tenant.Status.CLOSED).exists():
+        raise Conflict("this organisation is closed", code="tenant_closed")
     method = default_method(actor.tenant_id)
     if not method:
         raise Conflict("save a payment method first", code="payment_method_missing")
@@ -123,7 +126,7 @@ def _queue(contract: Contract, key: str, method: str, at: dt.datetime) -> Stripe
         "proration_behavior": "none",
         "payment_behavior": "allow_incomplete",
         "off_session": True,
-        "add_invoice_items": [_part_of_month(contract, product, first)] if first.amount else [],
+        "add_invoice_items": _part_of_month(contract, product, first),
     }
     return call_queue(
         tenant_id=tenant_id,
@@ -134,14 +137,20 @@ def _queue(contract: Contract, key: str, method: str, at: dt.datetime) -> Stripe
     )
 
 
-def _part_of_month(contract: Contract, product: StripeCall, net: Money) -> dict[str, Any]:
-    """The first invoice's only amount: our own share of the month, not Stripe's proration."""
+def _part_of_month(contract: Contract, product: StripeCall, net: Money) -> list[Any]:
+    """The first invoice's only amount: our own share of the month, not Stripe's proration.
+
+    What is too small for a card is left to the month's own invoice.
+    """
+    gross = _gross(contract, net)
+    if not gross.amount or is_too_small(gross):
+        return []
     price = {
         "currency": contract.currency.lower(),
         "product": answer_of(product),
-        "unit_amount": to_stripe(_gross(contract, net)),
+        "unit_amount": to_stripe(gross),
     }
-    return {"price_data": price, "quantity": 1}
+    return [{"price_data": price, "quantity": 1}]
 
 
 def _gross(contract: Contract, net: Money) -> Money:

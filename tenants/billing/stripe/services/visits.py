@@ -7,7 +7,7 @@ from typing import Any
 from tenants.accounts.actors import Actor
 from tenants.billing.operators import system_only
 from tenants.billing.selectors.tax import person_of, tax_profile, tax_treatment
-from tenants.billing.stripe.amounts import chargeable, to_stripe
+from tenants.billing.stripe.amounts import LEAST, chargeable, is_too_small, to_stripe
 from tenants.billing.stripe.calls import answer_of, call_queue
 from tenants.billing.stripe.models import StripeCall, StripeVisit
 from tenants.billing.stripe.operations import METADATA_FOR, METADATA_TENANT
@@ -31,6 +31,9 @@ def top_up_start(*, actor: Actor, amount: Money, back: str) -> StripeVisit:
     """
     if to_stripe(amount) <= 0:
         raise InvalidInput("a top-up is above 0", param="amount")
+    if is_too_small(amount):
+        least = f"{LEAST[amount.currency]} {amount.currency}"
+        raise InvalidInput(f"a card is charged {least} or more", param="amount")
     to_stripe(_with_tax(actor.tenant_id, amount))
     return visit_ask(
         actor=actor,

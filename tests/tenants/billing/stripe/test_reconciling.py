@@ -91,6 +91,22 @@ def test_a_payment_over_another_amount_is_found(world: World, tenant: SignedUp) 
     assert {d.kind for d in stripe_reconcile().differences} == {"payment_amount"}
 
 
+def test_payments_of_the_other_mode_are_not_missed(world: World, tenant: SignedUp) -> None:
+    """Data of test mode is kept when we go live, whose key does not see them."""
+    visit = topped_up(world, tenant, "25")
+    with system_scope():
+        paid = Payment.objects.get(pk=visit.payment_id)
+        Payment.objects.update(external_id="pi_test", created_at="2100-01-01T00:00Z")
+        rows = StripeObject.objects.filter(stripe_id=paid.external_id)
+        rows.update(stripe_id="pi_test", mode="live")
+    found = {d.kind for d in stripe_reconcile().differences}
+    assert "payment_missing" not in found
+    with system_scope():
+        rows = StripeObject.objects.filter(stripe_id="pi_test", mode="live")
+        rows.update(mode="test")
+    assert "payment_missing" in {d.kind for d in stripe_reconcile().differences}
+
+
 def test_an_invoice_that_is_settled_on_one_side_only_is_found(
     world: World, tenant: SignedUp
 ) -> None:

@@ -12,17 +12,14 @@ from django.db.models import F
 from tenants.billing.models import Invoice
 from tenants.billing.services.dunning import dunning_advance
 from tenants.billing.services.payouts import partner_pay
-from tenants.billing.services.refunds import payment_refund
 from tenants.billing.states import InvoiceState
 from tenants.billing.stripe import sending
 from tenants.billing.stripe.models import StripeCall, StripeFinding, StripeVisit
-from tenants.billing.stripe.observers import disputes
 from tenants.billing.stripe.payer import StripePayer
 from tenants.billing.stripe.reconciling.service import stripe_reconcile
 from tenants.kernel.money import Money
 from tenants.kernel.scope import system_scope
 from tenants.ledger.selectors import wallet_balance
-from tenants.ledger.services import wallet_lock
 from tests.stripe_server.faults import What
 from tests.tenants.accounts.factories import SignedUp
 from tests.tenants.billing.factories import (
@@ -41,7 +38,6 @@ from tests.tenants.billing.stripe.world import (
     World,
     card_saved,
     object_id,
-    payment_of,
     session_of,
     top_up,
     topped_up,
@@ -137,31 +133,6 @@ def test_a_clock_that_is_ahead_of_stripes_makes_nothing_twice(
     top_up(tenant, "25")
     world.settle()
     assert len(listed(world, "customers")) == 1
-
-
-def test_a_refund_while_a_dispute_is_lost_is_not_forgotten(
-    world: World, tenant: SignedUp, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The dispute has read the payment and waits for the wallet, which the refund holds."""
-    visit = topped_up(world, tenant, "25")
-    disputed = world.control.open_dispute(object_id(tenant, "charge"), 1500)
-    world.settle()
-
-    def after_the_refund(**whose: Any) -> None:
-        monkeypatch.undo()
-        payment_refund(
-            actor=operator_of(tenant.tenant.id),
-            payment_id=visit.payment_id,
-            amount=Money.of("10", "USD"),
-            key="meanwhile",
-        )
-        wallet_lock(**whose)
-
-    monkeypatch.setattr(disputes, "wallet_lock", after_the_refund)
-    world.api.v1.disputes.close(disputed)
-    world.settle()
-    assert payment_of(tenant).refunded == 25
-    assert credit_of(tenant) == 0
 
 
 @pytest.mark.parametrize("method", ["pm_usBankAccount_success", "pm_sepaDebit_success"])

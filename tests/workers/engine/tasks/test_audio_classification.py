@@ -219,3 +219,17 @@ def test_what_it_cannot_do_is_refused(base: Path, bases: dict[str, Path], tmp_pa
     data = folders_zip(tmp_path / "t.zip", tones(), end="wav")
     result = trained(bases["llama"], spec(TASK), data, tmp_path / "run")
     assert "is no model of recordings" in str(result.error)
+
+
+def test_an_exploding_loss_is_the_customers(base: Path, tmp_path: Path) -> None:
+    settings = spec(TASK, optimiser="sgd", learning_rate=100.0, gradient_clip=0.0, epochs=30)
+    data = folders_zip(tmp_path / "t.zip", tones(), end="wav")
+    result = trained(base, settings, data, tmp_path / "run")
+    assert (result.outcome, result.failure) == (Outcome.FAILED, FailureKind.CUSTOMER)
+    assert "ower learning_rate" in str(result.error)
+
+
+def test_a_class_with_one_recording_is_refused(base: Path, tmp_path: Path) -> None:
+    data = folders_zip(tmp_path / "t.zip", tones(4), end="wav")
+    result = trained(base, spec(TASK), data, tmp_path / "run")
+    assert "label: the class 'high' has one example only" in str(result.error)
