@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -69,6 +68,8 @@ class Manifest:
 
 def manifest_read(text: str) -> Manifest:
     """Parse the file's text. Raises ManifestError, naming the key."""
+    import tomllib  # the host reads manifests; a child, whose start should be quick, does not
+
     try:
         found: Manifest = from_json(Manifest, tomllib.loads(text), "plugin.toml")
     except (tomllib.TOMLDecodeError, ContractError) as error:
