@@ -24,7 +24,7 @@ from workers.engine.errors import EngineError
 from workers.engine.hyperparameters import resolve_auto
 from workers.engine.profiles import DataSize, Estimate, Profile, Shape, estimate
 from workers.engine.specs import EvaluateSpec, FineTuneSpec, SpecError, TabularSpec
-from workers.jobs import compressions
+from workers.jobs import campaigns, compressions
 from workers.jobs.bounds import Measured, Range, tokens_of_a_pass
 from workers.jobs.placement import Needs
 from workers.jobs.states import Kind
@@ -283,6 +283,12 @@ def _compress(actor: Actor, given: Mapping[str, Any]) -> Checked:
     return Checked(spec, Needs(device=str(given.get("device") or "any")), tuple(lines))
 
 
+def _campaign(actor: Actor, given: Mapping[str, Any]) -> Checked:
+    """A campaign's spec from `campaign`, as `CampaignSpec` reads it."""
+    spec, seconds = campaigns.complete(actor, given)
+    return Checked(spec, Needs(device="cpu", work_s=seconds[1]), seconds=seconds)
+
+
 def _serve(actor: Actor, given: Mapping[str, Any]) -> Checked:
     """A replica's spec from target, base_id and version_id. Nobody but the reconciler asks."""
     actor.require("deployments.write")
@@ -340,4 +346,5 @@ _CHECKS: Mapping[Kind, Callable[[Actor, Mapping[str, Any]], Checked]] = {
     Kind.EVALUATE: _evaluate,
     Kind.COMPRESS: _compress,
     Kind.SERVE: _serve,
+    Kind.CAMPAIGN: _campaign,
 }
