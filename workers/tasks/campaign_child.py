@@ -33,7 +33,7 @@ def run(channel: Channel, request: Frame) -> None:
         if answer["command"] in ENDS:
             raise Stopped(ENDS[answer["command"]])
 
-    result = {"type": "result", "campaign": {}, "failure": None, "error": ""}
+    result: Frame = {"type": "result", "campaign": {}, "failure": None, "error": ""}
     try:
         found = campaign_run(CampaignSpec.read(request["campaign"]), tell)
     except Stopped as stopped:
