@@ -26,6 +26,7 @@ from tenants.billing.stripe.events import (
 )
 from tenants.kernel.events import Event
 from tenants.kernel.outbox import HandlerTable, Subscription
+from tenants.pricing.events import ContractChanged
 from workers.jobs.events import JobQueued, JobSucceeded
 from workers.serving.events import DeploymentSlept, DeploymentWoken
 from workers.serving.services import deployments_ensure_for_job
@@ -62,7 +63,11 @@ HANDLERS: HandlerTable = {
     JobSucceeded: (Subscription("serving.offer_models", _offer_models),),
     DeploymentWoken: (Subscription("serving.reconcile_woken", _reconcile),),
     DeploymentSlept: (Subscription("serving.reconcile_slept", _reconcile),),
-    TenantClosed: (Subscription("billing.close_statements", _close_statements),),
+    TenantClosed: (
+        Subscription("billing.close_statements", _close_statements),
+        Subscription("stripe.end_collections", to_stripe.end_collections),
+    ),
+    ContractChanged: (Subscription("stripe.end_collections", to_stripe.end_collections),),
     TaxProfileChanged: (Subscription("billing.apply_tax", _apply_tax),),
     InvoiceFinalised: (Subscription("stripe.collect_invoice", to_stripe.collect_invoice),),
     InvoiceReminded: (Subscription("stripe.charge_again", to_stripe.charge_invoice_again),),

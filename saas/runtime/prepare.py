@@ -13,6 +13,7 @@ from saas.runtime.postgres import Postgres, postgres_for
 from saas.runtime.redis import Redis, redis_for
 from saas.runtime.secrets import DATABASE_KEYS, env_ensure, port_of, superuser_password
 from saas.runtime.services import Service, services
+from saas.runtime.stripe import stripe_choice, stripe_ensure, stripe_service
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ def prepare(layout: Layout, *, port: int | None = None) -> Prepared:
     embedded = _database_is_embedded()
     _check_secrets_kept(layout, embedded=embedded)
     settings = env_ensure(layout, port=port)
+    settings = stripe_ensure(layout, settings, stripe_choice(os.environ))
     web = int(settings["BREAKWATER_PORT"])
     if not port_is_free(web):
         raise RuntimeFailure(
@@ -39,6 +41,8 @@ def prepare(layout: Layout, *, port: int | None = None) -> Prepared:
     postgres = _postgres(layout, settings) if embedded else None
     redis = _redis(layout, settings) if not os.environ.get("REDIS_URL") else None
     found = services(settings=settings, postgres=postgres, redis=redis)
+    stripe = stripe_service(settings, layout.var)
+    found = found if stripe is None else [stripe, *found]
     return Prepared(found, web)
 
 

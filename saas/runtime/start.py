@@ -13,9 +13,11 @@ from saas.runtime.lock import lock_holder
 from saas.runtime.logs import tail
 from saas.runtime.ports import HOST
 from saas.runtime.processes import MARK
+from saas.runtime.secrets import env_read
 from saas.runtime.services import web_answers
 from saas.runtime.status import FAILED, RUNNING, Status, status_read
 from saas.runtime.stop import Say, stop
+from saas.runtime.stripe import CHOICE, OFF, stripe_choice
 
 LIMIT_S = 300.0
 MAX_CRASHES = 4
@@ -29,7 +31,7 @@ def start(layout: Layout, say: Say, *, port: int | None = None) -> Status:
     """
     layout.create()
     began = time.monotonic()
-    stop_older_code(layout, say, port)
+    stop_outdated(layout, say, port)
     if lock_holder(layout.lock_file) is None:
         say(f"starting in {layout.var}")
         supervisor = _spawn(layout, port)
@@ -57,8 +59,8 @@ def _spawn(layout: Layout, port: int | None) -> subprocess.Popen[bytes]:
         )
 
 
-def stop_older_code(layout: Layout, say: Say, port: int | None) -> None:
-    """Stop what runs where the code has changed since; refuse to move it to another port."""
+def stop_outdated(layout: Layout, say: Say, port: int | None) -> None:
+    """Stop what runs where it is not what is asked for; refuse to move it to another port."""
     status = status_read(layout.status_file)
     if status is None or lock_holder(layout.lock_file) is None:
         return
@@ -67,9 +69,20 @@ def stop_older_code(layout: Layout, say: Say, port: int | None) -> None:
             f"{layout.var} already runs on port {status.port}: stop it with `make down` first, or "
             "leave PORT out"
         )
-    if status.code < code_changed():
-        say("the code has changed since the start: restarting")
+    reason = _outdated(layout, status)
+    if reason:
+        say(f"{reason}: restarting")
         stop(layout, say)
+
+
+def _outdated(layout: Layout, status: Status) -> str:
+    """Why what runs is not what is asked for; empty where it is."""
+    if status.code < code_changed():
+        return "the code has changed since the start"
+    asked = stripe_choice(os.environ)
+    if asked and asked != env_read(layout.env_file).get(CHOICE, OFF):
+        return f"Stripe is to be {asked}"
+    return ""
 
 
 def _wait(

@@ -25,6 +25,7 @@ EXEMPT = {
     "tenants.pricing.services.contracts.contracts_apply": "every tenant's, as its contract says",
     "tenants.pricing.services.sweep.usage_sweep": "every tenant's, as its usage says",
     "tenants.pricing.services.welcome.customer_sign_up": "there is no tenant yet",
+    "workers.assets.services.base_models.base_model_measure": "of the machine; bases are nobody's",
     "workers.assets.services.base_models.base_model_register": "typed on the machine; audited",
     "workers.assets.services.base_models.base_model_verify": "reads only; bases are nobody's",
     "workers.serving.services.base_deployments_ensure": "for the platform's tenant, `platform_id`",

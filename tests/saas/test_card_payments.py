@@ -5,12 +5,15 @@ Stripe is the loopback server; relay, workers and web are `world.settle`.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from tenants.kernel.scope import system_scope
 from tests.saas.api.factories import Caller, operator_caller, tenant_caller
 from tests.saas.console.factories import Person, operator_make, owner_of
+from tests.tenants.billing.factories import contract
 from tests.tenants.billing.stripe.conftest import world  # noqa: F401 -- a fixture
 from tests.tenants.billing.stripe.world import World
 
@@ -29,6 +32,11 @@ def owner(world: World) -> Person:  # noqa: F811
 
 def session_of(url: str) -> str:
     return url.rsplit("/", 1)[1]
+
+
+def tenant_of(api: Caller) -> str:
+    assert api.tenant is not None
+    return api.tenant.id
 
 
 def visited(api: Caller, path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -74,10 +82,43 @@ def test_a_saved_card_is_listed_and_its_number_is_not(world: World, api: Caller)
     }
 
 
+def test_staff_collect_a_plan_fee_by_subscription_and_stop(world: World, api: Caller) -> None:  # noqa: F811
+    staff = operator_caller()
+    terms = {"tenant_id": tenant_of(api), "plan_fee": "49.00"}
+    made = staff.post("/operator/v1/contracts", terms).json
+    path = f"/operator/v1/contracts/{made['id']}/subscription"
+    assert staff.get(path).json["status"] == ""
+    refused = staff.post(path, {})
+    assert (refused.status, refused.error["code"]) == (409, "payment_method_missing")
+    saved = visited(api, "/v1/payment_methods", {})
+    world.settle()
+    url = api.get(f"/v1/payment_visits/{saved['id']}").json["url"]
+    world.control.pay_session(session_of(url))
+    world.settle()
+    started = staff.post(path, {})
+    assert (started.status, started.json["status"]) == (201, "starting")
+    world.settle()
+    found = staff.get(path).json
+    assert (found["status"], found["stripe_id"][:4]) == ("active", "sub_")
+    assert staff.post(f"{path}/cancel", {}).json["status"] == "ending"
+    world.settle()
+    assert staff.get(path).json["status"] == "canceled"
+
+
+def test_a_subscription_is_only_of_the_contract_in_force(world: World, api: Caller) -> None:  # noqa: F811
+    staff = operator_caller()
+    terms = {"tenant_id": tenant_of(api), "plan_fee": "49.00"}
+    former = staff.post("/operator/v1/contracts", terms).json
+    staff.post("/operator/v1/contracts", terms)
+    assert staff.post(f"/operator/v1/contracts/{former['id']}/subscription", {}).status == 404
+    assert staff.get("/operator/v1/contracts/contract_none/subscription").status == 404
+
+
 def test_the_portal_is_opened(world: World, api: Caller) -> None:  # noqa: F811
     asked = visited(api, "/v1/billing_portal", {})
     world.settle()
-    assert api.get(f"/v1/payment_visits/{asked['id']}").json["url"].startswith("https://billing.")
+    url = api.get(f"/v1/payment_visits/{asked['id']}").json["url"]
+    assert url.startswith(f"{world.control.url}/p/session/")
 
 
 @pytest.mark.parametrize(
@@ -145,6 +186,29 @@ def test_without_a_key_the_wallet_offers_transfers_only(settings: Any, owner: Pe
     shown = owner.get("/console/wallet/").content.decode()
     assert "wallet/card/" not in shown
     assert "bank transfer" in shown
+
+
+def test_staff_collect_a_plan_fee_from_the_contracts_page(
+    world: World,  # noqa: F811
+    owner: Person,
+) -> None:
+    operator = operator_make()
+    with system_scope():
+        contract_id = contract(owner.tenant.id, plan_fee=Decimal(49))
+    page = f"/operations/pricing/contract/{contract_id}/"
+    card = owner.post("/console/wallet/methods/new/")
+    world.settle()
+    world.control.pay_session(session_of(owner.get(card.headers["Location"]).headers["Location"]))
+    world.settle()
+    assert "Collect the plan fee through Stripe" in operator.get(f"{page}change/").content.decode()
+    operator.post(f"{page}do/subscribe/")
+    world.settle()
+    shown = operator.get(f"{page}change/").content.decode()
+    assert "active" in shown
+    assert "Stop collecting through Stripe" in shown
+    operator.post(f"{page}do/unsubscribe/")
+    world.settle()
+    assert "canceled" in operator.get(f"{page}change/").content.decode()
 
 
 def test_staff_see_what_happened_and_close_a_finding(world: World, owner: Person) -> None:  # noqa: F811

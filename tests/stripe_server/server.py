@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from tests.stripe_server.api import Asked, answer
 from tests.stripe_server.door import DOORS
 from tests.stripe_server.errors import Refused
 from tests.stripe_server.faults import Fault, Faults, What
 from tests.stripe_server.keys import Answer, in_use
+from tests.stripe_server.pages import Page, page_of
 from tests.stripe_server.store import Store
 from tests.stripe_server.webhooks import Endpoint, Sender
 
@@ -40,7 +41,7 @@ class StripeServer(ThreadingHTTPServer):
         self, port: int = 0, *, file: Path | None = None, webhooks: Endpoint | None = None
     ) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
-        self.state = State(Store(file))
+        self.state = State(Store(file, self.url))
         self.sender = Sender(self.state.store, self.state.lock, webhooks)
         self.sender.start()
 
@@ -83,6 +84,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.sender.wake()
             self._send(result)
             return
+        if (found := _page(state, self.command, parts.path, body)) is not None:
+            self.server.sender.wake()
+            self._show(found)
+            return
         headers = {name.lower(): value for name, value in self.headers.items()}
         asked = Asked(self.command, parts.path, parts.query, body, headers)
         heard = _heard(state, asked)
@@ -92,6 +97,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
         else:
             self._send(heard, asked.version)
+
+    def _show(self, page: Page) -> None:
+        self.send_response(303 if page.to else page.status)
+        if page.to:
+            self.send_header("Location", page.to)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(page.html)))
+        self.end_headers()
+        self.wfile.write(page.html)
 
     def _send(self, result: Answer, version: str = "") -> None:
         text = json.dumps(result.body).encode()
@@ -105,6 +119,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Original-Request", result.original)
         self.end_headers()
         self.wfile.write(text)
+
+
+def _page(state: State, method: str, path: str, body: str) -> Page | None:
+    form = dict(parse_qsl(body)) if method == "POST" else None
+    with state.lock:
+        found = page_of(state.store, path, form)
+        if found is not None and form is not None:
+            state.store.save()
+        return found
 
 
 def _heard(state: State, asked: Asked) -> Answer | None:

@@ -36,11 +36,12 @@ NO_REQUEST: Object = {"id": None, "idempotency_key": None}
 class Store:
     """All state. Callers hold the server's lock.
 
-    `request`: the one that is acted upon now; what time or a customer brings has none.
+    `url`: where the pages are. `request`: the one that is acted upon now; what time or a customer
+    brings has none.
     """
 
-    def __init__(self, file: Path | None = None) -> None:
-        self.file = file
+    def __init__(self, file: Path | None = None, url: str = "") -> None:
+        self.file, self.url = file, url
         self.request = dict(NO_REQUEST)
         self.state: dict[str, Any] = {
             "objects": {}, "keys": {}, "due": [], "deliveries": [], "offset": 0.0, "number": 0,
@@ -67,6 +68,10 @@ class Store:
             beside = self.file.with_suffix(".new")
             beside.write_text(json.dumps(self.state))
             beside.replace(self.file)
+
+    def page(self, kind: str, object_id: str) -> str:
+        """The address of an object's page."""
+        return f"{self.url}/{kind}/{object_id}"
 
     def now(self, clock: str | None = None) -> int:
         """Seconds of the epoch: the server's own time, or a test clock's."""

@@ -16,6 +16,7 @@ from tenants.billing.stripe.handling import events_handle
 from tenants.billing.stripe.reconciling.service import stripe_reconcile
 from tenants.billing.stripe.reporting import streams_report
 from tenants.billing.stripe.sending import calls_send
+from tenants.billing.stripe.services.endings import collections_end
 from tenants.kernel.idempotency import idempotent_requests_purge
 from tenants.kernel.scope import system_scope
 from tenants.ledger.services import grants_expire, holds_expire
@@ -113,4 +114,6 @@ def stripe() -> None:
 @shared_task(name="control.stripe_reconcile", acks_late=True)
 def reconcile_stripe() -> None:
     if stripe_is_on():
+        with system_scope():
+            collections_end()
         stripe_reconcile()

@@ -43,6 +43,14 @@ _prices = [
     path("operator/v1/contracts", contracts.ContractsView.as_view()),
     path("operator/v1/contracts/<str:contract_id>", contracts.ContractView.as_view()),
     path("operator/v1/contracts/<str:contract_id>/end", contracts.ContractEndView.as_view()),
+    path(
+        "operator/v1/contracts/<str:contract_id>/subscription",
+        stripe.ContractSubscriptionView.as_view(),
+    ),
+    path(
+        "operator/v1/contracts/<str:contract_id>/subscription/cancel",
+        stripe.ContractSubscriptionCancelView.as_view(),
+    ),
 ]
 _money = [
     path("operator/v1/grants", money_in.GrantsView.as_view()),

@@ -11,11 +11,15 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from saas.acting import acting_on
 from saas.console import columns as show
 from saas.console.asking import actor_of, ask, choices_set
 from saas.console.readonly import Act
 from saas.operations.lists.work import OperatorAdmin
 from tenants.accounts.models import Tenant
+from tenants.billing.stripe.client import stripe_is_on
+from tenants.billing.stripe.selectors import subscription_of
+from tenants.billing.stripe.services.subscriptions import subscription_cancel, subscription_start
 from tenants.pricing.contract_terms import NewContract
 from tenants.pricing.models import Contract, PriceBook, PriceBookVersion
 from tenants.pricing.services.contracts import contract_end, contract_write
@@ -98,6 +102,26 @@ def contract_create(request: HttpRequest) -> HttpResponse:
     )
 
 
+def _subscribe(request: HttpRequest, contract_id: str) -> Any:
+    actor = acting_on(actor_of(request), Contract.objects, contract_id)
+    return subscription_start(actor=actor, contract_id=contract_id)
+
+
+def _unsubscribe(request: HttpRequest, contract_id: str) -> Any:
+    actor = acting_on(actor_of(request), Contract.objects, contract_id)
+    return subscription_cancel(actor=actor, contract_id=contract_id)
+
+
+def _collected(row: Contract) -> str:
+    """Stripe's word for how the plan fee is collected, empty where it is not."""
+    found = subscription_of(tenant_id=row.tenant_id, contract_id=row.id)
+    return f"{found.status} {found.error}".strip()
+
+
+def _may_subscribe(row: Contract) -> bool:
+    return bool(stripe_is_on() and row.plan_fee and row.ends is None and not _collected(row))
+
+
 def _end(request: HttpRequest, contract_id: str) -> Any:
     tenant_id = Contract.objects.values_list("tenant_id", flat=True).get(pk=contract_id)
     return contract_end(actor=actor_of(request), tenant_id=tenant_id)
@@ -126,6 +150,7 @@ class ContractAdmin(OperatorAdmin):
         ),
         show.text("currency", _("Currency")),
         show.amount("plan_fee", _("Plan fee a month")),
+        show.column(_collected, _("Collected by Stripe")),
         show.amount("commitment", _("Commitment a month")),
         show.amount("cap", _("Cap a month")),
         show.amount("allowance", _("Credit granted each month")),
@@ -134,6 +159,25 @@ class ContractAdmin(OperatorAdmin):
         show.moment("ends", _("Until")),
     )
     acts = (
+        Act(
+            name="subscribe",
+            label=_("Collect the plan fee through Stripe"),
+            permission="billing.write",
+            run=_subscribe,
+            done=_("The rest of this month is being charged, each month to come on its first day."),
+            offered=_may_subscribe,
+            confirm=_("Charge the plan fee to the customer's saved payment method from now on?"),
+        ),
+        Act(
+            name="unsubscribe",
+            label=_("Stop collecting through Stripe"),
+            permission="billing.write",
+            run=_unsubscribe,
+            done=_("Stripe collects the plan fee no more."),
+            offered=lambda row: _collected(row) in {"starting", "active", "past_due", "incomplete"},
+            danger=True,
+            confirm=_("Stop collecting? The month's invoice gives back what is too much."),
+        ),
         Act(
             name="end",
             label=_("End now"),

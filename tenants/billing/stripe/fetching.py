@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from stripe import InvalidRequestError
 
 from tenants.billing.stripe.client import stripe_client
+from tenants.billing.stripe.names import ALL_SUBSCRIPTIONS
 from tenants.billing.stripe.objects import Seen
 from tenants.kernel.clock import database_now
 from tenants.kernel.scope import ScopeError, current_scope, system_scope
@@ -17,10 +18,11 @@ from tenants.kernel.scope import ScopeError, current_scope, system_scope
 
 @dataclass(frozen=True)
 class Kind:
-    """Where objects of a kind are, and what is fetched with them."""
+    """Where objects of a kind are, what is fetched with them, and how a list leaves none out."""
 
     of: Callable[[Any], Any]
     expand: tuple[str, ...] = ()
+    every: Mapping[str, Any] = field(default_factory=dict)
 
 
 KINDS: Mapping[str, Kind] = {
@@ -37,7 +39,7 @@ KINDS: Mapping[str, Kind] = {
     "credit_note": Kind(lambda v1: v1.credit_notes),
     "refund": Kind(lambda v1: v1.refunds, ("balance_transaction", "failure_balance_transaction")),
     "dispute": Kind(lambda v1: v1.disputes),
-    "subscription": Kind(lambda v1: v1.subscriptions),
+    "subscription": Kind(lambda v1: v1.subscriptions, every=ALL_SUBSCRIPTIONS),
     "account": Kind(lambda v1: v1.accounts),
     "transfer": Kind(lambda v1: v1.transfers, ("balance_transaction",)),
     "payout": Kind(lambda v1: v1.payouts, ("balance_transaction", "failure_balance_transaction")),
@@ -65,7 +67,7 @@ def fetch(kind: str, stripe_id: str) -> Seen | None:
 def fetch_all(kind: str, **where: Any) -> Iterator[Seen]:
     """Every object of a kind that a list can be narrowed to by `where`, without expansions."""
     at = _moment()
-    listed = KINDS[kind].of(stripe_client().v1).list({"limit": 100, **where})
+    listed = KINDS[kind].of(stripe_client().v1).list({"limit": 100, **KINDS[kind].every, **where})
     for answer in listed.auto_paging_iter():
         yield Seen(answer.to_dict(), at)
 

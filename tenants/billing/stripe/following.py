@@ -5,6 +5,7 @@ Without a key nothing follows: invoices are settled by bank transfer.
 
 from __future__ import annotations
 
+from tenants.accounts.events import TenantClosed
 from tenants.billing.events import (
     CreditNoteIssued,
     InvoiceFinalised,
@@ -16,6 +17,7 @@ from tenants.billing.events import (
 from tenants.billing.stripe.client import stripe_is_on
 from tenants.billing.stripe.events import StripeVisitAsked
 from tenants.billing.stripe.services.credit_notes import credit_note_send
+from tenants.billing.stripe.services.endings import collections_end
 from tenants.billing.stripe.services.invoices import (
     invoice_charge_again,
     invoice_collect,
@@ -24,6 +26,12 @@ from tenants.billing.stripe.services.invoices import (
 )
 from tenants.billing.stripe.services.paid_elsewhere import invoice_payment_report
 from tenants.billing.stripe.services.visits import visit_open
+from tenants.pricing.events import ContractChanged
+
+
+def end_collections(event: TenantClosed | ContractChanged) -> None:
+    if stripe_is_on():
+        collections_end(tenant_id=str(event.tenant_id))
 
 
 def open_visit(event: StripeVisitAsked) -> None:

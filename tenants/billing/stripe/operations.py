@@ -12,6 +12,8 @@ from typing import Any
 
 from stripe import StripeClient
 
+from tenants.billing.stripe.names import ALL_SUBSCRIPTIONS
+
 METADATA_KEY = "breakwater_key"  # holds the call's id
 METADATA_FOR = "breakwater_for"  # what it is to us
 METADATA_TENANT = "breakwater_tenant"
@@ -38,14 +40,16 @@ class Operation:
     once: bool = False  # cannot be found again, and would count twice: not sent after a key's life
 
 
-def _create(of: Callable[[Any], Any], *narrow: str, **more: Any) -> Operation:
+def _create(
+    of: Callable[[Any], Any], *narrow: str, every: Params | None = None, **more: Any
+) -> Operation:
     def send(v1: Any, target: str, params: Params, options: Any) -> Any:
         del target
         return of(v1).create(params, options)
 
     def listed(v1: Any, target: str, where: Params) -> Any:
         del target
-        return of(v1).list(where)
+        return of(v1).list({**where, **(every or {})})
 
     return Operation(send, finder=listed, narrow=narrow, **more)
 
@@ -92,7 +96,9 @@ OPERATIONS: Mapping[str, Operation] = {
     "credit_note.create": _create(lambda v1: v1.credit_notes, "invoice"),
     "product.create": _create(lambda v1: v1.products),
     "price.create": _create(lambda v1: v1.prices, "product"),
-    "subscription.create": _create(lambda v1: v1.subscriptions, "customer", refusable=True),
+    "subscription.create": _create(
+        lambda v1: v1.subscriptions, "customer", every=ALL_SUBSCRIPTIONS, refusable=True
+    ),
     "subscription.cancel": _act(
         lambda v1: v1.subscriptions.cancel, "subscription", "canceled", "incomplete_expired"
     ),

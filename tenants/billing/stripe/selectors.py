@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 from django.db.models import QuerySet
 
+from tenants.billing.stripe.calls import call_named
 from tenants.billing.stripe.client import stripe_is_on, stripe_mode
 from tenants.billing.stripe.models import (
     StripeCall,
@@ -59,6 +62,37 @@ def invoice_call(tenant_id: str, invoice_id: str) -> StripeCall | None:
     )
     found: StripeCall | None = rows.exclude(state=StripeCall.State.REFUSED).order_by("-id").first()
     return found
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """How a contract's fee is collected. `status`: Stripe's word, or before that "starting", after
+    it "ending", or "refused" with the `error`; nothing where nobody asked for it.
+    """
+
+    contract_id: str
+    tenant_id: str
+    status: str = ""
+    stripe_id: str = ""
+    error: str = ""
+
+
+def subscription_of(*, tenant_id: str, contract_id: str) -> Subscription:
+    """How a contract's plan fee is collected through Stripe."""
+    bare = Subscription(contract_id, tenant_id)
+    made = call_named(tenant_id, "subscription.create", contract_id) if stripe_is_on() else None
+    if made is None:
+        return bare
+    if made.state == StripeCall.State.REFUSED:
+        return replace(bare, status="refused", error=made.error)
+    found = StripeObject.objects.filter(
+        kind="subscription", stripe_id=made.answer_id, mode=made.mode
+    ).first()
+    status = found.state if found is not None else "starting"
+    ending = call_named(tenant_id, "subscription.cancel", contract_id)
+    if ending is not None and status != "canceled":
+        status = "ending"
+    return replace(bare, status=status, stripe_id=made.answer_id)
 
 
 def objects_of(*, kind: str, tenant_id: str = "") -> QuerySet[StripeObject]:

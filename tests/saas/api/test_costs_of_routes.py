@@ -81,6 +81,8 @@ STAFF = {
     "POST /operator/v1/price_overrides": "a reason why a price may lie below its floor",
     "POST /operator/v1/contracts": "terms; a plan's fee is what was agreed, whatever is left",
     "POST /operator/v1/contracts/{contract_id}/end": "ends something",
+    "POST /operator/v1/contracts/{contract_id}/subscription": "collects what the contract owes",
+    "POST /operator/v1/contracts/{contract_id}/subscription/cancel": "ends something",
     "POST /operator/v1/grants": "gives credit",
     "POST /operator/v1/payments": "brings money in",
     "POST /operator/v1/payments/{payment_id}/refunds": "gives unused credit back to its payer",

@@ -14,7 +14,7 @@ from saas.runtime.layout import ROOT, Layout
 from saas.runtime.ports import HOST, port_answers
 from saas.runtime.processes import MARK, identify
 from saas.runtime.secrets import DATABASE_KEYS
-from saas.runtime.start import start, stop_older_code
+from saas.runtime.start import start, stop_outdated
 from saas.runtime.status import status_read
 from tests.saas.runtime.factories import Supervised, leftovers
 from tests.servers import System
@@ -77,12 +77,12 @@ def test_up_after_a_change_of_the_code_stops_what_still_runs_the_old(
     running = Supervised(new_layout, only="redis")
     running.start()
     said: list[str] = []
-    stop_older_code(new_layout, said.append, None)
+    stop_outdated(new_layout, said.append, None)
     assert said == []
 
     newer = running.status.code + 1
     monkeypatch.setattr("saas.runtime.start.code_changed", lambda: newer)
-    stop_older_code(new_layout, said.append, None)
+    stop_outdated(new_layout, said.append, None)
 
     assert "the code has changed since the start" in said[0]
     assert leftovers(new_layout) == []

@@ -52,7 +52,7 @@ def charge_make(store: Store, intent: Object, status: str, **fields: Any) -> Obj
         **{"failure_code": None, "failure_message": None, **fields},
         _card=kind == "card",
     )  # fmt: skip
-    charge["receipt_url"] = f"https://pay.stripe.test/receipts/{charge['id']}" if is_good else None
+    charge["receipt_url"] = store.page("receipts", charge["id"]) if is_good else None
     intent["latest_charge"] = charge["id"]
     return charge
 

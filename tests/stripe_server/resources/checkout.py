@@ -1,6 +1,6 @@
 """Checkout sessions and the Billing Portal. https://docs.stripe.com/api/checkout/sessions
 
-Nobody clicks here: `session_pay` is what a customer does on the page.
+`session_pay` is what a customer does on the page (`pages.py`), or a test in their place.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def session_create(call: Call) -> Object:
         _subscription=dict(params.get("subscription_data") or {}),
         _items=[dict(item) for item in params.get("line_items") or []],
     )
-    made["url"] = f"https://checkout.stripe.test/c/pay/{made['id']}"
+    made["url"] = store.page("c/pay", made["id"])
     if mode == "setup":
         data = (params.get("setup_intent_data") or {}).get("metadata")
         made["setup_intent"] = setup_make(
@@ -222,5 +222,5 @@ def portal_create(call: Call) -> Object:
         locale=call.params.get("locale"),
         configuration="bpc_default",
     )
-    made["url"] = f"https://billing.stripe.test/p/session/{made['id']}"
+    made["url"] = call.store.page("p/session", made["id"])
     return made

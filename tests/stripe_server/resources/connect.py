@@ -65,13 +65,14 @@ def account_delete(call: Call) -> Object:
 @handles("POST", "/v1/account_links")
 def account_link_create(call: Call) -> Object:
     account = call.store.get("account", call.params["account"], "account")
-    call.given("refresh_url", "return_url", "type", "collect", "collection_options")
+    call.given("refresh_url", "type", "collect", "collection_options")
+    account["_return_url"] = call.params.get("return_url")
     now = call.store.now()
     return {
         "object": "account_link",
         "created": now,
         "expires_at": now + 300,
-        "url": f"https://connect.stripe.test/setup/{account['id']}",
+        "url": call.store.page("setup", account["id"]),
     }
 
 

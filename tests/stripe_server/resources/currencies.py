@@ -15,6 +15,7 @@ SUPPORTED = frozenset(
         "xaf xcd xof xpf yer zar zmw"
     ).split()
 )
+NO_DECIMALS = frozenset("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split())
 THREE_DECIMALS = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
 WHOLE_BUT_TWO_DECIMALS = frozenset({"isk", "ugx"})  # amounts are in hundredths, which must be 00
 WHOLE_PAYOUTS = frozenset({"huf", "twd"})
@@ -24,6 +25,13 @@ LEAST = {
     "dkk": 250, "eur": 50, "gbp": 30, "hkd": 400, "huf": 17500, "inr": 50, "jpy": 50, "mxn": 1000,
     "myr": 200, "nok": 300, "nzd": 50, "pln": 200, "ron": 200, "sek": 300, "sgd": 50, "thb": 1000,
 }  # fmt: skip
+
+
+def decimals(currency: str) -> int:
+    """How many decimals the amounts of a currency count."""
+    if currency in NO_DECIMALS:
+        return 0
+    return 3 if currency in THREE_DECIMALS else 2
 
 
 def currency_check(code: str) -> str:

@@ -195,8 +195,8 @@ def invoice_finalize(store: Store, invoice: Object) -> None:
     invoice.update(
         status="open",
         number=f"LOCAL-{store.number():04d}",
-        hosted_invoice_url=f"https://invoice.stripe.test/i/{invoice['id']}",
-        invoice_pdf=f"https://invoice.stripe.test/i/{invoice['id']}/pdf",
+        hosted_invoice_url=store.page("i", invoice["id"]),
+        invoice_pdf=f"{store.page('i', invoice['id'])}/pdf",
     )
     now = _moved(store, invoice, "finalized_at")
     if invoice["_days"] is not None:

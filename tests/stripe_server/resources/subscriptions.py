@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.stripe_server.errors import Refused
-from tests.stripe_server.handling import Call, handles, lists, metadata, retrieves
+from tests.stripe_server.handling import Call, handles, listed, metadata, retrieves
 from tests.stripe_server.resources.customers import customer_alive
 from tests.stripe_server.resources.invoice_payments import invoice_charge
 from tests.stripe_server.resources.invoices import (
@@ -45,8 +45,24 @@ class Line:
     period: Object
 
 
-lists("/v1/subscriptions", "subscription", "customer", "status")
 retrieves("/v1/subscriptions/{subscription_exposed_id}", "subscription")
+
+
+@handles("GET", "/v1/subscriptions")
+def subscriptions_list(call: Call) -> Object:
+    """Those that ended are left out unless they are asked for.
+
+    https://docs.stripe.com/api/subscriptions/list
+    """
+    asked = call.params.get("status")
+    ended = ("canceled", "incomplete_expired")
+
+    def wanted(one: Object) -> bool:
+        if asked is None:
+            return one["status"] != "canceled"
+        return asked == "all" or one["status"] in (ended if asked == "ended" else (asked,))
+
+    return listed(call, "subscription", "customer", also=wanted)
 
 
 @handles("POST", "/v1/subscriptions")

@@ -60,6 +60,7 @@ CHANGES: dict[str, Arguments] = {
     "model_version_restore": lambda t, b, p: {"name": deleted_version(t, b, p)},
 }
 WITHOUT_ACTOR = {
+    "base_model_measure": "measures the machine; the base stays as it is",
     "base_model_register": "the platform acts: tested with the catalogue",
     "base_model_verify": "reads only",
     "dataset_require_valid": "reads only",

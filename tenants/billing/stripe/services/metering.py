@@ -46,7 +46,11 @@ def stream_start(*, actor: Actor, meter: str, event_name: str, price_id: str) ->
     ).exists():
         raise Conflict(f"{meter} is priced by Stripe already", code="stream_exists")
     at = database_now()
-    _require_free(actor.tenant_id, meter, at)
+    if is_priced_here(actor.tenant_id, meter, at):
+        raise Conflict(
+            f"{meter} has a price here: give this customer a book of its own in which it is free",
+            code="priced_twice",
+        )
     if not default_method(actor.tenant_id):
         raise Conflict("save a payment method first", code="payment_method_missing")
     stream: StripeStream = StripeStream.objects.create(
@@ -176,7 +180,7 @@ def _subscribe(stream: StripeStream) -> None:
     )
 
 
-def _require_free(tenant_id: str, meter: str, at: dt.datetime) -> None:
+def is_priced_here(tenant_id: str, meter: str, at: dt.datetime) -> bool:
     """Never both for one stream: the tenant's own book must give the meter away."""
     contract = contract_in_force(tenant_id, at)
     prices = Price.objects.filter(
@@ -185,11 +189,7 @@ def _require_free(tenant_id: str, meter: str, at: dt.datetime) -> None:
         meter=meter,
     )
     latest = prices.order_by("-version__valid_from").first()
-    if latest is None or latest.charge != {"model": "standard", "unit": "0"}:
-        raise Conflict(
-            f"{meter} has a price here: give this customer a book of its own in which it is free",
-            code="priced_twice",
-        )
+    return latest is None or latest.charge != {"model": "standard", "unit": "0"}
 
 
 def _locked(tenant_id: str, stream_id: str) -> StripeStream | None:

@@ -26,18 +26,21 @@ from tenants.pricing.models import Contract
 from tenants.pricing.selectors.books import contract_in_force
 
 
-def subscription_start(*, actor: Actor, now: dt.datetime | None = None) -> StripeCall:
+def subscription_start(
+    *, actor: Actor, contract_id: str = "", now: dt.datetime | None = None
+) -> StripeCall:
     """Decide to collect the plan fee of the actor's tenant through Stripe from now on.
 
     The rest of this month is paid at once, each month to come on its first day. Safe to repeat.
-    Raises PermissionDenied, NotFound without a contract that has a plan fee, Conflict where no
-    payment method is saved.
+    `contract_id`: only if it is the one in force. Raises PermissionDenied, StripeOff, NotFound
+    without a contract that has a plan fee, Conflict where no payment method is saved.
     """
     operators_only(actor)
     at = now or clock_now()
     contract = contract_in_force(actor.tenant_id, at)
-    if contract is None or not contract.plan_fee:
-        raise NotFound("there is no contract with a plan fee in force", code="plan_missing")
+    if contract is None or not contract.plan_fee or contract_id not in {"", contract.id}:
+        what = f"{contract_id} is not" if contract_id else "there is no"
+        raise NotFound(f"{what} a contract in force with a plan fee", code="plan_missing")
     known = call_named(actor.tenant_id, "subscription.create", contract.id)
     if known is not None:
         return known

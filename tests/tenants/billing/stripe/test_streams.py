@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from django.db.models import F
 
+from tenants.accounts.standing import tenant_close
 from tenants.billing.stripe.models import StripeCall, StripeFinding, StripeStream
 from tenants.billing.stripe.reconciling.service import stripe_reconcile
 from tenants.billing.stripe.reporting import streams_report
 from tenants.billing.stripe.services.metering import stream_end, stream_start
 from tenants.kernel.errors import Conflict
 from tenants.kernel.scope import system_scope
+from tenants.pricing.services.contracts import contract_end
 from tests.stripe_server.faults import What
 from tests.tenants.accounts.factories import SignedUp
 from tests.tenants.billing.factories import book, contract, counted, operator_of
@@ -172,6 +174,23 @@ def test_the_last_days_usage_is_reported_before_the_subscription_ends(
     assert reported(world) == 1000
 
 
+@pytest.mark.parametrize("over", ["contract", "tenant"])
+def test_a_stream_ends_with_what_it_is_under(world: World, stream: StripeStream, over: str) -> None:
+    """The meter has a price here again, or nobody is left: all that was counted is told first."""
+    use(stream, "1000", NOW)
+    actor = operator_of(stream.tenant_id)
+    with system_scope():
+        if over == "contract":
+            contract_end(actor=actor, tenant_id=stream.tenant_id)
+        else:
+            tenant_close(actor=actor, reason="left")
+    world.settle()
+    with system_scope():
+        assert StripeStream.objects.get(pk=stream.pk).ended_at is not None
+    assert reported(world) == 1000
+    assert world.api.v1.subscriptions.list({"status": "all"}).data[0].status == "canceled"
+
+
 def test_what_is_priced_here_cannot_be_priced_in_stripe_too(world: World, tenant: SignedUp) -> None:
     card_saved(world, tenant)
     contract(tenant.tenant.id, book_id=book({"model": "standard", "unit": "0.01"}))
@@ -185,8 +204,8 @@ def test_what_is_priced_here_cannot_be_priced_in_stripe_too(world: World, tenant
 def test_what_stripe_collects_for_it_is_revenue_beside_every_wallet(
     world: World, stream: StripeStream
 ) -> None:
-    """Three units at 5.00, billed as the stream ends."""
-    use(stream, "3", NOW)
+    """Three units at 5.00, billed as the stream ends: used since the subscription began."""
+    use(stream, "3", dt.datetime.now(dt.UTC))
     with system_scope():
         stream_end(actor=operator_of(stream.tenant_id), stream_id=stream.id)
     world.control.advance(seconds=5)

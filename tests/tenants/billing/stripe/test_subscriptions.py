@@ -6,16 +6,22 @@ import datetime as dt
 from decimal import Decimal
 
 import pytest
+from django.db.models import F
 
+from tenants.accounts.standing import tenant_close
 from tenants.billing.models import Invoice
 from tenants.billing.periods import Period
 from tenants.billing.services.tax import NewProfile, tax_profile_set, tax_rate_set, taxes_apply
 from tenants.billing.states import InvoiceState
-from tenants.billing.stripe.models import StripeObject
+from tenants.billing.stripe.models import StripeCall, StripeObject
+from tenants.billing.stripe.services.endings import collections_end
 from tenants.billing.stripe.services.subscriptions import subscription_start
 from tenants.kernel.errors import Conflict, NotFound, PermissionDenied
 from tenants.kernel.scope import system_scope, tenant_scope
 from tenants.ledger.chart import GrantKind
+from tenants.pricing.contract_terms import NewContract
+from tenants.pricing.services.contracts import contract_end, contract_write
+from tests.stripe_server.faults import What
 from tests.tenants.accounts.factories import SignedUp, owner_of
 from tests.tenants.billing.factories import contract, granted, operator_of, stated, system_of
 from tests.tenants.billing.stripe.ending import books
@@ -107,6 +113,76 @@ def test_an_uncollected_fee_is_on_our_invoice_and_only_there(
     with system_scope():
         mine = StripeObject.objects.get(kind="invoice", our_id=found.id)
     assert (mine.state, mine.amount) == ("open", 50)
+
+
+def status(world: World, tenant: SignedUp) -> str:
+    return world.api.v1.subscriptions.retrieve(object_id(tenant, "subscription")).status
+
+
+def test_it_ends_with_its_contract(world: World, tenant: SignedUp) -> None:
+    subscribed(world, tenant)
+    with system_scope():
+        contract_end(actor=operator_of(tenant.tenant.id), tenant_id=tenant.tenant.id)
+    world.settle()
+    assert status(world, tenant) == "canceled"
+
+
+def test_a_contract_that_goes_on_keeps_it_until_its_last_month(
+    world: World, tenant: SignedUp
+) -> None:
+    subscribed(world, tenant)
+    last = MONTH.next().next()
+    with system_scope():
+        contract_end(actor=operator_of(tenant.tenant.id), tenant_id=tenant.tenant.id, ends=last.end)
+    world.settle()
+    assert status(world, tenant) == "active"
+    with system_scope():
+        ended = [collections_end(now=month.start) for month in (MONTH.next(), last, last)]
+    world.settle()
+    assert (ended, status(world, tenant)) == ([0, 1, 0], "canceled")
+
+
+def test_another_contract_ends_that_of_before(world: World, tenant: SignedUp) -> None:
+    subscribed(world, tenant)
+    with system_scope():
+        contract_write(
+            actor=operator_of(tenant.tenant.id),
+            tenant_id=tenant.tenant.id,
+            terms=NewContract(plan_fee=D(80)),
+        )
+    world.settle()
+    assert status(world, tenant) == "canceled"
+    start(tenant)
+    world.settle()
+    assert [s.status for s in world.api.v1.subscriptions.list().data] == ["active"]
+
+
+def test_a_closed_customer_pays_no_plan(world: World, tenant: SignedUp) -> None:
+    subscribed(world, tenant)
+    with system_scope():
+        tenant_close(actor=operator_of(tenant.tenant.id), reason="left")
+    world.settle()
+    assert status(world, tenant) == "canceled"
+
+
+def test_one_that_ended_before_it_was_heard_of_is_not_made_twice(
+    world: World, tenant: SignedUp
+) -> None:
+    """Its answer is lost, someone cancels it in Stripe, and a day later its key is forgotten."""
+
+    def a_day_passes() -> None:
+        for one in world.api.v1.subscriptions.list().data:
+            world.api.v1.subscriptions.cancel(one.id)
+        world.control.forget_keys()
+        with system_scope():
+            sent = StripeCall.objects.filter(state="sent")
+            sent.update(sent_at=F("sent_at") - dt.timedelta(hours=25))
+
+    world.meanwhile = a_day_passes
+    world.control.fault(What.LOSE, "POST /v1/subscriptions", times=2)
+    subscribed(world, tenant)
+    made = world.api.v1.subscriptions.list({"status": "all"}).data
+    assert [one.status for one in made] == ["canceled"]
 
 
 def test_it_starts_once(world: World, tenant: SignedUp) -> None:

@@ -38,7 +38,7 @@ def test_the_portal_opens_for_the_customer_that_was_made(world: World, tenant: S
         visit = portal_start(actor=owner_of(tenant), back=BACK)
     world.settle()
     found = visit_now(visit)
-    assert (found.state, found.url.split("/p/")[0]) == (State.READY, "https://billing.stripe.test")
+    assert (found.state, found.url.split("/p/")[0]) == (State.READY, world.control.url)
     assert found.return_url.endswith(BACK)
 
 

@@ -1,0 +1,67 @@
+"""Nothing is collected for what is over: a contract, a book of one's own, a closed organisation."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.db.models import Exists, OuterRef
+
+from tenants.accounts.actors import system_actor
+from tenants.accounts.models import Tenant
+from tenants.billing.operators import system_only
+from tenants.billing.periods import Period
+from tenants.billing.stripe.client import stripe_mode
+from tenants.billing.stripe.models import StripeCall, StripeStream
+from tenants.billing.stripe.services.metering import METERED, is_priced_here, stream_end
+from tenants.billing.stripe.services.subscriptions import subscription_cancel
+from tenants.kernel.clock import now as clock_now
+from tenants.pricing.models import Contract
+
+
+def collections_end(*, tenant_id: str = "", now: dt.datetime | None = None) -> int:
+    """Cancel each subscription whose contract ends within this month, which is paid in advance,
+    and end each stream of a meter that is priced here again; all of those of closed tenants.
+
+    `tenant_id`: of one tenant only. In the system's scope; safe to repeat. Returns how many.
+    """
+    system_only()
+    at = now or clock_now()
+    of = {"tenant_id": tenant_id} if tenant_id else {}
+    return _plans_end(of, at) + _streams_end(of, at)
+
+
+def _plans_end(of: dict[str, str], at: dt.datetime) -> int:
+    rows = StripeCall.objects.filter(operation="subscription.create", mode=stripe_mode(), **of)
+    cancelled = StripeCall.objects.filter(
+        tenant_id=OuterRef("tenant_id"),
+        operation="subscription.cancel",
+        key=OuterRef("key"),
+        mode=OuterRef("mode"),
+    )
+    rows = rows.exclude(state=StripeCall.State.REFUSED).exclude(key__startswith=f"{METERED}:")
+    running = list(rows.filter(~Exists(cancelled)).order_by("id").values_list("tenant_id", "key"))
+    over = [(owner, key) for owner, key in running if _is_over(owner, key, at)]
+    for owner, contract_id in over:
+        subscription_cancel(actor=system_actor(owner), contract_id=contract_id)
+    return len(over)
+
+
+def _streams_end(of: dict[str, str], at: dt.datetime) -> int:
+    rows = StripeStream.objects.filter(ended_at__isnull=True, **of).order_by("id")
+    over = [
+        row
+        for row in rows
+        if _is_closed(row.tenant_id) or is_priced_here(row.tenant_id, row.meter, at)
+    ]
+    for row in over:
+        stream_end(actor=system_actor(row.tenant_id), stream_id=row.id)
+    return len(over)
+
+
+def _is_over(tenant_id: str, contract_id: str, at: dt.datetime) -> bool:
+    ends = Contract.objects.values_list("ends", flat=True).get(pk=contract_id)
+    return _is_closed(tenant_id) or (ends is not None and ends <= Period.of(at).end)
+
+
+def _is_closed(tenant_id: str) -> bool:
+    return Tenant.objects.filter(pk=tenant_id, status=Tenant.Status.CLOSED).exists()
