@@ -1,4 +1,4 @@
-"""`manage.py warroom market|campaign`: the market as the history tells it; a rehearsed price war."""
+"""`manage.py warroom market|campaign`: the market as history tells it; a rehearsed price war."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from tenants.kernel.errors import BreakwaterError
 from tenants.market.campaigns.campaign import campaign_run
+from tenants.market.campaigns.history import market_facts
 from tenants.market.campaigns.specs import CampaignSpec
 from tenants.market.importing.moves_csv import moves_read, shipped_moves
 from tenants.market.moves import History, month_start
@@ -20,7 +21,6 @@ from tenants.market.reporting.brief import brief
 from tenants.market.reporting.plots import PLOTS, plot
 from tenants.market.reporting.words import LANGUAGES
 from tenants.market.rivals.backtest import Score, backtest
-from tenants.market.rivals.facts import facts_of
 from tenants.market.trends.decline import Decline, Interval, decline
 from tenants.market.trends.index import ALL, classes_of, price_index
 
@@ -81,24 +81,6 @@ class Command(BaseCommand):
 
     def _tell(self, step: int, of: int) -> None:
         self.stderr.write(f"\r{step}/{of} simulations", ending="")
-
-
-def market_facts(history: History) -> dict[str, Any]:
-    """The history in counts, as a campaign's spec holds them."""
-    facts = facts_of(history)
-    return {
-        "classes": [
-            {
-                "model_class": one.model_class,
-                "months": one.months,
-                "cut_log_sizes": one.cut_log_sizes,
-            }
-            for one in facts.classes
-        ],
-        "rise_log_sizes": facts.rise_log_sizes,
-        "launches": facts.launches,
-        "provider_months": facts.provider_months,
-    }
 
 
 def _history(path: Path | None, unit: str | None) -> History:

@@ -44,9 +44,9 @@ def choose(
     looked *= 1.0 - stickiness
     looked += stickiness * customers
     if np.all(arrivals >= 0):
-        return looked + appeal / total * arrivals
+        return np.asarray(looked + appeal / total * arrivals)
     leaving = looked / np.maximum(customers.sum(axis=0), 1e-300)
-    return looked + np.where(arrivals >= 0, appeal / total, leaving) * arrivals
+    return np.asarray(looked + np.where(arrivals >= 0, appeal / total, leaving) * arrivals)
 
 
 def appeal_of(shares: Floats, keep: Floats) -> Floats:

@@ -41,7 +41,7 @@ class Outcome:
 
     @property
     def final_cash(self) -> Floats:
-        return self.cash[-1]
+        return np.asarray(self.cash[-1])
 
 
 @dataclass
@@ -211,7 +211,7 @@ class Simulation:
             at_floor=np.asarray((offer.price < view.floor).any(axis=0), dtype=np.float64),
             **{f"revenue.{name}": value for name, value in revenue.items()},
         )
-        return mean_price
+        return np.asarray(mean_price)
 
     def _outcome(self, policy: Policy, books: _Books) -> Outcome:
         rows = {name: np.stack(values) for name, values in books.rows.items()}

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tenants.kernel.errors import InvalidInput
 from tenants.kernel.money import minor_units
@@ -171,7 +172,7 @@ def _move(row: _Row) -> PriceMove:
     return move
 
 
-def _kind(row: _Row) -> tuple[Kind, dict[str, object]]:
+def _kind(row: _Row) -> tuple[Kind, dict[str, Any]]:
     text = row.text("kind")
     for pattern, kind in _KINDS:
         found = re.fullmatch(pattern, text)

@@ -44,7 +44,9 @@ class Words:
 
 ENGLISH = Words(
     title="Price-war rehearsal: {name}",
-    proposed="**Proposed: {policy}**{parameters}. It leaves the most cash in {wins} of the scenarios.",
+    proposed=(
+        "**Proposed: {policy}**{parameters}. It leaves the most cash in {wins} of the scenarios."
+    ),
     undecided=(
         "**No policy is proposed.** {leader} wins most often, in {wins} of the scenarios; "
         "{threshold} is asked for."
@@ -88,7 +90,8 @@ CHINESE = Words(
     undecided="**不建议任何策略。** {leader}获胜最多，占情景的 {wins}；要求为 {threshold}。",
     none_safe="**没有任何策略能把破产风险控制在 {limit} 以内。** 不要发动这场价格战。",
     depends=(
-        "结果取决于*{assumption}*：低于 {at} 时，{leader}在 {below} 的情景中获胜，高于时为 {above}。"
+        "结果取决于*{assumption}*：低于 {at} 时，{leader}在 {below} 的情景中获胜，"
+        "高于时为 {above}。"
         "在它较差的一侧，{instead}获胜最多。请先查明这一点。"
     ),
     refused="因破产风险而不建议：{policies}。",
@@ -111,8 +114,10 @@ CHINESE = Words(
     elicited="估计",
     never="–",
     names={
-        "hold": "维持价格", "match": "跟价", "undercut": "低价竞争", "hold_and_bundle": "维持价格并捆绑服务",
-        "tier": "分层定价", "contract": "合同折扣", "niche": "专注细分市场", "compress_to_price": "压缩模型以降价",
+        "hold": "维持价格", "match": "跟价", "undercut": "低价竞争",
+        "hold_and_bundle": "维持价格并捆绑服务",
+        "tier": "分层定价", "contract": "合同折扣", "niche": "专注细分市场",
+        "compress_to_price": "压缩模型以降价",
         "cheaper_training": "降低训练成本", "utilisation": "提高利用率", "waste": "消除浪费",
         "procurement": "采购", "pruning": "剪枝", "services": "增值服务",
         "partner_revenue": "伙伴收入", "partner_cost_share": "伙伴分担成本", "new_lines": "新业务",
@@ -125,7 +130,8 @@ CHINESE = Words(
         "worth": "客户价值", "cost_shared": "分担的成本", "revenue_shared": "分出的收入",
         "rivals": "对手", "cut hazard": "降价频率", "books": "账目", "stated": "运营方填报",
         "long_run": "长期", "short_run": "短期",
-        "premium": "溢价", "by": "低于", "saving": "节省", "passed": "让利比例", "quality_loss": "质量损失",
+        "premium": "溢价", "by": "低于", "saving": "节省", "passed": "让利比例",
+        "quality_loss": "质量损失",
         "cost": "成本", "share": "比例", "discount": "折扣", "bond": "违约成本", "raised": "提价",
     },
 )  # fmt: skip

@@ -54,4 +54,4 @@ def candidates_of(name: str, given: Parameters) -> list[Policy]:
 
 
 def parameters_of(policy: Policy) -> dict[str, float]:
-    return dataclasses.asdict(policy) if dataclasses.is_dataclass(policy) else {}  # type: ignore[arg-type]
+    return dataclasses.asdict(policy) if dataclasses.is_dataclass(policy) else {}

@@ -38,7 +38,7 @@ class HoldAndBundle:
 
 @dataclass(frozen=True)
 class Tier:
-    """Match the cheapest rival in the `share` of segments that answer prices most; hold the rest."""
+    """Match the cheapest rival in the `share` of segments that answer prices most; else hold."""
 
     share: float = 0.34
     premium: float = 0.05

@@ -24,7 +24,7 @@ class PartnerPolicy:
     grid: ClassVar[Mapping[str, tuple[float, ...]]] = {}
 
     def __init__(self, name: str, call: Call) -> None:
-        self.name = name  # type: ignore[misc]  # each partner's policy has its own
+        self.name = name
         self._call = call
 
     def offer(self, view: View) -> Offer:
