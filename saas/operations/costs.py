@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -12,8 +13,11 @@ from saas.console.columns import as_number
 from saas.console.figures import DayOfUsage, first_day, stacked_days, totals
 from saas.console.words import COST_PURPOSES, JOB_KINDS
 from tenants.accounts.models import Tenant
+from tenants.costs.daily import DAY, midnight
 from tenants.costs.defaults import CURRENCY
 from tenants.costs.selectors import Grouping, cost_totals, unit_costs
+from tenants.costs.unit_economics import UnitEconomics, unit_economics
+from tenants.kernel.clock import now
 from tenants.kernel.money import Money
 from workers.jobs.compression_costs import compression_costs
 
@@ -45,6 +49,8 @@ def costs(request: HttpRequest) -> HttpResponse:
             (JOB_KINDS.get(kind, kind), base, as_number(unit.tokens), shown(unit.per_million))
             for kind, base, unit in unit_costs(since=since_midnight(days))
         ],
+        economics=(three := unit_economics(since=since_midnight(days), until=tomorrow())),
+        economics_chart=economics_chart(three),
         compressed=[
             (
                 cost.job.id,
@@ -70,6 +76,28 @@ def daily_costs(*, group: Grouping, days: int) -> list[DayOfUsage]:
         for total in cost_totals(group_by=("day", group), since=since_midnight(days))
         for day, value in [total.group]
     ]
+
+
+def economics_chart(rows: list[UnitEconomics]) -> dict[str, Any]:
+    """What a million tokens cost: three bars for each class of work."""
+    series: list[tuple[Any, list[Decimal]]] = [
+        (_("Short-run marginal"), [row.short_run for row in rows]),
+        (_("Long-run average"), [row.long_run for row in rows]),
+        (_("Its upper bound"), [row.long_run_high for row in rows]),
+    ]
+    return {
+        "labels": [f"{JOB_KINDS.get(row.kind, row.kind)} · {row.base}" for row in rows],
+        "unit": CURRENCY,
+        "apart": True,
+        "datasets": [
+            {"label": str(label), "data": [float(value) for value in values]}
+            for label, values in series
+        ],
+    }
+
+
+def tomorrow() -> dt.datetime:
+    return midnight(now() + DAY)
 
 
 def shown(money: Money | None) -> str:

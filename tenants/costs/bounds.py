@@ -32,13 +32,13 @@ def ratio_bounds(
 ) -> Bounds | None:
     """Bounds of sum(costs) / sum(units), for costs [days, workers] and units [days].
 
-    None where there are fewer than `FEWEST_DAYS` days or no units. Raises ValueError where the
+    None where fewer than `FEWEST_DAYS` days have units. Raises ValueError where the
     shapes do not fit.
     """
     days, workers = costs.shape
     if units.shape != (days,):
         raise ValueError(f"units have shape {units.shape}, not ({days},)")
-    if days < FEWEST_DAYS or units.sum() <= 0:
+    if np.count_nonzero(units > 0) < FEWEST_DAYS:
         return None
     generator = np.random.default_rng(seed)
     drawn_days = block_counts(generator, days=days, samples=samples)

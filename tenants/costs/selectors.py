@@ -133,6 +133,14 @@ def cost_totals(
     ]
 
 
+def booked_by_resource(
+    *, since: dt.datetime, until: dt.datetime
+) -> dict[str, tuple[Decimal, Decimal]]:
+    """What our entries of [since, until) say of each resource: (amount, quantity)."""
+    totals = cost_totals(group_by=("resource",), since=since, until=until)
+    return {total.group[0]: (total.cost.amount, total.seconds) for total in totals}
+
+
 def slots_balance(
     worker: str, since: dt.datetime, until: dt.datetime, *, slots: int = 0
 ) -> list[SlotBalance]:

@@ -15,6 +15,7 @@ from tenants.accounts.audit import audit_record
 from tenants.costs.defaults import CURRENCY, DEFAULTS, SINCE
 from tenants.costs.models import Rate, Resource
 from tenants.costs.rates import RATE_DECIMALS, PricedStretch, RateStep, priced
+from tenants.costs.schedules import RatePeriod, schedule_checked
 from tenants.costs.slot_time import SlotTime
 from tenants.kernel.clock import database_now
 from tenants.kernel.errors import Conflict, InvalidInput, NotFound, PermissionDenied
@@ -119,6 +120,39 @@ def rate_set(
         data={"amount": str(amount), "kind": kind, "valid_from": valid_from.isoformat()},
     )
     return rate
+
+
+def rates_schedule(
+    *, actor: Actor, resource_id: str, kind: str, periods: Sequence[RatePeriod]
+) -> list[Rate]:
+    """Set a resource's rates of a kind for the periods of a schedule, all or none.
+
+    Raises what `rate_set` does, InvalidInput where periods overlap or leave a gap, and Conflict
+    where a rate already starts within the schedule.
+    """
+    _system_only()
+    ordered = schedule_checked(periods)
+    between = Rate.objects.filter(
+        resource_id=resource_id, kind=kind, valid_from__gte=ordered[0].since
+    )
+    if there := between.order_by("valid_from").first():
+        raise Conflict(
+            f"{resource_id} already has a {kind} rate from {there.valid_from.isoformat()}, "
+            "within the schedule",
+            param="periods",
+        )
+    with atomic():
+        return [
+            rate_set(
+                actor=actor,
+                resource_id=resource_id,
+                amount=period.amount,
+                currency=period.currency,
+                valid_from=period.since,
+                kind=kind,
+            )
+            for period in ordered
+        ]
 
 
 def resources_ensure() -> None:

@@ -9,6 +9,7 @@ from saas.api.operator import (
     capacity,
     contracts,
     costs,
+    economics,
     invoices,
     money_in,
     partners,
@@ -30,6 +31,8 @@ _work = [
     path("operator/v1/costs/jobs", costs.CostsByJobView.as_view()),
     path("operator/v1/costs/units", costs.CostsByUnitView.as_view()),
     path("operator/v1/costs/slots", costs.CostsBySlotView.as_view()),
+    path("operator/v1/costs/economics", economics.CostEconomicsView.as_view()),
+    path("operator/v1/costs/allocation", economics.CostAllocationView.as_view()),
     path("operator/v1/costs/compressions", costs.CostsByCompressionView.as_view()),
 ]
 _prices = [

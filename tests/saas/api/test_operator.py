@@ -204,3 +204,27 @@ def test_a_standing_changes_with_a_reason_only(
     where = f"/operator/v1/tenants/{tenant_id or api.tenant.id}"
     assert operator.post(f"{where}/suspend", body).status == status
     assert api.get("/v1/wallet").status == 200
+
+
+def test_a_million_tokens_cost_three_ways(operator: Caller, api: Caller, job_id: str) -> None:
+    spend(api, job_id, 70)
+    spend(api, job_id, 500, "idle")
+    usage_make(api, 1_000_000, meter="tokens.trained", job_id=job_id)
+
+    (row,) = operator.get("/operator/v1/costs/economics").json["data"]
+    full = operator.get("/operator/v1/costs/economics?planned_utilisation=1&split=meter")
+    shares = operator.get("/operator/v1/costs/allocation").json["data"]
+    bad = operator.get("/operator/v1/costs/economics?planned_utilisation=1.5")
+
+    cpu = next(d.amount for d in DEFAULTS if d.id == "worker.cpu")
+    assert (row["kind"], row["model"], row["tokens"]) == ("fine_tune", BASE, "1000000")
+    assert Decimal(row["short_run"]) == pytest.approx(cpu * 70, abs=Decimal("1e-9"))
+    assert Decimal(row["long_run"]) == pytest.approx(cpu * 100, abs=Decimal("1e-9"))
+    assert row["long_run_high"] is None  # a bound takes more days
+    assert full.json["data"][0]["long_run"] == full.json["data"][0]["short_run"]
+    assert full.json["data"][0]["split"] == "tokens.trained"
+    by_component = {share["component"]: Decimal(share["amount"]) for share in shares}
+    assert by_component == {
+        "direct": cpu * 70, "idle": cpu * 30, "strategic_idle": cpu * 470,
+    }  # fmt: skip
+    assert (bad.status, bad.json["error"]["param"]) == (400, "planned_utilisation")

@@ -1,0 +1,33 @@
+"""The allocation rule over the entries that were recorded. System scope."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+from tenants.costs.allocation import Allocation, Spent, Terms, Who, allocate
+from tenants.costs.daily import between
+
+AT_A_TIME = 5000
+CAUSED_BY = "caused_by"  # a label of retries; "tenant" where the tenant's doing made it necessary
+
+
+def allocation_of(
+    *, since: dt.datetime, until: dt.datetime, terms: Terms | None = None
+) -> Allocation:
+    """Allocate the entries that started in [since, until)."""
+    return allocate(spent_between(since, until), terms or Terms())
+
+
+def spent_between(since: dt.datetime, until: dt.datetime) -> Iterator[Spent]:
+    """The entries as the rule sees them, in the order of their time."""
+    rows: Any = between(since, until).order_by("started_at", "key")
+    columns = (
+        "resource_id", "worker", "purpose", "started_at", "ended_at", "amount", "tenant_id",
+        "labels",
+    )  # fmt: skip
+    for *where, tenant_id, labels in rows.values_list(*columns).iterator(chunk_size=AT_A_TIME):
+        kind, base, method = (labels.get(name, "") for name in ("kind", "base", "method"))
+        caused = labels.get(CAUSED_BY) == "tenant"
+        yield Spent(*where, Who(tenant_id, kind, base, method), caused)

@@ -1,0 +1,340 @@
+"""What compute to buy: whole purchases under uncertain demand, a mixed-integer programme. Pure.
+
+    min  Σ cost[r]·y[r,t] + Σ_s π_s Σ (price·u + penalty·h) - Σ value of what outlives the horizon
+
+y[r,t] units of offer r are bought in month t and serve for its term. In each scenario s, class c
+and month t, demand is met by what is bought (flow f), by on-demand and spot use u, or falls short
+(h). Rows: capacity of what is bought; availability of offers, spot and on-demand; a budget for
+purchases a month; the share of demand that must be met (service). An offer serves one class or
+several. What a purchase would still serve after the horizon is worth its cost pro rata.
+
+Solved with HiGHS through scipy (Huangfu and Hall, Math. Prog. Comp. 10, 2018). Flows, use and
+shortfall are continuous; only purchases are whole. Estimates in float64: never posted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+from scipy.sparse import csc_array
+
+from tenants.kernel.errors import InvalidInput
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Capacity that is bought ahead: reserved or owned, of one supplier.
+
+    `capacity` is what a unit serves in a month (slot-hours, say); `cost` is of a unit's whole term
+    of `months`; `available` is how many can be bought in a month.
+    """
+
+    name: str
+    serves: frozenset[str]  # classes of work
+    capacity: float
+    cost: float
+    months: int
+    available: int
+    from_month: int = 0
+
+
+@dataclass(frozen=True)
+class Market:
+    """Capacity that is bought as it is used, by class: its price and how much there is."""
+
+    name: str
+    prices: Mapping[str, float]
+    limits: Mapping[str, float] = field(default_factory=dict)  # a month; without, no limit
+
+
+@dataclass(frozen=True)
+class Case:
+    """What to decide upon. `demand` is [scenarios, classes, months]; `weights` sum to one."""
+
+    classes: Sequence[str]
+    offers: Sequence[Offer]
+    markets: Sequence[Market]
+    demand: Floats
+    weights: Floats
+    penalty: Mapping[str, float]  # of a unit of demand that is not met
+    budget: float | None = None  # for purchases, a month
+    service: float = 0.0  # the share of each class's demand that is met, over the horizon
+    end_value: float = 1.0  # of the cost pro rata of what outlives the horizon
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def months(self) -> int:
+        return int(self.demand.shape[2])
+
+
+@dataclass(frozen=True)
+class Purchases:
+    """`buy[r, t]` units; the expected cost in all, and a bound under which no plan's cost lies.
+
+    `dual[c, t]` is what one more unit of demand would cost, expected: the opportunity cost of
+    capacity where it binds.
+    """
+
+    buy: NDArray[np.int64]
+    cost: float
+    bound: float
+    dual: Floats
+
+    @property
+    def gap(self) -> float:
+        return (self.cost - self.bound) / max(abs(self.cost), 1e-9)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each variable stands in the programme's vector."""
+
+    offers: int
+    months: int
+    scenarios: int
+    classes: int
+    pools: Sequence[frozenset[str]]  # offers that serve the same classes share their capacity
+    flows: Sequence[tuple[int, int]]  # (pool, class) that fit
+    uses: Sequence[tuple[int, int]]  # (market, class) that are priced
+
+    @property
+    def bought(self) -> int:
+        return self.offers * self.months
+
+    @property
+    def block(self) -> int:
+        """Variables of one scenario and month: flows, uses, shortfalls."""
+        return len(self.flows) + len(self.uses) + self.classes
+
+    @property
+    def size(self) -> int:
+        return self.bought + self.scenarios * self.months * self.block
+
+    def of(self, scenario: int, month: int) -> int:
+        return self.bought + (scenario * self.months + month) * self.block
+
+
+@dataclass
+class _Rows:
+    """Constraints, entry by entry."""
+
+    row: list[int] = field(default_factory=list)
+    column: list[int] = field(default_factory=list)
+    value: list[float] = field(default_factory=list)
+    low: list[float] = field(default_factory=list)
+    high: list[float] = field(default_factory=list)
+
+    def add(self, entries: Sequence[tuple[int, float]], low: float, high: float) -> None:
+        number = len(self.low)
+        for column, value in entries:
+            self.row.append(number)
+            self.column.append(column)
+            self.value.append(value)
+        self.low.append(low)
+        self.high.append(high)
+
+    def constraint(self, size: int) -> LinearConstraint:
+        shape = (len(self.low), size)
+        matrix = csc_array((self.value, (self.row, self.column)), shape=shape)
+        return LinearConstraint(matrix, np.array(self.low), np.array(self.high))
+
+
+class Programme:
+    """A case as a programme, built once; it prices any purchases, and other demand too."""
+
+    def __init__(self, case: Case) -> None:
+        self.case, self.layout = case, layout_of(case)
+        self._costs, self._high = _costs(case, self.layout), _limits(case, self.layout)
+        self._rows = _rows(case, self.layout).constraint(self.layout.size)
+        # demand rows are equalities and come first; the rest are "at most"
+        demand, matrix = case.demand.size, self._rows.A.tocsr()
+        self._meet, self._keep = matrix[:demand], matrix[demand:]
+
+    def best(self, *, gap: float, seconds: float) -> Purchases:
+        integral = np.zeros(self.layout.size)
+        integral[: self.layout.bought] = 1
+        found = milp(
+            self._costs,
+            integrality=integral,
+            bounds=Bounds(np.zeros(self.layout.size), self._high),
+            constraints=self._rows,
+            options={"mip_rel_gap": gap, "time_limit": seconds},
+        )
+        if found.x is None:
+            raise InvalidInput(
+                f"no purchases keep the budget and the service asked for: {found.message}",
+                param="service",
+            )
+        buy = np.rint(found.x[: self.layout.bought]).astype(np.int64)
+        buy = buy.reshape(self.layout.offers, self.layout.months)
+        cost, dual = self.cost(buy)
+        bound = found.mip_dual_bound if found.mip_dual_bound is not None else cost
+        return Purchases(buy=buy, cost=cost, bound=float(min(bound, cost)), dual=dual)
+
+    def cost(self, buy: NDArray[np.int64], demand: Floats | None = None) -> tuple[float, Floats]:
+        """What purchases cost, expected, used as well as can be; and demand's duals [c, t].
+
+        `demand` takes the place of the case's. Raises InvalidInput where budget or service breaks.
+        """
+        low, high = np.zeros(self.layout.size), self._high.copy()
+        low[: self.layout.bought] = high[: self.layout.bought] = buy.ravel()
+        wanted = self.case.demand if demand is None else demand
+        found = linprog(
+            self._costs,
+            A_ub=self._keep,
+            b_ub=self._rows.ub[self.case.demand.size :],
+            A_eq=self._meet,
+            b_eq=wanted.transpose(0, 2, 1).ravel(),
+            bounds=np.column_stack([low, high]),
+            method="highs",
+        )
+        if found.status != 0:
+            raise InvalidInput(f"these purchases do not do: {found.message}", param="service")
+        scenarios, classes, months = wanted.shape
+        duals = found.eqlin.marginals.reshape(scenarios, months, classes)
+        return float(found.fun), duals.sum(axis=0).T
+
+
+def purchase_plan(case: Case, *, gap: float = 0.01, seconds: float = 20.0) -> Purchases:
+    """Return the purchases of least expected cost, within `gap` of the bound or of `seconds`.
+
+    Raises InvalidInput where no purchases keep budget and service.
+    """
+    return Programme(case).best(gap=gap, seconds=seconds)
+
+
+def layout_of(case: Case) -> Layout:
+    pools = sorted({offer.serves for offer in case.offers}, key=sorted)
+    return Layout(
+        offers=len(case.offers),
+        months=case.months,
+        scenarios=len(case.weights),
+        classes=len(case.classes),
+        pools=pools,
+        flows=[
+            (p, c)
+            for p, serves in enumerate(pools)
+            for c, name in enumerate(case.classes)
+            if name in serves
+        ],
+        uses=[
+            (m, c)
+            for m, market in enumerate(case.markets)
+            for c, name in enumerate(case.classes)
+            if name in market.prices
+        ],
+    )
+
+
+def purchase_cost(case: Case, offer: Offer, month: int) -> float:
+    """What a unit bought in `month` costs within the horizon: its cost less its end value."""
+    beyond = max(0, month + offer.months - case.months)
+    return offer.cost * (1 - case.end_value * beyond / offer.months)
+
+
+def _costs(case: Case, layout: Layout) -> Floats:
+    costs = np.zeros(layout.size)
+    for r, offer in enumerate(case.offers):
+        for t in range(layout.months):
+            costs[r * layout.months + t] = purchase_cost(case, offer, t)
+    prices = [case.markets[m].prices[case.classes[c]] for m, c in layout.uses]
+    penalties = [case.penalty[name] for name in case.classes]
+    block = np.array([*np.zeros(len(layout.flows)), *prices, *penalties])
+    for s, weight in enumerate(case.weights):
+        start = layout.of(s, 0)
+        costs[start : start + layout.months * layout.block] = np.tile(block * weight, layout.months)
+    return costs
+
+
+def _limits(case: Case, layout: Layout) -> Floats:
+    high = np.full(layout.size, np.inf)
+    for r, offer in enumerate(case.offers):
+        for t in range(layout.months):
+            high[r * layout.months + t] = offer.available if t >= offer.from_month else 0
+    uses = [case.markets[m].limits.get(case.classes[c], np.inf) for m, c in layout.uses]
+    begin = len(layout.flows)
+    for s in range(layout.scenarios):
+        for t in range(layout.months):
+            start = layout.of(s, t) + begin
+            high[start : start + len(uses)] = uses
+    return high
+
+
+def _rows(case: Case, layout: Layout) -> _Rows:
+    """Demand rows first (by scenario, month, class), then capacity, budget and service."""
+    rows = _Rows()
+    for s in range(layout.scenarios):
+        for t in range(layout.months):
+            for c in range(layout.classes):
+                wanted = float(case.demand[s, c, t])
+                rows.add(_meeting(layout, s, t, c), wanted, wanted)
+    for s in range(layout.scenarios):
+        for t in range(layout.months):
+            for p in range(len(layout.pools)):
+                rows.add(_serving(case, layout, p, s, t), -np.inf, 0.0)
+    if case.budget is not None:
+        for t in range(layout.months):
+            spent = [(r * layout.months + t, offer.cost) for r, offer in enumerate(case.offers)]
+            rows.add(spent, -np.inf, case.budget)
+    if case.service > 0:
+        for s in range(layout.scenarios):
+            for c in range(layout.classes):
+                short = [
+                    (layout.of(s, t) + layout.block - layout.classes + c, 1.0)
+                    for t in range(layout.months)
+                ]
+                allowed = (1 - case.service) * float(case.demand[s, c].sum())
+                rows.add(short, -np.inf, allowed)
+    return rows
+
+
+def _meeting(layout: Layout, s: int, t: int, c: int) -> list[tuple[int, float]]:
+    """Flows, use and shortfall that meet a class's demand."""
+    start = layout.of(s, t)
+    flows = [(start + n, 1.0) for n, (_, to) in enumerate(layout.flows) if to == c]
+    begin = start + len(layout.flows)
+    uses = [(begin + n, 1.0) for n, (_, to) in enumerate(layout.uses) if to == c]
+    return [*flows, *uses, (begin + len(layout.uses) + c, 1.0)]
+
+
+def _serving(case: Case, layout: Layout, p: int, s: int, t: int) -> list[tuple[int, float]]:
+    """A pool's flows, less the capacity of its offers' units that are in their term."""
+    start = layout.of(s, t)
+    flows = [(start + n, 1.0) for n, (of, _) in enumerate(layout.flows) if of == p]
+    held = [
+        (r * layout.months + bought, -offer.capacity)
+        for r, offer in enumerate(case.offers)
+        if offer.serves == layout.pools[p]
+        for bought in range(max(0, t - offer.months + 1), t + 1)
+    ]
+    return [*flows, *held]
+
+
+def _check(case: Case) -> None:
+    scenarios, classes, months = case.demand.shape
+    if classes != len(case.classes) or scenarios != len(case.weights) or not months:
+        raise InvalidInput("demand is [scenarios, classes, months]", param="demand")
+    if not np.isfinite(case.demand).all() or (case.demand < 0).any():
+        raise InvalidInput("demand is finite and at least 0", param="demand")
+    if (case.weights < 0).any() or abs(float(case.weights.sum()) - 1) > 1e-9:
+        raise InvalidInput("the scenarios' weights sum to one", param="weights")
+    if missing := set(case.classes) - case.penalty.keys():
+        raise InvalidInput(f"no penalty for {', '.join(sorted(missing))}", param="penalty")
+    if not 0 <= case.service <= 1 or not 0 <= case.end_value <= 1:
+        raise InvalidInput("service and end value are shares", param="service")
+    for offer in case.offers:
+        if offer.cost < 0 or offer.capacity <= 0 or offer.months < 1 or offer.available < 0:
+            raise InvalidInput(
+                f"{offer.name}: a cost of at least 0, a capacity above 0, a term of months",
+                param="offers",
+            )
+        if strange := offer.serves - set(case.classes):
+            raise InvalidInput(f"{offer.name} serves {', '.join(sorted(strange))}?", param="offers")

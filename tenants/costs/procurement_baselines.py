@@ -1,0 +1,171 @@
+"""What else one could buy, beside the plan; and what each costs in demand unseen. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenants.costs.procurement import (
+    Case,
+    Floats,
+    Offer,
+    Programme,
+    Purchases,
+    purchase_plan,
+)
+from tenants.kernel.errors import InvalidInput
+
+Units = NDArray[np.int64]
+RULE_SHARE = 0.7  # of mean demand that the rule of thumb covers
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Expected costs of one case. `clairvoyant` knew each scenario's demand before it bought."""
+
+    plan: float
+    nothing: float  # all on demand
+    single_term: float  # the best number of one offer, bought anew whenever it ends
+    rule_of_thumb: float  # the cheapest offer of each class for 70% of its mean demand
+    clairvoyant: float
+
+
+def compare(case: Case, plan: Purchases, *, seconds: float = 5.0) -> Comparison:
+    """Set a plan beside its baselines, all on the case's own scenarios."""
+    programme = Programme(case)
+    return Comparison(
+        plan=plan.cost,
+        nothing=cost_of(programme, np.zeros_like(plan.buy)),
+        single_term=single_term(programme)[1],
+        rule_of_thumb=cost_of(programme, rule_of_thumb(case)),
+        clairvoyant=clairvoyant(case, seconds=seconds),
+    )
+
+
+def single_term(programme: Programme) -> tuple[Units, float]:
+    """The best constant number of one offer, bought anew at each end of its term."""
+    case = programme.case
+    nothing = np.zeros((len(case.offers), case.months), dtype=np.int64)
+    best, least = nothing, cost_of(programme, nothing)
+    for r, offer in enumerate(case.offers):
+        number = _least(partial(_renewed_cost, programme, r), offer.available)
+        bought = _renewed(case, r, offer, number)
+        if (cost := cost_of(programme, bought)) < least:
+            best, least = bought, cost
+    return best, least
+
+
+def rule_of_thumb(case: Case, share: float = RULE_SHARE) -> Units:
+    """For each class its cheapest offer by unit of capacity, up to a share of mean demand."""
+    buy = np.zeros((len(case.offers), case.months), dtype=np.int64)
+    mean = np.tensordot(case.weights, case.demand, axes=1).mean(axis=1)
+    for c, name in enumerate(case.classes):
+        fitting = [(_unit_price(o), r) for r, o in enumerate(case.offers) if name in o.serves]
+        if not fitting:
+            continue
+        _, r = min(fitting)
+        wanted = int(share * mean[c] // case.offers[r].capacity)
+        buy = np.maximum(buy, _renewed(case, r, case.offers[r], wanted))
+    return buy
+
+
+def clairvoyant(case: Case, *, seconds: float = 5.0) -> float:
+    """The expected cost of one who buys for each scenario apart: below what any plan can reach.
+
+    By each scenario's bound, so that it stays a bound where time ran out.
+    """
+    total = 0.0
+    for s, weight in enumerate(case.weights):
+        alone = replace(case, demand=case.demand[s : s + 1], weights=np.ones(1))
+        total += float(weight) * purchase_plan(alone, seconds=seconds).bound
+    return total
+
+
+def cost_of(programme: Programme, buy: Units) -> float:
+    """What purchases cost, expected; infinite where they break the budget or service."""
+    try:
+        return programme.cost(buy)[0]
+    except InvalidInput:
+        return float("inf")
+
+
+def unseen_costs(case: Case, buy: Units, demand: Floats) -> Floats:
+    """What purchases cost in each scenario of `demand` [scenarios, classes, months], [scenarios].
+
+    Service is not asked for: what falls short is paid as penalty.
+    """
+    alone = Programme(replace(case, demand=demand[:1], weights=np.ones(1), service=0.0))
+    return np.array([alone.cost(buy, demand[s : s + 1])[0] for s in range(len(demand))])
+
+
+@dataclass(frozen=True)
+class MakeOrBuy:
+    """A million tokens from our own capacity against a supplier's price."""
+
+    make: float
+    buy: float
+
+    @property
+    def cheaper(self) -> str:
+        return "make" if self.make <= self.buy else "buy"
+
+
+def make_or_buy(
+    *, slot_hours_per_million: float, slot_hour: float, supplier: float, share_idle: float = 0.0
+) -> MakeOrBuy:
+    """`slot_hour` is the plan's cost of one, or its dual for a small quantity more.
+
+    `share_idle` is the idle share of the capacity that is bought for it. Raises InvalidInput.
+    """
+    if not 0 <= share_idle < 1:
+        raise InvalidInput("an idle share is at least 0 and below 1", param="share_idle")
+    if min(slot_hours_per_million, slot_hour, supplier) < 0:
+        raise InvalidInput("hours and prices are at least 0", param="supplier")
+    return MakeOrBuy(make=slot_hours_per_million * slot_hour / (1 - share_idle), buy=supplier)
+
+
+def plan_rows(case: Case, buy: Units) -> list[dict[str, str]]:
+    """A plan as rows for CSV: what to buy when, how long it serves, and what it costs."""
+    return [
+        {
+            "month": str(t),
+            "offer": offer.name,
+            "units": str(int(buy[r, t])),
+            "until_month": str(t + offer.months),
+            "cost": f"{offer.cost * int(buy[r, t]):.2f}",
+        }
+        for t in range(case.months)
+        for r, offer in enumerate(case.offers)
+        if buy[r, t]
+    ]
+
+
+def _renewed(case: Case, r: int, offer: Offer, number: int) -> Units:
+    buy = np.zeros((len(case.offers), case.months), dtype=np.int64)
+    buy[r, offer.from_month :: offer.months] = min(number, offer.available)
+    return buy
+
+
+def _renewed_cost(programme: Programme, r: int, number: int) -> float:
+    case = programme.case
+    return cost_of(programme, _renewed(case, r, case.offers[r], number))
+
+
+def _unit_price(offer: Offer) -> float:
+    return offer.cost / (offer.months * offer.capacity)
+
+
+def _least(cost: Callable[[int], float], most: int) -> int:
+    """The least of a convex function of whole numbers 0..most, by halving."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high) // 2
+        if cost(middle) <= cost(middle + 1):
+            high = middle
+        else:
+            low = middle + 1
+    return low
