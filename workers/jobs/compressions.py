@@ -15,8 +15,9 @@ from workers.assets.selectors import ResolvedModel, model_resolve
 from workers.assets.weights import model_config
 from workers.engine.compression.candidates import candidates_of
 from workers.engine.compression.limits import FAMILIES, check_prune
-from workers.engine.compression.specs import CompressSpec
+from workers.engine.compression.specs import CompressSpec, TargetSpec
 from workers.jobs.bounds import Range
+from workers.jobs.estimates import line_of
 
 MILLION = Decimal(1_000_000)
 FEWEST_ROWS = 3  # two to calibrate with, one to measure on
@@ -119,18 +120,59 @@ def with_price(
     return {**settings, "target": given}, prices
 
 
-def _price(given: Any) -> Decimal:
-    try:
-        price = Decimal(given if isinstance(given, str) else repr(given))
-    except (InvalidOperation, TypeError):
-        price = Decimal("NaN")
-    if not price.is_finite() or not 0 < price < MILLION:
+def with_budget(
+    settings: Mapping[str, Any], model: ResolvedModel, tenant_id: str
+) -> dict[str, Any]:
+    """Settings whose `recover.budget` became tokens, at what a trained token costs this tenant now.
+
+    The budget is net and in the tenant's currency, for all finalists of a search together; what is
+    quoted and held is what those tokens come to. Raises InvalidInput.
+    """
+    recover = settings.get("recover")
+    if not isinstance(recover, Mapping) or recover.get("budget") is None:
+        return dict(settings)
+    if recover.get("tokens"):
         raise InvalidInput(
-            f"{str(given)[:40]!r} is no price of a million tokens; give a decimal text above 0, "
-            'such as "0.25"',
-            param="target.price",
+            "give recover.budget or recover.tokens, not both", param="recover.budget"
         )
-    return price
+    budget = _money(recover["budget"], "recover.budget", "is no budget")
+    line = line_of("tokens.trained", Range(*[int(MILLION)] * 3), model)
+    price = price_now(tenant_id, line).amount
+    if price <= 0:
+        raise InvalidInput(
+            f"training {model.name} costs nothing now; give recover.tokens instead",
+            param="recover.budget",
+        )
+    tokens = int(budget / price * MILLION) // _finalists(settings.get("target"))
+    if tokens < 1:
+        raise InvalidInput(
+            f"{budget:f} buys no token: a million cost {price:f}; give more", param="recover.budget"
+        )
+    kept = {name: value for name, value in recover.items() if name != "budget"}
+    return {**settings, "recover": {**kept, "tokens": tokens}}
+
+
+def _finalists(target: Any) -> int:
+    """How many models of a search recover; a number that is wrong is refused with the settings."""
+    found = target.get("finalists", TargetSpec.finalists) if isinstance(target, Mapping) else 1
+    return max(found, 1) if isinstance(found, int) else 1
+
+
+def _price(given: Any) -> Decimal:
+    return _money(given, "target.price", "is no price of a million tokens")
+
+
+def _money(given: Any, param: str, what: str) -> Decimal:
+    """Raises InvalidInput."""
+    try:
+        amount = Decimal(given if isinstance(given, str) else repr(given))
+    except (InvalidOperation, TypeError):
+        amount = Decimal("NaN")
+    if not amount.is_finite() or not 0 < amount < MILLION:
+        raise InvalidInput(
+            f'{str(given)[:40]!r} {what}; give a decimal text above 0, such as "0.25"', param=param
+        )
+    return amount
 
 
 def tokens_of(settings: CompressSpec, data: Dataset, whole: Range, validation: Range | None) -> Use:

@@ -270,6 +270,7 @@ def _compress(actor: Actor, given: Mapping[str, Any]) -> Checked:
     validation = _optional_dataset(actor, given.get("validation_file_id"), model, read)
     asked = {"max_length": model.base.context_length, **dict(given.get("settings") or {})}
     asked, price = compressions.with_price(asked, model, actor.tenant_id)
+    asked = compressions.with_budget(asked, model, actor.tenant_id)
     settings = CompressSpec.from_dict(asked)
     compressions.check(model, settings, data)
     spec = {

@@ -129,6 +129,37 @@ def test_a_killed_compression_resumes_and_is_sold_once(base: BaseModel) -> None:
     assert row.charged == same.charged
 
 
+SEARCHED = {
+    "target": {"bytes": 0.9, "quality_loss": 5.0, "finalists": 2, "ratios": [0.0, 0.25, 0.5]},
+    "recover": {"tokens": 4_000, "batch_size": 2},
+}
+
+
+def test_a_killed_search_resumes_and_is_sold_once(base: BaseModel) -> None:
+    job = submit(make_tenant(), **SEARCHED)
+    running = started()
+    until(lambda: job_row(job.id).resume_from, what="the first candidates")
+    child = running.supervision.watch.child
+    assert child is not None
+    os.kill(child.pid, signal.SIGKILL)
+    running.join()
+    row = job_row(job.id)
+    assert (row.state, row.failures) == (State.QUEUED, {"platform": 1})
+    with system_scope():
+        Job.objects.filter(pk=job.id).update(available_at="2000-01-01T00:00Z")
+    started().join()
+    row = job_row(job.id)
+    assert row.state == State.SUCCEEDED, (row.error, messages_of(job.id))
+    assert any("candidates and" in message for message in messages_of(job.id))
+    other = submit(make_tenant(), **SEARCHED)
+    started().join()
+    same = job_row(other.id)
+    for meter in ("tokens.evaluated", "tokens.trained"):
+        assert sold(job.id, meter) == sold(other.id, meter) > 0
+    assert row.charged == same.charged
+    assert row.result["metrics"]["perplexity"] == same.result["metrics"]["perplexity"]
+
+
 def test_a_cancelled_compression_stops(base: BaseModel) -> None:
     tenant = make_tenant()
     job = submit(tenant, **LONG)
@@ -191,9 +222,31 @@ def test_a_price_becomes_a_target(base: BaseModel) -> None:
     assert len(search["candidates"]) == 3
 
 
+def test_a_budget_in_money_becomes_tokens(base: BaseModel) -> None:
+    tenant = make_tenant()
+    job = submit(tenant, prune=HALF, recover={"budget": "0.01"})
+    tokens = job.spec["settings"]["recover"]["tokens"]
+    with tenant_scope(tenant.id):
+        (line,) = (
+            each
+            for each in Quote.objects.get(pk=job.quote_id).lines
+            if each["meter"] == "tokens.trained"
+        )
+    assert int(line["expected"]) == tokens > 100
+    search = submit(tenant, target={"bytes": 0.5, "finalists": 2}, recover={"budget": "0.01"})
+    assert search.spec["settings"]["recover"]["tokens"] == tokens // 2
+
+
 @pytest.mark.parametrize(
     ("asked", "param", "says"),
     [
+        ({"prune": HALF, "recover": {"budget": "much"}}, "recover.budget", "is no budget"),
+        ({"prune": HALF, "recover": {"budget": "1e-9"}}, "recover.budget", "buys no token"),
+        (
+            {"prune": HALF, "recover": {"budget": "1", "tokens": 5}},
+            "recover.budget",
+            "not both",
+        ),
         ({"prune": {"mlp": 1.0}}, "prune.mlp", "1 would leave nothing"),
         ({"prune": {"heads": 0.8}}, "prune.heads", "the layer would vanish; at most 0.5 can go"),
         ({"prune": {"layers": 2}}, "prune.layers", "at most 1 can go"),
