@@ -45,7 +45,13 @@ from plugins.sdk import *
 def pipelines():
     return (Pipeline("P", "p", (Step("a", "train", "gpu"),)),)
 """
-ENGINE = GPU.replace('Step("a", "train", "gpu")', 'Step("tune", "train", engine="fine_tune")')
+ENGINE = """
+from plugins.sdk import *
+
+@hookimpl
+def pipelines():
+    return (Pipeline("p", "p", (Step("tune", "train", engine="fine_tune"),)),)
+"""
 PRICE = """
 from decimal import Decimal
 from plugins.sdk import *
