@@ -56,6 +56,8 @@ def _pipeline(each: Pipeline, _: Declared, permissions: tuple[str, ...]) -> Iter
         where = f"{each.name}/{step.name}"
         if not 0 < step.time_limit_s <= _LONGEST_STEP_S:
             yield f"{where}: time_limit_s is not between 0 and {_LONGEST_STEP_S:.0f}"
+        if step.engine and step is each.steps[0]:
+            yield f"{where}: a step before it has to write {step.name}.json, the engine's request"
         yield from _queue(where, step.queue, permissions)
 
 

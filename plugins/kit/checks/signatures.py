@@ -113,7 +113,8 @@ def _inside(package: Path, name: str) -> bool:
 
 def _targets(implemented: list[str], declared: Declared) -> Iterator[tuple[str, ...]]:
     for pipeline in declared.get("pipelines", ()):
-        yield from (("run_step", pipeline.name, step.name) for step in pipeline.steps)
+        own = (step for step in pipeline.steps if not step.engine)  # the platform does the others
+        yield from (("run_step", pipeline.name, step.name) for step in own)
     yield from (("read_dataset", each.name) for each in declared.get("dataset_readers", ()))
     if "prepare_dataset" in implemented:
         yield ("prepare_dataset",)

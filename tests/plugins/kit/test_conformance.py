@@ -45,6 +45,13 @@ from plugins.sdk import *
 def pipelines():
     return (Pipeline("P", "p", (Step("a", "train", "gpu"),)),)
 """
+ENGINE = """
+from plugins.sdk import *
+
+@hookimpl
+def pipelines():
+    return (Pipeline("p", "p", (Step("tune", "train", engine="fine_tune"),)),)
+"""
 PRICE = """
 from decimal import Decimal
 from plugins.sdk import *
@@ -171,6 +178,7 @@ def test_a_fault_is_found(judged: Judge, tmp_path: Path, body: str, group: str, 
         (f"{HEAD}    return StepResult()", {}, "no [[samples]] that calls it"),
         (f"{HEAD}    return StepResult()", {"permissions": "[]"}, "ask for it under permissions"),
         (GPU, {}, "'P' is not lower_case"),
+        (ENGINE, {}, "has to write tune.json"),
         (PRICE, {}, "x is no meter of this plugin"),
         (DISCOUNT, {"permissions": '["data.quotes"]'}, "off a quote of 0"),
     ],
