@@ -37,8 +37,10 @@ def run(options: Mapping[str, Any], out: TextIO) -> None:
 
 def _units(since: dt.datetime, until: dt.datetime, out: TextIO) -> None:
     out.write(f"a million tokens, {CURRENCY}: short-run, long-run, its upper bound\n")
-    out.writelines(f"  {row.kind} {row.base}: {row.short_run:.4f} {row.long_run:.4f}"
-            f" {row.long_run_high:.4f}\n" for row in unit_economics(since=since, until=until))
+    out.writelines(
+        f"  {row.kind} {row.base}: {row.short_run:.4f} {row.long_run:.4f} {row.long_run_high:.4f}\n"
+        for row in unit_economics(since=since, until=until)
+    )
 
 
 def _allocated(since: dt.datetime, until: dt.datetime, out: TextIO) -> None:
@@ -47,8 +49,8 @@ def _allocated(since: dt.datetime, until: dt.datetime, out: TextIO) -> None:
     for (_, component), amount in found.shares.items():
         sums[component] = sums.get(component, Decimal(0)) + amount
     out.write(f"spent {found.total:.4f} {CURRENCY}\n")
-    for component, amount in sums.items():
-        out.write(f"  {component} {amount:.4f}\n")
+    for name, amount in sums.items():
+        out.write(f"  {name} {amount:.4f}\n")
     out.write(f"  strategic idle {found.strategic_idle:.4f}\n")
 
 

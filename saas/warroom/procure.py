@@ -25,16 +25,22 @@ def run(options: Mapping[str, Any], out: TextIO) -> None:
     case = case_read(options["case"].read_text())
     plan = purchase_plan(case, seconds=options["seconds"])
     rows = plan_rows(case, plan.buy)
-    out.writelines(f"month {row['month']}: {row['units']} x {row['offer']} until month"
-            f" {row['until_month']}, {row['cost']}\n" for row in rows)
+    out.writelines(
+        f"month {row['month']}: {row['units']} x {row['offer']} until month"
+        f" {row['until_month']}, {row['cost']}\n"
+        for row in rows
+    )
     found = compare(case, plan)
     out.write(f"expected cost {plan.cost:.2f}, within {plan.gap:.2%} of the least possible\n")
-    out.writelines(f"  {name}: {cost:.2f}\n" for name, cost in (
-        ("nothing bought ahead", found.nothing),
-        ("the best single term", found.single_term),
-        ("a rule of thumb", found.rule_of_thumb),
-        ("a clairvoyant", found.clairvoyant),
-    ))
+    out.writelines(
+        f"  {name}: {cost:.2f}\n"
+        for name, cost in (
+            ("nothing bought ahead", found.nothing),
+            ("the best single term", found.single_term),
+            ("a rule of thumb", found.rule_of_thumb),
+            ("a clairvoyant", found.clairvoyant),
+        )
+    )
     if options["out"]:
         with options["out"].open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
