@@ -33,7 +33,8 @@ from tenants.marketplace.states import OrderState
 from tenants.partners.events import PluginDisabled, PluginEnabled, PluginSuspended
 from tenants.partners.services import installs_count
 from tenants.pricing.events import ContractChanged
-from workers.jobs.events import JobQueued, JobSucceeded
+from workers.jobs.events import JobCancelled, JobFailed, JobQueued, JobSucceeded
+from workers.jobs.services import job_children_cancel, job_go_on
 from workers.serving.events import DeploymentSlept, DeploymentWoken
 from workers.serving.services import deployments_ensure_for_job
 from workers.tasks.hints import hint_send, reconcile_send, stripe_send
@@ -46,6 +47,16 @@ def _hint(event: JobQueued) -> None:
 def _offer_models(event: JobSucceeded) -> None:
     if event.tenant_id is not None:
         deployments_ensure_for_job(tenant_id=event.tenant_id, job_id=event.job_id)
+
+
+def _ended(event: JobSucceeded | JobFailed | JobCancelled) -> None:
+    if event.tenant_id is not None:
+        job_go_on(tenant_id=event.tenant_id, job_id=event.job_id)
+
+
+def _cancel_children(event: JobCancelled) -> None:
+    if event.tenant_id is not None:
+        job_children_cancel(tenant_id=event.tenant_id, job_id=event.job_id)
 
 
 def _close_statements(event: TenantClosed) -> None:
@@ -83,7 +94,15 @@ def _stripe(_: Event) -> None:
 
 HANDLERS: HandlerTable = {
     JobQueued: (Subscription("jobs.hint", _hint),),
-    JobSucceeded: (Subscription("serving.offer_models", _offer_models),),
+    JobSucceeded: (
+        Subscription("serving.offer_models", _offer_models),
+        Subscription("pipelines.go_on_succeeded", _ended),
+    ),
+    JobFailed: (Subscription("pipelines.go_on_failed", _ended),),
+    JobCancelled: (
+        Subscription("pipelines.go_on_cancelled", _ended),
+        Subscription("pipelines.cancel_children", _cancel_children),
+    ),
     DeploymentWoken: (Subscription("serving.reconcile_woken", _reconcile),),
     DeploymentSlept: (Subscription("serving.reconcile_slept", _reconcile),),
     TenantClosed: (

@@ -84,7 +84,7 @@ class PluginHost:
     ) -> Outcome | None:
         if plugin.mode == "trusted" and not self._trusted.implements(plugin.name, hook):
             return None
-        make = functools.partial(Outcome, plugin.name, plugin.manifest.version)
+        make = functools.partial(Outcome, plugin.name, plugin.version)
         if not self.breaker.allows(plugin.name):
             return make(failure=Failure("suspended", "it failed too often; it is tried again soon"))
         began, cpu = time.monotonic(), [0.0]
@@ -153,7 +153,7 @@ class PluginHost:
         return keys
 
     def _meters_of(self, plugin: Plugin, tenant: str) -> Mapping[str, Meter]:
-        key = (plugin.name, plugin.manifest.version)
+        key = (plugin.name, plugin.version)
         if key not in self._meters:
             declared: tuple[Meter, ...] = ()
             if plugin.mode == "trusted":

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import Distribution, distributions, version
 from pathlib import Path
 from typing import Literal
 
@@ -14,8 +14,7 @@ from packaging.version import Version
 
 from plugins.sdk.errors import ManifestError
 from plugins.sdk.manifest import ENTRY_POINTS, FILE_NAME, Manifest, manifest_read
-
-SDK_DISTRIBUTIONS = {"breakwater-plugin-sdk", "breakwater", "pluggy"}  # in every child's runtime
+from plugins.sdk.version import SDK_VERSION
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,15 @@ class Plugin:
     @property
     def name(self) -> str:
         return self.manifest.name
+
+    @property
+    def version(self) -> str:
+        return self.manifest.version
+
+    @property
+    def package(self) -> str:
+        """The name of its top-level package, which holds `plugin.toml`."""
+        return self.entry.partition(":")[0].partition(".")[0]
 
 
 @dataclass(frozen=True)
@@ -53,11 +61,22 @@ class Catalog:
 
 
 def catalog_make(
-    found: Iterable[Plugin | Refused], *, platform_version: str, provided: Iterable[str] = ()
+    found: Iterable[Plugin | Refused],
+    *,
+    platform_version: str,
+    provided: Mapping[str, str] | None = None,
 ) -> Catalog:
-    """Check what was discovered, as a whole. Never raises for a plugin's sake."""
+    """Check what was discovered, as a whole. Never raises for a plugin's sake.
+
+    `provided` are the libraries that the platform lends to children: name → version.
+    """
     candidates, refused = [], []
-    lent = {str(canonicalize_name(name)) for name in (*provided, *SDK_DISTRIBUTIONS)}
+    lent = {
+        **{str(canonicalize_name(name)): number for name, number in (provided or {}).items()},
+        "breakwater": platform_version,
+        "breakwater-plugin-sdk": SDK_VERSION,
+        "pluggy": version("pluggy"),
+    }
     for each in found:
         reason = _unfit(each, platform_version, lent) if isinstance(each, Plugin) else each.reason
         if reason is None and isinstance(each, Plugin):
@@ -103,7 +122,7 @@ def _manifest(installed: Distribution, module: str) -> Manifest:
     return manifest_read(path.read_text())
 
 
-def _unfit(plugin: Plugin, platform_version: str, lent: set[str]) -> str | None:
+def _unfit(plugin: Plugin, platform_version: str, lent: Mapping[str, str]) -> str | None:
     least, greatest = plugin.manifest.least_platform, plugin.manifest.greatest_platform
     ours = Version(platform_version)
     if ours < Version(least):
@@ -116,20 +135,22 @@ def _unfit(plugin: Plugin, platform_version: str, lent: set[str]) -> str | None:
     return None
 
 
-def _missing(site: Path, lent: set[str]) -> str | None:
-    here = {
-        canonicalize_name(each.metadata["Name"]): each for each in distributions(path=[str(site)])
+def _missing(site: Path, lent: Mapping[str, str]) -> str | None:
+    installed = {
+        str(canonicalize_name(each.metadata["Name"])): each
+        for each in distributions(path=[str(site)])
     }
-    for installed in here.values():
-        for text in installed.requires or ():
+    there = {**lent, **{name: each.version for name, each in installed.items()}}
+    for each in installed.values():
+        for text in each.requires or ():
             needed = Requirement(text)
             if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
                 continue
-            name = canonicalize_name(needed.name)
-            if name in here and not needed.specifier.contains(here[name].version, prereleases=True):
-                return f"{text} (version {here[name].version} is there)"
-            if name not in here and name not in lent:
+            number = there.get(str(canonicalize_name(needed.name)))
+            if number is None:
                 return text
+            if not needed.specifier.contains(number, prereleases=True):
+                return f"{text} (version {number} is there)"
     return None
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import zipfile
 from collections.abc import Iterable
-from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from plugins.host.errors import WheelRefused
 
-PROVIDED = ("numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl", "narwhals")
+PROVIDED = ("numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl", "narwhals", "statsmodels")
 
 
 def wheel_install(wheel: Path, folder: Path) -> None:
@@ -62,9 +63,13 @@ def _inspect(wheel: Path) -> None:
             raise WheelRefused(f"{wheel.name}: {name} stands in the platform's own place")
 
 
-def installed(folder: Path) -> Iterable[Distribution]:
-    """What an environment holds, by its metadata."""
-    return distributions(path=[str(folder)])
+def provided_versions(names: Iterable[str] = PROVIDED) -> dict[str, str]:
+    """The libraries that the platform lends, as far as it has them: name → version."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = distribution(name).version
+    return found
 
 
 def provided_paths(names: Iterable[str] = PROVIDED) -> dict[str, tuple[str, ...]]:

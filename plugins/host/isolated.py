@@ -36,11 +36,11 @@ class Isolated:
 
     def implements(self, plugin: Plugin, hook: str, tenant: str) -> bool:
         """Raises CallFailed where it cannot be started to be asked."""
-        known = self._hooks.get((plugin.name, plugin.manifest.version))
+        known = self._hooks.get((plugin.name, plugin.version))
         if known is None:
             with self._child(plugin, tenant) as child:
                 known = frozenset(child.hooks)
-            self._hooks[plugin.name, plugin.manifest.version] = known
+            self._hooks[plugin.name, plugin.version] = known
         return hook in known
 
     def call(
@@ -89,7 +89,7 @@ class Isolated:
             return value, child.level
 
     def _child(self, plugin: Plugin, tenant: str) -> Any:
-        key = (plugin.name, plugin.manifest.version, tenant)
+        key = (plugin.name, plugin.version, tenant)
         limits = self._sandbox.limits
         return self._pool.child(key, lambda: self._start(plugin), limits.cpu_s - limits.call_s)
 

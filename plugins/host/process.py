@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from plugins.host.child.frames import Channel, ChannelClosed, FrameRefused
+from plugins.host.cpu_time import tree_cpu_s
 from plugins.host.errors import CallFailed
 from plugins.host.facts import Level, Limits
 from plugins.host.output import Drain
@@ -24,7 +25,6 @@ from plugins.host.runtime import Runtime
 from plugins.host.userids import UserIds
 
 _TICK_S = 0.02  # how soon a wish to stop is seen
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ class Child:
         self._limits = limits
         self._ids = ids
         self._uid = ids.take()
-        self._spent = 0.0
+        self._spent = self._counted = 0.0
+        self._called = time.monotonic()
         self._home = Path(tempfile.mkdtemp(prefix="child-", dir=runtime.folder.parent))
         self.folder = self._home / "private"
         root = self._home / "root"
@@ -102,7 +103,8 @@ class Child:
     ) -> Any:
         """Return the answer's JSON value. Raises CallFailed; unless it `refused` or `raised`,
         the child is spent: close it."""
-        deadline = time.monotonic() + timeout
+        self._counted, self._called = self.cpu_s(), time.monotonic()
+        deadline = self._called + timeout
         try:
             self._channel.send(frame, files, timeout=timeout)
             while True:
@@ -114,19 +116,17 @@ class Child:
                 if told is not None:
                     told(answer)
         except ChannelClosed as error:
-            raise CallFailed("timeout", f"it took no call: {error}") from error
+            if isinstance(error.__cause__, TimeoutError):
+                raise CallFailed("timeout", f"it took no call: {error}") from error
+            raise self._gone("the call") from error
         except FrameRefused as error:
             raise CallFailed("contract", str(error)) from error
 
     def cpu_s(self) -> float:
-        """Processor time so far, by the kernel's count; its last count once it is gone."""
-        if self._process.returncode is not None:
-            return self._spent
-        try:
-            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return self._spent
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        """Processor time so far, by the kernel's count, never less than was counted before."""
+        if self._process.returncode is None:
+            self._spent = max(self._spent, tree_cpu_s(self.pid))
+        return self._spent
 
     def alive(self) -> bool:
         return self._process.poll() is None and not self._drain.flooded
@@ -189,7 +189,9 @@ class Child:
         self.kill()
         with contextlib.suppress(ChildProcessError):  # waited for already
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-            self._spent = self.cpu_s()  # while the kernel still knows it
+            self.cpu_s()  # while the kernel still knows it
+        if self.level == "bubblewrap":  # whose outer process does not wait for what it started
+            self._spent = max(self._spent, self._counted + time.monotonic() - self._called)
         code = self._process.wait()
         if self._drain.flooded:
             return CallFailed("flood", f"it wrote more than {self._limits.output:,} bytes")
@@ -204,6 +206,7 @@ def _failure(answer: Mapping[str, Any]) -> CallFailed:
 
 def _bubblewrap(readable: Sequence[str], folder: Path) -> list[str]:
     command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--dev", "/dev"]
+    command += ["--as-pid-1"]  # no second process of bwrap's own between us and the child
     for path in readable:
         if not path.startswith("/dev/"):
             command += ["--ro-bind-try", path, path]

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pluggy
 
-import plugins
+import plugins.host.child
+import plugins.sdk
 
-_OURS = ("sdk", "host/child")
 _LIBRARIES = ("/usr/lib", "/lib", "/lib64", "/usr/lib64", "/etc/ld.so.cache", "/etc/localtime")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
 _UNUSED = shutil.ignore_patterns(
@@ -43,11 +43,10 @@ def runtime_make(folder: Path) -> Runtime:
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
-    source = Path(plugins.__path__[0])
-    shutil.copyfile(source / "__init__.py", _parent(folder / "plugins" / "__init__.py"))
-    shutil.copyfile(source / "host/__init__.py", _parent(folder / "plugins/host/__init__.py"))
-    for name in _OURS:
-        shutil.copytree(source / name, folder / "plugins" / name, ignore=_UNUSED)
+    for package in (plugins.sdk, plugins.host.child):
+        target = folder.joinpath(*package.__name__.split("."))
+        shutil.copytree(Path(package.__path__[0]), target, ignore=_UNUSED)
+        (target.parent / "__init__.py").touch()
     shutil.copytree(Path(pluggy.__file__).parent, folder / "pluggy", ignore=_UNUSED)
     prefix = Path(sys.base_prefix).resolve()
     if not _everyone_reaches(prefix):

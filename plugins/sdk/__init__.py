@@ -28,7 +28,7 @@ from plugins.sdk.errors import (
     ManifestError,
     PluginError,
 )
-from plugins.sdk.manifest import Manifest
+from plugins.sdk.manifest import Manifest, Sample
 from plugins.sdk.markers import hookimpl
 from plugins.sdk.version import SDK_VERSION
 from plugins.sdk.work import Work
@@ -56,6 +56,7 @@ __all__ = [
     "Price",
     "Quote",
     "QuoteAdjustment",
+    "Sample",
     "Service",
     "Step",
     "StepResult",

@@ -21,12 +21,19 @@ class Handle:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a pipeline. `queue` says what it runs on."""
+    """One step of a pipeline. `queue` says what it runs on.
+
+    With `engine` the platform does the step, as a job of its own under the pipeline's hold. What it
+    is to do is a file of the step before, `<step's name>.json`: the body of that job's request,
+    where a data file may be named by a file of that step. The next step finds what came of it in
+    `<step's name>.result.json`.
+    """
 
     name: str
     kind: Literal["prepare", "train", "compress", "evaluate", "predict"]
     queue: Literal["cpu", "gpu"] = "cpu"
     time_limit_s: float = 600.0
+    engine: Literal["", "fine_tune", "evaluate"] = ""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,6 +21,21 @@ Permission = Literal[
     "data.datasets", "data.models", "data.usage", "data.jobs", "data.quotes", "network", "gpu"
 ]
 
+SampleHook = Literal["run_step", "read_dataset", "prepare_dataset", "run_method"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A call that the conformance kit makes: `args` are the hook's beside `work`.
+
+    `inputs` are files of the plugin's own package, small enough for a run of seconds.
+    """
+
+    hook: SampleHook
+    args: dict[str, str] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -39,6 +53,7 @@ class Manifest:
     conflicts: tuple[str, ...] = ()
     notice: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
+    samples: tuple[Sample, ...] = ()
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -53,6 +68,8 @@ class Manifest:
 
 def manifest_read(text: str) -> Manifest:
     """Parse the file's text. Raises ManifestError, naming the key."""
+    import tomllib  # the host reads manifests; a child, whose start should be quick, does not
+
     try:
         found: Manifest = from_json(Manifest, tomllib.loads(text), "plugin.toml")
     except (tomllib.TOMLDecodeError, ContractError) as error:

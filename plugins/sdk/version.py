@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-SDK_VERSION = "1.0.0"
+SDK_VERSION = "1.1.0"

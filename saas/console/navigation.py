@@ -28,6 +28,8 @@ class Entry:
 
 Menu = Sequence[tuple[Word, Sequence[Entry]]]
 
+PARTNER = _("Partner")  # a group that partners alone see
+
 _MENU: Menu = [
     (
         "",
@@ -44,6 +46,34 @@ _MENU: Menu = [
             Entry(_("Models"), "deployed_code", "assets_modelversion_changelist", "models.read"),
             Entry(_("Base models"), "category", "assets_basemodel_changelist", "models.read"),
             Entry(_("Deployments"), "cloud", "serving_deployment_changelist", "deployments.read"),
+        ],
+    ),
+    (
+        _("Marketplace"),
+        [
+            Entry(_("Plugins"), "extension", "partners_release_changelist", "plugins.read"),
+            Entry(
+                _("Enabled plugins"),
+                "toggle_on",
+                "partners_installation_changelist",
+                "plugins.read",
+            ),
+            Entry(_("Services"), "support_agent", "marketplace_service_changelist", "orders.read"),
+            Entry(_("Orders"), "shopping_bag", "marketplace_order_changelist", "orders.read"),
+        ],
+    ),
+    (
+        PARTNER,
+        [
+            Entry(_("Listings"), "publish", "marketplace_listing_changelist", "partner.read"),
+            Entry(_("Earnings"), "trending_up", "earnings", "partner.read"),
+            Entry(
+                _("Partner statements"),
+                "task",
+                "marketplace_partnerstatement_changelist",
+                "partner.read",
+            ),
+            Entry(_("Payouts"), "send_money", "marketplace_payout_changelist", "partner.read"),
         ],
     ),
     (
@@ -78,7 +108,10 @@ _MENU: Menu = [
 
 def menu(request: HttpRequest) -> list[dict[str, Any]]:
     """The menu's groups with what this member may open."""
-    return menu_of(request, site="console", groups=_MENU)
+    member: Member | None = getattr(request, "member", None)
+    is_partner = member is not None and member.tenant.is_partner
+    groups = [group for group in _MENU if is_partner or group[0] is not PARTNER]
+    return menu_of(request, site="console", groups=groups)
 
 
 def menu_of(request: HttpRequest, *, site: str, groups: Menu) -> list[dict[str, Any]]:

@@ -11,6 +11,9 @@ from saas.console.lists.jobs import JobAdmin
 from saas.console.lists.keys import ApiKeyAdmin
 from saas.console.lists.members import MemberAdmin
 from saas.console.lists.models import BaseModelAdmin, ModelVersionAdmin
+from saas.console.lists.orders import OrderAdmin, ServiceAdmin
+from saas.console.lists.partner import ListingAdmin, PartnerStatementAdmin, PayoutAdmin
+from saas.console.lists.plugins import InstallationAdmin, ReleaseAdmin
 from saas.console.lists.transactions import TransactionAdmin
 from saas.console.pages.assets import model_download, upload
 from saas.console.pages.billing_details import billing_details
@@ -22,6 +25,7 @@ from saas.console.pages.invoices import invoice_csv, invoice_pdf, line
 from saas.console.pages.keys import key_create
 from saas.console.pages.live import job_live
 from saas.console.pages.members import member_create, switch
+from saas.console.pages.partner import earnings, submit
 from saas.console.pages.playground import playground, playground_key
 from saas.console.pages.prices import prices
 from saas.console.pages.settings import settings
@@ -33,6 +37,8 @@ from saas.console.sites import Page
 from tenants.accounts.models import ApiKey, AuditEntry, Member
 from tenants.billing.models import Invoice
 from tenants.ledger.models import Budget, LedgerTransaction
+from tenants.marketplace.models import Listing, Order, PartnerStatement, Payout, Service
+from tenants.partners.models import Installation, Release
 from workers.assets.models import BaseModel, File, ModelVersion
 from workers.jobs.models import Job
 from workers.serving.models import Deployment
@@ -47,6 +53,13 @@ console.register(Deployment, DeploymentAdmin)
 console.register(LedgerTransaction, TransactionAdmin)
 console.register(Invoice, InvoiceAdmin)
 console.register(Budget, BudgetAdmin)
+console.register(Release, ReleaseAdmin)
+console.register(Installation, InstallationAdmin)
+console.register(Service, ServiceAdmin)
+console.register(Order, OrderAdmin)
+console.register(Listing, ListingAdmin)
+console.register(PartnerStatement, PartnerStatementAdmin)
+console.register(Payout, PayoutAdmin)
 console.register(ApiKey, ApiKeyAdmin)
 console.register(Member, MemberAdmin)
 console.register(AuditEntry, AuditEntryAdmin)
@@ -92,6 +105,8 @@ console.pages = (
         line,
         permission="billing.read",
     ),
+    Page("listings/submit/", "listing_submit", submit, permission="partner.write"),
+    Page("earnings/", "earnings", earnings, permission="partner.read"),
     Page("usage/", "usage", usage, permission="usage.read"),
     Page("accounts/apikey/create/", "key_create", key_create, permission="keys.write"),
     Page("accounts/member/join/", "member_add", member_create, permission="members.write"),

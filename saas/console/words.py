@@ -56,6 +56,7 @@ BASE_KINDS: Mapping[str, Word] = {
     "text_generation": _("Text generation"),
     "tabular": _("Tables"),
     "image": _("Images"),
+    "audio": _("Recordings"),
     "embedding": _("Embedding"),
 }
 DEPLOYMENT_STATES: Mapping[str, Word] = {

@@ -115,11 +115,12 @@ def reconcile(narration: Narration) -> None:
 def _price(listed: DefaultPrice) -> Mapping[str, Any]:
     """An hour at its price; tokens, which no consultant needs, far above what they may cost."""
     charge: Mapping[str, Any] = listed.charge
-    if listed.meter == "service.units":
+    if listed.meter == "service.units" and not listed.match:
         charge = {"model": "standard", "unit": HOUR}
     elif listed.meter.startswith("tokens."):
         charge = {"model": "standard", "unit": "0.001"}
-    return {"meter": listed.meter, "revenue": listed.revenue, "charge": charge}
+    names = {"meter": listed.meter, "match": dict(listed.match), "revenue": listed.revenue}
+    return {**names, "charge": charge}
 
 
 def _visit(customer: Account, path: str, body: Mapping[str, Any]) -> None:

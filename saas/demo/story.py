@@ -9,7 +9,8 @@ from pathlib import Path
 
 from openai import OpenAI
 
-from saas.demo import cards, compress, money, work
+from plugins.host.errors import HostError
+from saas.demo import cards, compress, money, partners, work
 from saas.demo.data import Corpus, character_corpus, library_corpus
 from saas.demo.identities import (
     DemoFailed,
@@ -61,6 +62,8 @@ class Story:
             "Make the customer's model smaller, down to a price, and serve it"
         ):
             self._compress()
+        with self.narration.step("Run a partner's plugin on real data, and share what it earns"):
+            self._partner()
         with self.narration.step("Who used what, and what it cost"):
             self._account()
         with self.narration.step("What was quoted, charged and earned, and that it adds up"):
@@ -187,6 +190,25 @@ class Story:
             raise DemoFailed(f"{found.model} answered nothing")
         self.narration.say(f"{question}\n  → {answer}   (first token after {first:.1f} s)")
         self.file.compressed_model = found.model
+
+    def _partner(self) -> None:
+        partner, customer = self._account_of("partner"), self._account_of("customer")
+        try:
+            listing = partners.publish(partner, self._account_of("operator"))
+        except HostError as error:
+            self.narration.say(f"left out: this machine confines no plugin ({error})")
+            return
+        release = f"{listing['plugin']} {listing['version']}"
+        self.narration.say(f"partner   {release}: judged, reviewed, {listing['state']}")
+        partners.enable(customer)
+        job = partners.run(customer)
+        figures = ", ".join(f"{name} {number:.4g}" for name, number in job["figures"].items())
+        self.narration.say(f"customer  {figures}")
+        charged = job["price"]["charge"]
+        self.narration.say(
+            f"customer  paid {charged['net']} {charged['currency']}; "
+            f"the partner has earned {partners.earned(partner)}"
+        )
 
     def _account(self) -> None:
         report = CostReport.fetch(self.base_url, self.file.identities["operator"].api_key)

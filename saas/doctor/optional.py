@@ -19,6 +19,7 @@ from tenants.kernel.scope import system_scope
 def optional_check() -> Iterator[Finding]:
     yield _gpu()
     yield _tpu()
+    yield _speech()
     yield _object_storage()
     yield _stripe()
 
@@ -43,6 +44,17 @@ def _tpu() -> Finding:
     if importlib.util.find_spec("torch_xla"):
         return good("TPU", "torch_xla is installed")
     return off("TPU", "no torch_xla", "install torch_xla on a TPU machine to offer the class tpu")
+
+
+def _speech() -> Finding:
+    """Recordings are read by a library that comes along; a voice is for tests to listen to."""
+    if shutil.which("espeak-ng"):
+        return good("speech", "espeak-ng speaks the digits that tests learn to understand")
+    return off(
+        "speech",
+        "no espeak-ng: recordings are trained on all the same, tests of speech are not run",
+        "install the system package espeak-ng to run `make test-all`",
+    )
 
 
 def _object_storage() -> Finding:

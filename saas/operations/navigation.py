@@ -55,6 +55,15 @@ _MENU: Menu = [
         ],
     ),
     (
+        _("Partners"),
+        [
+            Entry(_("Plugins' review"), "extension", "marketplace_listing_changelist"),
+            Entry(_("Agreements"), "handshake", "partners_agreement_changelist"),
+            Entry(_("Partner statements"), "task", "marketplace_partnerstatement_changelist"),
+            Entry(_("Payouts"), "send_money", "marketplace_payout_changelist"),
+        ],
+    ),
+    (
         "Stripe",
         [
             Entry(_("Stripe findings"), "rule", "stripe_stripefinding_changelist"),

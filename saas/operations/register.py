@@ -9,6 +9,14 @@ from saas.operations.forms import price_book_new, tax_rate_new, transfers_import
 from saas.operations.lists.billing import InvoiceAdmin, StatementAdmin, TaxRateAdmin
 from saas.operations.lists.business import BaseModelAdmin, CostEntryAdmin, RateAdmin, TenantAdmin
 from saas.operations.lists.contracts import ContractAdmin, contract_create
+from saas.operations.lists.partners import (
+    AgreementAdmin,
+    ListingAdmin,
+    PartnerStatementAdmin,
+    PayoutAdmin,
+    agreement_new,
+    payout_new,
+)
 from saas.operations.lists.payments import BankTransferAdmin, PaymentAdmin
 from saas.operations.lists.prices import PriceBookAdmin, PriceVersionAdmin
 from saas.operations.lists.stripe import CallAdmin, EventAdmin, FindingAdmin, ObjectAdmin
@@ -29,6 +37,8 @@ from tenants.billing.stripe.models import StripeCall, StripeEvent, StripeFinding
 from tenants.costs.models import CostEntry, Rate
 from tenants.kernel.models import OutboxEvent
 from tenants.ledger.models import Wallet
+from tenants.marketplace.models import Listing, PartnerStatement, Payout
+from tenants.partners.models import Agreement
 from tenants.pricing.models import Contract, PriceBook, PriceBookVersion
 from workers.assets.models import BaseModel
 from workers.jobs.models import Attempt, Cohort, Job, Worker
@@ -55,6 +65,10 @@ operations.register(Invoice, InvoiceAdmin)
 operations.register(Payment, PaymentAdmin)
 operations.register(BankTransfer, BankTransferAdmin)
 operations.register(TaxRate, TaxRateAdmin)
+operations.register(Listing, ListingAdmin)
+operations.register(Agreement, AgreementAdmin)
+operations.register(PartnerStatement, PartnerStatementAdmin)
+operations.register(Payout, PayoutAdmin)
 operations.register(StripeFinding, FindingAdmin)
 operations.register(StripeEvent, EventAdmin)
 operations.register(StripeCall, CallAdmin)
@@ -66,6 +80,8 @@ operations.pages = (
     Page("books/", "books", books),
     Page("pricing/pricebook/new/", "price_book_create", price_book_new),
     Page("pricing/contract/new/", "contract_create", contract_create),
+    Page("partners/agreement/new/", "agreement_create", agreement_new),
+    Page("marketplace/payout/new/", "payout_create", payout_new),
     Page("billing/taxrate/new/", "tax_rate_create", tax_rate_new),
     Page("billing/banktransfer/import/", "transfers_import", transfers_import),
 )

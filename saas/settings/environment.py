@@ -20,7 +20,7 @@ def value(name: str, default: str = "") -> str:
 
 
 def is_given(name: str) -> bool:
-    """Whether the environment itself says it, not the file."""
+    """Whether it comes from the environment itself, not from the file. An empty one does not."""
     return bool(os.environ.get(name))
 
 

@@ -45,6 +45,13 @@ class TenantReactivated(Event, name="tenant.reactivated", aggregate="tenant_id")
 
 
 @dataclass(frozen=True)
+class TenantSharingSet(Event, name="tenant.sharing_set", aggregate="tenant_id"):
+    """It said whether its fine-tunes may share passes over a base with others'."""
+
+    shares_passes: bool
+
+
+@dataclass(frozen=True)
 class TenantClosed(Event, name="tenant.closed", aggregate="tenant_id"):
     """Its account has ended; its data is kept."""
 

@@ -18,7 +18,13 @@ from django.utils.text import slugify
 from tenants.accounts.actors import Actor, ActorKind, permissions, system_actor
 from tenants.accounts.api_keys import fresh_key
 from tenants.accounts.audit import audit_record
-from tenants.accounts.events import ApiKeyCreated, ApiKeyRevoked, MemberChanged, TenantSignedUp
+from tenants.accounts.events import (
+    ApiKeyCreated,
+    ApiKeyRevoked,
+    MemberChanged,
+    TenantSharingSet,
+    TenantSignedUp,
+)
 from tenants.accounts.models import ApiKey, Member, Tenant, User
 from tenants.accounts.roles import GRANTS, SCOPES, Role
 from tenants.accounts.selectors import user_id_by_email
@@ -100,6 +106,7 @@ def tenant_sharing_set(*, actor: Actor, shares_passes: bool) -> Tenant:
             target=tenant.id,
             data={"shares_passes": shares_passes},
         )
+        emit(TenantSharingSet(tenant_id=tenant.id, shares_passes=shares_passes))
     return tenant
 
 

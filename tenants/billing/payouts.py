@@ -38,6 +38,9 @@ class Payer(Protocol):
     def require_ready(self, tenant_id: str) -> None:
         """Raises Conflict where this partner cannot be paid yet, saying what is missing."""
 
+    def payable(self, amount: Money) -> Money:
+        """Return the largest amount up to `amount` that can be moved; the rest stays available."""
+
     def pay(self, tenant_id: str, parts: Sequence[Part], *, key: str) -> None:
         """Pay each part, once for each `key`."""
 

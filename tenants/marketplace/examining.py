@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from plugins.host.catalog import Plugin, Refused, catalog_make, discover
-from plugins.host.environments import provided_paths, wheel_install
+from plugins.host.environments import provided_versions, wheel_install
 from plugins.host.errors import WheelRefused
 from plugins.host.facts import Enabled
 from plugins.sdk.codec import to_json
@@ -53,7 +53,7 @@ def stored_plugin(name: str, key: str, digest: str) -> Plugin:
 
 
 def _only(found: list[Plugin | Refused]) -> Plugin:
-    catalog = catalog_make(found, platform_version=code_version(), provided=provided_paths())
+    catalog = catalog_make(found, platform_version=code_version(), provided=provided_versions())
     if catalog.refused:
         raise _wrong(catalog.refused[0].reason)
     if len(catalog.plugins) != 1:

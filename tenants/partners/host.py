@@ -18,7 +18,7 @@ from plugins.builtin.catalogue import builtins
 from plugins.host.breaker import Breaker
 from plugins.host.calls import PluginHost
 from plugins.host.catalog import Plugin, Refused, catalog_make, discover
-from plugins.host.environments import provided_link, provided_paths
+from plugins.host.environments import provided_link, provided_versions
 from plugins.host.isolated import Isolated
 from plugins.host.pool import Pool
 from plugins.host.sandbox import Sandbox
@@ -82,6 +82,6 @@ def host_of(releases: Sequence[Release]) -> PluginHost:
 def host_make(found: Sequence[Plugin | Refused]) -> PluginHost:
     """A host of what was discovered, on this process's ground."""
     shared = ground()
-    catalog = catalog_make(found, platform_version=code_version(), provided=provided_paths())
+    catalog = catalog_make(found, platform_version=code_version(), provided=provided_versions())
     isolated = Isolated(shared.sandbox, shared.pool, shared.lent)
     return PluginHost(catalog, isolated, shared.breaker)

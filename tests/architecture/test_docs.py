@@ -10,9 +10,11 @@ import pytest
 
 from plugins.host.calls import NEEDS
 from plugins.host.facts import Level
-from plugins.sdk.hooks import hooks
+from plugins.sdk.hooks import Hook, hooks
 from tenants.usage.meters import METERS
 from tests.architecture.sources import ROOT
+from workers.assets.readings import TASKS_OF
+from workers.engine.specs import TASKS
 
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 DECISIONS = [path for path in DOCS if re.fullmatch(r"\d{4}-[a-z0-9-]+", path.stem)]
@@ -47,6 +49,32 @@ def test_every_hook_is_documented_with_its_signature_and_permission() -> None:
     rows = {row[0].strip("`"): row[1] for row in table_rows(page)}
     assert {hook: rows.pop(hook) for hook in NEEDS} == NEEDS
     assert set(rows) == set(get_args(Level))
+
+
+def test_every_task_is_documented_with_the_bases_that_can_learn_it() -> None:
+    rows = {row[0].strip("`"): row[1] for row in table_rows(ROOT / "docs" / "training.md")}
+    assert rows.keys() == set(TASKS)
+    for kind, tasks in TASKS_OF.items():
+        assert {task for task, bases in rows.items() if f"`{kind}`" in bases} == set(tasks)
+
+
+@pytest.mark.parametrize("hook", hooks().values(), ids=lambda hook: hook.name)
+def test_every_hook_has_its_section_with_what_its_specification_says(hook: Hook) -> None:
+    """Signature, sentence and arguments, word for word; what follows them is the section's own."""
+    page = (ROOT / "docs" / "hooks.md").read_text()
+    sections = dict(re.findall(r"^## `(\w+)`\n\n(.+?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE))
+    assert list(sections) == list(hooks())
+    summary, *arguments = re.split(r"\n\s*:param ", hook.doc)
+    said = [f"```text\n{hook.signature}\n```", " ".join(summary.split())]
+    said += [f"- `{text.partition(':')[0]}`: {tidy(text.partition(':')[2])}" for text in arguments]
+    text = " ".join(sections[hook.name].split())
+    assert [each for each in said if " ".join(each.split()) not in text] == []
+    needs = NEEDS.get(hook.name)
+    assert (needs is None) or f"Needs `{needs}`." in text
+
+
+def tidy(text: str) -> str:
+    return " ".join(text.split())
 
 
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: str(page.relative_to(ROOT)))

@@ -30,9 +30,9 @@ APP_MAY_WRITE = {"django_session": "sessions belong to browsers; their keys are 
 
 HIDDEN = {
     "account_emailaddress", "account_emailconfirmation", "bank_transfer", "cohort", "cost_day",
-    "cost_entry", "cost_rate", "cost_resource", "cost_worker_day", "document_number", "inbox_entry", "meter_watermark",
-    "partner_share", "plugin_health", "price_override", "replica", "stripe_event",
-    "stripe_finding", "worker",
+    "cost_entry", "cost_rate", "cost_resource", "cost_worker_day", "document_number", "inbox_entry",
+    "meter_watermark", "partner_share", "plugin_health", "price_override", "replica",
+    "stripe_event", "stripe_finding", "worker",
 }  # fmt: skip
 
 

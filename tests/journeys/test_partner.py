@@ -5,7 +5,7 @@ enabled, run as a job, counted, invoiced, shared, paid out. And a service, order
 from __future__ import annotations
 
 import json
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -165,12 +165,14 @@ def test_a_plugin_earns_its_partner_a_share(
     assert D(statement["share"]) - D(statement["cost"]) == earned
     order = {"partner": partner.tenant.id, "key": "first"}
     payout = ok(staff.post("/operator/v1/payouts", order), 201)
-    assert payout["amount"] == "2.8"  # in cents
+    cents = earned.quantize(D("0.01"), ROUND_DOWN)
+    assert D(payout["amount"]) == cents
     assert ok(staff.post("/operator/v1/payouts", order), 201)["id"] == payout["id"]
     confirm = f"/operator/v1/payouts/{payout['id']}/confirm"
     assert ok(staff.post(confirm, {"reference": "bank 1"}))["state"] == "paid"
     (balance,) = ok(partner.get("/v1/partner/balances"))["data"]
     assert (balance["pending"], balance["on_its_way"]) == ("0", "0")
+    assert D(balance["available"]) == earned - cents
     with system_scope():
         assert unbalanced() == []
         assert projections_wrong() == []

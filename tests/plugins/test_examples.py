@@ -2,94 +2,133 @@
 
 from __future__ import annotations
 
-import csv
-import shutil
+import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from plugins.host.calls import PluginHost
-from plugins.host.catalog import Plugin, catalog_make, discover
-from plugins.host.environments import PROVIDED, provided_link, wheel_install
-from plugins.host.facts import Enabled, Limits
+from plugins.host.catalog import Plugin, Refused, catalog_make, discover
+from plugins.host.environments import provided_link, provided_versions, wheel_install
+from plugins.host.facts import Enabled, Limits, Outcome
 from plugins.host.isolated import Isolated
 from plugins.host.orders import WorkOrder
 from plugins.host.pool import Pool
 from plugins.host.sandbox import Sandbox
+from plugins.kit.building import wheel_build
+from plugins.kit.conformance import conformance_check
 from tests.architecture.sources import ROOT
 from tests.plugins.conftest import strongest_of
 
 EXAMPLES = ROOT / "plugins" / "examples"
 
 
-def wheel_build(source: Path, folder: Path) -> Path:
-    """Build with the setuptools that is here, from a copy: building writes beside its source."""
-    copy = shutil.copytree(source, folder / f"{source.name}-source")
-    wheels = folder / f"{source.name}-wheel"
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "wheel",
-            "--quiet",
-            "--no-deps",
-            "--no-index",
-            "--no-build-isolation",
-            "--wheel-dir",
-            str(wheels),
-            str(copy),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    (wheel,) = wheels.glob("*.whl")
-    return wheel
+Run = Callable[[str, str, dict[str, Any], dict[str, Any]], Outcome]
 
 
 @pytest.fixture(scope="module")
-def finance_risk(reachable: Path) -> Plugin:
-    wheel = wheel_build(EXAMPLES / "finance_risk", reachable)
-    wheel_install(wheel, reachable / "finance_risk")
-    found = discover(reachable / "finance_risk", "isolated")
-    (plugin,) = catalog_make(found, platform_version="0.1.0", provided=PROVIDED).plugins
-    return plugin
+def wheels(reachable: Path) -> dict[str, Path]:
+    names = ("finance_risk", "medical_diagnosis", "education_tutor")
+    return {name: wheel_build(EXAMPLES / name, reachable) for name in names}
 
 
-def test_finance_risk_scores_real_data_better_than_the_base_rate(
-    finance_risk: Plugin, reachable: Path, sandboxes: dict[str, Sandbox], tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def sandbox(sandboxes: dict[str, Sandbox]) -> Sandbox:
+    """The strongest one here, with a partner's usual time instead of a hostile one's."""
     strongest = sandboxes[strongest_of(sandboxes)]
-    sandbox = replace(strongest, limits=Limits(call_s=60.0))
-    sandbox._runtime = strongest.runtime
+    found = replace(strongest, limits=Limits(call_s=60.0))
+    found._runtime = strongest.runtime
+    return found
+
+
+@pytest.fixture(scope="module")
+def run(
+    wheels: dict[str, Path], sandbox: Sandbox, reachable: Path, tmp_path_factory: Any
+) -> Iterator[Run]:
+    """Each example installed apart from its wheel, all in one host, enabled for one tenant."""
+    found: list[Plugin | Refused] = []
+    for name, wheel in wheels.items():
+        wheel_install(wheel, reachable / f"{name}-site")
+        found += discover(reachable / f"{name}-site", "isolated")
+    catalog = catalog_make(found, platform_version="0.1.0", provided=provided_versions())
+    assert catalog.refused == ()
     pool = Pool()
-    catalog = catalog_make([finance_risk], platform_version="0.1.0", provided=PROVIDED)
     host = PluginHost(catalog, Isolated(sandbox, pool, provided_link(reachable / "lent")))
-    enabled = Enabled("finance_risk", {}, frozenset({"data.datasets"}))
-    try:
-        (outcome,) = host.call(
-            "run_step",
-            {"pipeline": "risk", "step": "score"},
-            tenant="t",
-            enabled=[enabled],
-            order=WorkOrder("call", tmp_path),
-        )
-    finally:
-        pool.close()
-    assert outcome.failure is None
+
+    def call(plugin: str, hook: str, args: dict[str, Any], settings: dict[str, Any]) -> Outcome:
+        results = tmp_path_factory.mktemp(plugin)
+        enabled = Enabled(plugin, settings, frozenset({"data.datasets"}))
+        order = WorkOrder("call", results)
+        (outcome,) = host.call(hook, args, tenant="t", enabled=[enabled], order=order)
+        assert outcome.failure is None
+        assert {path.name for path in results.iterdir()} == set(outcome.value.files)
+        return outcome
+
+    yield call
+    pool.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["finance_risk", "medical_diagnosis", "education_tutor"])
+def test_an_example_conforms(name: str, wheels: dict[str, Path], sandbox: Sandbox) -> None:
+    report = conformance_check(wheels[name], sandbox=sandbox, platform_version="0.1.0")
+    assert report.passed, report.failures
+
+
+def test_finance_risk_scores_real_data_better_than_the_base_rate(run: Run) -> None:
+    outcome = run("finance_risk", "run_step", {"pipeline": "risk", "step": "score"}, {})
     figures = outcome.value.figures
     assert figures["rows"] == 20190
     assert figures["brier"] < figures["brier_of_base_rate"] * 0.98
     assert figures["auc"] > 0.62
     assert figures["calibration_error"] < 0.03
     assert "Not for deciding" in outcome.value.notice
-    scores = list(csv.DictReader((tmp_path / "scores.csv").open()))
-    assert len(scores) == 4038
-    assert all(0 <= float(row["probability"]) <= 1 for row in scores)
     assert outcome.usage_keys == {"rows": "plugin:finance_risk:call:rows"}
+
+
+def test_medical_diagnosis_errs_less_where_it_answers(run: Run) -> None:
+    args = {"pipeline": "screening", "step": "classify"}
+    outcome = run("medical_diagnosis", "run_step", args, {})
+    figures = outcome.value.figures
+    assert figures["error"] < figures["error_if_forced"] < figures["error_of_majority"] / 5
+    assert figures["answered"] > 0.85
+    assert "No medical device" in outcome.value.notice
+    bolder = run("medical_diagnosis", "run_step", args, {"most_wrong": 0.05}).value.figures
+    assert bolder["answered"] > figures["answered"]
+    digits = {"kind": "evaluation", "method": "digits"}
+    figures = run("medical_diagnosis", "run_method", digits, {}).value.figures
+    assert figures["error"] < figures["error_if_forced"] < figures["error_of_majority"] / 10
+
+
+def test_education_tutor_explains_more_than_the_mean(run: Run) -> None:
+    args = {"pipeline": "analytics", "step": "districts"}
+    outcome = run("education_tutor", "run_step", args, {})
+    figures = outcome.value.figures
+    assert figures["districts"] == 303
+    assert figures["error"] < figures["error_of_mean"] * 0.8
+    assert "Not for grading" in outcome.value.notice
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["finance_risk", "medical_diagnosis", "education_tutor"])
+def test_an_example_passes_its_own_tests(name: str) -> None:
+    project = EXAMPLES / name
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{project}"}
+    environment.pop("DJANGO_SETTINGS_MODULE", None)
+    options = ["-q", "-p", "no:django", "-p", "no:cacheprovider", "-c", os.devnull]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, f"--rootdir={project}", str(project / "tests")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_sdk_builds_as_a_wheel_of_its_own(tmp_path: Path) -> None:

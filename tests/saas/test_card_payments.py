@@ -110,7 +110,7 @@ def test_a_subscription_is_only_of_the_contract_in_force(world: World, api: Call
     terms = {"tenant_id": tenant_of(api), "plan_fee": "49.00"}
     former = staff.post("/operator/v1/contracts", terms).json
     staff.post("/operator/v1/contracts", terms)
-    assert staff.post(f"/operator/v1/contracts/{former['id']}/subscription", {}).status == 404
+    assert staff.post(f"/operator/v1/contracts/{former['id']}/subscription", {}).status == 409
     assert staff.get("/operator/v1/contracts/contract_none/subscription").status == 404
 
 

@@ -10,6 +10,7 @@ from tests.stripe_server.resources.invoices import invoice_finalize
 from tests.stripe_server.resources.payments import intent_fail, intent_succeed
 from tests.stripe_server.resources.refunds import refund_fail, refund_settle
 from tests.stripe_server.resources.subscriptions import (
+    subscription_collect,
     subscription_expire,
     subscription_renew,
     subscription_retry,
@@ -43,6 +44,7 @@ TASKS: Mapping[str, Callable[[Store, str], None]] = {
     "refund_fail": refund_fail,
     "refund_pending": refund_settle,
     "session_expire": session_expire,
+    "subscription_collect": subscription_collect,
     "subscription_expire": subscription_expire,
     "subscription_renew": subscription_renew,
     "subscription_retry": subscription_retry,

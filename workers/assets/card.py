@@ -11,6 +11,48 @@ BEFORE = "dense_"  # what a compressed model's figures of its dense parent begin
 
 
 @dataclass(frozen=True)
+class Use:
+    """How a task's models are found on a hub, and how FOLDER is loaded."""
+
+    pipeline: str
+    library: str
+    imports: str
+    load: str
+
+
+def _of_transformers(pipeline: str, kind: str) -> Use:
+    name = f"AutoModel{kind}"
+    load = f"model = {name}.from_pretrained(FOLDER)"
+    return Use(pipeline, "transformers", f"from transformers import {name}", load)
+
+
+LANGUAGE_MODEL = _of_transformers("text-generation", "ForCausalLM")
+USES = {
+    "text_classification": _of_transformers("text-classification", "ForSequenceClassification"),
+    "image_classification": _of_transformers("image-classification", "ForImageClassification"),
+    "audio_classification": _of_transformers("audio-classification", "ForAudioClassification"),
+    "embeddings": Use(
+        "sentence-similarity",
+        "sentence-transformers",
+        "from sentence_transformers import SentenceTransformer",
+        "model = SentenceTransformer(FOLDER)",
+    ),
+    "tabular": Use(
+        "other",  # classes or a quantity, as the table had it
+        "breakwater",
+        "from workers.engine.inference.tables import TableModel",
+        "model = TableModel.load(FOLDER)",
+    ),
+}
+ADAPTER = Use(
+    "text-generation",
+    "peft",
+    "from transformers import AutoModelForCausalLM\nfrom peft import PeftModel",
+    "model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(BASE), FOLDER)",
+)
+
+
+@dataclass(frozen=True)
 class Card:
     """What a model's README tells of it."""
 
@@ -28,7 +70,7 @@ class Card:
 
 def card_text(card: Card) -> str:
     """The README.md of a model's folder."""
-    library = "peft" if card.kind == "adapter" else "transformers"
+    use = ADAPTER if card.kind == "adapter" else USES.get(card.spec.get("task", ""), LANGUAGE_MODEL)
     lineage = {
         "Base": card.base_id,
         "Continues": card.parent,
@@ -40,8 +82,8 @@ def card_text(card: Card) -> str:
 ---
 base_model: {json.dumps(card.base_id)}
 license: {json.dumps(card.licence)}
-library_name: {library}
-pipeline_tag: text-generation
+library_name: {use.library}
+pipeline_tag: {use.pipeline}
 ---
 # {card.name}
 
@@ -59,7 +101,11 @@ pipeline_tag: text-generation
 
 ## Use
 
-{_use(library)}
+```python
+{use.imports}
+
+{use.load}
+```
 """
 
 
@@ -78,15 +124,3 @@ def _figures(metrics: Mapping[str, float]) -> str:
 
 def _lines(pairs: Mapping[str, str]) -> str:
     return "\n".join(f"- {name}: {value}" for name, value in pairs.items() if value) or "- none"
-
-
-def _use(library: str) -> str:
-    load = (
-        "model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(BASE), FOLDER)"
-        if library == "peft"
-        else "model = AutoModelForCausalLM.from_pretrained(FOLDER)"
-    )
-    imports = "from transformers import AutoModelForCausalLM"
-    if library == "peft":
-        imports += "\nfrom peft import PeftModel"
-    return f"```python\n{imports}\n\n{load}\n```"

@@ -1,5 +1,5 @@
 """The bases that need no download: a language model built here, the packaged MiniLM, and shapes
-for tables and images.
+for tables, images and recordings.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from workers.assets.engine_runs import engine_run
 from workers.assets.models import BaseModel
 from workers.assets.services.base_models import base_model_register
 from workers.engine.base.images import image_base_build
+from workers.engine.base.recordings import audio_base_build
 from workers.engine.base.tables import tabular_base_build
 from workers.engine.folders import folder_digest
 
@@ -26,6 +27,7 @@ LANGUAGE_MODEL = "breakwater-mini-1"
 EMBEDDING_MODEL = "all-minilm-l6-v2"
 TABULAR_MODEL = "tabular-mlp"
 IMAGE_MODEL = "vit-mini"
+AUDIO_MODEL = "ast-mini"
 
 Progress = Callable[[Mapping[str, Any]], None]
 
@@ -65,6 +67,13 @@ def base_models_ensure(progress: Progress) -> list[BaseModel]:
             kind=BaseModel.Kind.IMAGE,
             licence="apache-2.0",
             description="A small vision transformer for images, without weights to begin with.",
+        ),
+        base_model_register(
+            path=blank_base_ensure(settings.MODEL_CACHE_DIR / AUDIO_MODEL, audio_base_build),
+            model_id=AUDIO_MODEL,
+            kind=BaseModel.Kind.AUDIO,
+            licence="apache-2.0",
+            description="A small transformer for recordings up to 2.5 s, without weights at first.",
         ),
     ]
 

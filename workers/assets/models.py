@@ -16,6 +16,7 @@ class BaseModel(models.Model):
         EMBEDDING = "embedding"
         TABULAR = "tabular"
         IMAGE = "image"
+        AUDIO = "audio"
 
     id = models.CharField(max_length=80, primary_key=True)  # the name customers call it by
     kind = models.CharField(max_length=24, choices=Kind)

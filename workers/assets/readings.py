@@ -22,6 +22,7 @@ from workers.engine.data.images import ImageFormat
 from workers.engine.data.labelled import labelled_read
 from workers.engine.data.preferences import preferences_read
 from workers.engine.data.readers import LINE_LIMIT, read_stream
+from workers.engine.data.recordings import AudioFormat
 from workers.engine.data.samples import Format, samples_read
 from workers.engine.data.tables import table_read
 from workers.engine.data.text_pairs import pairs_read
@@ -138,7 +139,7 @@ class PreferenceReading(TextReading):
 
 
 class SampleReading:
-    """Images with a class each, as a model of their shape reads them."""
+    """Images or recordings with a class each, as a model of their shape reads them."""
 
     template_sha256 = ""
     kinds, wants = frozenset({ZIP}), "a zip archive of class folders, or JSONL"
@@ -181,6 +182,7 @@ READINGS: Mapping[str, Callable[..., Reading]] = {
     "embeddings": PairReading,
     "tabular": TableReading,
     "image_classification": partial(SampleReading, ImageFormat.load),
+    "audio_classification": partial(SampleReading, AudioFormat.load),
 }
 
 # What a base can learn, its own task first.
@@ -189,6 +191,7 @@ TASKS_OF: Mapping[str, tuple[str, ...]] = {
     BaseModel.Kind.EMBEDDING: ("embeddings", "text_classification"),
     BaseModel.Kind.TABULAR: ("tabular",),
     BaseModel.Kind.IMAGE: ("image_classification",),
+    BaseModel.Kind.AUDIO: ("audio_classification",),
 }
 
 

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from tenants.kernel.errors import InvalidInput
 from workers.engine.data.images import image_patches
 from workers.engine.data.model_files import read_json
+from workers.engine.data.recordings import audio_patches
 
 REFUSED = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz",
                      ".h5", ".msgpack", ".py", ".so", ".exe"})  # fmt: skip
@@ -83,9 +84,9 @@ def context_length(folder: Path, config: dict[str, Any]) -> int:
 
 
 def _patches(config: dict[str, Any]) -> int:
-    """What a vision transformer reads at once: a patch is to it what a token is to a text."""
+    """What a transformer of images or recordings reads: a patch is what a token is to a text."""
     try:
-        return image_patches(config)
+        return image_patches(config) if "image_size" in config else audio_patches(config)
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise InvalidInput(f"config.json tells no number of patches ({error!r})") from error
 

@@ -27,6 +27,7 @@ FEWEST_AT_ONCE = {"embeddings": 32}  # whose examples are told apart within an u
 RATES = {  # networks without weights to begin with, whatever their number
     "tabular": 1e-2,
     "image_classification": 2e-3,
+    "audio_classification": 2e-3,
 }
 
 

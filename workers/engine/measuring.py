@@ -1,18 +1,21 @@
 """Measures how fast this machine trains, for `profiles.estimate`.
 
-`python -m workers.engine.measuring BASE_FOLDER` takes some seconds, and writes a profile as a line
-of JSON.
+`python -m workers.engine.measuring BASE_FOLDER` takes some seconds for each method, and writes its
+profile as a line of JSON. Passes of different make are timed and their costs fitted (`fit`); then
+whole runs say how far the fit is off (`calibration`).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import sys
 import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,80 +23,203 @@ import torch
 from torch import nn
 
 from workers.engine import devices
-from workers.engine.data.packing import Pack, join, pack
+from workers.engine.calibration import calibrated
+from workers.engine.data.packing import Ints, Pack, join, pack
 from workers.engine.kernels.block import fast_blocks
-from workers.engine.losses import loss_sum
+from workers.engine.losses import batch_loss
 from workers.engine.methods.lora.bank import AdapterBank, Segment
 from workers.engine.methods.lora.method import Seat
 from workers.engine.methods.method import Method, method_open
-from workers.engine.models import Batch, config_of, logits_of, model_load
-from workers.engine.profiles import Profile, Shape, flops_per_token
+from workers.engine.models import Batch, config_of, model_load, shape_of
+from workers.engine.profiles import DataSize, Profile, Shape, training_s
 from workers.engine.protocol import Numerics
 from workers.engine.specs import FineTuneSpec
 from workers.engine.training.optim import OPTIMISERS
 
-SMALL, LARGE = 64, 2048  # tokens per pass
-SEQUENCE = 64  # tokens
-MEMBERS = 8  # of a shared pass, a sequence each
-REPEATS = 7
+SEQUENCE, MEMBERS = 64, 8  # tokens of each member's part in a shared pass, and members
+REPEATS = 5
 SMALLEST_SPREAD = 0.15
+METHODS = ("lora", "full")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A pass to time: sequences of these lengths, the part that is learned, the adapter's rank."""
+
+    lengths: tuple[int, ...]
+    learned: float
+    rank: int = 8
+
+    def spec(self, spec: FineTuneSpec) -> FineTuneSpec:
+        """The fine-tune whose one update this pass is."""
+        lora = replace(spec.lora, rank=self.rank)
+        return replace(spec, batch_size=len(self.lengths), lora=lora)
+
+    @property
+    def size(self) -> DataSize:
+        learned = sum(int(n * self.learned) - (self.learned == 1) for n in self.lengths)
+        return DataSize(len(self.lengths), sum(self.lengths), learned)
+
+
+PLANS = (
+    Plan((64,), 1.0),
+    Plan((32,) * 4, 0.5),
+    Plan((16,) * 24, 0.5),
+    Plan((64,) * 12, 0.25),
+    Plan((64,) * 12, 1.0),
+    Plan((256,) * 2, 0.5),
+    Plan((128,) * 8, 1.0),
+    Plan((64,), 1.0, rank=64),
+    Plan((64,) * 12, 0.5, rank=64),
+    Plan((128,) * 8, 1.0, rank=64),
+)
 
 
 def measure(base: Path, numerics: Numerics, spec: FineTuneSpec) -> Profile:
     """A profile of this machine for fine-tunes like `spec`: medians of a few real updates."""
     begin = time.perf_counter()
     devices.settle(numerics)
+    clock = clock_of(numerics.device)
     model = model_load(base, dtype=numerics.dtype, device=numerics.device)
-    with fast_blocks(model), method_open(model, spec, base, None) as method:
-        load_s = time.perf_counter() - begin
-        small = _pass_seconds(model, method, SMALL, numerics.device)
-        large = _pass_seconds(model, method, LARGE, numerics.device)
-        update_s = _update_seconds(model, method, spec, numerics.device)
+    shape = shape_of(model)
+    load_s = time.perf_counter() - begin
     with fast_blocks(model):
-        shared = _shared_seconds(model, spec, base, numerics.device)
-    per_token = (statistics.median(large) - statistics.median(small)) / (LARGE - SMALL)
-    middle = statistics.median(large)
-    spread = max(SMALLEST_SPREAD, (max(large) - min(large)) / 2 / middle)
-    pack_s = max(0.0, statistics.median(small) - SMALL * per_token)
-    alike = pack_s + MEMBERS * SEQUENCE * per_token
-    return Profile(
-        device=numerics.device,
-        dtype=numerics.dtype,
-        threads=numerics.threads,
-        flops=flops_per_token(spec, Shape.of_folder(base)) / per_token,
-        update_s=update_s,
-        pack_s=pack_s,
-        load_s=load_s,
-        spread=min(spread, 0.9),
-        segment_s=max(0.0, statistics.median(shared) - alike) / MEMBERS,
+        taken = [_plan_seconds(model, plan, spec, base, numerics.device, clock) for plan in PLANS]
+    with fast_blocks(model), method_open(model, spec, base, None) as method:
+        update_s = _update_seconds(model, method, spec, numerics.device, clock)
+    profile = fit(
+        spec,
+        shape,
+        [statistics.median(each) for each in taken],
+        Profile(
+            device=numerics.device,
+            dtype=numerics.dtype,
+            threads=numerics.threads,
+            flops=1.0,
+            update_s=update_s,
+            pack_s=0.0,
+            load_s=load_s,
+            spread=_spread(taken[-1]),
+            method=spec.method,
+            rank=spec.lora.rank,
+        ),
+    )
+    if spec.method == "lora":
+        with fast_blocks(model):
+            shared = statistics.median(_shared_seconds(model, spec, base, numerics.device, clock))
+        profile = replace(profile, segment_s=_segment_s(spec, shape, profile, shared))
+    return calibrated(model, base, spec, profile, clock)
+
+
+def fit(spec: FineTuneSpec, shape: Shape, seconds: Sequence[float], profile: Profile) -> Profile:
+    """The profile whose costs explain the `seconds` of the PLANS best, relatively; none negative.
+
+    Least squares; a cost that would be negative is left out.
+    """
+    nothing = replace(profile, pack_s=0.0, column_s=0.0, sequence_s=0.0, square_s=0.0)
+    frozen = replace(nothing, flops=1.0, adapter_flops=math.inf)
+    adapters = replace(nothing, flops=math.inf, adapter_flops=1.0)
+    rows = []
+    for plan in PLANS:
+        one, size, squares = plan.spec(spec), plan.size, sum(n * n for n in plan.lengths)
+        work, thin = (training_s(one, shape, size, each) for each in (frozen, adapters))
+        columns = plan.rank if spec.method == "lora" else 0.0
+        squares *= shape.layers * shape.hidden
+        rows.append([work, 1.0, size.examples, squares, thin, columns])
+    costs = np.array(rows) / np.array(seconds)[:, None]
+    found = _nonnegative(costs)
+    return replace(
+        profile,
+        flops=float(1 / found[0] if found[0] > 0 else _alone(costs)),
+        pack_s=float(found[1]),
+        sequence_s=float(found[2]),
+        square_s=float(found[3]),
+        adapter_flops=float(1 / found[4]) if found[4] > 0 else None,
+        column_s=float(found[5]),
     )
 
 
-def _pack(tokens: int, vocabulary: int) -> Pack:
-    """Sequences of arbitrary tokens, all of them learned."""
-    draws = np.random.default_rng(0)
-    ones = np.ones(SEQUENCE, dtype=np.uint8)
-    return pack(
-        [(draws.integers(vocabulary, size=SEQUENCE), ones) for _ in range(tokens // SEQUENCE)]
-    )
+def _nonnegative(costs: Ints) -> Ints:
+    """The x ≥ 0 with costs · x nearest to one everywhere."""
+    scale = costs.max(axis=0)
+    kept = [int(column) for column in np.flatnonzero(scale)]
+    while True:
+        used = costs[:, kept] / scale[kept]
+        found, *_ = np.linalg.lstsq(used, np.ones(len(costs)), rcond=None)
+        if len(kept) == 1 or (found >= 0).all():
+            break
+        kept.pop(int(np.argmin(found)))
+    whole = np.zeros(costs.shape[1])
+    whole[kept] = np.maximum(found, 0.0) / scale[kept]
+    return whole
 
 
-def _train_on(model: nn.Module, batch: Batch) -> None:
-    loss = loss_sum(logits_of(model, batch), batch.labels) / len(batch.labels)
-    loss.backward()  # type: ignore[no-untyped-call]
-    loss.item()
+def _alone(costs: Ints) -> float:
+    """Operations per second where work alone explains the largest pass: too small to tell more."""
+    return float(costs[:, 0].max())
 
 
-def _pass_seconds(model: nn.Module, method: Method, tokens: int, device: str) -> list[float]:
-    found = _timed(model, Batch.of(_pack(tokens, config_of(model).vocab_size), device))
-    for parameter in method.parameters.values():
-        parameter.grad = None
+def _segment_s(spec: FineTuneSpec, shape: Shape, profile: Profile, shared: float) -> float:
+    """What each part of a shared pass cost beyond one member's pass of the same tokens."""
+    tokens = MEMBERS * SEQUENCE
+    whole = replace(spec, batch_size=MEMBERS, micro_batch_tokens=tokens)
+    alike = training_s(whole, shape, DataSize(MEMBERS, tokens, tokens - MEMBERS), profile)
+    return max(0.0, shared - alike) / MEMBERS
+
+
+def clock_of(device: str) -> Callable[[], float]:
+    """Processor time, which other processes do not disturb; by the wall on an accelerator."""
+    return time.process_time if device == "cpu" else time.perf_counter
+
+
+def _spread(times: Sequence[float]) -> float:
+    middle = statistics.median(times)
+    return min(0.9, max(SMALLEST_SPREAD, (max(times) - min(times)) / 2 / middle))
+
+
+def _plan_seconds(
+    model: nn.Module,
+    plan: Plan,
+    spec: FineTuneSpec,
+    base: Path,
+    device: str,
+    clock: Callable[[], float],
+) -> list[float]:
+    with method_open(model, plan.spec(spec), base, None) as method:
+        found = _timed(model, _batch(model, plan, device), clock)
+        for parameter in method.parameters.values():
+            parameter.grad = None
     return found
 
 
-def _shared_seconds(model: nn.Module, spec: FineTuneSpec, base: Path, device: str) -> list[float]:
+def _batch(model: nn.Module, plan: Plan, device: str) -> Batch:
+    return Batch.of(_pack(plan, config_of(model).vocab_size), device)
+
+
+def _pack(plan: Plan, vocabulary: int) -> Pack:
+    """Sequences of arbitrary tokens whose last part is learned."""
+    draws = np.random.default_rng(0)
+
+    def sequence(length: int) -> tuple[Ints, Ints]:
+        mask = np.zeros(length, dtype=np.uint8)
+        mask[length - int(length * plan.learned) :] = 1
+        return draws.integers(vocabulary, size=length), mask
+
+    return pack([sequence(length) for length in plan.lengths])
+
+
+def _train_on(model: nn.Module, batch: Batch) -> None:
+    loss, _ = batch_loss(model, batch)
+    (loss / len(batch.labels)).backward()  # type: ignore[no-untyped-call]
+    loss.item()
+
+
+def _shared_seconds(
+    model: nn.Module, spec: FineTuneSpec, base: Path, device: str, clock: Callable[[], float]
+) -> list[float]:
     """One pass of several members' adapters, each on a sequence of its own."""
-    packs = [_pack(SEQUENCE, config_of(model).vocab_size) for _ in range(MEMBERS)]
+    own = Plan((SEQUENCE,), 1.0)
+    packs = [_pack(own, config_of(model).vocab_size) for _ in range(MEMBERS)]
     with ExitStack() as stack:
         bank = stack.enter_context(AdapterBank(model))
         places = packs[0].weight
@@ -109,31 +235,35 @@ def _shared_seconds(model: nn.Module, spec: FineTuneSpec, base: Path, device: st
             )
             for number in range(MEMBERS)
         ]
-        return _timed(model, Batch.of(join(packs), device))
+        return _timed(model, Batch.of(join(packs), device), clock)
 
 
-def _timed(model: nn.Module, batch: Batch) -> list[float]:
+def _timed(model: nn.Module, batch: Batch, clock: Callable[[], float]) -> list[float]:
     """Seconds of each of some passes after a first."""
     _train_on(model, batch)
     found = []
     for _ in range(REPEATS):
-        begin = time.perf_counter()
+        begin = clock()
         _train_on(model, batch)
-        found.append(time.perf_counter() - begin)
+        found.append(clock() - begin)
     return found
 
 
-def _update_seconds(model: nn.Module, method: Method, spec: FineTuneSpec, device: str) -> float:
+def _update_seconds(
+    model: nn.Module, method: Method, spec: FineTuneSpec, device: str, clock: Callable[[], float]
+) -> float:
     parameters = list(method.parameters.values())
+    for parameter in parameters:
+        parameter.grad = None
     optimiser = OPTIMISERS[spec.optimiser](parameters, spec)
-    batch = Batch.of(_pack(SMALL, config_of(model).vocab_size), device)
+    batch = _batch(model, PLANS[0], device)
     found = []
     for _ in range(REPEATS):
         _train_on(model, batch)
-        begin = time.perf_counter()
+        begin = clock()
         optimiser.clip(optimiser.gather(), 1.0)
         optimiser.step(0.0)
-        found.append(time.perf_counter() - begin)
+        found.append(clock() - begin)
     return statistics.median(found)
 
 
@@ -145,11 +275,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu")
     given = parser.parse_args()
-    profile = measure(
-        given.base, Numerics(threads=given.threads, device=given.device), FineTuneSpec()
-    )
-    found = asdict(replace(profile, load_s=profile.load_s + up_s))
-    sys.stdout.write(json.dumps(found) + "\n")
+    for method in METHODS:
+        numerics = Numerics(threads=given.threads, device=given.device)
+        profile = measure(given.base, numerics, FineTuneSpec(method=method))
+        found = asdict(replace(profile, load_s=profile.load_s + up_s))
+        sys.stdout.write(json.dumps(found) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

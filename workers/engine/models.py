@@ -184,7 +184,13 @@ def parameter_count(model: nn.Module) -> int:
 def shape_of(model: nn.Module) -> Shape:
     """The sizes that cost depends on."""
     text = config_of(model)
-    return Shape(parameter_count(model), text.num_hidden_layers, text.hidden_size, text.vocab_size)
+    return Shape(
+        parameters=parameter_count(model),
+        layers=text.num_hidden_layers,
+        hidden=text.hidden_size,
+        vocabulary=text.vocab_size,
+        tied=bool(text.tie_word_embeddings),
+    )
 
 
 def context_length(config: Any) -> int:

@@ -1,15 +1,17 @@
 """How long a fine-tune takes and what memory it needs. Free of torch.
 
-Computed from throughput that was measured on this class of machine (see `measuring`).
+Computed from throughput that was measured on this class of machine (see `measuring`), for a base of
+this shape and this method; from the nearest shape's where the base itself was not measured.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from workers.engine.errors import ModelError
 from workers.engine.specs import FineTuneSpec
@@ -19,23 +21,41 @@ from workers.engine.specs import FineTuneSpec
 FORWARD = 2.0
 BACKWARD_ACTIVATIONS = 2.0
 BACKWARD_WEIGHTS = 2.0
+FORWARD_PART = 1 / 3  # of a pass's fixed costs
 
 # Saved activations per token and layer, in multiples of the hidden size (fp32): norms, q, k, v, the
 # attention's output, gate, up and their product.
 ACTIVATIONS_PER_LAYER = 30
 BYTES = 4
+TIED = frozenset({"gpt2"})  # families whose head is the embedding unless they say otherwise
 HEADER_LIMIT = 100 * 2**20  # bytes; the format's own
 RUNTIME_BYTES = 600 * 2**20  # the process with its libraries
+FARTHEST = 8.0  # times as many parameters, or as few: what another shape may be measured by
+BORROWED = 1.5  # by what bounds are wider then
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of a base model that cost depends on: `parameters` and so on."""
+    """The sizes of a base model that cost depends on: `parameters` and so on.
+
+    `tied`: the output head is the embedding, so its weights count once.
+    """
 
     parameters: int
     layers: int
     hidden: int
     vocabulary: int
+    tied: bool = True
+
+    @property
+    def head(self) -> int:
+        """Weights of the output head, which computes at learned places only."""
+        return self.vocabulary * self.hidden
+
+    @property
+    def body(self) -> int:
+        """Weights that each token passes through."""
+        return max(self.parameters - self.head * (1 if self.tied else 2), 0)
 
     @classmethod
     def of_folder(cls, folder: Path) -> Self:
@@ -51,6 +71,7 @@ class Shape:
                 layers=config.get("num_hidden_layers") or config["n_layer"],
                 hidden=config.get("hidden_size") or config["n_embd"],
                 vocabulary=config["vocab_size"],
+                tied=bool(config.get("tie_word_embeddings", config["model_type"] in TIED)),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{folder.name} holds no readable model ({error!r})") from error
@@ -80,10 +101,16 @@ class DataSize:
 class Profile:
     """What was measured on one class of machine.
 
-    `flops` is useful floating-point operations per second in training; `update_s` and `pack_s` are
-    the fixed seconds per update and per forward-backward pass; `load_s` is from the process's start
-    to the first step; `spread` is the relative half-width of the measurements. `segment_s` is what
-    one member more adds to a shared pass besides its tokens; None where that was not measured.
+    `flops` is useful floating-point operations per second in training, `adapter_flops` those of
+    adapters' thin products (None: as the others); `update_s`, `pack_s` and `sequence_s` are the
+    fixed seconds per update (of an adapter of `rank`), per forward-backward pass and per sequence
+    in it, `column_s` those that a pass takes besides for each column of an adapter, `square_s`
+    those that attention takes for each of Σ length² · layers · hidden; `load_s` goes from the
+    process's start to the first step; `spread` is the relative half-width of the measurements.
+    `segment_s` is what one member more adds to a shared pass besides its tokens; None where that
+    was not measured.
+    `p10`, `p50` and `p90` are quantiles of what whole runs took over what this says; None where
+    none were made, and bounds come from the spread.
     """
 
     device: str
@@ -95,6 +122,41 @@ class Profile:
     load_s: float
     spread: float
     segment_s: float | None = None
+    method: str = "lora"
+    sequence_s: float = 0.0
+    square_s: float = 0.0
+    adapter_flops: float | None = None
+    column_s: float = 0.0
+    rank: int = 16
+    p10: float | None = None
+    p50: float | None = None
+    p90: float | None = None
+
+    @property
+    def quantiles(self) -> tuple[float, float, float]:
+        """By what seconds are multiplied: 10%, half and 90% of runs take at most so long."""
+        if self.p10 is None or self.p50 is None or self.p90 is None:
+            return 1 / (1 + 2 * self.spread), 1.0, 1 + 2 * self.spread
+        return self.p10, self.p50, self.p90
+
+    def of_shape(self, measured: Shape, wanted: Shape) -> Self:
+        """This profile for a base of another shape: fixed costs go by layer, bounds are wider."""
+        if measured == wanted:
+            return self
+        by = wanted.layers / measured.layers
+        low, middle, high = self.quantiles
+        return replace(
+            self,
+            update_s=self.update_s * by,
+            pack_s=self.pack_s * by,
+            column_s=self.column_s * by,
+            sequence_s=self.sequence_s * by,
+            load_s=self.load_s * max(1.0, wanted.parameters / measured.parameters),
+            segment_s=None,
+            p10=low / BORROWED,
+            p50=middle,
+            p90=high * BORROWED,
+        )
 
     @property
     def worker_class(self) -> str:
@@ -102,11 +164,39 @@ class Profile:
         return {"cuda": "gpu", "xla": "tpu"}.get(self.device.partition(":")[0], "cpu")
 
 
+Stored = Mapping[str, Mapping[str, Any]]  # profiles as JSON, by "class:method"
+
+
+def profiles_read(stored: Stored | Mapping[str, Any]) -> dict[tuple[str, str], Profile]:
+    """The profiles of one base, by worker class and method; a single one is that of LoRA."""
+    found = [stored] if "flops" in stored else list(stored.values())
+    return {(p.worker_class, p.method): p for p in (Profile(**each) for each in found)}
+
+
+def profile_key(profile: Profile) -> str:
+    """Where it stands in what is stored of a base."""
+    return f"{profile.worker_class}:{profile.method}"
+
+
+def nearest(candidates: Mapping[Shape, Profile], wanted: Shape) -> Profile | None:
+    """The profile of the shape itself, or of the nearest one measured; None where all are far."""
+
+    def distance(shape: Shape) -> float:
+        return abs(math.log(shape.parameters / wanted.parameters))
+
+    near = [shape for shape in candidates if distance(shape) <= math.log(FARTHEST)]
+    if not near:
+        return None
+    found = wanted if wanted in candidates else min(near, key=distance)
+    return candidates[found].of_shape(found, wanted)
+
+
 @dataclass(frozen=True)
 class Estimate:
     """What a fine-tune is expected to take.
 
-    `seconds`, with a range that most runs fall into; `tokens` trained; `memory_bytes` at the peak,
+    `seconds`, which half of the runs stay below, and a range from `seconds_low` (one in ten) to
+    `seconds_high` (nine in ten); `tokens` trained; `memory_bytes` at the peak,
     `memory_bytes_high` with a margin; `flops` in all.
     """
 
@@ -124,13 +214,18 @@ def flops_per_token(spec: FineTuneSpec, shape: Shape) -> float:
 
     Attention's quadratic part is left out.
     """
+    adapter = 3 * FORWARD * adapter_parameters(spec, shape) if spec.method == "lora" else 0.0
+    return flops_per_weight(spec) * shape.parameters + adapter
+
+
+def flops_per_weight(spec: FineTuneSpec) -> float:
+    """Floating-point operations for each weight that a trained token passes through."""
     per_weight = FORWARD + BACKWARD_ACTIVATIONS
     if spec.method == "full":
         per_weight += BACKWARD_WEIGHTS
     if spec.activation_checkpointing == "full":
         per_weight += FORWARD
-    adapter = 3 * FORWARD * adapter_parameters(spec, shape) if spec.method == "lora" else 0.0
-    return per_weight * shape.parameters + adapter
+    return per_weight
 
 
 def adapter_parameters(spec: FineTuneSpec, shape: Shape) -> int:
@@ -145,23 +240,61 @@ def estimate(spec: FineTuneSpec, shape: Shape, data: DataSize, profile: Profile)
     """What a fine-tune of a base of `shape` on `data` costs on a machine of this `profile`."""
     tokens = data.tokens * spec.epochs
     updates = -(-data.examples // spec.batch_size) * spec.epochs
-    packs = max(updates, -(-tokens // spec.micro_batch_tokens))
-    flops = tokens * flops_per_token(spec, shape)
     evaluations = spec.epochs + 1 if spec.evaluate_each_epoch else 0
-    flops += evaluations * data.validation_tokens * FORWARD * shape.parameters
-    seconds = (
-        flops / profile.flops + updates * profile.update_s + packs * profile.pack_s + profile.load_s
+    forward = evaluations * data.validation_tokens * FORWARD * shape.parameters
+    computing = (
+        training_s(spec, shape, data, profile) * spec.epochs
+        + forward / profile.flops
+        + updates * update_s(spec, profile)
     )
+    low, middle, high = (profile.load_s + computing * times for times in profile.quantiles)
     memory = memory_bytes(spec, shape)
     return Estimate(
-        seconds=seconds,
-        seconds_low=seconds / (1 + 2 * profile.spread),
-        seconds_high=seconds * (1 + 2 * profile.spread),
+        seconds=middle,
+        seconds_low=low,
+        seconds_high=high,
         tokens=tokens,
         memory_bytes=memory,
         memory_bytes_high=int(memory * 1.4),
-        flops=flops,
+        flops=tokens * flops_per_token(spec, shape) + forward,
     )
+
+
+def training_s(spec: FineTuneSpec, shape: Shape, data: DataSize, profile: Profile) -> float:
+    """Seconds of the forward and backward passes over the data, once."""
+    per_weight = flops_per_weight(spec)
+    work = per_weight * (data.tokens * shape.body + data.loss_tokens * shape.head)
+    adapters, pack_s = 0.0, profile.pack_s
+    if spec.method == "lora":
+        adapters = data.tokens * 3 * FORWARD * adapter_parameters(spec, shape)
+        pack_s += spec.lora.rank * profile.column_s
+    squares = data.tokens**2 / max(data.examples, 1) * shape.layers * shape.hidden
+    fixed = (
+        _packs(spec, data) * pack_s
+        + data.examples * profile.sequence_s
+        + squares * profile.square_s
+    )
+    again = FORWARD_PART if spec.activation_checkpointing == "full" else 0.0
+    return (
+        work / profile.flops
+        + adapters / (profile.adapter_flops or profile.flops)
+        + fixed * (1 + again)
+    )
+
+
+def update_s(spec: FineTuneSpec, profile: Profile) -> float:
+    """Seconds of one step of the optimiser, which go by the weights that it trains."""
+    by = spec.lora.rank / profile.rank if spec.method == "lora" else 1.0
+    return profile.update_s * by
+
+
+def _packs(spec: FineTuneSpec, data: DataSize) -> float:
+    """Passes over the data once: on average half a pack of each update is wasted, where examples
+    do not fit into the one before; a pass holds one example at least.
+    """
+    updates = -(-data.examples // spec.batch_size)
+    fill = data.tokens / updates / spec.micro_batch_tokens
+    return updates * min(max(1.0, fill + 0.5), data.examples / updates)
 
 
 def memory_bytes(spec: FineTuneSpec, shape: Shape, *, tokens: int | None = None) -> int:

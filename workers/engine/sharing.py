@@ -18,6 +18,7 @@ from workers.engine.profiles import (
     adapter_parameters,
     flops_per_token,
     memory_bytes,
+    update_s,
 )
 from workers.engine.specs import FineTuneSpec
 
@@ -77,4 +78,4 @@ def shared_memory_bytes(specs: Sequence[FineTuneSpec], shape: Shape, *, pass_tok
 
 def _own_s(sharer: Sharer, shape: Shape, profile: Profile) -> float:
     tokens = sharer.tokens * flops_per_token(sharer.spec, shape) / profile.flops
-    return tokens + profile.update_s
+    return tokens + update_s(sharer.spec, profile)

@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 TASKS = (
+    "audio_classification",
     "embeddings",
     "image_classification",
     "preference",
@@ -145,7 +146,7 @@ class EmbeddingsSpec(_Spec):
     temperature: float = 0.05  # cosines are divided by it
 
     def __post_init__(self) -> None:
-        real("embeddings.temperature", self.temperature, 0, 10, "divides cosines", open_low=True)
+        real("embeddings.temperature", self.temperature, 1e-3, 10, "divides cosines")
 
 
 DEFAULT_EMBEDDINGS = EmbeddingsSpec()

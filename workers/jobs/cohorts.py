@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
 
 from django.db.models.functions import Now
 
@@ -22,12 +20,14 @@ from tenants.kernel.scope import system_scope
 from workers.assets.models import BaseModel, ModelVersion
 from workers.assets.selectors import ResolvedModel
 from workers.engine.errors import EngineError
-from workers.engine.profiles import Profile, Shape
+from workers.engine.profiles import profiles_read
 from workers.engine.sharing import Sharer, pays, shared_memory_bytes
 from workers.engine.specs import FineTuneSpec
 from workers.jobs.claims import Asking, Claim, Due, cap_leaves_room, next_due, take
+from workers.jobs.estimates import base_shape
 from workers.jobs.fencing import Lease
 from workers.jobs.fleet import jobs_due, slots_free
+from workers.jobs.kinds import WORKER_CLASSES
 from workers.jobs.leases import ORDERS, Orders
 from workers.jobs.models import Attempt, Cohort, Job, Worker
 from workers.jobs.moves import lease_end
@@ -47,10 +47,10 @@ def cohort_key_of(model: ResolvedModel, settings: FineTuneSpec, update_tokens: f
     version = model.version
     if version is not None and version.kind != ModelVersion.Kind.ADAPTER:
         return ""
-    if not shareable(settings) or not model.base.profile:
+    if not shareable(settings):
         return ""
     own = Sharer(settings, update_tokens)
-    if not _pays([own], own, model.base):
+    if not any(_pays([own], own, model.base, device) for device in WORKER_CLASSES):
         return ""
     return f"{model.base.id}:{model.base.sha256[:16]}:{DTYPE}:{settings.task}"
 
@@ -146,11 +146,11 @@ def _is_worth(room: Room, due: Due) -> bool:
     base = BaseModel.objects.get(pk=job.spec["base_id"])
     sharers = [_sharer(member) for member in room.members]
     newcomer = Sharer(FineTuneSpec.from_dict(job.spec["settings"]), job.update_tokens)
-    if not _pays(sharers, newcomer, base):
+    if not _pays(sharers, newcomer, base, room.first.queue.partition(".")[2]):
         return False
     memory = Worker.objects.values_list("memory_bytes", flat=True).get(pk=room.first.worker_id)
     specs = [each.spec for each in [*sharers, newcomer]]
-    needed = shared_memory_bytes(specs, _shape(base.path, base.sha256), pass_tokens=PASS_TOKENS)
+    needed = shared_memory_bytes(specs, base_shape(base), pass_tokens=PASS_TOKENS)
     return not memory or needed <= memory
 
 
@@ -158,16 +158,13 @@ def _sharer(member: Claim) -> Sharer:
     return Sharer(FineTuneSpec.from_dict(dict(member.spec["settings"])), member.update_tokens)
 
 
-def _pays(sharers: Sequence[Sharer], newcomer: Sharer, base: BaseModel) -> bool:
+def _pays(sharers: Sequence[Sharer], newcomer: Sharer, base: BaseModel, worker_class: str) -> bool:
+    """Whether that class of workers was measured to gain by it."""
+    profile = profiles_read(base.profile).get((worker_class, newcomer.spec.method))
+    if profile is None:
+        return False
     try:
-        shape = _shape(base.path, base.sha256)
+        shape = base_shape(base)
     except EngineError:
         return False
-    return pays(sharers, newcomer, shape, Profile(**base.profile), pass_tokens=PASS_TOKENS)
-
-
-@lru_cache(maxsize=64)
-def _shape(path: str, sha256: str) -> Shape:
-    """A base's sizes; `sha256` names its bytes."""
-    del sha256
-    return Shape.of_folder(Path(path))
+    return pays(sharers, newcomer, shape, profile, pass_tokens=PASS_TOKENS)

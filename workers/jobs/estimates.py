@@ -1,8 +1,12 @@
-"""What a job will take, before it is queued: tokens, seconds, memory. Reads the base's folder."""
+"""What a job will take, before it is queued: tokens, seconds, memory.
+
+By what was measured of its base, or of one like it.
+"""
 
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 
 from tenants.kernel.errors import BreakwaterError
@@ -10,11 +14,21 @@ from tenants.pricing.quotes import QuoteLine
 from workers.assets.models import BaseModel, Dataset
 from workers.assets.selectors import ResolvedModel
 from workers.engine.errors import EngineError
-from workers.engine.profiles import DataSize, Estimate, Profile, Shape, estimate
+from workers.engine.profiles import (
+    DataSize,
+    Estimate,
+    Profile,
+    Shape,
+    estimate,
+    nearest,
+    profiles_read,
+)
 from workers.engine.specs import FineTuneSpec
 from workers.jobs.bounds import Measured, Range, tokens_of_a_pass
 
+TEXT_GENERATION = "text_generation"
 MOST_TEXTS = {"embeddings": 3, "preference": 2}  # of one example, each as long as the limit allows
+ANY = "any"  # the cheapest class that can do it, which today is measured on a CPU
 
 
 def fine_tune_estimate(
@@ -24,11 +38,15 @@ def fine_tune_estimate(
     training: Dataset,
     validation: Dataset | None,
 ) -> Estimate | None:
-    """Time and memory, where this base's throughput has been measured for such work there."""
-    if not base.profile or settings.task != "text_generation":
+    """Time and memory on `device`; None where nothing like it was measured there."""
+    if settings.task != TEXT_GENERATION:
         return None
-    profile = Profile(**base.profile)
-    if device not in {"any", profile.worker_class}:
+    try:
+        shape = base_shape(base)
+    except EngineError as error:
+        raise BreakwaterError(f"the folder of {base.id} cannot be read: {error}") from error
+    profile = nearest(_measured("cpu" if device == ANY else device, settings.method), shape)
+    if profile is None:
         return None
     size = DataSize(
         examples=training.examples,
@@ -36,10 +54,31 @@ def fine_tune_estimate(
         loss_tokens=training.loss_tokens,
         validation_tokens=validation.tokens if validation else 0,
     )
-    try:
-        return estimate(settings, Shape.of_folder(Path(base.path)), size, profile)
-    except EngineError as error:
-        raise BreakwaterError(f"the folder of {base.id} cannot be read: {error}") from error
+    return estimate(settings, shape, size, profile)
+
+
+def base_shape(base: BaseModel) -> Shape:
+    """The sizes that a base's cost depends on. Raises ModelError for an unreadable folder."""
+    return _shape(base.path, base.sha256)
+
+
+@lru_cache(maxsize=64)
+def _shape(path: str, sha256: str) -> Shape:
+    del sha256  # names the bytes
+    return Shape.of_folder(Path(path))
+
+
+def _measured(worker_class: str, method: str) -> dict[Shape, Profile]:
+    """What was measured on that class by that method, by the bases' shapes."""
+    found: dict[Shape, Profile] = {}
+    for base in BaseModel.objects.filter(kind=TEXT_GENERATION).exclude(profile={}):
+        profile = profiles_read(base.profile).get((worker_class, method))
+        if profile is not None:
+            try:
+                found[base_shape(base)] = profile
+            except EngineError:  # gone since; it says nothing of the others
+                continue
+    return found
 
 
 def tokens_of(dataset: Dataset, policy: str, max_length: int, base: BaseModel) -> Range:

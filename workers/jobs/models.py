@@ -100,6 +100,10 @@ class Job(TenantModel):
     update_tokens = models.FloatField(default=0)  # of an update, on average
     shares_passes = models.BooleanField(default=False)  # its newest attempt is a cohort's member
 
+    parent_id = models.CharField(
+        max_length=40, default="", blank=True
+    )  # the pipeline that asked for it, and pays
+    asked_by = models.CharField(max_length=100, default="", blank=True)  # the pipeline's step
     quote_id = models.CharField(max_length=40, default="", blank=True)
     quoted = models.JSONField(default=dict)  # the quote's totals: see workers.jobs.money
     bound = models.DecimalField(max_digits=38, decimal_places=12, null=True)  # net; null: no bound
@@ -119,6 +123,9 @@ class Job(TenantModel):
         db_table = "job"
         indexes = (
             models.Index(fields=["tenant", "kind", "-id"], name="job_list"),
+            models.Index(
+                fields=["tenant", "parent_id"], name="job_parent", condition=~models.Q(parent_id="")
+            ),
             models.Index(
                 fields=["queue", "available_at"],
                 name="job_claimable",

@@ -111,7 +111,15 @@ def job_sell(job: Job, usage: Sequence[NewUsage]) -> None:
         return
     usage_record(tenant_id=job.tenant_id, events=usage)
     if _is_charged(job):
-        _count(job, _charge(job, usage))
+        payer = _payer(job)
+        _count(payer, _charge(payer, usage))
+
+
+def job_promise_more(job: Job, quote: Quote) -> None:
+    """Set work that a locked job asks for aside, beside its own. Raises InsufficientCredit."""
+    high = quote.high_net + quote.high_tax
+    if high > 0 and job.currency:
+        _set_aside(job, Money(high, quote.currency))
 
 
 def job_close(job: Job, failure: FailureKind | None = None) -> None:
@@ -138,16 +146,18 @@ def job_cover(job: Job) -> None:
     held = Hold.objects.filter(tenant_id=job.tenant_id, key=hold_key(job)).first()
     if held is not None and held.state == Hold.State.CLOSED:
         return
-    if held is None:
-        hold_place(
-            tenant_id=job.tenant_id,
-            key=hold_key(job),
-            amount=Money(needed, job.currency),
-            labels=job_labels(job),
-        )
-    elif (left := held.amount - held.drawn) < needed:
-        extra = Money(needed - left, job.currency)
-        hold_extend(tenant_id=job.tenant_id, key=hold_key(job), extra=extra)
+    left = ZERO if held is None else held.amount - held.drawn
+    if left < needed:
+        _set_aside(job, Money(needed - left, job.currency))
+
+
+def _set_aside(job: Job, amount: Money) -> None:
+    """Beside what is held for a job already, if anything is."""
+    key = hold_key(job)
+    if Hold.objects.filter(tenant_id=job.tenant_id, key=key).exists():
+        hold_extend(tenant_id=job.tenant_id, key=key, extra=amount)
+    else:
+        hold_place(tenant_id=job.tenant_id, key=key, amount=amount, labels=job_labels(job))
 
 
 def _needed(job: Job) -> Decimal:
@@ -180,6 +190,14 @@ def _is_charged(job: Job) -> bool:
     if not KINDS[Kind(job.kind)].is_charged:
         return False
     return not Tenant.objects.filter(pk=job.tenant_id, is_platform=True).exists()
+
+
+def _payer(job: Job) -> Job:
+    """The job itself, or the pipeline that asked for it, its row locked after its own."""
+    if not job.parent_id:
+        return job
+    parent: Job = Job.objects.select_for_update(of=("self",)).get(pk=job.parent_id)
+    return parent
 
 
 def _charge(job: Job, usage: Sequence[NewUsage]) -> Charged:

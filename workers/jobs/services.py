@@ -9,16 +9,16 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tenants.accounts.actors import Actor
+from tenants.accounts.actors import Actor, system_actor
 from tenants.accounts.audit import audit_record
 from tenants.accounts.standing import tenant_require_active
-from tenants.kernel.errors import InvalidInput
+from tenants.kernel.errors import Conflict, InvalidInput
 from tenants.kernel.ids import new_id
 from tenants.pricing.models import Quote
 from workers.assets.credit import standing_require
 from workers.jobs.kinds import KINDS
 from workers.jobs.models import Job
-from workers.jobs.money import job_cover, job_promise, work_quote
+from workers.jobs.money import job_cover, job_promise, job_promise_more, work_quote
 from workers.jobs.moves import (
     job_cancel_now,
     job_locked,
@@ -56,21 +56,7 @@ def job_submit(
         raise InvalidInput("priority is -10 to 10", param="priority")
     labels = checked_metadata(metadata or {})
     complete = checked(kind, actor=actor, spec=spec)
-    rules = KINDS[kind]
-    job: Job = Job.objects.create(
-        id=new_id(rules.id_prefix),
-        tenant_id=actor.tenant_id,
-        kind=kind,
-        state=State.VALIDATING,
-        queue=f"{rules.family}.{place(complete.needs, offers_now())}",
-        priority=priority,
-        spec=complete.spec,
-        cohort_key=complete.cohort_key,
-        update_tokens=complete.update_tokens,
-        metadata=labels,
-        created_by_kind=actor.kind,
-        created_by_id=actor.id,
-    )
+    job = _created(actor, kind, complete, priority=priority, metadata=labels)
     if is_charged:
         job_promise(job, _quote(actor, kind, complete, quote_id))
     job_say(job, f"Created job {job.id}; data and settings are valid.")
@@ -78,6 +64,66 @@ def job_submit(
         _explain(job, complete.chosen)
     audit_record(actor=actor, action="job.submit", target=job.id, data={"kind": kind.value})
     job_queue(job)
+    return job
+
+
+def job_ask(*, actor: Actor, parent: Job, step: str, kind: Kind, spec: Mapping[str, Any]) -> Job:
+    """Have a step of a pipeline, its row locked, done by a job of its own; once a step.
+
+    It is set aside beside the pipeline's own hold, and the pipeline is charged. Raises as
+    `job_submit` does.
+    """
+    known: Job | None = Job.objects.filter(parent_id=parent.id, asked_by=step).first()
+    if known is not None:
+        return known
+    complete = checked(kind, actor=actor, spec=spec)
+    job_promise_more(parent, _quote(actor, kind, complete))
+    asked = {"parent_id": parent.id, "asked_by": step}
+    job = _created(actor, kind, complete, priority=parent.priority, **asked)
+    job_say(job, f"Created job {job.id} for the step {step} of {parent.id}.")
+    job_say(parent, f"The step {step} is done by the job {job.id}; waiting for it.")
+    audit_record(actor=actor, action="job.ask", target=job.id, data={"parent": parent.id})
+    job_queue(job)
+    return job
+
+
+def job_go_on(*, tenant_id: str, job_id: str) -> None:
+    """A job has ended: the pipeline that asked for it goes on (system scope).
+
+    Raises Conflict while the pipeline has not come to rest yet: to be told again.
+    """
+    parent_id = Job.objects.filter(tenant_id=tenant_id, pk=job_id).values_list("parent_id").first()
+    if not parent_id or not parent_id[0]:
+        return
+    parent = job_locked(parent_id[0])
+    if parent.state == State.PAUSED:
+        job_queue(parent)
+    elif parent.state in HELD_BY_WORKER:
+        raise Conflict(f"{parent.id} is {parent.state}: it has not come to rest yet")
+
+
+def job_children_cancel(*, tenant_id: str, job_id: str) -> None:
+    """A pipeline was cancelled: so is what it asked for (system scope)."""
+    children = Job.objects.filter(tenant_id=tenant_id, parent_id=job_id, finished_at__isnull=True)
+    for child in children.order_by("id"):
+        job_cancel(actor=system_actor(tenant_id), job_id=child.id)
+
+
+def _created(actor: Actor, kind: Kind, complete: Checked, **fields: Any) -> Job:
+    rules = KINDS[kind]
+    job: Job = Job.objects.create(
+        id=new_id(rules.id_prefix),
+        tenant_id=actor.tenant_id,
+        kind=kind,
+        state=State.VALIDATING,
+        queue=f"{rules.family}.{place(complete.needs, offers_now())}",
+        spec=complete.spec,
+        cohort_key=complete.cohort_key,
+        update_tokens=complete.update_tokens,
+        created_by_kind=actor.kind,
+        created_by_id=actor.id,
+        **fields,
+    )
     return job
 
 

@@ -20,7 +20,7 @@ from workers.assets.services import dataset_require_valid, dataset_validate
 from workers.engine.compression.specs import LENGTH_POLICY, CompressSpec
 from workers.engine.hyperparameters import resolve_auto
 from workers.engine.specs import EvaluateSpec, FineTuneSpec, SpecError, TabularSpec
-from workers.jobs import compressions, pipelines
+from workers.jobs import campaigns, compressions, pipelines
 from workers.jobs.bounds import Range
 from workers.jobs.cohorts import cohort_key_of
 from workers.jobs.estimates import fine_tune_estimate, line_of, tokens_of
@@ -31,7 +31,13 @@ _SUFFIX = 64  # characters; OpenAI's limit
 TEXT_GENERATION, PREFERENCE = "text_generation", "preference"
 SUPERVISED, DPO = "supervised", "dpo"  # OpenAI's names of methods
 TRAINED_WHOLE = frozenset(  # no adapters so far
-    {"embeddings", "image_classification", "tabular", "text_classification"}
+    {
+        "audio_classification",
+        "embeddings",
+        "image_classification",
+        "tabular",
+        "text_classification",
+    }
 )
 KEPT = ("lora", "tabular", "embeddings")  # settings that a version goes on with
 _HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
@@ -291,6 +297,12 @@ def _compress(actor: Actor, given: Mapping[str, Any]) -> Checked:
     return Checked(spec, Needs(device=str(given.get("device") or "any")), tuple(lines))
 
 
+def _campaign(actor: Actor, given: Mapping[str, Any]) -> Checked:
+    """A campaign's spec from `campaign`, as `CampaignSpec` reads it."""
+    spec, seconds = campaigns.complete(actor, given)
+    return Checked(spec, Needs(device="cpu", work_s=seconds[1]), seconds=seconds)
+
+
 def _serve(actor: Actor, given: Mapping[str, Any]) -> Checked:
     """A replica's spec from target, base_id and version_id. Nobody but the reconciler asks."""
     actor.require("deployments.write")
@@ -358,4 +370,5 @@ _CHECKS: Mapping[Kind, Callable[[Actor, Mapping[str, Any]], Checked]] = {
     Kind.COMPRESS: _compress,
     Kind.SERVE: _serve,
     Kind.PIPELINE: _pipeline,
+    Kind.CAMPAIGN: _campaign,
 }

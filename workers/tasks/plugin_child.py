@@ -19,7 +19,7 @@ from plugins.builtin.catalogue import builtins
 from plugins.host.breaker import Breaker
 from plugins.host.calls import PluginHost
 from plugins.host.catalog import Plugin, catalog_make, discover
-from plugins.host.environments import provided_paths
+from plugins.host.environments import provided_versions
 from plugins.host.facts import Enabled, Limits, Outcome
 from plugins.host.isolated import Isolated
 from plugins.host.orders import WorkOrder
@@ -108,6 +108,8 @@ class Conversation:
     def _step(self, step: Mapping[str, Any]) -> dict[str, Any] | None:
         """Run one step; return what to end with where it failed."""
         number = self._state.step
+        if step.get("engine"):
+            return self._engine_step(step)
         results = self._scratch / f"results-{number}"
         results.mkdir()
         told: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
@@ -135,6 +137,44 @@ class Conversation:
         if stop and self._state.step < len(self._steps):
             raise Stopped(stop)
         return None
+
+    def _engine_step(self, step: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What the platform does: ask for it and stop, or go on with what came of it."""
+        name, state = step["name"], self._state
+        done = self._request["engine"].get(name)
+        if done is None:
+            self._ask(step)
+            raise Stopped("paused")
+        if done["state"] != "succeeded":
+            said = (done["error"] or {}).get("message", done["state"])
+            whose = CUSTOMER if done["is_customers"] else PLUGIN
+            error = f"{name}: the job {done['job']}: {said}"
+            return {"outcome": "failed", "failure": whose, "error": error, "code": "engine_step"}
+        told = f"{name}.result.json"
+        text = json.dumps({"job": done["job"], **done["result"]})
+        (state.results / told).write_text(text)
+        state.files = [*(each for each in state.files if each != told), told]
+        state.step, state.inner = state.step + 1, None
+        if state.step < len(self._steps):
+            self._snapshot(0.0)
+        return None
+
+    def _ask(self, step: Mapping[str, Any]) -> None:
+        """Have the parent submit the job that the step before described."""
+        state, described = self._state, f"{step['name']}.json"
+        path = state.results / described
+        text = path.read_text() if described in state.files else "{}"
+        files = {each: str(state.results / each) for each in state.files if each != described}
+        self._channel.send(
+            {
+                "type": "engine",
+                "step": step["name"],
+                "kind": step["engine"],
+                "spec": text,
+                "files": files,
+            }
+        )
+        self._answer()
 
     def _supervised(
         self, step: Mapping[str, Any], order: WorkOrder, told: queue.SimpleQueue[tuple[str, Any]]
@@ -292,7 +332,7 @@ def _host(request: Frame, pool: Pool) -> PluginHost:
         ),
     )
     catalog = catalog_make(
-        _found(request), platform_version=request["platform"], provided=provided_paths()
+        _found(request), platform_version=request["platform"], provided=provided_versions()
     )
     if catalog.refused:
         raise RuntimeError(catalog.refused[0].reason)

@@ -59,6 +59,11 @@ class Supervision:
         """How far the child has said that it is."""
         return self.talk.position if self.talk else ()
 
+    @property
+    def has_stepped(self) -> bool:
+        """Whether the child has moved forward at all."""
+        return self.talk is not None and self.talk.has_stepped
+
     def run(self) -> None:
         """Bring the attempt to an ending, or leave without a word where the lease is lost."""
         with structlog.contextvars.bound_contextvars(

@@ -12,7 +12,7 @@ from tenants.billing.services.dunning import dunning_advance
 from tenants.billing.services.statements import statements_advance
 from tenants.billing.services.tax import taxes_apply
 from tenants.billing.stripe.client import stripe_is_on
-from tenants.billing.stripe.handling import events_handle
+from tenants.billing.stripe.handling import events_handle, events_purge
 from tenants.billing.stripe.reconciling.service import stripe_reconcile
 from tenants.billing.stripe.reporting import streams_report
 from tenants.billing.stripe.sending import calls_send
@@ -121,4 +121,5 @@ def reconcile_stripe() -> None:
     if stripe_is_on():
         with system_scope():
             collections_end()
+        events_purge()
         stripe_reconcile()

@@ -47,9 +47,11 @@ class QuoteLineOut(serializers.Serializer[Any]):
 
 
 class SecondsOut(serializers.Serializer[Any]):
-    low = Amount()
-    expected = Amount()
-    high = Amount()
+    """By what whole runs took, when this kind of work was measured on this kind of machine."""
+
+    low = Amount(help_text="One run in ten takes less.")
+    expected = Amount(help_text="The median: p50.")
+    high = Amount(help_text="Nine runs in ten take less: p90.")
 
 
 class QuoteOut(serializers.Serializer[Any]):

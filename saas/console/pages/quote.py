@@ -37,6 +37,7 @@ def quote_shown(quote: Quote) -> dict[str, Any]:
             }
             for case in CASES
         ],
+        "is_timed": bool(seconds),
         "available": as_money(balance.available.amount, quote.currency),
         "after": as_money(after.amount, quote.currency),
         "enough": after.amount >= Decimal(0),

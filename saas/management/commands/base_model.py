@@ -15,6 +15,7 @@ from tenants.kernel.scope import system_scope
 from workers.assets.local_bases import base_models_ensure
 from workers.assets.models import BaseModel
 from workers.assets.services import base_model_measure, base_model_register, base_model_verify
+from workers.engine.profiles import profiles_read
 
 
 class Command(BaseCommand):
@@ -91,11 +92,14 @@ class Command(BaseCommand):
             self.stdout.write(f"{model_id} was not measured: {error.message}")
 
     def _measure(self, model_id: str) -> None:
-        profile = base_model_measure(model_id=model_id).profile
-        self.stdout.write(
-            f"{model_id}: {profile['flops'] / 1e9:.1f} GFLOP/s on one CPU thread, give or take "
-            f"{profile['spread']:.0%}"
-        )
+        row = base_model_measure(model_id=model_id)
+        for profile in profiles_read(row.profile).values():
+            low, middle, high = profile.quantiles
+            self.stdout.write(
+                f"{model_id}, {profile.method}: {profile.flops / 1e9:.1f} GFLOP/s on one CPU "
+                f"thread; whole runs took {low / middle:.2f} to {high / middle:.2f} times the "
+                "expected"
+            )
 
     def _say(self, line: Mapping[str, Any]) -> None:
         """Every line but training's, of which one in five seconds is enough."""

@@ -119,7 +119,12 @@ def _collected(row: Contract) -> str:
 
 
 def _may_subscribe(row: Contract) -> bool:
-    return bool(stripe_is_on() and row.plan_fee and row.ends is None and not _collected(row))
+    found = subscription_of(tenant_id=row.tenant_id, contract_id=row.id)
+    return bool(stripe_is_on() and row.plan_fee and row.ends is None and not found.runs)
+
+
+def _may_unsubscribe(row: Contract) -> bool:
+    return subscription_of(tenant_id=row.tenant_id, contract_id=row.id).runs
 
 
 def _end(request: HttpRequest, contract_id: str) -> Any:
@@ -174,7 +179,7 @@ class ContractAdmin(OperatorAdmin):
             permission="billing.write",
             run=_unsubscribe,
             done=_("Stripe collects the plan fee no more."),
-            offered=lambda row: _collected(row) in {"starting", "active", "past_due", "incomplete"},
+            offered=_may_unsubscribe,
             danger=True,
             confirm=_("Stop collecting? The month's invoice gives back what is too much."),
         ),

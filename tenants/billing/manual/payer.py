@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import ROUND_DOWN, Decimal
 
 from tenants.billing.payouts import Part
 from tenants.billing.providers import MANUAL
-from tenants.kernel.money import Money
+from tenants.kernel.money import Money, minor_units
 
 
 class ManualPayer:
@@ -14,6 +15,11 @@ class ManualPayer:
 
     def require_ready(self, tenant_id: str) -> None:
         """A bank account is asked for by the operator: nothing is kept here."""
+
+    def payable(self, amount: Money) -> Money:
+        """Whole minor units: a bank moves nothing finer."""
+        quantum = Decimal(1).scaleb(-minor_units(amount.currency))
+        return Money(amount.amount.quantize(quantum, ROUND_DOWN), amount.currency)
 
     def pay(self, tenant_id: str, parts: Sequence[Part], *, key: str) -> None:
         """Nothing is sent: what is on its way waits for the operator's word."""

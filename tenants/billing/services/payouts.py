@@ -26,7 +26,8 @@ def partner_pay(
     sources: Sequence[Part] = (),
     payer: str = STRIPE,
 ) -> Money:
-    """Pay the actor's tenant, a partner, all that is available in `currency`, once for each `key`.
+    """Pay the actor's tenant, a partner, all that is available in `currency` (but
+    what is finer than money moves by), once for each `key`.
 
     `sources` names which customers' payments it comes from, so that it can be paid before they are
     available; the rest comes from the balance. From here on the money is on its way
@@ -39,10 +40,11 @@ def partner_pay(
     share_lock(tenant_id=actor.tenant_id)
     if known := _known(actor.tenant_id, key, currency):
         return known
-    amount = partner_balance(actor.tenant_id, AccountKind.PARTNER_AVAILABLE, currency).rounded()
+    chosen = payer_named(payer)
+    available = partner_balance(actor.tenant_id, AccountKind.PARTNER_AVAILABLE, currency)
+    amount = chosen.payable(available)
     if amount.amount <= 0:
         return Money.zero(currency)
-    chosen = payer_named(payer)
     chosen.require_ready(actor.tenant_id)
     parts = _parts(amount, sources)
     transaction_post(

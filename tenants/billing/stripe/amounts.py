@@ -14,7 +14,22 @@ from tenants.kernel.money import Money
 _WHOLE = frozenset("BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF".split())
 _HUNDREDTHS_OF_WHOLE = frozenset({"ISK", "UGX"})
 _THOUSANDTHS = frozenset({"BHD", "JOD", "KWD", "OMR", "TND"})
-MOST = 99_999_999  # https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
+# https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
+MOST = 99_999_999
+_LEAST = {
+    "0.3": "GBP",
+    "0.5": "AUD BRL CAD CHF EUR INR NZD SGD USD",
+    "1": "BGN",
+    "2": "AED MYR PLN RON",
+    "2.5": "DKK",
+    "3": "NOK SEK",
+    "4": "HKD",
+    "10": "MXN THB",
+    "15": "CZK",
+    "50": "JPY",
+    "175": "HUF",
+}
+LEAST = {code: Decimal(amount) for amount, codes in _LEAST.items() for code in codes.split()}
 
 
 def exponent(currency: str) -> int:
@@ -48,11 +63,23 @@ def of_stripe(whole: int, currency: str) -> Money:
     return Money(Decimal(whole).scaleb(-exponent(code)), code)
 
 
+def is_too_small(money: Money) -> bool:
+    """Whether no card is charged so little; of some currencies only Stripe knows."""
+    return bool(money.amount < LEAST.get(money.currency, 0))
+
+
 def collectable(money: Money) -> Money:
     """The largest amount up to `money` that Stripe can take."""
     step = _step(money.currency)
     steps = (money.amount / step).to_integral_value(rounding=ROUND_DOWN)
     return Money(steps * step, money.currency)
+
+
+def chargeable(money: Money) -> Money:
+    """The smallest amount from `money` up that Stripe can take."""
+    least = collectable(money)
+    step = Money(_step(money.currency), money.currency)
+    return least if least == money else least + step
 
 
 def _step(currency: str) -> Decimal:

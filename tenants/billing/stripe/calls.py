@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.db.models import Q
+
 from tenants.billing.operators import system_only
 from tenants.billing.stripe.client import stripe_mode
+from tenants.billing.stripe.errors import Forestalled, Unready
 from tenants.billing.stripe.events import StripeCallQueued
 from tenants.billing.stripe.models import StripeCall
 from tenants.billing.stripe.operations import (
@@ -21,7 +24,9 @@ from tenants.billing.stripe.operations import (
 from tenants.kernel.ids import new_id
 from tenants.kernel.outbox import emit
 
+State = StripeCall.State
 _ANSWER = "answer_of"
+ATTEMPT = "#"  # parts a key from the number of the attempt under it, which the first does without
 
 
 def call_queue(
@@ -53,18 +58,30 @@ def call_queue(
             "after": after,
         },
     )
-    if made and (after is None or after.state == StripeCall.State.DONE):
+    if made and (after is None or after.state in {State.DONE, State.REFUSED}):
         emit(StripeCallQueued(tenant_id=tenant_id, call_id=row.id, operation=operation))
     return row
 
 
 def call_named(tenant_id: str, operation: str, key: str) -> StripeCall | None:
-    """The call that was decided on under a key, if any."""
-    rows = StripeCall.objects.filter(
-        tenant_id=tenant_id, operation=operation, key=key, mode=stripe_mode()
-    )
-    found: StripeCall | None = rows.first()
+    """The latest call that was decided on under a key, if any."""
+    found: StripeCall | None = _attempts(tenant_id, operation, key).order_by("-id").first()
     return found
+
+
+def attempt_key(tenant_id: str, operation: str, key: str) -> str:
+    """`key`, or where that was refused, the key of another attempt: `key#2`, `key#3` …"""
+    refused = _attempts(tenant_id, operation, key).filter(state=State.REFUSED).count()
+    return f"{key}{ATTEMPT}{refused + 1}" if refused else key
+
+
+def _attempts(tenant_id: str, operation: str, key: str) -> Any:
+    return StripeCall.objects.filter(
+        Q(key=key) | Q(key__startswith=f"{key}{ATTEMPT}"),
+        tenant_id=tenant_id,
+        operation=operation,
+        mode=stripe_mode(),
+    )
 
 
 def answer_of(call: StripeCall) -> dict[str, str]:
@@ -73,13 +90,13 @@ def answer_of(call: StripeCall) -> dict[str, str]:
 
 
 def target_of(call: StripeCall) -> str:
-    """The id of the object that a call acts on, once it is known."""
+    """The id of the object that a call acts on. Raises Unready, Forestalled while it has none."""
     kind, _, call_id = call.target.partition(":")
     return _answered(call_id) if kind == _ANSWER else call.target
 
 
 def params_of(call: StripeCall) -> dict[str, Any]:
-    """A call's params, with what earlier calls were answered."""
+    """A call's params, with what earlier calls were answered. Raises Unready, Forestalled."""
     resolved: dict[str, Any] = _resolved(call.params)
     return resolved
 
@@ -95,8 +112,12 @@ def _resolved(value: Any) -> Any:
 
 
 def _answered(call_id: str) -> str:
-    answer: str = StripeCall.objects.values_list("answer_id", flat=True).get(pk=call_id)
-    return answer
+    call: StripeCall = StripeCall.objects.get(pk=call_id)
+    if call.state == State.REFUSED:
+        raise Forestalled(call.operation)
+    if call.state != State.DONE:
+        raise Unready(call.operation)
+    return call.answer_id
 
 
 def _with_metadata(

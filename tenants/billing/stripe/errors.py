@@ -20,15 +20,31 @@ class OutcomeLost(StripeError):
         super().__init__("never answered, and Stripe has forgotten its key", code="outcome_lost")
 
 
+class Forestalled(StripeError):
+    """What it waits for was refused: it is not sent."""
+
+    def __init__(self, operation: str) -> None:
+        super().__init__(f"{operation} was refused", code="forestalled")
+
+
+class Unready(StripeError):
+    """What it refers to has no answer yet: it was not sent."""
+
+    def __init__(self, operation: str) -> None:
+        super().__init__(f"{operation} has no answer yet", code="unready")
+
+
 class Verdict(StrEnum):
     FINAL = "final"  # it would be refused again
-    NOT_NOW = "not_now"  # nothing was done, and it may be done once there is a balance
+    NOT_NOW = "not_now"  # nothing was done, and it may be done later, once there is a balance
     UNKNOWN = "unknown"  # it may have been done: the same key again
 
 
 def verdict_on(error: StripeError) -> Verdict:
-    if isinstance(error, CardError | OutcomeLost):
+    if isinstance(error, CardError | OutcomeLost | Forestalled):
         return Verdict.FINAL
+    if isinstance(error, Unready):
+        return Verdict.NOT_NOW
     if isinstance(error, InvalidRequestError):
         return Verdict.NOT_NOW if error.code in NO_BALANCE else Verdict.FINAL
     return Verdict.UNKNOWN

@@ -39,7 +39,7 @@ def open_visit(event: StripeVisitAsked) -> None:
 
 
 def collect_invoice(event: InvoiceFinalised) -> None:
-    if stripe_is_on() and event.due > 0:
+    if stripe_is_on():
         invoice_collect(tenant_id=str(event.tenant_id), invoice_id=event.invoice_id)
 
 

@@ -19,6 +19,7 @@ from tenants.kernel.scope import system_scope
 log = structlog.get_logger(__name__)
 
 LEASE = dt.timedelta(minutes=3)
+KEPT_FOR = dt.timedelta(days=90)  # Stripe itself keeps them for 30
 MAX_BACK_OFF = dt.timedelta(minutes=30)
 NEW, HANDLED, IGNORED = (
     StripeEvent.State.NEW,
@@ -38,6 +39,18 @@ def events_handle(*, limit: int = 200) -> int:
         _handle(events)
         count += len(events)
     return count
+
+
+def events_purge(*, now: dt.datetime | None = None) -> int:
+    """Forget webhooks that were dealt with `KEPT_FOR` ago; return how many. Outside of any scope.
+
+    One that came once more would do no harm: its object is looked at, and nothing is new.
+    """
+    with system_scope():
+        before = (now or database_now()) - KEPT_FOR
+        old = StripeEvent.objects.exclude(state=NEW).filter(handled_at__lt=before)
+        deleted: int = old.delete()[0]
+        return deleted
 
 
 def _claim() -> list[StripeEvent]:

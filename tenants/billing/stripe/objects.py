@@ -10,6 +10,7 @@ from typing import Any
 
 from tenants.billing.operators import system_only
 from tenants.billing.stripe.amounts import of_stripe
+from tenants.billing.stripe.calls import ATTEMPT
 from tenants.billing.stripe.client import stripe_mode
 from tenants.billing.stripe.models import StripeCall, StripeObject
 from tenants.billing.stripe.operations import METADATA_KEY
@@ -76,11 +77,16 @@ def owner_of(seen: Seen) -> Owner | None:
     if call_id:
         call = StripeCall.objects.filter(pk=call_id).only("tenant_id", "key").first()
         if call is not None:
-            return Owner(call.tenant_id, call.key)
+            return _owner(call)
     row = object_known(seen.kind, seen.id)
     if row is not None:
         return Owner(row.tenant_id, row.our_id)
-    return Owner(seen.call.tenant_id, seen.call.key) if seen.call else None
+    return _owner(seen.call) if seen.call else None
+
+
+def _owner(call: StripeCall) -> Owner:
+    """Whichever attempt it was."""
+    return Owner(call.tenant_id, call.key.partition(ATTEMPT)[0])
 
 
 def object_known(kind: str, stripe_id: str) -> StripeObject | None:

@@ -84,7 +84,7 @@ OPERATIONS: Mapping[str, Operation] = {
         lambda v1: v1.invoices.finalize_invoice, INVOICE, "open", "paid", "void", "uncollectible"
     ),
     "invoice.pay": _act(lambda v1: v1.invoices.pay, INVOICE, "paid", refusable=True),
-    "invoice.void": _act(lambda v1: v1.invoices.void_invoice, INVOICE, "void"),
+    "invoice.void": _act(lambda v1: v1.invoices.void_invoice, INVOICE, "void", "paid"),
     "invoice.mark_uncollectible": _act(
         lambda v1: v1.invoices.mark_uncollectible, INVOICE, "uncollectible", "paid", "void"
     ),
@@ -98,6 +98,9 @@ OPERATIONS: Mapping[str, Operation] = {
     "price.create": _create(lambda v1: v1.prices, "product"),
     "subscription.create": _create(
         lambda v1: v1.subscriptions, "customer", every=ALL_SUBSCRIPTIONS, refusable=True
+    ),
+    "subscription.update": _act(
+        lambda v1: v1.subscriptions.update, "subscription", "canceled", "incomplete_expired"
     ),
     "subscription.cancel": _act(
         lambda v1: v1.subscriptions.cancel, "subscription", "canceled", "incomplete_expired"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, replace
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from tenants.billing.stripe.calls import call_named
 from tenants.billing.stripe.client import stripe_is_on, stripe_mode
@@ -16,11 +16,13 @@ from tenants.billing.stripe.models import (
     StripeObject,
     StripeVisit,
 )
+from tenants.billing.stripe.states import FINAL
 from tenants.kernel.errors import NotFound
 from tenants.pricing.models import Price
 from tenants.pricing.selectors.books import contract_in_force
 
 INVOICE, METHOD = "invoice", "payment_method"
+REFUSED = StripeCall.State.REFUSED
 
 
 def visit_of(*, tenant_id: str, visit_id: str) -> StripeVisit:
@@ -59,11 +61,12 @@ def invoice_page(*, tenant_id: str, invoice_id: str) -> str:
 
 
 def invoice_call(tenant_id: str, invoice_id: str) -> StripeCall | None:
-    """The latest call that puts one of our invoices into Stripe, unless it was refused."""
-    rows = StripeCall.objects.filter(
-        tenant_id=tenant_id, operation="invoice.create", key__startswith=f"{invoice_id}:"
-    )
-    found: StripeCall | None = rows.exclude(state=StripeCall.State.REFUSED).order_by("-id").first()
+    """The latest call that puts one of our invoices into Stripe, unless that came to nothing."""
+    rows = StripeCall.objects.filter(tenant_id=tenant_id, mode=stripe_mode())
+    opened = rows.filter(operation="invoice.finalize", key=OuterRef("key"))
+    made = rows.filter(operation="invoice.create", key__startswith=f"{invoice_id}:")
+    made = made.exclude(state=REFUSED).exclude(Exists(opened.filter(state=REFUSED)))
+    found: StripeCall | None = made.order_by("-id").first()
     return found
 
 
@@ -79,6 +82,11 @@ class Subscription:
     stripe_id: str = ""
     error: str = ""
 
+    @property
+    def runs(self) -> bool:
+        """Whether the fee is collected, or is about to be."""
+        return self.status not in {"", "refused", "ending", *FINAL["subscription"]}
+
 
 def subscription_of(*, tenant_id: str, contract_id: str) -> Subscription:
     """How a contract's plan fee is collected through Stripe."""
@@ -86,14 +94,14 @@ def subscription_of(*, tenant_id: str, contract_id: str) -> Subscription:
     made = call_named(tenant_id, "subscription.create", contract_id) if stripe_is_on() else None
     if made is None:
         return bare
-    if made.state == StripeCall.State.REFUSED:
+    if made.state == REFUSED:
         return replace(bare, status="refused", error=made.error)
     found = StripeObject.objects.filter(
         kind="subscription", stripe_id=made.answer_id, mode=made.mode
     ).first()
     status = found.state if found is not None else "starting"
-    ending = call_named(tenant_id, "subscription.cancel", contract_id)
-    if ending is not None and status != "canceled":
+    ending = call_named(tenant_id, "subscription.cancel", made.key)
+    if ending is not None and status not in FINAL["subscription"]:
         status = "ending"
     return replace(bare, status=status, stripe_id=made.answer_id)
 

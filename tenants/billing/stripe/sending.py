@@ -16,7 +16,7 @@ from stripe import InvalidRequestError, StripeError
 
 from tenants.billing.stripe.calls import params_of, target_of
 from tenants.billing.stripe.client import stripe_client, stripe_mode
-from tenants.billing.stripe.errors import OutcomeLost, Verdict, said, verdict_on
+from tenants.billing.stripe.errors import Forestalled, OutcomeLost, Verdict, said, verdict_on
 from tenants.billing.stripe.fetching import KINDS, fetch
 from tenants.billing.stripe.findings import finding_open
 from tenants.billing.stripe.models import StripeCall
@@ -31,6 +31,7 @@ log = structlog.get_logger(__name__)
 
 LEASE = dt.timedelta(minutes=3)  # longer than the SDK's time-out and retries
 KEY_LIFE = dt.timedelta(hours=23)  # Stripe may prune a key after 24
+CLOCK_SKEW = dt.timedelta(hours=1)  # by which our clock may be ahead of Stripe's
 MAX_BACK_OFF = dt.timedelta(minutes=30)
 QUEUED, SENT = StripeCall.State.QUEUED, StripeCall.State.SENT
 DONE, REFUSED = StripeCall.State.DONE, StripeCall.State.REFUSED
@@ -50,10 +51,13 @@ def calls_send(*, limit: int = 100) -> int:
 
 
 def _claim(mode: str) -> StripeCall | None:
-    """Take the oldest call that is due and waits for none, until `LEASE` is over."""
+    """Take the oldest call that is due and waits for none, until `LEASE` is over.
+
+    One that waited for what was refused is taken too: to be refused.
+    """
     with system_scope():
         due = StripeCall.objects.filter(
-            Q(after=None) | Q(after__state=DONE),
+            Q(after=None) | Q(after__state__in=[DONE, REFUSED]),
             state__in=[QUEUED, SENT],
             available_at__lte=Now(),
             mode=mode,
@@ -74,9 +78,8 @@ def _claim(mode: str) -> StripeCall | None:
 
 def _send(call: StripeCall) -> None:
     began = _now()
-    with system_scope():
-        target, params = target_of(call), params_of(call)
     try:
+        target, params = _prepared(call)
         _answered(call, _asked(call, target, params, began))
     except StripeError as error:
         _failed(call, error)
@@ -86,6 +89,14 @@ def _send(call: StripeCall) -> None:
             StripeCall.objects.filter(pk=call.pk, state=SENT).update(
                 error=repr(error)[:500], available_at=Now() + _back_off(call.attempts)
             )
+
+
+def _prepared(call: StripeCall) -> tuple[str, dict[str, Any]]:
+    """What it acts on, and with what. Raises Forestalled, Unready."""
+    with system_scope():
+        if call.after is not None and call.after.state == REFUSED:
+            raise Forestalled(call.after.operation)
+        return target_of(call), params_of(call)
 
 
 def _asked(call: StripeCall, target: str, params: dict[str, Any], began: dt.datetime) -> Seen:
@@ -112,7 +123,7 @@ def _found(call: StripeCall, target: str, params: dict[str, Any], now: dt.dateti
         return None
     if OPERATIONS[call.operation].once:
         raise OutcomeLost
-    since = int(call.sent_at.timestamp()) - 60
+    since = int((call.sent_at - CLOCK_SKEW).timestamp())
     return found_again(stripe_client(), call.operation, target, params, call.id, since)
 
 
@@ -157,16 +168,9 @@ def _failed(call: StripeCall, error: StripeError) -> None:
 
 
 def _refuse(call: StripeCall, error: StripeError) -> None:
-    """What waited for it will never be sent; whoever wanted it is told."""
-    waiting = [call.pk]
-    while waiting:
-        rows = StripeCall.objects.filter(after__in=waiting, state=QUEUED)
-        waiting = list(rows.values_list("pk", flat=True))
-        rows.filter(pk__in=waiting).update(
-            state=REFUSED, error=f"{call.operation} was refused", done_at=Now()
-        )
+    """Whoever wanted it is told. What waits for it is refused in its turn."""
     call_refused(call, error if isinstance(error, InvalidRequestError) else None, said(error))
-    if not OPERATIONS[call.operation].refusable:
+    if not OPERATIONS[call.operation].refusable and not isinstance(error, Forestalled):
         finding_open(
             kind="call_refused",
             subject=call.id,

@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 from tenants.accounts.actors import Actor
 from tenants.accounts.audit import audit_record
 from tenants.billing.operators import operators_only
-from tenants.billing.payouts import payer_named
+from tenants.billing.payouts import Payer, payer_named
 from tenants.billing.providers import MANUAL
 from tenants.billing.selectors.partners import partner_balance
 from tenants.billing.services.payouts import partner_pay
@@ -33,7 +33,7 @@ def payout_order(*, actor: Actor, currency: str, key: str, payer: str = MANUAL) 
     """
     operators_only(actor)
     partner_get(actor.tenant_id)
-    payer_named(payer)
+    chosen = payer_named(payer)
     share_lock(tenant_id=actor.tenant_id)
     known: Payout | None = Payout.objects.filter(tenant_id=actor.tenant_id, key=key).first()
     if known is not None:
@@ -43,7 +43,7 @@ def payout_order(*, actor: Actor, currency: str, key: str, payer: str = MANUAL) 
             )
         return known
     share_release(tenant_id=actor.tenant_id, currency=currency, key=new_id("release_"))
-    _require_enough(actor.tenant_id, currency)
+    _require_enough(actor.tenant_id, currency, chosen)
     amount = partner_pay(actor=actor, currency=currency, key=key, payer=payer)
     row: Payout = Payout.objects.create(
         id=new_id("pay_"),
@@ -92,8 +92,9 @@ def payout_confirm(*, actor: Actor, payout_id: str, reference: str) -> Payout:
     return row
 
 
-def _require_enough(tenant_id: str, currency: str) -> None:
-    available = partner_balance(tenant_id, AccountKind.PARTNER_AVAILABLE, currency).rounded()
+def _require_enough(tenant_id: str, currency: str, payer: Payer) -> None:
+    balance = partner_balance(tenant_id, AccountKind.PARTNER_AVAILABLE, currency)
+    available = payer.payable(balance)
     agreement = Agreement.objects.filter(tenant_id=tenant_id).order_by("-number").first()
     terms = terms_from_json(agreement.terms) if agreement else None
     least = terms.payout_minimum if terms and terms.currency == currency else 0

@@ -224,6 +224,16 @@ def test_a_second_tenant_never_meets_a_child_of_the_first(attack: Attack) -> Non
     assert attack("remembers", tenant="one", note="later").value.notice == "a secret"
 
 
+def test_a_call_that_hangs_keeps_no_other_tenant_waiting(attack: Attack) -> None:
+    ended: list[Outcome] = []
+    hangs = threading.Thread(target=lambda: ended.append(attack("hangs", timeout=8.0)))
+    hangs.start()
+    other = attack("good", tenant="other")
+    assert (other.value.notice, ended) == ("good", [])
+    hangs.join()
+    assert kind(ended[0]) == "timeout"
+
+
 def test_sleeping_past_cancel_ends_it(attack: Attack, tmp_path: Path) -> None:
     cancel = threading.Event()
     order = WorkOrder("call-2", tmp_path, cancel=cancel, progress=lambda _: cancel.set())

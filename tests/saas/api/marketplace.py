@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from decimal import Decimal
 from typing import Any
 
 from django.core.files.base import ContentFile
 
+from tenants.accounts.actors import Actor
 from tenants.accounts.models import Tenant
 from tenants.kernel.ids import new_id
-from tenants.kernel.scope import system_scope
-from tenants.marketplace.models import Listing, Payout, Service
+from tenants.kernel.scope import system_scope, tenant_scope
+from tenants.marketplace.models import Listing, PartnerStatement, Payout, Service
+from tenants.marketplace.services.orders import order_place
 from tenants.partners.models import Release
+from tenants.partners.services import plugin_enable
 
 PLUGIN = "lister"
 MANIFEST: dict[str, Any] = {
@@ -116,3 +120,34 @@ def payout_made(partner: Tenant) -> Payout:
 def wheel_sent() -> dict[str, Any]:
     """A form that is no wheel."""
     return {"wheel": ContentFile(b"nothing", name="a-1.0-py3-none-any.whl"), "title": "A"}
+
+
+def statement_made(partner: Tenant) -> PartnerStatement:
+    line = {"cause": "sale", "seller": "plugin:x", "revenue": "plugins", "net": "1", "share": "0.7",
+            "cost": "0"}  # fmt: skip
+    with system_scope():
+        row: PartnerStatement = PartnerStatement.objects.create(
+            id=new_id("pst_"),
+            tenant_id=partner.id,
+            period=dt.date(2026, 3, 1),
+            currency="USD",
+            lines=[line],
+            sales=Decimal(1),
+            share=Decimal("0.7"),
+            cost=Decimal(0),
+            returns=Decimal(0),
+            minimum=Decimal(0),
+        )
+    return row
+
+
+def market_rows(tenant: Tenant, actor: Actor) -> tuple[Any, ...]:
+    """What one tenant has of the marketplace: as customer, and as its own seller."""
+    partner_become(tenant)
+    plugin_offered()
+    service = service_offered(tenant)
+    with tenant_scope(tenant.id):
+        installation = plugin_enable(actor=actor, **ENABLING)
+        order = order_place(actor=actor, service_id=service.id)
+    made = listing_made(tenant), statement_made(tenant), payout_made(tenant)
+    return installation, order, *made

@@ -6,15 +6,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from openai.types.fine_tuning import FineTuningJob
 
 from tenants.accounts.services import platform_tenant_ensure
 from tests.saas.api.factories import BASE, Caller
 from tests.workers.engine.tasks.media import colours, folders_zip
+from tests.workers.engine.tasks.sounds import TONES_SIZE, sound, tone, tones
 from workers.assets.models import BaseModel
 from workers.assets.services import base_model_register
 from workers.engine.base.images import image_base_build
+from workers.engine.base.recordings import audio_base_build
 from workers.engine.base.tables import tabular_base_build
 
 pytestmark = pytest.mark.django_db
@@ -54,6 +58,15 @@ def test_a_table_is_submitted_and_quoted_by_its_cells(tabular: BaseModel, api: C
     assert (line["meter"], float(line["high"])) == ("tokens.trained", 40 * 2 * 3)
 
 
+def test_a_parquet_table_is_submitted(tabular: BaseModel, api: Caller, tmp_path: Path) -> None:
+    columns = {"age": list(range(40)), "target": [2.5 * n for n in range(40)]}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    reply = submitted(api, TABLE, (tmp_path / "t.parquet").read_bytes(), "t.parquet")
+    assert reply.status == 200, reply.content
+    (read,) = api.get("/v1/datasets").json["data"]
+    assert (read["format"], read["examples"], read["tokens"]) == ("parquet", 40, 40)
+
+
 def test_a_faulty_table_says_where_and_what(tabular: BaseModel, api: Caller) -> None:
     broken = ROWS.replace(b"7,43,14\n", b"7,43,many\n")
     reply = submitted(
@@ -88,6 +101,24 @@ def test_images_are_submitted_and_quoted_by_their_patches(
 
     read = api.get("/v1/datasets").json["data"][0]
     assert (read["format"], read["examples"], read["longest"]) == ("zip", 24, 64)
+
+
+def test_recordings_are_submitted_and_a_longer_one_is_named(
+    db: None, api: Caller, tmp_path: Path
+) -> None:
+    platform_tenant_ensure()
+    folder = audio_base_build(tmp_path / "ast", TONES_SIZE)
+    base_model_register(path=folder, model_id="ast", kind="audio", licence="Apache-2.0")
+    good = folders_zip(tmp_path / "t.zip", tones(12), end="wav").read_bytes()
+    reply = submitted(api, "ast", good, "tones.zip", epochs=2)
+    assert reply.status == 200, reply.content
+    files = [*tones(12), ("low", sound(tone(300, 1.0)))]
+    long = folders_zip(tmp_path / "l.zip", files, end="wav").read_bytes()
+    reply = submitted(api, "ast", long, "tones.zip", epochs=2)
+    assert reply.status == 400
+    assert "line 13 has 14 tokens, the limit is 4" in reply.error["message"]
+    reply = submitted(api, "ast", long, "tones.zip", epochs=2, length_policy="truncate")
+    assert reply.status == 200, reply.content
 
 
 def test_a_faulty_image_says_where_and_what(vit: BaseModel, api: Caller, tmp_path: Path) -> None:

@@ -65,13 +65,12 @@ def customer_update(call: Call) -> Object:
 
 @handles("DELETE", "/v1/customers/{customer}")
 def customer_delete(call: Call) -> Object:
-    """Its payment methods are detached, its subscriptions end at once."""
+    """Its payment methods may not be used again, unsaid; its subscriptions end at once."""
     from tests.stripe_server.resources.subscriptions import subscription_end
 
     found = customer_alive(call, call.id, "id")
     for method in call.store.where("payment_method", customer=found["id"]):
-        method["customer"] = None
-        call.store.emit("payment_method.detached", method)
+        method.update(customer=None, _is_spent=True)
     for subscription in call.store.where("subscription", customer=found["id"]):
         if subscription["status"] != "canceled":
             subscription_end(call.store, subscription)

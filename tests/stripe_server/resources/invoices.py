@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.stripe_server.errors import Refused
 from tests.stripe_server.handling import Call, handles, listed, lists, metadata, retrieves
-from tests.stripe_server.resources.currencies import currency_check
+from tests.stripe_server.resources.currencies import LEAST, currency_check
 from tests.stripe_server.resources.customers import customer_alive
 from tests.stripe_server.store import Object, Store
 
@@ -25,9 +25,11 @@ retrieves("/v1/invoices/{invoice}", "invoice")
 @handles("POST", "/v1/invoices")
 def invoice_create(call: Call) -> Object:
     from tests.stripe_server.resources.invoice_items import item_attach
+    from tests.stripe_server.resources.payment_methods import method_default
 
     params = call.params
     customer = customer_alive(call, params.get("customer", ""))
+    method_default(call.store, params.get("default_payment_method"), customer["id"])
     method = params.get("collection_method", "charge_automatically")
     if method == "send_invoice" and not ({"days_until_due", "due_date"} & params.keys()):
         raise Refused(
@@ -189,7 +191,11 @@ def lines_sum(invoice: Object) -> None:
 
 
 def invoice_finalize(store: Store, invoice: Object) -> None:
-    """Numbered and owed; with nothing to pay, paid."""
+    """Numbered and owed; with nothing to pay, paid.
+
+    So is one below the least charge: its customer owes it with the next one (`amount_due`,
+    https://docs.stripe.com/api/invoices/object). That next one does not ask for it here.
+    """
     if invoice["total"] < 0:
         raise Refused("This server keeps no customer balance: the total is below zero.")
     invoice.update(
@@ -202,6 +208,9 @@ def invoice_finalize(store: Store, invoice: Object) -> None:
     if invoice["_days"] is not None:
         invoice["due_date"] = now + invoice["_days"] * DAY
     store.emit("invoice.finalized", invoice)
+    if 0 < invoice["amount_remaining"] < LEAST.get(invoice["currency"], 1):
+        store.get("customer", invoice["customer"])["balance"] += invoice["amount_remaining"]
+        invoice.update(amount_due=0, amount_remaining=0)
     if invoice["amount_remaining"] == 0:
         invoice_paid(store, invoice)
     elif invoice["auto_advance"] and invoice["collection_method"] == "charge_automatically":

@@ -167,6 +167,18 @@ def method_usable(method: Object, customer: str | None) -> None:
         )
 
 
+def method_default(store: Store, name: str | None, customer: str) -> None:
+    """Raises Refused for a default that is not attached to its customer (any more)."""
+    found = store.objects("payment_method").get(name or "", {})
+    if name and found.get("customer") != customer:
+        raise Refused(
+            f"The customer does not have a payment method with the ID {name}. The payment method "
+            "must be attached to the customer.",
+            code="resource_missing",
+            param="default_payment_method",
+        )
+
+
 def method_savable(method: Object) -> None:
     """Raises Refused for a card that its bank declines as it is saved."""
     if method["_outcome"] in DECLINES.keys() - SAVED_ALL_THE_SAME:

@@ -22,12 +22,14 @@ from tests.stripe_server.resources.invoices import (
     subscription_of,
 )
 from tests.stripe_server.resources.meters import usage_of
+from tests.stripe_server.resources.payment_methods import method_default
 from tests.stripe_server.resources.prices import line_amount, price_make
 from tests.stripe_server.store import Object, Store
 
 DAY = 86_400
 RETRIES = 3
 INCOMPLETE_S = 23 * 3600
+DRAFT_S = 3600
 ENDED = frozenset({"canceled", "incomplete_expired"})
 _FIELDS = (
     "customer", "items", "billing_cycle_anchor", "proration_behavior", "cancel_at_period_end",
@@ -67,7 +69,8 @@ def subscriptions_list(call: Call) -> Object:
 
 @handles("POST", "/v1/subscriptions")
 def subscription_create(call: Call) -> Object:
-    customer_alive(call, call.params.get("customer", ""))
+    customer = customer_alive(call, call.params.get("customer", ""))
+    method_default(call.store, call.params.get("default_payment_method"), customer["id"])
     call.given("off_session")  # by default it is
     return subscription_make(call.store, call.given(*_FIELDS))
 
@@ -263,6 +266,30 @@ def _invoice(
     subscription["latest_invoice"] = invoice["id"]
     for line in lines:
         line_add(store, invoice, line.amount, description=line.description, period=line.period)
+    if reason == "subscription_cycle" and not subscription["cancel_at_period_end"]:
+        start = subscription["items"]["data"][0]["current_period_start"]
+        clock = subscription["test_clock"]
+        store.later(start + DRAFT_S, "subscription_collect", invoice["id"], clock)
+    else:
+        _open(store, subscription, invoice, behavior, is_first=is_first)
+
+
+def subscription_collect(store: Store, invoice_id: str) -> None:
+    """A renewal's invoice is a draft for an hour; where its subscription ended, it stays one.
+
+    https://docs.stripe.com/billing/invoices/subscription
+    """
+    invoice = store.objects("invoice").get(invoice_id)
+    if invoice is None or invoice["status"] != "draft":
+        return
+    subscription = store.get("subscription", subscription_of(invoice))
+    if subscription["status"] not in ENDED:
+        _open(store, subscription, invoice, "allow_incomplete", is_first=False)
+
+
+def _open(
+    store: Store, subscription: Object, invoice: Object, behavior: str, *, is_first: bool
+) -> None:
     invoice_finalize(store, invoice)
     if subscription["collection_method"] == "send_invoice":
         subscription["status"] = "active" if is_first else subscription["status"]

@@ -43,6 +43,7 @@ CHANGES: dict[str, Callable[[SignedUp, Actor], Prepared]] = {
     "member_remove": lambda t, a: _call(
         "member_remove", actor=a, member_id=member_make(t, Role.VIEWER)[0].id
     ),
+    "tenant_sharing_set": lambda t, a: _call("tenant_sharing_set", actor=a, shares_passes=True),
     "api_key_create": lambda t, a: _call("api_key_create", actor=a, name="k"),
     "passing_key_create": lambda t, a: _call(
         "passing_key_create", actor=a, name="k", scopes=["inference"]

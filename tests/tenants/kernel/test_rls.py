@@ -141,7 +141,7 @@ def test_nobody_rewrites_the_audit_trail(
             cursor.execute(change)
 
 
-OWNERS_POLICIES = ["ledger_writer", "kept_by_trigger", "moved_by_owner"]
+OWNERS_POLICIES = ["ledger_writer", "kept_by_trigger", "moved_by_owner", "partner_terms_reader"]
 
 
 @pytest.mark.parametrize("table", TENANT_TABLES)
@@ -165,7 +165,8 @@ def test_every_tenants_table_has_the_one_policy_in_force_for_its_owner_too(table
 
 
 def test_past_the_policies_goes_only_the_owner_as_whom_the_databases_functions_run() -> None:
-    """The ledger's functions, the trigger that sums usage by hour, the mover of late months."""
+    """The ledger's functions, the trigger that sums usage by hour, the mover of late months, the
+    reader of partners' terms."""
     with connections[OWNER].cursor() as cursor:
         cursor.execute(
             "SELECT tablename, cmd, qual, with_check FROM pg_policies"
@@ -181,6 +182,7 @@ def test_past_the_policies_goes_only_the_owner_as_whom_the_databases_functions_r
     assert found == {
         **dict.fromkeys(LEDGER_TABLES, everything),
         **usage,
+        "agreement": ("SELECT", "true", None),
         "tenant": ("SELECT", "true", None),
         "outbox_event": outbox,
     }

@@ -21,6 +21,7 @@ from tests.workers.assets.factories import adapter_folder, base_make, model_fold
 from tests.workers.engine.factories import base_folder
 from workers.assets import local_bases
 from workers.assets.local_bases import (
+    AUDIO_MODEL,
     EMBEDDING_MODEL,
     IMAGE_MODEL,
     LANGUAGE_MODEL,
@@ -32,9 +33,9 @@ from workers.assets.local_bases import (
 from workers.assets.models import BaseModel
 from workers.assets.services import base_model_measure, base_model_register, base_model_verify
 from workers.assets.services.base_models import BaseModelDamaged
-from workers.engine.profiles import Profile
+from workers.engine.profiles import profiles_read
 
-BASES = [LANGUAGE_MODEL, EMBEDDING_MODEL, TABULAR_MODEL, IMAGE_MODEL]
+BASES = [LANGUAGE_MODEL, EMBEDDING_MODEL, TABULAR_MODEL, IMAGE_MODEL, AUDIO_MODEL]
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage_dir")]
 
@@ -241,11 +242,12 @@ def test_a_base_is_measured_in_a_process_of_its_own(tmp_path: Path) -> None:
     call_command("base_model", "measure", "writer", stdout=out)
 
     with system_scope():
-        profile = Profile(**BaseModel.objects.get(pk="writer").profile)
+        profiles = profiles_read(BaseModel.objects.get(pk="writer").profile)
         assert AuditEntry.objects.filter(action="base_model.measure", target="writer").exists()
-    assert (profile.worker_class, profile.threads) == ("cpu", 1)
-    assert profile.flops > 0
-    assert profile.load_s > 0.1  # the process came up
+    assert set(profiles) == {("cpu", "lora"), ("cpu", "full")}
+    for profile in profiles.values():
+        assert profile.flops > 0
+        assert profile.load_s > 0.1  # the process came up
     assert "GFLOP/s on one CPU thread" in out.getvalue()
 
 

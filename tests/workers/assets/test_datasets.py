@@ -226,7 +226,9 @@ class TestValidation:
                     dataset_validate(actor=owner_of(tenant), file_id=file_id, base_id=base_id)
                 assert refused.value.param == param  # type: ignore[attr-defined]
             # an encoder learns classes, but writes no text
-            with pytest.raises(InvalidInput, match="it can learn text_classification") as cannot:
+            with pytest.raises(
+                InvalidInput, match="it can learn embeddings or text_class"
+            ) as cannot:
                 dataset_validate(
                     actor=owner_of(tenant),
                     file_id=good.id,

@@ -60,7 +60,7 @@ def test_a_file_comes_back_as_it_went_in() -> None:
         ({"purpose": "world-domination"}, "purpose"),
         ({"content": b""}, "file"),
         ({"content": b"\x80\x04pickled"}, "file"),
-        ({"content": b"PK\x03\x04zipped"}, "file"),
+        ({"content": b"\x1f\x8bzipped"}, "file"),
         ({"content": b'{"text": "\xff"}'}, "file"),
     ],
 )

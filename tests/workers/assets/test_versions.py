@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import datetime as dt
+import importlib
 import io
 import re
 import tarfile
@@ -26,7 +28,7 @@ from tests.workers.assets.factories import (
     version_make,
 )
 from tests.workers.assets.test_files import stored_objects
-from workers.assets.card import Card, card_text
+from workers.assets.card import LANGUAGE_MODEL, USES, Card, card_text
 from workers.assets.materialise import ObjectAltered, file_to_path, version_to_folder
 from workers.assets.models import BaseModel, ModelVersion
 from workers.assets.naming import clean_suffix, version_name
@@ -274,6 +276,20 @@ def test_a_card_is_understood_by_the_field() -> None:
     }
     for part in ("# ft:x", "- Job: ftjob-1", "- loss: 1.25", '"epochs": 3', "PeftModel"):
         assert part in body
+
+
+@pytest.mark.parametrize("task", [*USES, "text_generation", "preference"])
+def test_a_card_says_how_its_tasks_models_are_loaded(task: str) -> None:
+    given = {"kind": "full", "base_id": "b", "licence": "mit", "code_version": "1"}
+    _, front, body = card_text(Card(name="x", spec={"task": task}, **given)).split("---\n", 2)
+    use = USES.get(task, LANGUAGE_MODEL)
+    assert yaml.safe_load(front)["library_name"] == use.library
+    assert yaml.safe_load(front)["pipeline_tag"] == use.pipeline
+    assert use.load in body
+    (imports,) = ast.parse(use.imports).body
+    assert isinstance(imports, ast.ImportFrom)
+    module = importlib.import_module(str(imports.module))
+    assert all(hasattr(module, each.name) and each.name in use.load for each in imports.names)
 
 
 def test_how_long_a_deletion_may_be_undone_is_a_setting(

@@ -95,6 +95,16 @@ def test_without_a_measurement_nobody_shares() -> None:
     assert fine_tune().cohort_key == ""
 
 
+def test_what_was_measured_on_a_cpu_says_nothing_of_a_gpu() -> None:
+    jobs = [fine_tune() for _ in range(2)]
+    with system_scope():
+        Job.objects.update(queue="train.gpu")
+    first = claimed(make_worker(slots=1, worker_class="gpu"), queue="train.gpu")
+    assert first.cohort_id
+    assert cohort_join(Room(first, [first], at_most=16)) == []
+    assert job_row(jobs[1].id).state == State.QUEUED
+
+
 def test_only_who_has_agreed_shares() -> None:
     mine = fine_tune(make_tenant())
     assert mine.cohort_key

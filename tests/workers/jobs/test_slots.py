@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from tenants.costs.models import CostEntry
 from tenants.costs.services import resources_ensure
+from tenants.costs.slot_time import SlotTime
 from tenants.kernel.scope import system_scope
-from workers.jobs.slots import IDLE, Purpose, SlotClock, slots_flush
+from workers.jobs.slots import IDLE, Purpose, SharedTime, SlotClock, slots_flush
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 JOB = Purpose("job", tenant_id="t", job_id="j", attempt=1)
@@ -93,3 +94,65 @@ def test_what_could_not_be_stored_is_kept() -> None:
     slot.put_back(taken)
     clock.now += 1
     assert slot.take()[0] == taken[0]
+
+
+OTHER = Purpose("job", tenant_id="u", job_id="k", attempt=1)
+
+
+def test_shared_time_goes_by_work_and_stays_whole() -> None:
+    clock, shared = Clock(), SharedTime()
+    slot = slot_clock(clock, elapsed_s=0.0)
+    slot.switch(shared)
+    shared.enter(JOB)
+    shared.enter(OTHER)
+    # without any work seen, all who are present pay alike
+    clock.now += 10
+    assert [(e.job_id, seconds(e)) for e in slot.take()] == [("j", 5.0), ("k", 5.0)]
+    # then by work, that of who has left meanwhile too
+    shared.worked("j", 3)
+    shared.worked("k", 1)
+    shared.leave("j")
+    clock.now += 8
+    assert [(e.job_id, seconds(e)) for e in slot.take()] == [("j", 6.0), ("k", 2.0)]
+    clock.now += 4
+    assert [(e.job_id, seconds(e)) for e in slot.take()] == [("k", 4.0)]
+    # and nobody's once all have left
+    shared.leave("k")
+    clock.now += 1
+    slot.switch(IDLE)
+    assert [(e.purpose, e.job_id) for e in slot.take()] == [("idle", "")]
+
+
+def test_work_done_again_is_told_apart_within_a_shared_stretch() -> None:
+    clock, shared = Clock(), SharedTime()
+    slot = slot_clock(clock, elapsed_s=0.0)
+    slot.switch(shared)
+    shared.enter(RETRY)
+    shared.worked("j", 1)
+    shared.enter(JOB)
+    shared.worked("j", 4)
+    clock.now += 5
+    assert [(e.purpose, seconds(e)) for e in slot.take()] == [("retry", 1.0), ("job", 4.0)]
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 50), st.floats(0, 50)), max_size=12))
+def test_a_slots_shared_stretches_leave_no_gap(moves: list[tuple[float, float, float]]) -> None:
+    clock, shared = Clock(), SharedTime()
+    slot = slot_clock(clock)
+    slot.switch(shared)
+    shared.enter(JOB)
+    shared.enter(OTHER)
+    entries = []
+    for span, mine, others in moves:
+        clock.now += span
+        shared.worked("j", mine)
+        shared.worked("k", others)
+        entries += slot.take()
+    entries += slot.take()
+    for one, following in itertools.pairwise(entries):
+        assert one.ended_at == following.started_at
+    assert len({e.key for e in entries}) == len(entries)
+
+
+def seconds(entry: SlotTime) -> float:
+    return (entry.ended_at - entry.started_at).total_seconds()

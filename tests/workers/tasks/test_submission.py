@@ -105,7 +105,7 @@ def test_a_job_its_event_and_its_audit_row_commit_together(base: BaseModel) -> N
         ({"requested_hyperparameters": {"rank": 3}}, "hyperparameters"),
         ({"model": "no-such-model"}, "model"),
         ({"training_file_id": "file-nowhere"}, "training_file"),
-        ({"method": "dpo"}, "method"),
+        ({"method": "sorcery"}, "method"),
         ({"suffix": "x" * 65}, "suffix"),
     ],
 )

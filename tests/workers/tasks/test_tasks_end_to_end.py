@@ -1,10 +1,10 @@
-"""Tables, texts and images from their upload to a model, its charge, and its evaluation,
-through a worker's parent.
-"""
+"""Every task from the upload to a model, its charge and its evaluation, by a worker's parent."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from tenants.kernel.errors import InvalidInput
 from tenants.kernel.scope import tenant_scope
 from tests.workers.engine.factories import completions, write_jsonl
 from tests.workers.engine.tasks.factories import Split, table_split
-from tests.workers.engine.tasks.media import COLOUR_SIZE, colours, folders_zip
+from tests.workers.engine.tasks.media import COLOUR_SIZE, Named, colours, folders_zip
+from tests.workers.engine.tasks.sounds import TONES_SIZE, tones
 from tests.workers.engine.tasks.texts import encoder_folder, pairs
 from tests.workers.jobs.factories import actor_of, make_tenant, make_worker
 from tests.workers.tasks.factories import sold, start, submit_fine_tune
@@ -24,6 +25,7 @@ from workers.assets.models import BaseModel
 from workers.assets.selectors import model_resolve
 from workers.assets.services import base_model_register, file_create
 from workers.engine.base.images import image_base_build
+from workers.engine.base.recordings import audio_base_build
 from workers.engine.base.tables import tabular_base_build
 from workers.engine.data.tokens import Tokenizer
 from workers.jobs.models import Job
@@ -130,19 +132,38 @@ def test_labelled_texts_become_a_classifier_that_is_charged_and_measured(
     assert found == pytest.approx(job.result["metrics"]["validation_accuracy"])
 
 
-def test_images_become_a_classifier_that_is_charged_and_measured(db: None, tmp_path: Path) -> None:
-    # given a zip of class folders, and a base of four patches
+@dataclass(frozen=True)
+class Kindred:
+    """What is the same for images and recordings: a base of four patches, and files in a zip."""
+
+    kind: str
+    build: Callable[[Path], Path]
+    files: Callable[..., Named]
+
+
+MEDIA = (
+    Kindred("image", lambda folder: image_base_build(folder, COLOUR_SIZE), colours),
+    Kindred("audio", lambda folder: audio_base_build(folder, TONES_SIZE), tones),
+)
+
+
+@pytest.mark.parametrize("media", MEDIA, ids=lambda media: media.kind)
+def test_files_become_a_classifier_that_is_charged_and_measured(
+    db: None, tmp_path: Path, media: Kindred
+) -> None:
+    # given a zip of class folders
     platform_tenant_ensure()
-    folder = image_base_build(tmp_path / "vit", COLOUR_SIZE)
-    base = base_model_register(path=folder, model_id="vit", kind="image", licence="Apache-2.0")
+    base = base_model_register(
+        path=media.build(tmp_path / "base"), model_id="m", kind=media.kind, licence="Apache-2.0"
+    )
     assert base.context_length == 4
     tenant, worker = make_tenant(), make_worker()
     job = submit(
         tenant,
         Kind.FINE_TUNE,
-        model="vit",
-        training_file_id=upload(tenant, folders_zip(tmp_path / "t.zip", colours(48))),
-        validation_file_id=upload(tenant, folders_zip(tmp_path / "v.zip", colours(24, seed=1))),
+        model="m",
+        training_file_id=upload(tenant, folders_zip(tmp_path / "t.zip", media.files(48))),
+        validation_file_id=upload(tenant, folders_zip(tmp_path / "v.zip", media.files(24, seed=1))),
         requested_hyperparameters={"n_epochs": 8, "batch_size": 8},
     )
     start(worker).join()
@@ -155,7 +176,7 @@ def test_images_become_a_classifier_that_is_charged_and_measured(db: None, tmp_p
     assert sold(job.id) == 48 * 4 * 8
     assert job.result["metrics"]["validation_accuracy"] > 0.9
 
-    data = upload(tenant, folders_zip(tmp_path / "e.zip", colours(12, seed=2)))
+    data = upload(tenant, folders_zip(tmp_path / "e.zip", media.files(12, seed=2)))
     evaluation = submit(tenant, Kind.EVALUATE, model=job.result["model_name"], file_id=data)
     start(worker, queue="infer.cpu").join()
     with tenant_scope(tenant.id):

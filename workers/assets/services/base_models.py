@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from workers.assets.weights import (
     refuse_unsafe,
 )
 from workers.engine.folders import folder_digest
+from workers.engine.profiles import Profile, profile_key
 
 
 class BaseModelDamaged(BreakwaterError):
@@ -97,7 +99,8 @@ def base_model_verify(*, model_id: str) -> BaseModel:
 
 
 def base_model_measure(*, model_id: str) -> BaseModel:
-    """Measure how fast one CPU slot of this machine trains this base; quotes tell times by it.
+    """Measure how fast one CPU slot of this machine trains this base, by each method; quotes tell
+    times by it.
 
     Takes some seconds, best while nothing else runs: what disturbs it widens the bounds. Raises
     NotFound, InvalidInput for a base that writes no text, Unavailable where measuring fails.
@@ -109,12 +112,16 @@ def base_model_measure(*, model_id: str) -> BaseModel:
     if row.kind != BaseModel.Kind.TEXT_GENERATION:
         raise InvalidInput(f"{model_id} writes no text, and only models that do are measured")
     found: dict[str, Any] = {}
+
+    def hear(line: Mapping[str, Any]) -> None:
+        found[profile_key(Profile(**line))] = dict(line)
+
     engine_run(
         "workers.engine.measuring",
         row.path,
         "--device",
         "cpu",
-        hear=found.update,
+        hear=hear,
         failure=f"{model_id} could not be measured",
     )
     platform = platform_tenant_ensure()
@@ -124,6 +131,6 @@ def base_model_measure(*, model_id: str) -> BaseModel:
             actor=system_actor(platform.id),
             action="base_model.measure",
             target=model_id,
-            data={"flops": found["flops"], "spread": found["spread"]},
+            data={key: {"flops": each["flops"], "p90": each["p90"]} for key, each in found.items()},
         )
         return BaseModel.objects.get(pk=model_id)

@@ -71,13 +71,15 @@ def file_create(
     return row
 
 
-def file_keep(*, tenant_id: str, filename: str, stored: StoredObject) -> File:
+def file_keep(
+    *, tenant_id: str, filename: str, stored: StoredObject, purpose: str = "user_data"
+) -> File:
     """Make a file of what a job made and sealed: the customer's own, to download or to use."""
     row: File = File.objects.create(
         id=new_id("file-"),
         tenant_id=tenant_id,
         filename=clean_filename(filename),
-        purpose="user_data",
+        purpose=purpose,
         media_type=clean_media_type("", filename),
         bytes=stored.bytes,
         sha256=stored.sha256,

@@ -69,10 +69,11 @@ class ImageFormat:
     def decode(self, content: bytes) -> Decoded:
         """(channels, height, width), bytes. Raises RowError."""
         image = _opened(content).convert(MODES[self.channels])
+        unfolded = image.width * image.height * self.channels
         if image.size != (self.width, self.height):
             image = image.resize((self.width, self.height), Image.Resampling(self.resample))
         values = np.asarray(image, dtype=np.uint8).reshape(self.height, self.width, self.channels)
-        return Decoded(np.ascontiguousarray(values.transpose(2, 0, 1)), self.tokens)
+        return Decoded(np.ascontiguousarray(values.transpose(2, 0, 1)), self.tokens, unfolded)
 
     def normalised(self, values: Values) -> npt.NDArray[np.float32]:
         """(B, channels, height, width)."""

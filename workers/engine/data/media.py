@@ -26,6 +26,7 @@ ZIP = b"PK"
 METADATA = "metadata.jsonl"
 MOST_FILES = 200_000
 MOST_BYTES = 32 * 2**20  # of one file, unpacked
+MOST_IN_ALL = 8 * 2**30  # bytes of all files, unpacked
 BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError)
 
 _DATA_URL = re.compile(r"data:(\w+)/[\w.+-]+;base64,(.*)", re.ASCII | re.DOTALL)
@@ -78,6 +79,12 @@ def _zip(handle: BinaryIO) -> Iterator[Item | Problem]:
             if len(files) > MOST_FILES:
                 reason = f"the archive holds over {MOST_FILES:,} files"
                 yield Problem(0, "file", "too_many_files", reason, "split it.")
+                return
+            if sum(info.file_size for info in files.values()) > MOST_IN_ALL:  # never read beyond
+                reason = f"the archive unfolds to over {MOST_IN_ALL // 2**30} GiB"
+                yield Problem(
+                    0, "file", "too_large", reason, "split it, or make its files smaller."
+                )
                 return
             listed = [name for name in files if PurePosixPath(name).name == METADATA]
             yield from _listed(archive, files, listed) if listed else _folders(archive, files)

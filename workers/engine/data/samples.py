@@ -22,14 +22,19 @@ from workers.engine.data.rows import RowError
 from workers.engine.data.shards import Sizes
 
 Values = npt.NDArray[Any]
+MOST_UNFOLDED = 64 * 2**30  # bytes of all files of an upload, decoded one by one
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a model reads; `tokens` may be more than it takes, where the file is longer."""
+    """What a model reads; `tokens` may be more than it takes, where the file is longer.
+
+    `unfolded` is how many bytes the file was while it was decoded.
+    """
 
     values: Values
     tokens: int
+    unfolded: int
 
 
 class Format(Protocol):
@@ -78,13 +83,20 @@ def samples_read(
     One longer than the model takes is refused ("error") or cut ("truncate"); without a policy it is
     counted whole. With `training`, there must be two classes, of two examples each, at least.
     """
-    seen = Seen()
+    seen, unfolded = Seen(), 0
     for item in media_read(handle, form.noun):
         if isinstance(item, Problem):
             yield item
             continue
+        if unfolded > MOST_UNFOLDED:
+            reason = f"what comes before it unfolds to over {MOST_UNFOLDED // 2**30} GiB"
+            fix = "make the files smaller, or split the upload."
+            yield Problem(item.line, item.name, "too_large", reason, fix)
+            return
         try:
-            found = _sample(item, form, policy)
+            decoded = form.decode(item.content)
+            unfolded += decoded.unfolded
+            found = _sample(item, decoded, form, policy)
         except RowError as error:
             yield Problem(item.line, item.name, error.code, error.reason, error.fix)
             continue
@@ -97,8 +109,7 @@ def samples_read(
         yield from seen.problems()
 
 
-def _sample(item: Item, form: Format, policy: str | None) -> Sample:
-    decoded = form.decode(item.content)
+def _sample(item: Item, decoded: Decoded, form: Format, policy: str | None) -> Sample:
     surplus = decoded.tokens - form.tokens
     if policy is None or surplus <= 0:
         return Sample(item.line, item.label, decoded.values, decoded.tokens)

@@ -1,4 +1,4 @@
-"""Predictions for images: their class, with each class's probability."""
+"""Predictions for images and recordings: their class, with each class's probability."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from workers.engine.checks import SpecError
-from workers.engine.recipes.recipe import Ignored, Reading, shared_settings, targets
+from workers.engine.recipes.recipe import Ignored, Reading, preference, shared_settings, targets
 from workers.engine.specs import FineTuneSpec
 
 OURS = "the platform decides it"
@@ -41,8 +41,8 @@ def axolotl(reading: Reading) -> tuple[str, FineTuneSpec, tuple[Ignored, ...]]:
         SpecError: it asks for training that we do not offer, or a value is bad.
     """
     base = str(reading.take("base_model"))
-    if rl := reading.take("rl"):
-        raise SpecError("rl", f"{rl!r} cannot be imported; only supervised training can.")
+    if (rl := reading.take("rl")) not in {None, "dpo"}:
+        raise SpecError("rl", f"{rl!r} cannot be imported; supervised training and 'dpo' can.")
     adapter = reading.take("adapter", "full")
     if adapter not in {"lora", "qlora", "full"}:
         raise SpecError("adapter", f"{adapter!r} is not offered here; choose lora, or none.")
@@ -63,6 +63,8 @@ def axolotl(reading: Reading) -> tuple[str, FineTuneSpec, tuple[Ignored, ...]]:
     }
     if adapter != "full":
         settings["lora"] = _lora(reading)
+    if rl:
+        settings |= preference(reading, beta="rl_beta", loss="dpo_loss_type")
     for key in ("sample_packing", "eval_sample_packing"):
         reading.take(key)  # never changes the result here
     return base, FineTuneSpec.from_dict(settings), reading.finish(KNOWN)

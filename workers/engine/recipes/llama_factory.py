@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from workers.engine.checks import SpecError
-from workers.engine.recipes.recipe import Ignored, Reading, shared_settings, targets
+from workers.engine.recipes.recipe import Ignored, Reading, preference, shared_settings, targets
 from workers.engine.specs import FineTuneSpec
 
 OURS = "the platform decides it"
@@ -41,8 +41,8 @@ def llama_factory(reading: Reading) -> tuple[str, FineTuneSpec, tuple[Ignored, .
     """
     base = str(reading.take("model_name_or_path"))
     stage = reading.take("stage", "sft")
-    if stage != "sft":
-        raise SpecError("stage", f"{stage!r} cannot be imported; only 'sft' can.")
+    if stage not in {"sft", "dpo"}:
+        raise SpecError("stage", f"{stage!r} cannot be imported; 'sft' and 'dpo' can.")
     kind = reading.take("finetuning_type", "lora")
     if kind not in {"lora", "full"}:
         raise SpecError("finetuning_type", f"{kind!r} is not offered here; choose lora or full.")
@@ -61,6 +61,8 @@ def llama_factory(reading: Reading) -> tuple[str, FineTuneSpec, tuple[Ignored, .
     }
     if kind == "lora":
         settings["lora"] = _lora(reading)
+    if stage == "dpo":
+        settings |= preference(reading, beta="pref_beta", loss="pref_loss")
     reading.take("packing")  # never changes the result here
     return base, FineTuneSpec.from_dict(settings), reading.finish(KNOWN)
 

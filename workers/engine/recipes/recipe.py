@@ -172,6 +172,18 @@ def shared_settings(
     }
 
 
+def preference(reading: Reading, *, beta: str, loss: str) -> dict[str, Any]:
+    """Settings of DPO, by their names in a file.
+
+    Raises:
+        SpecError: another loss than the paper's is asked for.
+    """
+    kind = reading.take(loss, "sigmoid")
+    if kind != "sigmoid":
+        raise SpecError(loss, f"{kind!r} cannot be imported; only 'sigmoid' can.")
+    return {"task": "preference", "preference": {"beta": reading.number(beta, 0.1)}}
+
+
 def targets(key: str, value: Any) -> str | tuple[str, ...]:
     """Their list of layers, or all of them."""
     names = value.split(",") if isinstance(value, str) else value

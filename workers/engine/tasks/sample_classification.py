@@ -1,4 +1,4 @@
-"""Images to classes: a vision transformer with transformers' own classification head."""
+"""Images and recordings to classes: transformers of patches, with transformers' own heads."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForImageClassification
+from transformers import AutoModelForAudioClassification, AutoModelForImageClassification
 
 from workers.engine.data.images import ImageFormat
 from workers.engine.data.packing import Ints
+from workers.engine.data.recordings import AudioFormat
 from workers.engine.data.samples import Format, Samples, Values, samples_read, samples_write
 from workers.engine.errors import DataError
 from workers.engine.models import parameter_count
@@ -33,7 +34,7 @@ from workers.engine.tasks.scores import Score, scores_of
 
 @dataclass(frozen=True)
 class Kind:
-    """What tells images from other files: their format, transformers' class, its input's name."""
+    """What tells images from recordings: their format, transformers' class, its input's name."""
 
     form: Callable[[Path], Format]
     auto: Any
@@ -43,6 +44,9 @@ class Kind:
 
 IMAGES = Kind(
     ImageFormat.load, AutoModelForImageClassification, "ForImageClassification", "pixel_values"
+)
+RECORDINGS = Kind(
+    AudioFormat.load, AutoModelForAudioClassification, "ForAudioClassification", "input_values"
 )
 
 
@@ -136,6 +140,12 @@ class ImageClassification(SampleClassification):
     """Images."""
 
     kind = IMAGES
+
+
+class AudioClassification(SampleClassification):
+    """Recordings."""
+
+    kind = RECORDINGS
 
 
 def logits_of_samples(model: nn.Module, kind: Kind, form: Format, values: Values) -> Tensor:

@@ -47,8 +47,14 @@ DOES = {
     "text_classification": "makes predictions",
     "image": "learns to tell images apart",
     "image_classification": "makes predictions",
+    "audio": "learns to tell recordings apart",
+    "audio_classification": "makes predictions",
 }
-UNTRAINED = ("tabular", "image")  # kinds of bases that know nothing before they are trained
+UNTRAINED = (
+    "tabular",
+    "image",
+    "audio",
+)  # kinds of bases that know nothing before they are trained
 _HOW = "create one at /console/ or with POST /v1/api_keys"
 
 

@@ -48,7 +48,7 @@ def gateway_openapi() -> Json:
             ),
             "/v1/predictions": _post(
                 "predictions_create",
-                "Predict a table's target, or the class of a text or an image",
+                "Predict a table's target, or the class of a text, image or recording",
                 PredictionRequest,
                 _PREDICTION,
             ),

@@ -17,12 +17,13 @@ WANTS = {
     "tabular": ROWS,
     "text_classification": TEXTS,
     "image_classification": 'images as data URLs, "data:image/…;base64,…"',
+    "audio_classification": 'recordings as data URLs, "data:audio/…;base64,…"',
 }
 LONGEST_TEXT = 1_000_000  # characters
 
 
 async def prediction_tokens(model: Model, asked: PredictionRequest) -> int:
-    """What is counted: a row's cells, a text's tokens, an image's patches.
+    """What is counted: a row's cells, a text's tokens, the patches of an image or a recording.
 
     Raises InvalidInput for rows where the model takes texts, or the other way round.
     """

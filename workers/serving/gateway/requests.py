@@ -212,7 +212,7 @@ Cell = bool | int | float | Annotated[str, Field(max_length=4096)] | None
 
 class PredictionRequest(_Strict):
     """POST /v1/predictions: rows by column name for a table's model, texts for a classifier, data
-    URLs for a model of images.
+    URLs for a model of images or recordings.
     """
 
     model: ModelName

@@ -191,7 +191,8 @@ def _plain(index: int, step: TokenStep) -> dict[str, Any]:
 
 
 def _line(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode() + b"\n"
+    # plain ASCII: readers of lines also cut at Unicode's own separators, which models may write
+    return json.dumps(value).encode() + b"\n"
 
 
 def _error(status: int, code: str, message: str) -> JSONResponse:

@@ -17,7 +17,7 @@ from workers.engine.inference.generate import TextModel
 from workers.engine.inference.samples import SampleClassifier
 from workers.engine.inference.tables import TableModel
 from workers.engine.protocol import Command, Numerics
-from workers.engine.tasks.sample_classification import IMAGES
+from workers.engine.tasks.sample_classification import IMAGES, RECORDINGS
 from workers.serving.runtime.adapters import Adapters
 from workers.serving.runtime.app import Predictor, Replica
 from workers.serving.runtime.generating import Generator
@@ -32,6 +32,7 @@ PREDICTORS: Mapping[str, Callable[[Path, Numerics], Predictor]] = {
     "tabular": TableModel.load,
     "text_classification": TextClassifier.load,
     "image_classification": partial(SampleClassifier.load, IMAGES),
+    "audio_classification": partial(SampleClassifier.load, RECORDINGS),
 }
 
 

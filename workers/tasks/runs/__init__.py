@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from workers.jobs.states import Kind
+from workers.tasks.runs.campaign import CampaignRun
 from workers.tasks.runs.compress import CompressRun
 from workers.tasks.runs.evaluate import EvaluateRun
 from workers.tasks.runs.fine_tune import FineTuneRun
@@ -18,4 +19,5 @@ RUNS: Mapping[Kind, Callable[[Context], Run]] = {
     Kind.COMPRESS: CompressRun,
     Kind.SERVE: ServeRun,
     Kind.PIPELINE: PipelineRun,
+    Kind.CAMPAIGN: CampaignRun,
 }

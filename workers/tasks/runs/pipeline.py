@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from decimal import Decimal
@@ -12,9 +13,10 @@ from django.conf import settings
 
 from plugins.host.errors import WheelRefused
 from plugins.host.facts import Failure, Outcome
+from tenants.accounts.actors import system_actor
 from tenants.kernel.clock import now
-from tenants.kernel.errors import NotFound
-from tenants.kernel.scope import system_scope
+from tenants.kernel.errors import InsufficientCredit, InvalidInput, NotFound
+from tenants.kernel.scope import system_scope, tenant_scope
 from tenants.kernel.version import code_version
 from tenants.partners.host import ground
 from tenants.partners.models import Release
@@ -27,10 +29,15 @@ from workers.assets.selectors import file_get
 from workers.assets.services import file_keep
 from workers.assets.storage import StoredObject, object_key, object_write
 from workers.assets.streams import pieces
+from workers.jobs.fencing import job_held
+from workers.jobs.kinds import FailureKind
 from workers.jobs.models import Job
 from workers.jobs.money import SLOT_SECONDS
+from workers.jobs.moves import job_move
 from workers.jobs.outcomes import Made
 from workers.jobs.pipelines import METER
+from workers.jobs.services import job_ask
+from workers.jobs.states import Kind, State
 from workers.tasks.channel import Frame
 from workers.tasks.child import LOOPBACK
 from workers.tasks.runs.models import snapshot_open
@@ -78,6 +85,7 @@ class PipelineRun:
             },
             "inputs": self._inputs(),
             "resume": snapshot_open(self.context),
+            "engine": self.context.in_scope(self._engine_done),
             "scratch": str(work),
         }
 
@@ -118,9 +126,70 @@ class PipelineRun:
             self._record(frame)
         elif frame["type"] == "used":
             self.context.usage += self._used(frame)
+        elif frame["type"] == "engine":
+            self._engine(frame)
+            return {}
         else:
             raise ValueError(f"a pipeline's child sent {frame['type']!r}")
         return None
+
+    def _engine_done(self) -> dict[str, Any]:
+        """What became of the jobs that this pipeline asked for, by step; those at work left out."""
+        return {
+            job.asked_by: {
+                "job": job.id,
+                "state": job.state,
+                "error": job.error,
+                "result": job.result,
+                "is_customers": FailureKind.CUSTOMER in job.failures or not job.failures,
+            }
+            for job in Job.objects.filter(parent_id=self.context.job_id, finished_at__isnull=False)
+        }
+
+    def _engine(self, frame: Frame) -> None:
+        """Submit what a step asks of the engine, and let the pipeline rest until it has ended."""
+        spec = self._engine_spec(frame)
+        lease = self.context.claim.lease
+        actor = system_actor(self.context.tenant_id)
+
+        def ask() -> None:
+            with tenant_scope(self.context.tenant_id):
+                parent, _ = job_held(lease)
+                kind = Kind(frame["kind"])
+                job_ask(actor=actor, parent=parent, step=frame["step"], kind=kind, spec=spec)
+                if parent.state == State.RUNNING:
+                    job_move(parent, State.PAUSING)
+
+        try:
+            self.context.persist(ask)
+        except (InvalidInput, NotFound, InsufficientCredit) as error:
+            raise CannotRun(
+                f"{frame['step']}: {error.message}", code=error.code, param=error.param
+            ) from error
+
+    def _engine_spec(self, frame: Frame) -> dict[str, Any]:
+        """The step's own words, its data files kept as files of the tenant."""
+        try:
+            spec = json.loads(frame["spec"])
+        except ValueError as error:
+            raise CannotRun(f"{frame['step']}.json is no JSON", code="engine_step") from error
+        if not isinstance(spec, dict) or "model" not in spec:
+            raise CannotRun(f"{frame['step']}.json names no model", code="engine_step")
+        for name in ("training_file", "validation_file", "file"):
+            if spec.get(name) in frame["files"]:
+                path = Path(frame["files"][spec.pop(name)])
+                stored = self._seal(path)
+                spec[f"{name}_id"] = self.context.in_scope(
+                    lambda path=path, stored=stored: (
+                        file_keep(  # type: ignore[misc]
+                            tenant_id=self.context.tenant_id,
+                            filename=path.name,
+                            stored=stored,
+                            purpose="fine-tune",
+                        ).id
+                    )
+                )
+        return spec
 
     def _record(self, frame: Frame) -> None:
         outcome = Outcome(

@@ -1,4 +1,4 @@
-"""One pipeline: read a table, score it, and say how far the scores can be trusted."""
+"""Two pipelines: risk from a table, with calibrated scores; and weights of least variance."""
 
 from __future__ import annotations
 
@@ -20,11 +20,15 @@ NOTICE = (
     "For reserves over a group. Not for deciding on one person's credit, cover or price: "
     "not tested for fairness."
 )
+ADVICE = "An aid for planning. No investment advice: what varied little so far may yet fall."
 
 
 @hookimpl
 def pipelines() -> tuple[Pipeline, ...]:
-    return (Pipeline("risk", "Risk of default or high expenditure", (Step("score", "predict"),)),)
+    return (
+        Pipeline("risk", "Risk of default or high expenditure", (Step("score", "predict"),)),
+        Pipeline("allocation", "Weights of least variance", (Step("weigh", "predict"),)),
+    )
 
 
 @hookimpl
@@ -39,9 +43,15 @@ def prices() -> tuple[Price, ...]:
 
 @hookimpl
 def run_step(pipeline: str, step: str, work: Work) -> StepResult:
-    """`work`'s input, where it has one, is a CSV of numbers with a heading."""
-    if (pipeline, step) != ("risk", "score"):
-        raise PluginError(f"there is no step {step!r} in {pipeline!r}")
+    """`work`'s input is a CSV of numbers with a heading; `score` has a bundled table too."""
+    if (pipeline, step) == ("risk", "score"):
+        return _score(work)
+    if (pipeline, step) == ("allocation", "weigh"):
+        return _weigh(work)
+    raise PluginError(f"there is no step {step!r} in {pipeline!r}")
+
+
+def _score(work: Work) -> StepResult:
     from finance_risk.scoring import score
     from finance_risk.table import BUNDLED_TARGET, BUNDLED_THRESHOLD, bundled, table_read
 
@@ -58,3 +68,24 @@ def run_step(pipeline: str, step: str, work: Work) -> StepResult:
             out.write(f"{row},{probability:.6f}\n".encode())
     claims = (Claim("rows", Decimal(len(outcomes))),)
     return StepResult(dict(scored.figures), ("scores.csv",), claims, NOTICE)
+
+
+def _weigh(work: Work) -> StepResult:
+    from finance_risk.allocating import allocate
+    from finance_risk.table import numbers_read
+
+    if not work.inputs:
+        raise PluginError("a table of returns is needed: one row a period, one column an asset")
+    with work.open(work.inputs[0]) as source:
+        names, returns = numbers_read(source, 40)
+    most = float(work.settings.get("most", 1.0))
+    if len(names) < 2 or most * len(names) < 1:
+        raise PluginError(f"most: {len(names)} assets of at most {most} each do not add up to 1")
+    work.beat(0.3)
+    found = allocate(returns, most)
+    with work.create("weights.csv") as out:
+        out.write(b"asset,weight\n")
+        for name, weight in zip(names, found.weights, strict=True):
+            out.write(f"{name},{weight:.6f}\n".encode())
+    claims = (Claim("rows", Decimal(len(returns))),)
+    return StepResult(dict(found.figures), ("weights.csv",), claims, ADVICE)

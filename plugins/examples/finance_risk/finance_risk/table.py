@@ -22,18 +22,26 @@ def bundled() -> IO[bytes]:
     return io.BytesIO(gzip.decompress(BUNDLED.read_bytes()))
 
 
+def numbers_read(source: IO[bytes], least_rows: int) -> tuple[list[str], np.ndarray]:
+    """Return the heading and the table, (rows, columns). Raises PluginError with the line."""
+    try:
+        lines = list(csv.reader(io.TextIOWrapper(source, "utf-8", newline="")))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise PluginError(f"the table is no CSV in UTF-8: {error}") from error
+    names = lines[0] if lines else []
+    rows = [_numbers(line, names, number) for number, line in enumerate(lines[1:], 2)]
+    if len(rows) < least_rows:
+        raise PluginError(f"the table has {len(rows)} rows; at least {least_rows} are needed")
+    return names, np.array(rows)
+
+
 def table_read(
     source: IO[bytes], target: str, threshold: float
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Return features (rows, columns), outcomes (rows,) of 0 and 1, and the columns' names."""
-    lines = csv.reader(io.TextIOWrapper(source, "utf-8", newline=""))
-    names = next(lines, [])
+    names, table = numbers_read(source, 200)
     if target not in names:
         raise PluginError(f"target: the table has no column {target!r}; it has {', '.join(names)}")
-    rows = [_numbers(line, names, number) for number, line in enumerate(lines, 2)]
-    if len(rows) < 200:
-        raise PluginError(f"the table has {len(rows)} rows; at least 200 are needed")
-    table = np.array(rows)
     at = names.index(target)
     outcomes = (table[:, at] >= threshold).astype(int)
     if min(outcomes.sum(), len(outcomes) - outcomes.sum()) < 20:

@@ -1,7 +1,15 @@
 """The package's own test: what any partner's looks like."""
 
+import csv
+from pathlib import Path
+
+import finance_risk
+import numpy as np
+import pytest
+from finance_risk.allocating import least_variance
 from finance_risk.plugin import run_step
 
+from plugins.sdk import PluginError
 from plugins.sdk.testing import step_checked, work_make
 
 
@@ -9,3 +17,27 @@ def test_scores_beat_the_base_rate(tmp_path):
     work, recorder = work_make(tmp_path)
     result = step_checked(lambda work: run_step("risk", "score", work), work, recorder)
     assert result.figures["brier"] < result.figures["brier_of_base_rate"]
+
+
+def test_two_assets_have_the_weights_of_the_closed_form():
+    covariance = np.array([[0.04, 0.006], [0.006, 0.09]])
+    first = (0.09 - 0.006) / (0.04 + 0.09 - 2 * 0.006)
+    assert least_variance(covariance, 1.0) == pytest.approx([first, 1 - first], abs=1e-6)
+    assert least_variance(covariance, 0.6) == pytest.approx([0.6, 0.4], abs=1e-6)
+
+
+def test_weights_vary_less_than_equal_ones_on_later_periods(tmp_path):
+    growth = Path(finance_risk.__file__).parent / "samples" / "growth.csv"
+    work, recorder = work_make(tmp_path, {"growth": growth}, {"most": 0.8})
+    result = step_checked(lambda work: run_step("allocation", "weigh", work), work, recorder)
+    assert result.figures["volatility"] < result.figures["volatility_of_equal_weights"]
+    weights = [float(row["weight"]) for row in csv.DictReader((tmp_path / "weights.csv").open())]
+    assert sum(weights) == pytest.approx(1, abs=1e-5)
+    assert all(0 <= weight <= 0.8 for weight in weights)
+
+
+def test_weights_that_cannot_add_up_are_refused(tmp_path):
+    growth = Path(finance_risk.__file__).parent / "samples" / "growth.csv"
+    work, _ = work_make(tmp_path, {"growth": growth}, {"most": 0.2})
+    with pytest.raises(PluginError, match="do not add up to 1"):
+        run_step("allocation", "weigh", work)

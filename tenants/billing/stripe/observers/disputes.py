@@ -10,12 +10,13 @@ from tenants.billing.services.shares import shares_disputed, shares_won
 from tenants.billing.stripe.books import dispute_lost
 from tenants.billing.stripe.findings import finding_open, finding_settled
 from tenants.billing.stripe.names import STRIPE
-from tenants.billing.stripe.objects import Owner, Seen, object_see
+from tenants.billing.stripe.objects import Owner, Seen, object_known, object_see
 from tenants.billing.stripe.observers.balance import (
     balance_transaction_observe,
     stripe_post,
     stripe_posted,
 )
+from tenants.billing.stripe.observers.subscribed import METERED
 from tenants.billing.stripe.states import FINAL
 from tenants.kernel.money import Money
 from tenants.ledger.models import CreditGrant
@@ -24,6 +25,7 @@ from tenants.ledger.services import grant_withdraw, wallet_lock
 ZERO = Decimal(0)
 _POINT = Decimal("0.000000000001")  # the ledger's 12 decimals
 LOST = "lost"
+UNKNOWN = "dispute_unknown"
 
 
 def dispute_observe(seen: Seen) -> None:
@@ -33,8 +35,9 @@ def dispute_observe(seen: Seen) -> None:
         provider=STRIPE, external_id=seen.id_of("payment_intent")
     ).first()
     if payment is None:
-        _unknown(seen)
+        _without_payment(seen)
         return
+    finding_settled(kind=UNKNOWN, subject=seen.id)
     object_see(seen, Owner(payment.tenant_id, payment.id), amount=seen.amount("amount"))
     if not seen.state.startswith("warning"):  # an inquiry: nothing was taken
         shares_disputed(
@@ -59,6 +62,7 @@ def _lose(seen: Seen, payment: Payment) -> None:
     key = f"{seen.id}:lost"
     if stripe_posted(key):
         return
+    payment.refresh_from_db()  # a refund may have come between
     amount = seen.amount("amount")
     withdrawn = _withdraw(seen, payment, amount)
     entries = dispute_lost(amount, withdrawn=withdrawn)
@@ -133,10 +137,20 @@ def _ask_for_evidence(seen: Seen, payment: Payment) -> None:
     )
 
 
-def _unknown(seen: Seen) -> None:
+def _without_payment(seen: Seen) -> None:
+    """About what Stripe priced and collected itself, whose loss is ours; else none of ours, yet."""
+    known = object_known("payment_intent", seen.id_of("payment_intent"))
+    sold = known if known and known.our_id.startswith(METERED) else None
+    if sold is not None and seen.state in FINAL["dispute"]:
+        finding_settled(kind=UNKNOWN, subject=seen.id)
+        if seen.state == LOST:
+            entries = dispute_lost(seen.amount("amount"), withdrawn=ZERO)
+            stripe_post(seen, key=f"{seen.id}:lost", kind="dispute_lost", entries=entries)
+        return
     finding_open(
-        kind="dispute_unknown",
+        kind=UNKNOWN,
         subject=seen.id,
+        tenant_id=sold.tenant_id if sold else "",
         evidence={"payment_intent": seen.id_of("payment_intent")},
         action="no payment of ours: answer it in Stripe",
     )

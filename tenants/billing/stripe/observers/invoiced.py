@@ -1,10 +1,17 @@
-"""What was paid on an invoice of Stripe's. Pure."""
+"""What an invoice of Stripe's is for, and what was paid on it. Pure."""
 
 from __future__ import annotations
 
 from tenants.billing.stripe.objects import Seen
 
 PAID, SUCCEEDED = "paid", "succeeded"
+
+
+def subscription_of(seen: Seen) -> str:
+    """The id of the subscription that an invoice is of, or nothing."""
+    parent = seen.part("parent")
+    details = parent.part("subscription_details") if parent else None
+    return details.id_of("subscription") if details else ""
 
 
 def intents_of(seen: Seen) -> list[Seen]:

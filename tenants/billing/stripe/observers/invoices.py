@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from tenants.billing.stripe.objects import Owner, Seen, object_see, owner_of
 from tenants.billing.stripe.observers.intake import payment_take
-from tenants.billing.stripe.observers.invoiced import intents_of
+from tenants.billing.stripe.observers.invoiced import intents_of, subscription_of
 from tenants.billing.stripe.observers.subscribed import subscription_invoice_observe
 
 
 def invoice_observe(seen: Seen) -> None:
     """Each payment that succeeded, in whatever order and however many there are, counts once."""
+    if subscription := subscription_of(seen):
+        subscription_invoice_observe(seen, subscription)
+        return
     owner = owner_of(seen)
     if owner is None:
-        subscription_invoice_observe(seen)
         return
     invoice_id = owner.our_id.partition(":")[0]
     object_see(

@@ -5,13 +5,16 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 
+from tenants.billing.models import Invoice, Payment
 from tenants.billing.periods import Period
+from tenants.billing.states import InvoiceState
 from tenants.billing.stripe.amounts import of_stripe
 from tenants.billing.stripe.books import metered_sale
 from tenants.billing.stripe.objects import Owner, Seen, object_known, object_see, owner_of
 from tenants.billing.stripe.observers.balance import stripe_post
 from tenants.billing.stripe.observers.intake import payment_take
 from tenants.billing.stripe.observers.invoiced import intents_of
+from tenants.billing.stripe.services.invoices import invoice_take_back
 from tenants.billing.stripe.services.plan_fees import plan_fee_charge
 
 KIND = "subscription"
@@ -25,13 +28,12 @@ def subscription_observe(seen: Seen) -> None:
         object_see(seen, owner)
 
 
-def subscription_invoice_observe(seen: Seen) -> None:
-    """The fee that it paid becomes credit, which the month's fee is charged to at once."""
-    details = ((seen.data.get("parent") or {}).get("subscription_details")) or {}
-    subscription = details.get("subscription")
-    if isinstance(subscription, dict):
-        subscription = subscription.get("id")
-    known = object_known(KIND, str(subscription or ""))
+def subscription_invoice_observe(seen: Seen, subscription: str) -> None:
+    """The fee that it paid becomes credit, which the month's fee is charged to at once.
+
+    Where the month's invoice has taken the fee over by now, what was paid is paid on that.
+    """
+    known = object_known(KIND, subscription)
     if known is None:
         return
     if known.our_id.startswith(METERED):
@@ -46,10 +48,28 @@ def subscription_invoice_observe(seen: Seen) -> None:
         url=seen.data.get("hosted_invoice_url") or "",
     )
     intents = intents_of(seen)
+    taken_over = _invoice_over(known.tenant_id, seen.currency, period)
     for intent in intents:
-        payment_take(tenant_id=known.tenant_id, intent=intent)
+        payment = payment_take(tenant_id=known.tenant_id, intent=intent, invoice_id=taken_over)
+        _collect_no_more(payment)
     if intents:
         plan_fee_charge(tenant_id=known.tenant_id, contract_id=known.our_id, period=period)
+
+
+def _invoice_over(tenant_id: str, currency: str, period: Period) -> str:
+    """The id of our invoice of a month, once it is final."""
+    rows = Invoice.objects.filter(
+        tenant_id=tenant_id, kind=Invoice.Kind.USAGE, currency=currency, period=period.month
+    )
+    rows = rows.exclude(state=InvoiceState.DRAFT)
+    return rows.values_list("id", flat=True).first() or ""
+
+
+def _collect_no_more(payment: Payment) -> None:
+    """Take back from Stripe an invoice of ours that this has paid, outside of Stripe's own one."""
+    paid = payment.parts.filter(invoice__state=InvoiceState.PAID)
+    for invoice_id in paid.values_list("invoice_id", flat=True):
+        invoice_take_back(tenant_id=payment.tenant_id, invoice_id=str(invoice_id))
 
 
 def _metered(seen: Seen, owner: Owner) -> None:

@@ -59,9 +59,18 @@ def _made(kind: str, since: dt.datetime) -> Iterator[Seen]:
 def _look(listed: Seen) -> bool:
     with system_scope():
         known = object_known(listed.kind, listed.id)
-    if known is not None and known.state == listed.state:
+    if known is not None and known.state == listed.state and not _may_hide(listed):
         return False
     return _look_again(listed.kind, listed.id)
+
+
+def _may_hide(listed: Seen) -> bool:
+    """Whether its state leaves something untold: an open invoice may be paid in part."""
+    return (
+        listed.kind == "invoice"
+        and bool(listed.data.get("amount_paid"))
+        and (listed.state not in FINAL["invoice"])
+    )
 
 
 def _look_again(kind: str, stripe_id: str) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tenants.billing.stripe.findings import finding_open, finding_settled
 from tenants.billing.stripe.models import StripeFinding
 from tenants.billing.stripe.reconciling.comparing import (
+    PATIENCE,
     Difference,
     balances_compared,
     clearing_compared,
@@ -21,6 +22,7 @@ from tenants.kernel.clock import now
 from tenants.kernel.scope import system_scope
 
 WINDOW = dt.timedelta(days=35)  # what is older and settled is not looked at again
+LOOKS = 3  # money moves while we look: only what differs each time does differ
 KINDS = (
     "balance_differs",
     "clearing_differs",
@@ -49,25 +51,40 @@ def stripe_reconcile(*, since: dt.datetime | None = None) -> Reconciled:
     Findings of before that are found no more are closed. Raises StripeOff, StripeError where
     Stripe cannot be reached: then nothing is said.
     """
-    began = since or now() - WINDOW
-    healed = heal(began)
-    booked = balance_follow(began)
-    found = (
+    at = now()
+    began = since or at - WINDOW
+    healed, booked = heal(began), balance_follow(began)
+    found = _compared(began)
+    for _ in range(LOOKS - 1):
+        if not found:
+            break
+        recent = max(began, at - PATIENCE)
+        healed, booked = healed + heal(recent), booked + balance_follow(recent)
+        before = {_name(difference) for difference in found}
+        found = [difference for difference in _compared(began) if _name(difference) in before]
+    _keep(found)
+    return Reconciled(healed, booked, tuple(found))
+
+
+def _compared(began: dt.datetime) -> list[Difference]:
+    return [
         *balances_compared(),
         *clearing_compared(),
         *payments_compared(began),
         *invoices_compared(),
         *waiting_compared(),
-    )
-    _keep(found)
-    return Reconciled(healed, booked, found)
+    ]
+
+
+def _name(difference: Difference) -> tuple[str, str]:
+    return difference.kind, difference.subject
 
 
 def _keep(found: Iterable[Difference]) -> None:
     with system_scope():
         seen: set[tuple[str, str]] = set()
         for difference in found:
-            seen.add((difference.kind, difference.subject))
+            seen.add(_name(difference))
             finding_open(
                 kind=difference.kind,
                 subject=difference.subject,

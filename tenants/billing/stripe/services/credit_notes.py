@@ -6,7 +6,7 @@ from typing import Any
 
 from tenants.billing.models import CreditNote, Refund
 from tenants.billing.operators import system_only
-from tenants.billing.stripe.amounts import to_stripe
+from tenants.billing.stripe.amounts import collectable, to_stripe
 from tenants.billing.stripe.calls import answer_of, call_named, call_queue
 from tenants.billing.stripe.models import StripeCall
 from tenants.billing.stripe.names import STRIPE
@@ -19,7 +19,8 @@ VOID_KEY = "void:"  # of the credit note that a void writes
 def credit_note_send(*, tenant_id: str, credit_note_id: str) -> StripeCall | None:
     """A credit note over what is owed or was paid, for an invoice that Stripe collects.
 
-    What credit had settled never was on Stripe's invoice. A void needs no note there.
+    What credit had settled never was on Stripe's invoice, nor what is too fine for a card. A void
+    needs no note there.
     """
     system_only()
     note: CreditNote = CreditNote.objects.select_related("invoice").get(
@@ -30,7 +31,7 @@ def credit_note_send(*, tenant_id: str, credit_note_id: str) -> StripeCall | Non
         return None
     currency = note.invoice.currency
     owed, paid = (Money.of(note.parts[name], currency) for name in ("owed", "paid"))
-    total = owed + paid
+    total = collectable(owed + paid)
     if total.amount <= 0:
         return None
     refunds = _refunds(note)
@@ -49,8 +50,9 @@ def credit_note_send(*, tenant_id: str, credit_note_id: str) -> StripeCall | Non
             }
             for refund, call in refunds
         ]
-    if elsewhere := paid.amount - refunded:
-        params["out_of_band_amount"] = to_stripe(Money(elsewhere, currency))
+    elsewhere = collectable(Money(paid.amount - refunded, currency))
+    if elsewhere.amount:
+        params["out_of_band_amount"] = to_stripe(elsewhere)
     before = refunds[-1][1] if refunds else call_named(tenant_id, "invoice.finalize", made.key)
     return call_queue(
         tenant_id=tenant_id,

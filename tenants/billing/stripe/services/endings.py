@@ -10,9 +10,10 @@ from tenants.accounts.actors import system_actor
 from tenants.accounts.models import Tenant
 from tenants.billing.operators import system_only
 from tenants.billing.periods import Period
+from tenants.billing.stripe.calls import ATTEMPT
 from tenants.billing.stripe.client import stripe_mode
 from tenants.billing.stripe.models import StripeCall, StripeStream
-from tenants.billing.stripe.selectors import is_priced_here
+from tenants.billing.stripe.selectors import is_priced_here, subscription_of
 from tenants.billing.stripe.services.metering import METERED, stream_end
 from tenants.billing.stripe.services.subscriptions import subscription_cancel
 from tenants.kernel.clock import now as clock_now
@@ -40,8 +41,9 @@ def _plans_end(of: dict[str, str], at: dt.datetime) -> int:
         mode=OuterRef("mode"),
     )
     rows = rows.exclude(state=StripeCall.State.REFUSED).exclude(key__startswith=f"{METERED}:")
-    running = list(rows.filter(~Exists(cancelled)).order_by("id").values_list("tenant_id", "key"))
-    over = [(owner, key) for owner, key in running if _is_over(owner, key, at)]
+    begun = rows.filter(~Exists(cancelled)).order_by("id").values_list("tenant_id", "key")
+    plans = dict.fromkeys((owner, key.partition(ATTEMPT)[0]) for owner, key in begun)
+    over = [plan for plan in plans if _is_over(*plan, at) and _runs(*plan)]
     for owner, contract_id in over:
         subscription_cancel(actor=system_actor(owner), contract_id=contract_id)
     return len(over)
@@ -62,6 +64,10 @@ def _streams_end(of: dict[str, str], at: dt.datetime) -> int:
 def _is_over(tenant_id: str, contract_id: str, at: dt.datetime) -> bool:
     ends = Contract.objects.values_list("ends", flat=True).get(pk=contract_id)
     return _is_closed(tenant_id) or (ends is not None and ends <= Period.of(at).end)
+
+
+def _runs(tenant_id: str, contract_id: str) -> bool:
+    return subscription_of(tenant_id=tenant_id, contract_id=contract_id).runs
 
 
 def _is_closed(tenant_id: str) -> bool:

@@ -12,8 +12,9 @@ from typing import Any
 from tenants.billing.models import Invoice
 from tenants.billing.operators import system_only
 from tenants.billing.states import InvoiceState
-from tenants.billing.stripe.amounts import collectable, to_stripe
-from tenants.billing.stripe.calls import answer_of, call_named, call_queue
+from tenants.billing.stripe.amounts import collectable, is_too_small, to_stripe
+from tenants.billing.stripe.calls import answer_of, attempt_key, call_named, call_queue
+from tenants.billing.stripe.client import stripe_mode
 from tenants.billing.stripe.findings import finding_open
 from tenants.billing.stripe.models import StripeCall, StripeObject
 from tenants.billing.stripe.selectors import default_method, invoice_call
@@ -30,15 +31,19 @@ def invoice_collect(*, tenant_id: str, invoice_id: str) -> StripeCall | None:
     """
     system_only()
     invoice: Invoice = Invoice.objects.get(pk=invoice_id, tenant_id=tenant_id)
+    if invoice.kind == Invoice.Kind.USAGE:
+        _take_over(invoice)
     left = Money(invoice.remaining, invoice.currency)
     amount = collectable(left)
     if invoice.state != InvoiceState.OPEN or amount.amount <= 0:
         return None
+    if is_too_small(amount):
+        _say_too_small(invoice)
+        return None
     if amount != left:
         _say_too_fine(invoice, left - amount)
-    _take_over(invoice)
     customer = customer_ensure(tenant_id=tenant_id)
-    key = f"{invoice.id}:{customer.key}"
+    key = attempt_key(tenant_id, "invoice.finalize", f"{invoice.id}:{customer.key}")
     method = default_method(tenant_id)
     params = {"customer": answer_of(customer), **_params(invoice, method)}
     made = call_queue(
@@ -143,10 +148,14 @@ def _close(tenant_id: str, invoice_id: str, operation: str) -> StripeCall | None
 
 
 def _take_over(invoice: Invoice) -> None:
-    """A plan's fee that its subscription has not collected is on this invoice now: only here."""
+    """A plan's fee that its subscription has not collected is on this invoice now: only here.
+
+    Also where credit has paid for it, so that nothing is left to collect.
+    """
     rows = StripeObject.objects.filter(
         tenant_id=invoice.tenant_id,
         kind="invoice",
+        mode=stripe_mode(),
         state="open",
         our_id__startswith="plan:",
         our_id__endswith=f":{invoice.period:%Y-%m}",
@@ -155,9 +164,21 @@ def _take_over(invoice: Invoice) -> None:
         call_queue(
             tenant_id=invoice.tenant_id,
             operation="invoice.void",
-            key=row.our_id,
+            key=row.stripe_id,
             target=row.stripe_id,
         )
+
+
+def _say_too_small(invoice: Invoice) -> None:
+    """Stripe would call it paid, and put it on top of its customer's next invoice."""
+    finding_open(
+        kind="amount_too_small",
+        subject=invoice.id,
+        tenant_id=invoice.tenant_id,
+        evidence={"invoice": invoice.number, "left": f"{invoice.remaining:f} {invoice.currency}"},
+        action="cards are not charged so little: give it back by a credit note, or wait for a "
+        "bank transfer",
+    )
 
 
 def _say_too_fine(invoice: Invoice, rest: Money) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tenants.billing.models import Payment, PaymentPart
 from tenants.billing.operators import system_only
-from tenants.billing.stripe.amounts import to_stripe
+from tenants.billing.stripe.amounts import collectable, to_stripe
 from tenants.billing.stripe.calls import answer_of, call_named, call_queue
 from tenants.billing.stripe.models import StripeCall
 from tenants.billing.stripe.names import STRIPE
@@ -20,7 +20,13 @@ def invoice_payment_report(*, tenant_id: str, payment_id: str) -> list[StripeCal
         return []
     parts = PaymentPart.objects.filter(payment=payment, invoice__isnull=False)
     found = [(part, invoice_call(tenant_id, str(part.invoice_id))) for part in parts.order_by("id")]
-    return [_report(payment, part, made) for part, made in found if made is not None]
+    reported = [(part, made) for part, made in found if made is not None and _told(part).amount]
+    return [_report(payment, part, made) for part, made in reported]
+
+
+def _told(part: PaymentPart) -> Money:
+    """What of it was on Stripe's invoice: not what is too fine for a card."""
+    return collectable(Money(part.amount, part.payment.currency))
 
 
 def _report(payment: Payment, part: PaymentPart, made: StripeCall) -> StripeCall:
@@ -33,7 +39,7 @@ def _report(payment: Payment, part: PaymentPart, made: StripeCall) -> StripeCall
         params={
             "amount_requested": {
                 "currency": payment.currency.lower(),
-                "value": to_stripe(Money(part.amount, payment.currency)),
+                "value": to_stripe(_told(part)),
             },
             "initiated_at": at,
             "outcome": "guaranteed",

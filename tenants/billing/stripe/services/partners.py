@@ -5,7 +5,7 @@ from __future__ import annotations
 from tenants.accounts.actors import Actor
 from tenants.billing.operators import system_only
 from tenants.billing.selectors.tax import tax_profile
-from tenants.billing.stripe.calls import answer_of, call_queue
+from tenants.billing.stripe.calls import answer_of, attempt_key, call_queue
 from tenants.billing.stripe.models import StripeCall, StripeVisit
 from tenants.billing.stripe.services.asking import visit_ask
 from tenants.kernel.errors import Conflict
@@ -43,12 +43,15 @@ def onboarding_open(*, tenant_id: str, visit: StripeVisit) -> StripeCall:
 
 
 def account_ensure(*, tenant_id: str) -> StripeCall:
-    """The call that makes a partner's account: paid by transfers, we bear fees and losses."""
+    """The call that makes a partner's account: paid by transfers, we bear fees and losses.
+
+    Where Stripe refused one, such as of a country where it pays nobody, it is asked again.
+    """
     system_only()
     return call_queue(
         tenant_id=tenant_id,
         operation="account.create",
-        key=ACCOUNT,
+        key=attempt_key(tenant_id, "account.create", ACCOUNT),
         params={
             "country": tax_profile(tenant_id).country,
             "controller": {

@@ -30,7 +30,7 @@ def plan_fee_charge(*, tenant_id: str, contract_id: str, period: Period) -> Char
     system_only()
     contract: Contract = Contract.objects.get(pk=contract_id, tenant_id=tenant_id)
     wallet_lock(tenant_id=tenant_id, currency=contract.currency)
-    key = f"plan_fee:{contract_id}:{period.month:%Y-%m}"
+    key = _key(contract_id, period)
     known: Charge | None = Charge.objects.filter(tenant_id=tenant_id, key=key).first()
     net = fee_of_month(contract, period)
     if known is not None or net <= 0 or _is_final(contract, period):
@@ -47,6 +47,16 @@ def plan_fee_charge(*, tenant_id: str, contract_id: str, period: Period) -> Char
         spare=[GrantKind.ALLOWANCE, GrantKind.PROMOTION],  # it was paid for with money
     )
     return _written(contract, period, key, net, outcome, at)
+
+
+def plan_fee_charged(*, tenant_id: str, contract_id: str, period: Period) -> bool:
+    """Whether a month's fee was paid and charged already."""
+    rows = Charge.objects.filter(tenant_id=tenant_id, key=_key(contract_id, period))
+    return bool(rows.exists())
+
+
+def _key(contract_id: str, period: Period) -> str:
+    return f"plan_fee:{contract_id}:{period.month:%Y-%m}"
 
 
 def _is_final(contract: Contract, period: Period) -> bool:

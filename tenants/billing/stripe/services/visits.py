@@ -7,7 +7,7 @@ from typing import Any
 from tenants.accounts.actors import Actor
 from tenants.billing.operators import system_only
 from tenants.billing.selectors.tax import person_of, tax_profile, tax_treatment
-from tenants.billing.stripe.amounts import to_stripe
+from tenants.billing.stripe.amounts import LEAST, chargeable, is_too_small, to_stripe
 from tenants.billing.stripe.calls import answer_of, call_queue
 from tenants.billing.stripe.models import StripeCall, StripeVisit
 from tenants.billing.stripe.operations import METADATA_FOR, METADATA_TENANT
@@ -31,6 +31,10 @@ def top_up_start(*, actor: Actor, amount: Money, back: str) -> StripeVisit:
     """
     if to_stripe(amount) <= 0:
         raise InvalidInput("a top-up is above 0", param="amount")
+    if is_too_small(amount):
+        least = f"{LEAST[amount.currency]} {amount.currency}"
+        raise InvalidInput(f"a card is charged {least} or more", param="amount")
+    to_stripe(_with_tax(actor.tenant_id, amount))
     return visit_ask(
         actor=actor,
         kind=Kind.TOP_UP,
@@ -69,7 +73,8 @@ def visit_open(*, tenant_id: str, visit_id: str) -> StripeCall:
 
 
 def _top_up(visit: StripeVisit) -> dict[str, Any]:
-    money = _with_tax(visit)
+    assert visit.amount is not None  # noqa: S101 -- a top-up has one
+    money = _with_tax(visit.tenant_id, Money(visit.amount, visit.currency))
     ours = {METADATA_FOR: visit.id, METADATA_TENANT: visit.tenant_id}
     price = {
         "currency": visit.currency.lower(),
@@ -86,13 +91,15 @@ def _top_up(visit: StripeVisit) -> dict[str, Any]:
     }
 
 
-def _with_tax(visit: StripeVisit) -> Money:
-    """What is paid for the credit that was asked for: with the tax that arises at top-up."""
-    profile = tax_profile(visit.tenant_id)
+def _with_tax(tenant_id: str, wish: Money) -> Money:
+    """What is paid for the credit that was asked for: with the tax that arises at top-up.
+
+    Rounded up to what a card can be charged by: the rest is credit, too.
+    """
+    profile = tax_profile(tenant_id)
     treated = tax_treatment(profile, at=now())
-    assert visit.amount is not None  # noqa: S101 -- a top-up has one
-    bought = top_up_of_wish(visit.amount, treated, person_of(profile), visit.currency)
-    return Money(bought.paid, visit.currency)
+    bought = top_up_of_wish(wish.amount, treated, person_of(profile), wish.currency)
+    return chargeable(Money(bought.paid, wish.currency))
 
 
 def _setup(visit: StripeVisit) -> dict[str, Any]:

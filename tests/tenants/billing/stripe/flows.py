@@ -195,9 +195,9 @@ def onboard(tenant: SignedUp) -> None:
         onboarding_start(actor=owner_of(tenant), back=BACK)
 
 
-def earned(tenant: SignedUp, amount: str) -> None:
+def earned(tenant: SignedUp, amount: str, currency: str = "USD") -> None:
     """A share that may be paid out, as the marketplace will post it."""
-    money, mine = Money.of(amount, "USD"), tenant.tenant.id
+    money, mine = Money.of(amount, currency), tenant.tenant.id
     with system_scope():
         transaction_post(
             tenant_id=mine,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenants.billing.stripe.amounts import collectable, exponent, of_stripe, to_stripe
+from tenants.billing.stripe.amounts import chargeable, collectable, exponent, of_stripe, to_stripe
 from tenants.kernel.errors import InvalidInput
 from tenants.kernel.money import Money
 
@@ -62,3 +62,6 @@ def test_what_can_be_collected_is_the_largest_chargeable_amount(
     assert of_stripe(to_stripe(part), currency) == part
     step = Decimal(1) if exponent(currency) == 0 or currency == "ISK" else Decimal("0.01")
     assert 0 <= (money - part).amount < step
+    least = chargeable(money)
+    assert of_stripe(to_stripe(least), currency) == least
+    assert 0 <= (least - money).amount < step

@@ -9,7 +9,7 @@ import pytest
 from tenants.billing.providers import provider_named
 from tenants.billing.services.invoices import invoice_void, invoice_write_off
 from tenants.billing.states import InvoiceState
-from tenants.billing.stripe.models import StripeObject
+from tenants.billing.stripe.models import StripeFinding, StripeObject
 from tenants.billing.stripe.reconciling.service import stripe_reconcile
 from tenants.billing.stripe.selectors import invoice_page
 from tenants.kernel.scope import system_scope, tenant_scope
@@ -148,3 +148,17 @@ def test_nothing_of_it_is_seen_by_another_tenant(world: World, tenant: SignedUp)
     with tenant_scope(other):
         assert StripeObject.objects.count() == 0
         assert invoice_page(tenant_id=tenant.tenant.id, invoice_id=bill.id) == ""
+
+
+def test_what_is_too_little_for_a_card_is_not_called_paid(world: World, tenant: SignedUp) -> None:
+    """Stripe would call an invoice of 49 cents paid, and ask for them with the next one."""
+    bill = owing(tenant, 49)
+    world.settle()
+    assert world.api.v1.invoices.list().data == []
+    assert invoice_of(tenant.tenant.id, MARCH).state == InvoiceState.OPEN
+    with system_scope():
+        assert StripeFinding.objects.get().kind == "amount_too_small"
+    paid_by_transfer(tenant, bill, "0.49")
+    world.settle()
+    assert invoice_of(tenant.tenant.id, MARCH).state == InvoiceState.PAID
+    assert stripe_reconcile().differences == ()

@@ -7,14 +7,25 @@ import pytest
 from tenants.billing.payouts import Part
 from tenants.billing.selectors.partners import partner_balance
 from tenants.billing.services.payouts import partner_pay
+from tenants.billing.stripe.amounts import of_stripe
+from tenants.billing.stripe.models import StripeCall
+from tenants.billing.stripe.payer import StripePayer
+from tenants.billing.stripe.reconciling.service import stripe_reconcile
 from tenants.kernel.errors import Conflict, InvalidInput, PermissionDenied
 from tenants.kernel.money import Money
 from tenants.kernel.scope import system_scope
 from tenants.ledger.chart import AccountKind
 from tests.tenants.accounts.factories import SignedUp, owner_of
 from tests.tenants.billing.factories import operator_of
+from tests.tenants.billing.stripe.ending import books
 from tests.tenants.billing.stripe.flows import earned, onboard
-from tests.tenants.billing.stripe.world import World, object_id, payment_of, topped_up
+from tests.tenants.billing.stripe.world import (
+    World,
+    object_id,
+    payment_of,
+    topped_up,
+    without_webhooks,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -79,6 +90,59 @@ def test_who_cannot_be_paid_yet_is_told_what_is_missing(world: World, tenant: Si
     with pytest.raises(Conflict, match="external_account"):
         pay(tenant)
     assert available(tenant) == usd("60")
+
+
+@pytest.mark.parametrize(
+    ("currency", "earnings", "paid"),
+    [("USD", "60.016", "60.01"), ("JPY", "6000.9", "6000"), ("KWD", "20.127", "20.12")],
+)
+def test_no_more_is_paid_than_is_available_and_the_rest_stays(
+    world: World, tenant: SignedUp, currency: str, earnings: str, paid: str
+) -> None:
+    topped_up(
+        world, tenant, "9000" if currency == "JPY" else "90", currency, "pm_card_bypassPending"
+    )
+    onboard(tenant)
+    world.settle()
+    world.control.onboard(object_id(tenant, "account"))
+    world.settle()
+    earned(tenant, earnings, currency)
+    with system_scope():
+        moved = partner_pay(actor=operator_of(tenant.tenant.id), currency=currency, key="now")
+        left = partner_balance(tenant.tenant.id, AccountKind.PARTNER_AVAILABLE, currency)
+    assert (moved, left) == (Money.of(paid, currency), Money.of(earnings, currency) - moved)
+    world.settle()
+    (made,) = world.api.v1.transfers.list().data
+    assert of_stripe(made.amount, made.currency) == moved
+
+
+def taken_back(tenant: SignedUp, amount: str, key: str) -> Money:
+    with system_scope():
+        return StripePayer().take_back(tenant.tenant.id, usd(amount), key=key)
+
+
+def test_what_is_taken_back_is_taken_once_for_its_key_and_no_more_than_was_paid(
+    world: World, partner: SignedUp
+) -> None:
+    world.control.advance(days=3)
+    pay(partner)
+    world.settle()
+    earned(partner, "30")
+    pay(partner, "december")
+    world.settle()
+    assert taken_back(partner, "50", "wrong") == usd("50")
+    assert taken_back(partner, "50", "wrong") == usd("50")  # before it was done
+    with without_webhooks(world):
+        world.settle()
+        assert taken_back(partner, "50", "also wrong") == usd("40")  # all that is left
+    world.settle()
+    assert taken_back(partner, "50", "wrong") == usd("50")  # and after it was
+    world.settle()
+    assert sorted(row.amount_reversed for row in world.api.v1.transfers.list().data) == [3000, 6000]
+    assert stripe_reconcile().differences == ()
+    assert books()["partner_receivable  USD"] == -90
+    with system_scope():
+        assert not StripeCall.objects.filter(state="refused").exists()
 
 
 def test_a_partner_does_not_pay_itself(world: World, partner: SignedUp) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -12,6 +13,7 @@ from stripe import APIConnectionError
 from tenants.billing.models import Payment
 from tenants.billing.stripe.findings import finding_close
 from tenants.billing.stripe.models import StripeCall, StripeFinding, StripeObject
+from tenants.billing.stripe.reconciling import service
 from tenants.billing.stripe.reconciling.service import stripe_reconcile
 from tenants.billing.stripe.sending import calls_send
 from tenants.kernel.errors import PermissionDenied
@@ -25,6 +27,7 @@ from tests.tenants.billing.stripe.flows import FLOWS, owing, paid_by_transfer, p
 from tests.tenants.billing.stripe.world import (
     TABLE,
     World,
+    object_id,
     session_of,
     top_up,
     topped_up,
@@ -86,6 +89,22 @@ def test_a_payment_over_another_amount_is_found(world: World, tenant: SignedUp) 
     with system_scope():
         Payment.objects.update(amount=D(24))
     assert {d.kind for d in stripe_reconcile().differences} == {"payment_amount"}
+
+
+def test_payments_of_the_other_mode_are_not_missed(world: World, tenant: SignedUp) -> None:
+    """Data of test mode is kept when we go live, whose key does not see them."""
+    visit = topped_up(world, tenant, "25")
+    with system_scope():
+        paid = Payment.objects.get(pk=visit.payment_id)
+        Payment.objects.update(external_id="pi_test", created_at="2100-01-01T00:00Z")
+        rows = StripeObject.objects.filter(stripe_id=paid.external_id)
+        rows.update(stripe_id="pi_test", mode="live")
+    found = {d.kind for d in stripe_reconcile().differences}
+    assert "payment_missing" not in found
+    with system_scope():
+        rows = StripeObject.objects.filter(stripe_id="pi_test", mode="live")
+        rows.update(mode="test")
+    assert "payment_missing" in {d.kind for d in stripe_reconcile().differences}
 
 
 def test_an_invoice_that_is_settled_on_one_side_only_is_found(
@@ -161,6 +180,56 @@ def test_an_operator_closes_a_finding_and_nobody_else(world: World, tenant: Sign
     assert "payment_unknown" not in kinds()
     stripe_reconcile()
     assert "payment_unknown" in kinds()  # it still differs
+
+
+def test_a_part_of_an_invoice_that_was_paid_unheard_is_booked(
+    world: World, tenant: SignedUp
+) -> None:
+    """The invoice is open on both sides, before and after."""
+    bill = owing(tenant, 10_000)
+    world.settle()
+    with without_webhooks(world):
+        paid = world.api.v1.payment_intents.create(
+            {
+                "amount": 4000,
+                "currency": "usd",
+                "customer": object_id(tenant, "customer"),
+                "payment_method": "pm_card_visa",
+                "confirm": True,
+            }
+        )
+        name = object_id(tenant, "invoice")
+        world.api.v1.invoices.attach_payment(name, {"payment_intent": paid.id})
+        world.settle()
+        assert stripe_reconcile().differences == ()
+    assert invoice_of(tenant.tenant.id, MARCH).paid == 40
+    assert bill.due == 100
+
+
+def test_what_is_paid_while_it_compares_is_no_difference(
+    world: World, tenant: SignedUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Payments come between each two steps: of one we hear at once, of the next not so soon."""
+    visits = [top_up(tenant, "25") for _ in range(8)]
+    world.settle()
+    left = iter(visits)
+
+    def and_a_payment_comes(step: Any) -> Any:
+        def stepped(*given: Any) -> Any:
+            for number, visit in zip(range(2), left, strict=False):
+                world.control.pay_session(session_of(visit))
+                if number == 0:
+                    world.settle()
+            return step(*given)
+
+        return stepped
+
+    for name in ("balance_follow", "balances_compared", "clearing_compared", "payments_compared"):
+        step = getattr(service, name)
+        monkeypatch.setattr(service, name, and_a_payment_comes(step))
+    assert stripe_reconcile().differences == ()
+    world.settle()
+    assert credit_of(tenant) == 200
 
 
 def test_the_command_says_what_differs(world: World, capsys: pytest.CaptureFixture[str]) -> None:

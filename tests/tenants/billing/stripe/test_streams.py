@@ -214,3 +214,28 @@ def test_what_stripe_collects_for_it_is_revenue_beside_every_wallet(
     assert found["revenue services USD"] == -15
     assert not any(name.startswith(("grant", "receivable", "cash")) for name in found)
     assert stripe_reconcile().differences == ()
+
+
+@pytest.mark.parametrize("is_won", [False, True])
+def test_a_dispute_of_what_stripe_collects_itself_ends_in_our_books(
+    world: World, stream: StripeStream, is_won: bool
+) -> None:
+    use(stream, "3", dt.datetime.now(dt.UTC))
+    with system_scope():
+        stream_end(actor=operator_of(stream.tenant_id), stream_id=stream.id)
+    world.control.advance(seconds=5)
+    world.settle()
+    (charge,) = world.api.v1.charges.list().data
+    disputed = world.control.open_dispute(charge.id)
+    world.settle()
+    assert findings().keys() == {"dispute_unknown"}
+    if is_won:
+        evidence = {"uncategorized_text": "winning_evidence"}
+        world.api.v1.disputes.update(disputed, {"evidence": evidence})
+    else:
+        world.api.v1.disputes.close(disputed)
+    world.settle()
+    assert findings() == {}
+    assert books().get("bad_debt  USD", 0) == (0 if is_won else 15)
+    assert "provider_dispute stripe USD" not in books()
+    assert stripe_reconcile().differences == ()

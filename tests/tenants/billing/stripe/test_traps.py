@@ -13,6 +13,7 @@ from tenants.billing.models import Invoice
 from tenants.billing.services.dunning import dunning_advance
 from tenants.billing.services.payouts import partner_pay
 from tenants.billing.states import InvoiceState
+from tenants.billing.stripe import sending
 from tenants.billing.stripe.models import StripeCall, StripeFinding, StripeVisit
 from tenants.billing.stripe.payer import StripePayer
 from tenants.billing.stripe.reconciling.service import stripe_reconcile
@@ -112,6 +113,26 @@ def test_unheard_calls_whose_keys_were_pruned_are_found_not_made_twice(
     assert {call.state for call in calls_of(tenant).values()} == {"done"}
     assert [call.attempts for call in calls_of(tenant).values()].count(2) == len(MADE)
     assert stripe_reconcile().differences == ()
+
+
+def test_a_clock_that_is_ahead_of_stripes_makes_nothing_twice(
+    world: World, tenant: SignedUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By ten minutes: what it asked for was made before it asked."""
+    real = sending._now
+
+    def a_day_passes() -> None:
+        world.control.forget_keys()
+        with system_scope():
+            sent = StripeCall.objects.filter(state="sent")
+            sent.update(sent_at=F("sent_at") + dt.timedelta(minutes=10))
+        monkeypatch.setattr(sending, "_now", lambda: real() + dt.timedelta(hours=25))
+
+    world.meanwhile = a_day_passes
+    world.control.fault(What.LOSE, "POST /v1/customers", times=2)
+    top_up(tenant, "25")
+    world.settle()
+    assert len(listed(world, "customers")) == 1
 
 
 @pytest.mark.parametrize("method", ["pm_usBankAccount_success", "pm_sepaDebit_success"])

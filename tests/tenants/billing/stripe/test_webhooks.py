@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import time
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from django.test import Client
 
 from tenants.billing.stripe.client import API_VERSION
-from tenants.billing.stripe.handling import events_handle
+from tenants.billing.stripe.handling import KEPT_FOR, events_handle, events_purge
 from tenants.billing.stripe.models import StripeEvent, StripeFinding, StripeObject
 from tenants.kernel.scope import system_scope
 from tests.stripe_server.faults import What
@@ -69,6 +70,18 @@ def test_a_genuine_event_is_kept_and_answered_before_anything_is_done(world: Wor
 def test_the_same_event_is_kept_once_however_often_it_comes(world: World) -> None:
     assert {send(event()) for _ in range(3)} == {(200, None)}
     assert len(kept()) == 1
+
+
+def test_what_was_dealt_with_is_forgotten_after_its_time_and_what_waits_is_not(
+    world: World,
+) -> None:
+    send(event(id="evt_done"))
+    assert events_handle() == 1
+    send(event(id="evt_waits"))
+    now = dt.datetime.now(dt.UTC)
+    assert events_purge(now=now + KEPT_FOR - dt.timedelta(hours=1)) == 0
+    assert events_purge(now=now + KEPT_FOR + dt.timedelta(hours=1)) == 1
+    assert [row.id for row in kept()] == ["evt_waits"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.workers.engine.tasks.media import colours, data_url, png
-from workers.engine.data import media
+from workers.engine.data import media, samples
 from workers.engine.data.images import ImageFormat
 from workers.engine.data.problems import Problem
 from workers.engine.data.samples import Sample, samples_read
@@ -139,12 +139,42 @@ def test_an_image_that_unfolds_beyond_the_limit_is_not_unfolded() -> None:
     assert problem.code == "too_many_pixels"
 
 
+def test_images_that_unfold_beyond_the_limit_in_all_are_read_no_further(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(samples, "MOST_UNFOLDED", 2 * 20 * 20 * 3 - 1)
+    found, problems = read(zipped({f"a/{n}.png": GOOD for n in range(4)}))
+    assert len(found) == 2
+    assert str(problems[0]).startswith("line 3, a/2.png: what comes before it unfolds to over")
+    assert len(problems) == 1
+
+
 def test_an_encrypted_file_is_refused() -> None:
     content = bytearray(zipped({"a/1.png": GOOD}))
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         content[content.index(signature) + offset] |= 1  # the flag "encrypted"
     (problem,) = [p for p in read(bytes(content))[1] if p.line]
     assert "cannot be unpacked" in problem.reason
+
+
+def test_an_archive_that_unfolds_beyond_the_limit_is_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bomb = zipped({f"a/{n}.png": bytes(2**19) for n in range(3)}, zipfile.ZIP_DEFLATED)
+    assert len(bomb) < 2**13
+    monkeypatch.setattr(media, "MOST_IN_ALL", 2**20)
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_: pytest.fail("it was unfolded"))
+    assert "unfolds to over" in read(bomb)[1][0].reason
+
+
+def test_a_file_that_claims_to_be_small_is_read_no_further_than_that() -> None:
+    content = bytearray(zipped({"a/1.png": bytes(2**20)}, zipfile.ZIP_DEFLATED))
+    size = (2**20).to_bytes(4, "little")
+    while size in content:
+        at = content.index(size)
+        content[at : at + 4] = (100).to_bytes(4, "little")
+    (problem,) = [p for p in read(bytes(content))[1] if p.line]
+    assert problem.code in {"damaged", "not_an_image"}
 
 
 def test_more_files_than_are_read_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,13 +123,23 @@ def test_named_layers_and_rslora() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    ["model_name_or_path: a\nstage: dpo\npref_beta: 0.3", "base_model: a\nrl: dpo\nrl_beta: 0.3"],
+)
+def test_preferences_are_taken_over(text: str) -> None:
+    spec = recipe_read(text).settings
+    assert (spec.task, spec.preference.beta) == ("preference", 0.3)
+
+
+@pytest.mark.parametrize(
     ("text", "field", "says"),
     [
         ("a: [", "recipe", "no YAML"),
         ("- a\n- b", "recipe", "no settings by name"),
         ("learning_rate: 1", "recipe", "no file of"),
         ("x" * 300_000, "recipe", "at most"),
-        ("model_name_or_path: a\nstage: dpo", "stage", "'dpo'"),
+        ("model_name_or_path: a\nstage: kto", "stage", "'kto'"),
+        ("model_name_or_path: a\nstage: dpo\npref_loss: simpo", "pref_loss", "only 'sigmoid'"),
         ("model_name_or_path: a\nfinetuning_type: freeze", "finetuning_type", "lora or full"),
         ("model_name_or_path: a\nlearning_rate: fast", "learning_rate", "give a number"),
         ("model_name_or_path: a\nnum_train_epochs: 1.5", "num_train_epochs", "whole number"),
@@ -137,7 +147,7 @@ def test_named_layers_and_rslora() -> None:
         ("model_name_or_path: a\nlora_target: {a: 1}", "lora_target", "list of layer names"),
         ("base_model: a\noptimizer: adafactor", "optimizer", "choose one of"),
         ("base_model: a\nlr_scheduler: [x]", "lr_scheduler", "choose one of"),
-        ("base_model: a\nrl: dpo", "rl", "supervised"),
+        ("base_model: a\nrl: orpo", "rl", "supervised"),
     ],
 )
 def test_what_cannot_be_taken_over_is_refused_by_name(text: str, field: str, says: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -218,8 +219,16 @@ def test_what_an_encoder_cannot_do_is_refused(encoder: Path) -> None:
         {"method": "lora"},
         {"length_policy": "split"},
         {"batch_size": 1},
-        {"embeddings": {"temperature": 0.0}},
+        {"embeddings": {"temperature": 1e-40}},  # cosines beyond every float
         {"embeddings": {"scale": 20}},
     ):
         with pytest.raises(SpecError):
             Embeddings(encoder, spec(TASK, **changes))
+
+
+def test_a_base_without_tokenizer_is_refused(encoder: Path, tmp_path: Path) -> None:
+    data = write_jsonl(tmp_path / "t.jsonl", pairs())
+    bare = Path(shutil.copytree(encoder, tmp_path / "bare"))
+    (bare / "tokenizer.json").unlink()
+    result = trained(bare, spec(TASK), data, tmp_path / "run")
+    assert "a model folder needs the fast tokenizer's file" in str(result.error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -349,3 +350,26 @@ def test_an_empty_file_and_what_it_cannot_do_are_refused(base: Path, tmp_path: P
 def test_openais_own_types_read_our_rows_method() -> None:
     given = {"hyperparameters": {"beta": 0.1, "n_epochs": "auto"}}
     assert DpoMethod.model_validate(given).hyperparameters
+
+
+def test_a_base_without_template_or_tokenizer_is_told(base: Path, tmp_path: Path) -> None:
+    data = write_jsonl(tmp_path / "t", pairs())
+    bare = Path(shutil.copytree(base, tmp_path / "bare"))
+    (bare / "chat_template.jinja").unlink()
+    result = trained(bare, settings(), data, tmp_path / "run")
+    assert "line 1, input.messages: the base model has no chat template" in str(result.error)
+    (bare / "tokenizer.json").unlink()
+    result = trained(bare, settings(), data, tmp_path / "run")
+    assert "a model folder needs the fast tokenizer's file" in str(result.error)
+
+
+def test_an_exploding_loss_is_the_customers(base: Path, tmp_path: Path) -> None:
+    data = write_jsonl(tmp_path / "t", pairs())
+    wild = settings(
+        method="full", optimiser="sgd", learning_rate=100.0, gradient_clip=0.0, epochs=30
+    )
+    result = trained(base, wild, data, tmp_path / "run")
+    assert (result.outcome, result.failure) == (Outcome.FAILED, FailureKind.CUSTOMER), (
+        result.metrics
+    )
+    assert "ower learning_rate" in str(result.error)

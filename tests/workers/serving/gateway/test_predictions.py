@@ -1,4 +1,4 @@
-"""Predictions for tables, texts and images, through HTTP, a replica's process and the books."""
+"""Predictions for tables, texts, images and recordings: HTTP, a replica's process, the books."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tenants.usage.models import UsageEvent
 from tests.workers.engine.factories import write_jsonl
 from tests.workers.engine.tasks.factories import Split, spec, table_split, trained
 from tests.workers.engine.tasks.media import COLOUR_SIZE, colours, data_url, folders_zip
+from tests.workers.engine.tasks.sounds import TONES_SIZE, sound, tone, tones
 from tests.workers.serving.conftest import started
 from tests.workers.serving.factories import (
     Customer,
@@ -29,6 +30,7 @@ from tests.workers.serving.offers import on_offer
 from tests.workers.serving.replicas import ReplicaProcess, claimed
 from workers.assets.models import ModelVersion
 from workers.engine.base.images import image_base_build
+from workers.engine.base.recordings import audio_base_build
 from workers.engine.base.tables import tabular_base_build
 from workers.engine.data.tokens import Tokenizer
 from workers.engine.inference.tables import TableModel
@@ -171,6 +173,33 @@ def test_an_image_is_told_by_its_class_and_counted_by_patch(
     assert "takes images as data URLs" in refused[1]["message"]
     assert "input 0: it is no image that is known" in refused[2]["message"]
     assert "has learned from no data yet" in blank["message"]
+    with tenant_scope(owner.tenant_id):
+        used = dict(UsageEvent.objects.values_list("meter", "quantity"))
+    assert used == {"requests": 1, "tokens.input": 6 * 4}
+
+
+def test_a_recording_is_told_by_its_class_and_counted_by_patch(
+    db: None, web: str, tmp_path: Path
+) -> None:
+    folder = audio_base_build(tmp_path / "ast", TONES_SIZE)
+    settings = spec("audio_classification", epochs=8, learning_rate=3e-3)
+    data = folders_zip(tmp_path / "t.zip", tones(48), end="wav")
+    made = trained(folder, settings, data, tmp_path / "run")
+    assert made.artifact, made.error
+    owner = customer()
+    base = _register(folder, "ast", "audio")
+    files = tones(6, seed=3)
+    urls = [data_url(content, "audio/wav") for _, content in files]
+    long = data_url(sound(tone(300, 1.0)), "audio/wav")
+    with on_offer(owner, base, made.artifact.path, settings, tmp_path) as name:
+        answer = asked(web, owner, model=name, inputs=urls).json()
+        refused = asked(web, owner, model=name, inputs=[long]).json()["error"]
+        image = asked(web, owner, model=name, inputs=[data_url(b"x")]).json()["error"]
+
+    assert [each["prediction"] for each in answer["data"]] == [label for label, _ in files]
+    assert answer["usage"]["prompt_tokens"] == 6 * 4
+    assert "input 0 is longer than the model takes" in refused["message"]
+    assert "takes recordings as data URLs" in image["message"]
     with tenant_scope(owner.tenant_id):
         used = dict(UsageEvent.objects.values_list("meter", "quantity"))
     assert used == {"requests": 1, "tokens.input": 6 * 4}

@@ -14,11 +14,11 @@ import pytest
 
 from tests.workers.serving.factories import copied
 from tests.workers.serving.gateway.directly import written
-from workers.engine.inference.generate import TextModel
+from workers.engine.inference.generate import TextModel, TokenStep
 from workers.engine.protocol import Command
 from workers.serving.runtime.adapters import Adapters, adapter_key
-from workers.serving.runtime.app import SECRET_HEADER, Replica
-from workers.serving.runtime.generating import Generator
+from workers.serving.runtime.app import SECRET_HEADER, Replica, _lines
+from workers.serving.runtime.generating import Generator, Request
 from workers.serving.runtime.host import AdapterMissing
 
 SECRET = "s" * 32
@@ -175,3 +175,18 @@ def test_a_broken_adapter_is_refused_and_leaves_nothing(
     assert loaded.versions == []
     assert not any(folder.exists() for folder in shelf.handed)
     shutil.rmtree(broken)
+
+
+def test_words_with_unicodes_own_line_separators_come_whole() -> None:
+    """A reader of lines cuts at them too, so none may stand in a line as it is."""
+    said = "one\u2028two\u2029three\x85four\x1cfive"
+
+    async def body() -> bytes:
+        tokens: asyncio.Queue[tuple[int, TokenStep | Exception]] = asyncio.Queue()
+        tokens.put_nowait((0, TokenStep(7, said, finish_reason="stop")))
+        work = Request(tenant_id="t", deliver=lambda *_: None)
+        return b"".join([line async for line in _lines(work, tokens, 1)])
+
+    answer = httpx.Response(200, content=asyncio.run(body()))
+    (line,) = answer.iter_lines()
+    assert json.loads(line)["text"] == said

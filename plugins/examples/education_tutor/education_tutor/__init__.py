@@ -1,0 +1,1 @@
+"""Learning analytics on school data, adaptive practice, a course and consulting hours."""

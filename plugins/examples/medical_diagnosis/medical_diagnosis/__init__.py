@@ -1,0 +1,1 @@
+"""Second opinions on tables and small images, which abstain when unsure."""

@@ -1,0 +1,1 @@
+"""The checks that run the plugin, one group a module."""

@@ -1,0 +1,86 @@
+"""The demo's partner: a plugin on its way to a customer, what the customer got, who earned what."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from plugins.kit.commands import judged, wheel_of
+from plugins.kit.report import report_write
+from saas.demo.identities import DemoFailed
+from saas.demo.money import Account
+from saas.runtime.layout import ROOT
+from tenants.kernel.version import code_version
+
+EXAMPLE = ROOT / "plugins" / "examples" / "finance_risk"
+PLUGIN, PIPELINE = "finance_risk", "risk"
+TERMS = {"currency": "USD", "hold_days": 0, "lines": {"plugins": {"share": "0.7"}}}
+LIMIT_S = 120.0
+ENDED = frozenset({"succeeded", "failed", "cancelled"})
+
+
+def publish(partner: Account, operator: Account) -> Mapping[str, Any]:
+    """Build the example's wheel, have it judged, and see it through review; its listing."""
+    known = partner.get("/v1/partner/listings")["data"]
+    published = next((each for each in known if each["state"] == "published"), None)
+    if published is not None:
+        return dict(published)
+    with wheel_of(EXAMPLE) as wheel:
+        report = judged(wheel, code_version(), None)
+        if not report.passed:
+            raise DemoFailed(f"{PLUGIN} does not conform: {report.failures}")
+        listing = _submit(partner, wheel, report_write(report))
+    agreement = {"partner": partner.identity.tenant, "terms": TERMS}
+    operator.post("/operator/v1/agreements", agreement)
+    for act in ("check", "approve", "publish"):
+        path = f"/operator/v1/listings/{listing['id']}/{act}"
+        listing = operator.post(path, {"reason": "it passed"})
+    return listing
+
+
+def enable(customer: Account) -> None:
+    """Grant what the plugin asks for, once."""
+    if any(each["plugin"] == PLUGIN for each in customer.get("/v1/plugins")["data"]):
+        return
+    offers = customer.get("/v1/marketplace/plugins")["data"]
+    offer = next(each for each in offers if each["plugin"] == PLUGIN)
+    customer.post("/v1/plugins", {"plugin": PLUGIN, "permissions": offer["permissions"]})
+
+
+def run(customer: Account) -> Mapping[str, Any]:
+    """Run the partner's pipeline on the data that it brings; the ended job."""
+    job = customer.post("/v1/pipelines", {"plugin": PLUGIN, "pipeline": PIPELINE})
+    deadline = time.monotonic() + LIMIT_S
+    while job["state"] not in ENDED:
+        if time.monotonic() > deadline:
+            raise DemoFailed(f"the pipeline did not end within {LIMIT_S:.0f} s")
+        time.sleep(0.5)
+        job = customer.get(f"/v1/pipelines/{job['id']}")
+    if job["state"] != "succeeded":
+        raise DemoFailed(f"the pipeline {job['state']}: {job['error']}")
+    return dict(job)
+
+
+def earned(partner: Account) -> str:
+    """All that the partner's shares have come to and is not paid out yet."""
+    found = partner.get("/v1/partner/balances")["data"]
+    if not found:
+        raise DemoFailed("the partner earned nothing")
+    return ", ".join(f"{each['pending']} {each['currency']} pending" for each in found)
+
+
+def _submit(partner: Account, wheel: Path, report: str) -> Mapping[str, Any]:
+    answer = httpx.post(
+        f"{partner.base_url}/v1/partner/listings",
+        headers={"Authorization": f"Bearer {partner.identity.api_key}"},
+        data={"title": "Risk of default or high expenditure", "conformance": report},
+        files={"wheel": (wheel.name, wheel.read_bytes())},
+        timeout=60,
+    )
+    if answer.is_error:
+        raise DemoFailed(f"submitting {wheel.name} answered {answer.status_code}: {answer.text}")
+    return dict(answer.json())
