@@ -49,8 +49,8 @@ def _allocated(since: dt.datetime, until: dt.datetime, out: TextIO) -> None:
     for (_, component), amount in found.shares.items():
         sums[component] = sums.get(component, Decimal(0)) + amount
     out.write(f"spent {found.total:.4f} {CURRENCY}\n")
-    for component, amount in sums.items():
-        out.write(f"  {component} {amount:.4f}\n")
+    for name, amount in sums.items():
+        out.write(f"  {name} {amount:.4f}\n")
     out.write(f"  strategic idle {found.strategic_idle:.4f}\n")
 
 

@@ -27,7 +27,16 @@ def spent_between(since: dt.datetime, until: dt.datetime) -> Iterator[Spent]:
         "resource_id", "worker", "purpose", "started_at", "ended_at", "amount", "tenant_id",
         "labels",
     )  # fmt: skip
-    for *where, tenant_id, labels in rows.values_list(*columns).iterator(chunk_size=AT_A_TIME):
+    for row in rows.values(*columns).iterator(chunk_size=AT_A_TIME):
+        labels = row["labels"]
         kind, base, method = (labels.get(name, "") for name in ("kind", "base", "method"))
-        caused = labels.get(CAUSED_BY) == "tenant"
-        yield Spent(*where, Who(tenant_id, kind, base, method), caused)
+        yield Spent(
+            pool=row["resource_id"],
+            worker=row["worker"],
+            purpose=row["purpose"],
+            started_at=row["started_at"],
+            ended_at=row["ended_at"],
+            amount=row["amount"],
+            who=Who(row["tenant_id"], kind, base, method),
+            caused_by_tenant=labels.get(CAUSED_BY) == "tenant",
+        )

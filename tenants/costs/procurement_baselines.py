@@ -86,7 +86,7 @@ def clairvoyant(case: Case, *, seconds: float = 5.0) -> float:
 
 
 def cost_of(programme: Programme, buy: Units) -> float:
-    """What purchases cost, expected; infinite where they break the budget or service."""
+    """What purchases cost, expected; infinite where they break budget or service."""
     try:
         return programme.cost(buy)[0]
     except InvalidInput:

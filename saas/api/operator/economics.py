@@ -22,6 +22,7 @@ from tenants.costs.defaults import CURRENCY
 from tenants.costs.standard import Assumptions
 from tenants.costs.unit_economics import UnitEconomics, avoidable_now, unit_economics
 from tenants.kernel.clock import now
+from tenants.pricing.floors import Takes, price_floor
 
 USUAL = dt.timedelta(days=30)
 
@@ -35,8 +36,17 @@ class _PlannedQuery(RangeQuery):
     )
 
 
+def _share(of: str) -> serializers.DecimalField:
+    return serializers.DecimalField(
+        max_digits=5, decimal_places=4, required=False, help_text=f"{of}, as a share of the price."
+    )
+
+
 class EconomicsQuery(_PlannedQuery):
     split = serializers.ChoiceField(["tenant", "day", "meter"], required=False)
+    fees = _share("Ad-valorem fees")
+    share = _share("A partner's part")
+    margin = _share("The margin wanted")
 
 
 class EconomicsOut(serializers.Serializer[Any]):
@@ -51,6 +61,9 @@ class EconomicsOut(serializers.Serializer[Any]):
     long_run = serializers.CharField(help_text="At planned utilisation and volume.")
     long_run_low = serializers.CharField(allow_null=True)
     long_run_high = serializers.CharField(allow_null=True)
+    floor = serializers.CharField(
+        help_text="The lowest price that pays the long run's upper bound, fees, share and margin."
+    )
     scenarios = serializers.DictField(child=serializers.CharField())
     currency = serializers.CharField()
 
@@ -82,7 +95,11 @@ def economics_of(query: dict[str, Any]) -> list[UnitEconomics]:
     return unit_economics(since=since, until=until, split=query.get("split", ""), given=given)
 
 
-def economics_rows(found: list[UnitEconomics]) -> Iterator[dict[str, Any]]:
+def takes_of(query: dict[str, Any]) -> Takes:
+    return Takes(**{name: query[name] for name in ("fees", "share", "margin") if name in query})
+
+
+def economics_rows(found: list[UnitEconomics], takes: Takes) -> Iterator[dict[str, Any]]:
     for row in found:
         low, high = (row.share.low, row.share.high) if row.share else (None, None)
         yield {
@@ -95,6 +112,7 @@ def economics_rows(found: list[UnitEconomics]) -> Iterator[dict[str, Any]]:
             "long_run": f"{row.long_run:.9f}",
             "long_run_low": None if low is None else f"{row.long_run * Decimal(repr(low)):.9f}",
             "long_run_high": None if high is None else f"{row.long_run * Decimal(repr(high)):.9f}",
+            "floor": f"{price_floor(row.long_run_high, takes):.9f}",
             "scenarios": {name: f"{value:.9f}" for name, value in row.scenarios.items()},
             "currency": CURRENCY,
         }
@@ -134,7 +152,8 @@ class CostEconomicsView(ApiView):
         query=EconomicsQuery,
     )
     def get(self, request: Request) -> Response:  # noqa: ARG002
-        return table(economics_rows(economics_of(self.query(EconomicsQuery))))
+        query = self.query(EconomicsQuery)
+        return table(economics_rows(economics_of(query), takes_of(query)))
 
 
 class CostAllocationView(ApiView):

@@ -215,6 +215,8 @@ def test_a_million_tokens_cost_three_ways(operator: Caller, api: Caller, job_id:
     full = operator.get("/operator/v1/costs/economics?planned_utilisation=1&split=meter")
     shares = operator.get("/operator/v1/costs/allocation").json["data"]
     bad = operator.get("/operator/v1/costs/economics?planned_utilisation=1.5")
+    priced = operator.get("/operator/v1/costs/economics?fees=0.03&share=0.17&margin=0.3")
+    nothing_left = operator.get("/operator/v1/costs/economics?fees=0.5&share=0.5")
 
     cpu = next(d.amount for d in DEFAULTS if d.id == "worker.cpu")
     assert (row["kind"], row["model"], row["tokens"]) == ("fine_tune", BASE, "1000000")
@@ -228,3 +230,7 @@ def test_a_million_tokens_cost_three_ways(operator: Caller, api: Caller, job_id:
         "direct": cpu * 70, "idle": cpu * 30, "strategic_idle": cpu * 470,
     }  # fmt: skip
     assert (bad.status, bad.json["error"]["param"]) == (400, "planned_utilisation")
+    assert row["floor"] == row["long_run"]
+    floor = Decimal(priced.json["data"][0]["floor"])
+    assert floor == pytest.approx(cpu * 200, abs=Decimal("1e-9"))
+    assert (nothing_left.status, bad.status) == (400, 400)

@@ -15,6 +15,7 @@ from tenants.kernel.outbox import emit
 from tenants.kernel.scope import system_scope
 from tests.saas.console.factories import Person, event_add, job_make
 from tests.tenants.costs.factories import resource_make, slot_time
+from tests.tenants.pricing.books import count
 from tests.workers.jobs.factories import claimed, job_row, make_tenant, make_worker, queued_job
 from workers.jobs.events import JobQueued
 from workers.jobs.fleet import Fleet, fleet, queues
@@ -99,6 +100,26 @@ def test_costs_add_up_and_are_named_after_tenants(owner: Person, operator: Perso
         (total,) = cost_totals()
     assert page.context["totals"] == [("Acme", f"{total.cost.amount:.4f} USD")]
     assert sum(page.context["chart"]["datasets"][0]["data"]) == pytest.approx(0.3)
+
+
+def test_a_million_tokens_are_shown_three_ways(owner: Person, operator: Person) -> None:
+    labels = {"kind": "serve", "base": "mini"}
+    resource = resource_make((now() - dt.timedelta(days=30), "0.01"))
+    entry = slot_time(
+        0, 0, resource=resource, tenant_id=owner.tenant.id, labels=labels,
+        started_at=now(), ended_at=now() + dt.timedelta(seconds=70),
+    )  # fmt: skip
+    with system_scope():
+        slot_time_record(entries=[entry])
+    count(
+        owner.tenant.id, "tokens.output", 1_000_000, at=now(), source="gateway", model="mini",
+        base="mini",
+    )  # fmt: skip
+
+    chart = operator.get("/operations/costs/").context["economics_chart"]
+
+    assert chart["labels"] == ["Serve · mini"]
+    assert [row["data"][0] for row in chart["datasets"]] == pytest.approx([0.7, 1.0, 1.0])
 
 
 def test_operators_see_that_a_job_runs_but_not_what_is_in_it(

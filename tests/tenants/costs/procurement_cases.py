@@ -51,6 +51,6 @@ def large_case(
         demand=demand_make(scenarios=scenarios, months=months, shape=shape),
         weights=np.full(scenarios, 1 / scenarios),
         penalty=dict.fromkeys(CLASSES, 20.0),
-        budget=1_500_000.0,
+        budget=8_000_000.0,
         service=0.99,
     )

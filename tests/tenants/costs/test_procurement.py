@@ -109,6 +109,7 @@ def test_a_plan_beats_its_baselines_and_no_plan_beats_the_clairvoyant(shape: str
     found = compare(case, plan)
     assert plan.gap <= 0.011
     assert found.clairvoyant <= found.plan
+    assert np.isfinite([found.nothing, found.single_term, found.rule_of_thumb]).all()
     assert found.plan <= min(found.nothing, found.single_term, found.rule_of_thumb)
 
 
