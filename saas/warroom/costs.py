@@ -46,11 +46,11 @@ def _units(since: dt.datetime, until: dt.datetime, out: TextIO) -> None:
 def _allocated(since: dt.datetime, until: dt.datetime, out: TextIO) -> None:
     found = allocation_of(since=since, until=until)
     sums: dict[str, Decimal] = {}
-    for (_, component), amount in found.shares.items():
-        sums[component] = sums.get(component, Decimal(0)) + amount
+    for (_, part), amount in found.shares.items():
+        sums[part] = sums.get(part, Decimal(0)) + amount
     out.write(f"spent {found.total:.4f} {CURRENCY}\n")
-    for name, amount in sums.items():
-        out.write(f"  {name} {amount:.4f}\n")
+    for component, amount in sums.items():
+        out.write(f"  {component} {amount:.4f}\n")
     out.write(f"  strategic idle {found.strategic_idle:.4f}\n")
 
 

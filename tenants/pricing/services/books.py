@@ -20,7 +20,7 @@ from tenants.kernel.ids import new_id
 from tenants.kernel.outbox import emit
 from tenants.kernel.scope import atomic
 from tenants.ledger.chart import RevenueLine
-from tenants.pricing.cards import card_prices
+from tenants.pricing.cards import CardPrice, card_prices
 from tenants.pricing.charge_json import model_from_json, model_to_json
 from tenants.pricing.currencies import currency_check
 from tenants.pricing.defaults import CURRENCY, FIRST_VERSION, LIST_BOOK, PRICES, SINCE
@@ -110,7 +110,8 @@ def price_version_publish(
     `currency`, where given, must be the book's. Raises PermissionDenied, NotFound, Conflict for
     one that is published, InvalidInput for a start in the past or before the last version's, a
     meter without a price (`price_gap`), two equally specific ones (`price_overlap`), another
-    currency (`currency_mismatch`), a price below cost without an override (`price_below_cost`).
+    currency (`currency_mismatch`), a price below cost without an override (`price_below_cost`),
+    unless it is the one that holds already: a new version promises nothing new by it.
     """
     operators_only(actor)
     version = version_locked(version_id)
@@ -127,7 +128,7 @@ def price_version_publish(
     _check_start(version, starts, moment)
     prices = version_prices(version)
     coverage_check([(price.meter, price.match) for price in prices])
-    refuse(book_shortfalls(version.book, prices, moment))
+    refuse(book_shortfalls(version.book, _changed(version, prices), moment))
     version.valid_from, version.published_at = starts, moment
     version.save(update_fields=["valid_from", "published_at"])
     audit_record(
@@ -285,6 +286,14 @@ def _price(version: PriceBookVersion, price: NewPrice) -> Price:
 def _next_number(book: PriceBook) -> int:
     last = PriceBookVersion.objects.filter(book=book).aggregate(last=Max("number"))["last"]
     return int(last or 0) + 1
+
+
+def _changed(version: PriceBookVersion, prices: Sequence[CardPrice]) -> list[CardPrice]:
+    """The prices that the book's latest version does not hold."""
+    published = PriceBookVersion.objects.filter(book_id=version.book_id, published_at__isnull=False)
+    latest = published.order_by("-valid_from").first()
+    held = version_prices(latest) if latest is not None else []
+    return [price for price in prices if price not in held]
 
 
 def _check_start(version: PriceBookVersion, starts: dt.datetime, moment: dt.datetime) -> None:

@@ -140,6 +140,15 @@ def dearly() -> list[NewPrice]:
 
 
 @pytest.mark.django_db
+def test_a_price_that_has_come_to_lie_below_cost_keeps_no_other_from_changing() -> None:
+    publish(prices_with(tokens_trained=per_million("4.00")))
+    cost_measure("5")
+    publish(prices_with(tokens_trained=per_million("4.00"), tokens_input=per_million("0.70")))
+    with pytest.raises(InvalidInput, match=r"tokens\.trained: 4\.1 "):
+        publish(prices_with(tokens_trained=per_million("4.1")))
+
+
+@pytest.mark.django_db
 def test_publishing_below_cost_is_refused_and_at_cost_is_not() -> None:
     cost_measure("5")
     with pytest.raises(InvalidInput, match=r"tokens\.trained: 4\.99 .* cost of 5 for mini") as no:
@@ -159,7 +168,8 @@ def test_an_override_lets_one_meter_of_one_book_pass() -> None:
     cost_measure("5")
     cost_measure("5", kind="serve")
     override("tokens.trained", book_id=LIST_BOOK)
-    cheap = prices_with(tokens_trained=per_million("1"))
+    names = ("trained", "input", "cached", "output", "embedded")
+    cheap = prices_with(**{f"tokens_{name}": per_million("0.01") for name in names})
     with pytest.raises(InvalidInput) as refused:
         publish(cheap)
     assert "tokens.trained" not in refused.value.message  # it is the others that are refused now
