@@ -204,9 +204,9 @@ class Story:
         job = partners.run(customer)
         figures = ", ".join(f"{name} {number:.4g}" for name, number in job["figures"].items())
         self.narration.say(f"customer  {figures}")
-        charged = job["price"]["charge"]
+        price = job["price"]
         self.narration.say(
-            f"customer  paid {charged['net']} {charged['currency']}; "
+            f"customer  paid {price['charge']['net']} {price['currency']}; "
             f"the partner has earned {partners.earned(partner)}"
         )
 
@@ -247,9 +247,10 @@ class Story:
 
 def _base_model(client: OpenAI) -> str:
     """The catalogue's text model."""
-    names = [model.id for model in client.models.list() if model.owned_by == "breakwater"]
-    text = [name for name in names if "minilm" not in name]
+    found = [model for model in client.models.list() if model.owned_by == "breakwater"]
+    text = [m.id for m in found if (m.model_extra or {}).get("base_kind") == "text_generation"]
     if not text:
+        names = ", ".join(model.id for model in found)
         raise DemoFailed(f"no text model is in the catalogue, only {names or 'nothing'}")
     return text[0]
 

@@ -17,7 +17,7 @@ from saas.api.streams import streamed
 from saas.api.views import ApiView
 from tenants.kernel.crypto import tenant_data_key
 from tenants.kernel.errors import PermissionDenied
-from workers.assets.models import ModelVersion
+from workers.assets.models import BaseModel, ModelVersion
 from workers.assets.selectors import (
     ResolvedModel,
     model_resolve,
@@ -34,6 +34,7 @@ class ModelOut(serializers.Serializer[Any]):
     owned_by = serializers.CharField(help_text="`breakwater`, or your organisation's id.")
     kind = serializers.ChoiceField(["base", *ModelVersion.Kind.values])
     base = serializers.CharField(help_text="The catalogue model beneath.")
+    base_kind = serializers.ChoiceField(BaseModel.Kind.values, help_text="What that one reads.")
     parent = serializers.CharField(  # type: ignore[assignment]
         allow_null=True, help_text="The model it was made from."
     )
@@ -76,7 +77,8 @@ def render(model: ResolvedModel) -> dict[str, Any]:
             "parameters": version.parameters,
             "metrics": version.metrics,
         }
-    whole = {"id": model.name, "base": base.id, "context_length": base.context_length, **own}
+    beneath = {"base": base.id, "base_kind": base.kind, "context_length": base.context_length}
+    whole = {"id": model.name, **beneath, **own}
     answer: dict[str, Any] = ModelOut(whole).data
     return answer
 
