@@ -45,16 +45,16 @@ def test_a_server_that_may_lose_what_it_confirmed_fails() -> None:
 
 def test_a_migration_that_was_not_applied_is_named() -> None:
     assert the_only(migrations_check()).health is Health.GOOD
-    forget = "DELETE FROM django_migrations WHERE app = 'costs' AND name = '0003_rated_entries'"
+    forget = "DELETE FROM django_migrations WHERE app = 'costs' AND name = '0004_daily_sums'"
     again = (
         "INSERT INTO django_migrations (app, name, applied)"
-        " VALUES ('costs', '0003_rated_entries', now())"
+        " VALUES ('costs', '0004_daily_sums', now())"
     )
     with undone(again):
         as_owner(forget)
         finding = the_only(migrations_check())
     assert finding.health is Health.FAILED
-    assert "costs.0003_rated_entries" in finding.message
+    assert "costs.0004_daily_sums" in finding.message
 
 
 def test_a_table_whose_policy_is_not_forced_is_named() -> None:

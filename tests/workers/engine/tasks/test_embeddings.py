@@ -29,6 +29,7 @@ from workers.engine.training.member import Run
 TASK = "embeddings"
 
 
+@pytest.mark.slow
 def test_minilm_finds_translations_that_the_untouched_base_does_not(tmp_path: Path) -> None:
     # given English messages and their German translations, 80 pairs of them held out
     rows = translation_pairs("de")

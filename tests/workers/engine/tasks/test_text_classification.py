@@ -36,6 +36,7 @@ def translations(count: int) -> list[dict[str, str]]:
     return [rows[i] for i in order]
 
 
+@pytest.mark.slow
 def test_minilm_learns_to_tell_languages_apart(tmp_path: Path) -> None:
     # given real translations, a quarter of them held out
     rows = translations(60)
