@@ -6,15 +6,15 @@ Stripe is its counterpart on this machine (`STRIPE=local`), whose pages a person
 from __future__ import annotations
 
 import datetime as dt
-import time
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import httpx
 
 from saas.demo.identities import DemoFailed
 from saas.demo.money import PATIENCE_S, Account
 from saas.demo.narration import Narration
+from saas.demo.waiting import wait_for
 from saas.settings.environment import value
 from tenants.billing.stripe.reconciling.service import stripe_reconcile
 from tenants.pricing.defaults import PRICES, DefaultPrice
@@ -24,7 +24,6 @@ PLAN_FEE = "30.00"
 HOUR = "25.00"  # of consulting
 CREDIT_LIMIT = "100.00"
 CARD = "pm_card_visa"  # of Stripe's test ones, the one that pays
-T = TypeVar("T")
 
 
 def is_local() -> bool:
@@ -35,9 +34,10 @@ def is_local() -> bool:
 def save_card(customer: Account) -> str:
     """Save a card on Stripe's page; return its brand and last digits."""
     _visit(customer, "/v1/payment_methods", {})
-    methods = _until(
+    methods: list[dict[str, Any]] = wait_for(
         "the saved card",
         lambda: customer.get("/v1/payment_methods")["data"],
+        limit_s=PATIENCE_S,
     )
     return f"{methods[0]['brand']} {methods[0]['last4']}"
 
@@ -61,7 +61,7 @@ def subscribe(operator: Account, tenant: str) -> Mapping[str, Any]:
             raise DemoFailed(f"Stripe refused the subscription: {found['error']}")
         return found if found["status"] == "active" else None
 
-    return _until("the subscription", active)
+    return wait_for("the subscription", active, limit_s=PATIENCE_S)
 
 
 def consult(customer: Account, operator: Account, hours: int) -> None:
@@ -91,7 +91,7 @@ def leave(operator: Account, tenant: str) -> Mapping[str, Any]:
         rows = operator.get("/operator/v1/invoices", tenant=tenant)["data"]
         return next((r for r in rows if r["kind"] == "usage" and r["state"] == "paid"), None)
 
-    return _until("the invoice's payment", paid)
+    return wait_for("the invoice's payment", paid, limit_s=PATIENCE_S)
 
 
 def tell_payment(narration: Narration, invoice: Mapping[str, Any]) -> None:
@@ -134,19 +134,9 @@ def _visit(customer: Account, path: str, body: Mapping[str, Any]) -> None:
                 raise DemoFailed(f"Stripe's page: {found['error']}")
             return found if found["status"] in wanted else None
 
-        return _until(f"Stripe's page to be {wanted[0]}", look)
+        return wait_for(f"Stripe's page to be {wanted[0]}", look, limit_s=PATIENCE_S)
 
     answer = httpx.post(state("ready")["url"], data={"method": CARD}, timeout=30)
     if answer.status_code != httpx.codes.SEE_OTHER:
         raise DemoFailed(f"Stripe's page answered {answer.status_code}: {answer.text}")
     state("done")
-
-
-def _until(what: str, look: Callable[[], T | None]) -> T:
-    """Look until there is something. Raises DemoFailed after `PATIENCE_S`."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not (found := look()):
-        if time.monotonic() > deadline:
-            raise DemoFailed(f"waited {PATIENCE_S:.0f} s for {what}")
-        time.sleep(0.3)
-    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from plugins.kit.commands import judged, wheel_of
 from plugins.kit.report import report_write
 from saas.demo.identities import DemoFailed
 from saas.demo.money import Account
+from saas.demo.waiting import wait_for
 from saas.runtime.layout import ROOT
 from tenants.kernel.version import code_version
 
@@ -54,15 +54,16 @@ def enable(customer: Account) -> None:
 def run(customer: Account) -> Mapping[str, Any]:
     """Run the partner's pipeline on the data that it brings; the ended job."""
     job = customer.post("/v1/pipelines", {"plugin": PLUGIN, "pipeline": PIPELINE})
-    deadline = time.monotonic() + LIMIT_S
-    while job["state"] not in ENDED:
-        if time.monotonic() > deadline:
-            raise DemoFailed(f"the pipeline did not end within {LIMIT_S:.0f} s")
-        time.sleep(0.5)
-        job = customer.get(f"/v1/pipelines/{job['id']}")
-    if job["state"] != "succeeded":
-        raise DemoFailed(f"the pipeline {job['state']}: {job['error']}")
-    return dict(job)
+    path = f"/v1/pipelines/{job['id']}"
+
+    def ended() -> Mapping[str, Any] | None:
+        found: Mapping[str, Any] = customer.get(path)
+        return found if found["state"] in ENDED else None
+
+    found = wait_for("the pipeline's end", ended, limit_s=LIMIT_S)
+    if found["state"] != "succeeded":
+        raise DemoFailed(f"the pipeline {found['state']}: {found['error']}")
+    return found
 
 
 def earned(partner: Account) -> str:

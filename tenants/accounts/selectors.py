@@ -68,6 +68,11 @@ def _is_among(ip: str | None, allowed: Sequence[str]) -> bool:
     return address in {ip_address(value) for value in allowed}
 
 
+def tenant_is_closed(tenant_id: str) -> bool:
+    """Whether an organisation's account has ended; False for an unknown one."""
+    return Tenant.objects.filter(pk=tenant_id, status=Tenant.Status.CLOSED).exists()
+
+
 def memberships_of(user: User) -> list[Member]:
     """Return a user's memberships across tenants, oldest first (system scope inside)."""
     with system_scope():

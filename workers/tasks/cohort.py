@@ -153,8 +153,14 @@ class CohortSupervision:
         for private in (talk.context.scratch, self.folder / "work" / talk.lease.job_id):
             shutil.rmtree(private, ignore_errors=True)
 
-    def _guarded(self, talk: Conversation, act: Callable[[], T]) -> T | None:
-        """Do something for one member; what goes wrong ends that one alone."""
+    def _guarded(
+        self, talk: Conversation, act: Callable[[], T], *, is_ending: bool = False
+    ) -> T | None:
+        """Do something for one member; what goes wrong ends that one alone.
+
+        `is_ending`: what is done is to say that it failed. Where that fails too, the member is left
+        to whoever hands strays back.
+        """
         try:
             return act()
         except FencedOut:
@@ -163,8 +169,11 @@ class CohortSupervision:
             log.warning("left a member to its next attempt", job_id=talk.lease.job_id)
         except OUTAGES:
             raise
-        except Exception as error:  # noqa: BLE001 -- whatever it was, the job must go on elsewhere
-            self._guarded(talk, partial(talk.failed, error))
+        except Exception as error:
+            if is_ending:
+                log.exception("a member's failure could not be told", job_id=talk.lease.job_id)
+            else:
+                self._guarded(talk, partial(talk.failed, error), is_ending=True)
         self._leave(talk)
         return None
 

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from tenants.accounts.actors import Actor, system_actor
 from tenants.accounts.audit import audit_record
-from tenants.accounts.models import Tenant
+from tenants.accounts.selectors import tenant_is_closed
 from tenants.billing.freezing import facts_from_json
 from tenants.billing.locks import statement_locked
 from tenants.billing.models import Statement
@@ -148,7 +148,7 @@ def _enter_grace(tenant_id: str, statement_id: str, at: dt.datetime) -> None:
     """The month is over, or the tenant is."""
     statement = statement_locked(statement_id, of=system_actor(tenant_id))
     ended = Period(statement.period).end
-    if statement.state == StatementState.OPEN and (at >= ended or _is_closed(tenant_id)):
+    if statement.state == StatementState.OPEN and (at >= ended or tenant_is_closed(tenant_id)):
         statement.state = StatementState.GRACE
         statement.closed_at = min(at, ended)
         statement.save(update_fields=["state", "closed_at"])
@@ -163,15 +163,11 @@ def _finish(tenant_id: str, statement_id: str, at: dt.datetime) -> bool:
         return False
     if statement.approval and statement.approved_at is None:
         return False
-    days = 0 if _is_closed(tenant_id) else settings.STATEMENT_GRACE_DAYS
+    days = 0 if tenant_is_closed(tenant_id) else settings.STATEMENT_GRACE_DAYS
     if at < statement.closed_at + dt.timedelta(days=days):
         return False
     statement_finalise(actor=actor, statement_id=statement.id, now=at)
     return True
-
-
-def _is_closed(tenant_id: str) -> bool:
-    return Tenant.objects.filter(pk=tenant_id, status=Tenant.Status.CLOSED).exists()
 
 
 def _refuse_final(statement: Statement) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as live
+from django.db import connections
 
 from tenants.kernel.scope import system_scope, tenant_scope
 from tests.workers.jobs.factories import (
@@ -173,6 +174,30 @@ def test_a_member_that_was_taken_over_leaves_and_the_others_stay() -> None:
     running.join()
     assert job_row(stays.id).state == State.SUCCEEDED
     assert job_row(lost.id).state == State.RUNNING  # its new holder's, were there one
+
+
+BROKEN = """
+    CREATE FUNCTION cannot_end() RETURNS trigger LANGUAGE plpgsql
+        AS $$ BEGIN RAISE EXCEPTION 'this row cannot be written'; END $$;
+    CREATE TRIGGER cannot_end BEFORE UPDATE ON job FOR EACH ROW
+        WHEN (NEW.state <> OLD.state AND NEW.id = '{job_id}') EXECUTE FUNCTION cannot_end();
+"""
+MENDED = "DROP TRIGGER cannot_end ON job; DROP FUNCTION cannot_end();"
+
+
+def test_a_member_whose_failure_cannot_even_be_told_is_left_and_the_others_stay() -> None:
+    """Whatever is written of it is refused, also that it failed."""
+    broken, stays = submit(2, epochs=1)
+    running = start_cohort(make_worker(slots=1))
+    until(lambda: len(running.supervision.talks) == 2, what="both")
+    with connections["owner"].cursor() as cursor:
+        cursor.execute(BROKEN.format(job_id=broken.id))
+        try:
+            running.join()
+        finally:
+            cursor.execute(MENDED)
+    assert job_row(stays.id).state == State.SUCCEEDED
+    assert job_row(broken.id).state == State.RUNNING  # the reaper's, once its lease is over
 
 
 def test_a_members_story_and_files_tell_of_nobody_else() -> None:

@@ -7,7 +7,7 @@ import datetime as dt
 from django.db.models import Exists, OuterRef
 
 from tenants.accounts.actors import system_actor
-from tenants.accounts.models import Tenant
+from tenants.accounts.selectors import tenant_is_closed
 from tenants.billing.operators import system_only
 from tenants.billing.periods import Period
 from tenants.billing.stripe.calls import ATTEMPT
@@ -54,7 +54,7 @@ def _streams_end(of: dict[str, str], at: dt.datetime) -> int:
     over = [
         row
         for row in rows
-        if _is_closed(row.tenant_id) or is_priced_here(row.tenant_id, row.meter, at)
+        if tenant_is_closed(row.tenant_id) or is_priced_here(row.tenant_id, row.meter, at)
     ]
     for row in over:
         stream_end(actor=system_actor(row.tenant_id), stream_id=row.id)
@@ -63,12 +63,8 @@ def _streams_end(of: dict[str, str], at: dt.datetime) -> int:
 
 def _is_over(tenant_id: str, contract_id: str, at: dt.datetime) -> bool:
     ends = Contract.objects.values_list("ends", flat=True).get(pk=contract_id)
-    return _is_closed(tenant_id) or (ends is not None and ends <= Period.of(at).end)
+    return tenant_is_closed(tenant_id) or (ends is not None and ends <= Period.of(at).end)
 
 
 def _runs(tenant_id: str, contract_id: str) -> bool:
     return subscription_of(tenant_id=tenant_id, contract_id=contract_id).runs
-
-
-def _is_closed(tenant_id: str) -> bool:
-    return Tenant.objects.filter(pk=tenant_id, status=Tenant.Status.CLOSED).exists()

@@ -11,7 +11,7 @@ from typing import Any
 
 from tenants.accounts.actors import Actor
 from tenants.accounts.audit import audit_record
-from tenants.accounts.models import Tenant
+from tenants.accounts.selectors import tenant_is_closed
 from tenants.billing.operators import operators_only
 from tenants.billing.periods import Period
 from tenants.billing.selectors.tax import tax_profile, tax_treatment
@@ -55,7 +55,7 @@ def subscription_start(
     running = subscription_of(tenant_id=actor.tenant_id, contract_id=contract.id).runs
     if known is not None and running:
         return known
-    if Tenant.objects.filter(pk=actor.tenant_id, status=Tenant.Status.CLOSED).exists():
+    if tenant_is_closed(actor.tenant_id):
         raise Conflict("this organisation is closed", code="tenant_closed")
     method = default_method(actor.tenant_id)
     if not method:
