@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
 from tenants.accounts.actors import system_actor
+from tenants.accounts.models import Tenant
 from tenants.accounts.selectors import tenant_is_closed
 from tenants.billing.operators import system_only
 from tenants.billing.periods import Period
@@ -43,7 +44,8 @@ def _plans_end(of: dict[str, str], at: dt.datetime) -> int:
     rows = rows.exclude(state=StripeCall.State.REFUSED).exclude(key__startswith=f"{METERED}:")
     begun = rows.filter(~Exists(cancelled)).order_by("id").values_list("tenant_id", "key")
     plans = dict.fromkeys((owner, key.partition(ATTEMPT)[0]) for owner, key in begun)
-    over = [plan for plan in plans if _is_over(*plan, at) and _runs(*plan)]
+    ended = _contracts_over(of, at)
+    over = [plan for plan in plans if plan[1] in ended and _runs(*plan)]
     for owner, contract_id in over:
         subscription_cancel(actor=system_actor(owner), contract_id=contract_id)
     return len(over)
@@ -61,9 +63,10 @@ def _streams_end(of: dict[str, str], at: dt.datetime) -> int:
     return len(over)
 
 
-def _is_over(tenant_id: str, contract_id: str, at: dt.datetime) -> bool:
-    ends = Contract.objects.values_list("ends", flat=True).get(pk=contract_id)
-    return tenant_is_closed(tenant_id) or (ends is not None and ends <= Period.of(at).end)
+def _contracts_over(of: dict[str, str], at: dt.datetime) -> set[str]:
+    """Contracts that end within this month, and all of closed tenants."""
+    ends = Q(ends__lte=Period.of(at).end) | Q(tenant__status=Tenant.Status.CLOSED)
+    return set(Contract.objects.filter(ends, **of).values_list("id", flat=True))
 
 
 def _runs(tenant_id: str, contract_id: str) -> bool:
