@@ -13,7 +13,7 @@ from packaging.version import Version
 
 from tenants.kernel.errors import NotFound
 from tenants.kernel.scope import current_alias
-from tenants.partners.models import Agreement, Health, Installation, Release
+from tenants.partners.models import Agreement, Installation, Release
 from tenants.partners.secrets import secrets_open
 
 
@@ -84,12 +84,6 @@ def agreements_visible() -> QuerySet[Agreement]:
     """Agreements of the scope, the latest version first."""
     rows: QuerySet[Agreement] = Agreement.objects.all()
     return rows.order_by("tenant_id", "-number")
-
-
-def health_of(plugin: str) -> QuerySet[Health]:
-    """A plugin's days, the latest first (system scope)."""
-    rows = Health.objects.filter(release__plugin=plugin).select_related("release")
-    return rows.order_by("-day", "-id")
 
 
 @dataclass(frozen=True)

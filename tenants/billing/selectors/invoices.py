@@ -6,7 +6,6 @@ from django.db.models import QuerySet
 
 from tenants.billing.documents.view import InvoiceView, Line, Tax
 from tenants.billing.models import (
-    CreditNote,
     Invoice,
     InvoiceLine,
     InvoiceTax,
@@ -50,12 +49,6 @@ def statements_visible() -> QuerySet[Statement]:
 def payments_visible() -> QuerySet[Payment]:
     """Payments, the latest first."""
     rows: QuerySet[Payment] = Payment.objects.order_by("-received_at", "-id")
-    return rows
-
-
-def credit_notes_visible() -> QuerySet[CreditNote]:
-    """Credit notes, the latest first."""
-    rows: QuerySet[CreditNote] = CreditNote.objects.order_by("-issued_at", "-id")
     return rows
 
 

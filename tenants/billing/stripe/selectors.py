@@ -11,7 +11,6 @@ from tenants.billing.stripe.calls import call_named
 from tenants.billing.stripe.client import stripe_is_on, stripe_mode
 from tenants.billing.stripe.models import (
     StripeCall,
-    StripeEvent,
     StripeFinding,
     StripeObject,
     StripeVisit,
@@ -116,20 +115,6 @@ def is_priced_here(tenant_id: str, meter: str, at: dt.datetime) -> bool:
     )
     latest = prices.order_by("-version__valid_from").first()
     return latest is None or latest.charge != {"model": "standard", "unit": "0"}
-
-
-def objects_of(*, kind: str, tenant_id: str = "") -> QuerySet[StripeObject]:
-    """Objects of a kind, the latest first; of one tenant, or for operators of all."""
-    rows: QuerySet[StripeObject] = StripeObject.objects.filter(kind=kind)
-    if tenant_id:
-        rows = rows.filter(tenant_id=tenant_id)
-    return rows.order_by("-id")
-
-
-def events_received(*, state: str = "") -> QuerySet[StripeEvent]:
-    """Webhooks, the latest first. For operators."""
-    rows = StripeEvent.objects.filter(state=state) if state else StripeEvent.objects.all()
-    return rows.order_by("-received_at")
 
 
 def findings_open() -> QuerySet[StripeFinding]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from tenants.market.campaigns.specs import Lever
 from tenants.market.campaigns.worlds import Floats, World
 
@@ -77,7 +75,3 @@ def _ramp(lever: Lever, month: int) -> float:
     if month < lever.starts:
         return 0.0
     return float(min(1.0, (month - lever.starts + 1) / (lever.ramp + 1)))
-
-
-def total_ramp(levers: Sequence[Lever], month: int) -> float:
-    return float(np.mean([_ramp(lever, month) for lever in levers])) if levers else 0.0
