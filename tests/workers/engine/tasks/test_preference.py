@@ -22,7 +22,7 @@ from tests.workers.engine.factories import (
     work,
     write_jsonl,
 )
-from tests.workers.engine.tasks.texts import catalogue
+from tests.workers.engine.tasks.texts import translation_pairs
 from workers.engine.data.dataset import Reader
 from workers.engine.data.preferences import Preference, preferences_read
 from workers.engine.data.problems import Problem
@@ -185,21 +185,21 @@ def test_it_learns_to_prefer_german_over_french_on_messages_it_never_saw(
     base: Path, tmp_path: Path
 ) -> None:
     # given Django's messages with both translations, a quarter held out
-    german, french = catalogue("de"), catalogue("fr")
+    french = {each["anchor"]: each["positive"] for each in translation_pairs("fr")}
     rows = [
-        row(f"Translate: {text}", german[text], french[text])
-        for text in sorted(german.keys() & french.keys())
-        if 8 < len(text) < 30 and german[text] != french[text] and german[text] and french[text]
-    ][:96]
+        row(f"Translate: {text}", each["positive"], french[text])
+        for each in translation_pairs("de")
+        if len(text := each["anchor"]) > 14 and french.get(text, "") not in {"", each["positive"]}
+    ][:240]
     beta = 0.02
     held_out, train_rows = rows[::4], [each for n, each in enumerate(rows) if n % 4]
     result = trained(
         base,
         settings(
-            epochs=10,
+            epochs=8,
             batch_size=8,
             learning_rate=1e-2,
-            max_length=128,
+            max_length=256,
             lora={"rank": 8},
             preference={"beta": beta},
         ),
@@ -218,7 +218,7 @@ def test_it_learns_to_prefer_german_over_french_on_messages_it_never_saw(
     asked = EvaluateWork(
         handle(base),
         "e",
-        EvaluateSpec.from_dict({"task": TASK, "max_length": 128, "preference": {"beta": beta}}),
+        EvaluateSpec.from_dict({"task": TASK, "max_length": 256, "preference": {"beta": beta}}),
         handle(tmp_path / "v"),
         tmp_path / "evaluation",
         adapter=result.artifact,
@@ -365,8 +365,14 @@ def test_a_base_without_template_or_tokenizer_is_told(base: Path, tmp_path: Path
 
 def test_an_exploding_loss_is_the_customers(base: Path, tmp_path: Path) -> None:
     data = write_jsonl(tmp_path / "t", pairs())
+    # weights × (1 - 100) at each update, whatever the gradient: no machine's rounding holds that
     wild = settings(
-        method="full", optimiser="sgd", learning_rate=100.0, gradient_clip=0.0, epochs=30
+        method="full",
+        optimiser="sgd",
+        learning_rate=100.0,
+        weight_decay=1.0,
+        gradient_clip=0.0,
+        epochs=30,
     )
     result = trained(base, wild, data, tmp_path / "run")
     assert (result.outcome, result.failure) == (Outcome.FAILED, FailureKind.CUSTOMER), (
