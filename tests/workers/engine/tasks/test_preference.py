@@ -199,7 +199,8 @@ def test_it_learns_to_prefer_german_over_french_on_messages_it_never_saw(
             epochs=8,
             batch_size=8,
             learning_rate=1e-2,
-            max_length=256,
+            max_length=128,
+            length_policy="truncate",
             lora={"rank": 8},
             preference={"beta": beta},
         ),
@@ -207,6 +208,7 @@ def test_it_learns_to_prefer_german_over_french_on_messages_it_never_saw(
         tmp_path / "run",
         validation=write_jsonl(tmp_path / "v", held_out),
     )
+    assert result.outcome is Outcome.SUCCEEDED, result.error
     found = result.metrics
     # then held-out preferences are met more often than by the untouched base, or by chance
     assert found["validation_accuracy"] > 0.9
@@ -218,7 +220,14 @@ def test_it_learns_to_prefer_german_over_french_on_messages_it_never_saw(
     asked = EvaluateWork(
         handle(base),
         "e",
-        EvaluateSpec.from_dict({"task": TASK, "max_length": 256, "preference": {"beta": beta}}),
+        EvaluateSpec.from_dict(
+            {
+                "task": TASK,
+                "max_length": 128,
+                "length_policy": "truncate",
+                "preference": {"beta": beta},
+            }
+        ),
         handle(tmp_path / "v"),
         tmp_path / "evaluation",
         adapter=result.artifact,
