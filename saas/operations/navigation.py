@@ -43,6 +43,16 @@ _MENU: Menu = [
         ],
     ),
     (
+        _("Market"),
+        [
+            Entry(_("Market"), "monitoring", "market"),
+            Entry(_("Market alerts"), "notifications", "market_marketalert_changelist"),
+            Entry(_("Rivals' products"), "storefront", "market_marketproduct_changelist"),
+            Entry(_("Market files"), "upload_file", "market_marketimport_changelist"),
+            Entry(_("Campaigns"), "swords", "campaigns"),
+        ],
+    ),
+    (
         _("Books"),
         [
             Entry(_("Wallets"), "account_balance_wallet", "ledger_wallet_changelist"),

@@ -1,7 +1,7 @@
 """Writes of the market."""
 
 from tenants.market.services.alerts import alert_see
-from tenants.market.services.classes import offer_set, offer_withdraw, product_classify
+from tenants.market.services.classes import offer_set, product_classify
 from tenants.market.services.imports import market_ensure, moves_import, price_list_import
 
 __all__ = [
@@ -9,7 +9,6 @@ __all__ = [
     "market_ensure",
     "moves_import",
     "offer_set",
-    "offer_withdraw",
     "price_list_import",
     "product_classify",
 ]

@@ -38,27 +38,25 @@ def product_classify(*, actor: Actor, product_id: str, model_class: str) -> Mark
 
 
 def offer_set(*, actor: Actor, base: str, model_class: str) -> MarketOffer:
-    """Say which class a base model of ours competes in. Raises PermissionDenied, InvalidInput."""
+    """Say which class a base model of ours competes in; empty: it is compared with nothing.
+
+    Raises PermissionDenied, InvalidInput.
+    """
     operators_only(actor)
-    _check(model_class)
     if not 1 <= len(base) <= 200:
         raise InvalidInput("name a base model", param="base")
+    if model_class:
+        _check(model_class)
+    offer = MarketOffer(base=base, model_class=model_class)
     with atomic():
-        offer, _ = MarketOffer.objects.update_or_create(
-            base=base, defaults={"model_class": model_class}
-        )
+        if model_class:
+            offer.save()
+        else:
+            MarketOffer.objects.filter(base=base).delete()
         audit_record(
             actor=actor, action="market.offer", target=base, data={"model_class": model_class}
         )
     return offer
-
-
-def offer_withdraw(*, actor: Actor, base: str) -> None:
-    """Compare a base model of ours with nothing. Raises PermissionDenied."""
-    operators_only(actor)
-    with atomic():
-        MarketOffer.objects.filter(base=base).delete()
-        audit_record(actor=actor, action="market.offer_withdraw", target=base)
 
 
 def _check(model_class: str) -> None:
