@@ -75,8 +75,8 @@ def test_a_product_is_classed_and_an_alert_seen(operator: Person) -> None:
     with system_scope():
         product, alert = MarketProduct.objects.get(), MarketAlert.objects.get()
     where = "/operations/market"
-    operator.client.post(f"{where}/marketproduct/{product.pk}/class/", {"model_class": "mid"})
-    operator.client.post(f"{where}/marketalert/{alert.pk}/see/")
+    operator.client.post(f"{where}/marketproduct/{product.pk}/do/class/", {"model_class": "mid"})
+    operator.client.post(f"{where}/marketalert/{alert.pk}/do/see/")
     with system_scope():
         product.refresh_from_db()
         alert.refresh_from_db()
