@@ -25,6 +25,7 @@ from tenants.market.services import (
     price_list_import,
     product_classify,
 )
+from workers.assets.selectors import base_model_get
 
 READ, WRITE = "billing.read", "billing.write"
 LARGEST_FILE = 8_000_000  # characters
@@ -242,7 +243,9 @@ class MarketOfferView(ApiView):
         body=ClassIn,
     )
     def put(self, request: Request, base: str) -> Response:  # noqa: ARG002
-        return Response(OfferOut(offer_set(actor=self.actor, base=base, **self.body(ClassIn))).data)
+        known = base_model_get(base)
+        offer = offer_set(actor=self.actor, base=known.id, **self.body(ClassIn))
+        return Response(OfferOut(offer).data)
 
 
 class MarketAlertsView(ApiView):

@@ -14,6 +14,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from safetensors.numpy import save_file
 
+from saas.campaigns import campaign_submit
 from tenants.accounts.actors import Actor, system_actor
 from tenants.accounts.models import Tenant
 from tenants.accounts.roles import Role
@@ -28,6 +29,7 @@ from tenants.kernel.clock import now
 from tenants.kernel.crypto import tenant_data_key
 from tenants.kernel.ids import new_id
 from tenants.kernel.scope import system_scope, tenant_scope
+from tenants.market.models import MarketAlert, MarketProduct
 from tenants.pricing.defaults import FIRST_VERSION, LIST_BOOK
 from tenants.usage.ingestion import NewUsage
 from tenants.usage.services import usage_record
@@ -341,4 +343,23 @@ def shared_money() -> dict[str, str]:
         "price_version_id": FIRST_VERSION,
         "transfer_id": stray_transfer().id,
         "finding_id": stripe_finding().id,
+        **market_facts(),
     }
+
+
+def market_facts() -> dict[str, str]:
+    """A rival's product, an alert on it, an offer of ours, a rehearsed price war."""
+    from tests.tenants.market.factories import campaign
+    from tests.tenants.market.market import cut, launched, operator, read, sold
+
+    sold()
+    read(launched(), cut())
+    with system_scope():
+        job = campaign_submit(actor=operator(), spec=campaign())
+        return {
+            "product_id": MarketProduct.objects.get().id,
+            "alert_id": MarketAlert.objects.get().id,
+            "base": BASE,
+            "campaign_id": job.id,
+            "name": "cash",
+        }

@@ -14,6 +14,7 @@ from tests.tenants.market.factories import campaign
 from tests.tenants.market.market import csv_of, cut, launched, sold
 from tests.workers.jobs.factories import make_worker
 from tests.workers.tasks.factories import start
+from workers.assets.models import BaseModel
 
 pytestmark = pytest.mark.django_db
 
@@ -75,17 +76,19 @@ def test_our_place_and_the_alert_of_a_rival_who_cut(operator: Caller) -> None:
     assert seen.json["seen_at"] is not None
 
 
-def test_a_product_is_classed_and_an_offer_withdrawn(operator: Caller) -> None:
+def test_a_product_is_classed_and_an_offer_withdrawn(operator: Caller, base: BaseModel) -> None:
     read(operator, csv_of(launched()))
     (row,) = operator.get(f"{MARKET}/products").json["data"]
     changed = operator.post(f"{MARKET}/products/{row['id']}", {"model_class": "mid"})
     assert changed.json["model_class"] == "mid"
     assert operator.get(f"{MARKET}/products?model_class=small").json["data"] == []
-    operator.send("PUT", f"{MARKET}/offers/mini", {"model_class": "mid"})
-    assert [row["base"] for row in operator.get(f"{MARKET}/offers").json["data"]] == ["mini"]
-    operator.send("PUT", f"{MARKET}/offers/mini", {"model_class": ""})
+    where = f"{MARKET}/offers/{base.id}"
+    operator.send("PUT", where, {"model_class": "mid"})
+    assert [row["base"] for row in operator.get(f"{MARKET}/offers").json["data"]] == [base.id]
+    operator.send("PUT", where, {"model_class": ""})
     assert operator.get(f"{MARKET}/offers").json["data"] == []
-    assert operator.send("PUT", f"{MARKET}/offers/mini", {"model_class": "No!"}).status == 400
+    assert operator.send("PUT", where, {"model_class": "No!"}).status == 400
+    assert operator.send("PUT", f"{MARKET}/offers/typo", {"model_class": "mid"}).status == 404
 
 
 def test_a_campaign_is_drafted_from_the_books_and_rehearsed(operator: Caller) -> None:
@@ -151,9 +154,9 @@ def test_a_draft_without_its_facts_says_which(
     assert says in refused.error["message"]
 
 
-def test_a_draft_of_what_was_never_served_names_the_cost(operator: Caller) -> None:
-    operator.send("PUT", f"{MARKET}/offers/mini", {"model_class": "small"})
-    refused = operator.post(f"{CAMPAIGNS}/draft", {"base": "mini", "cash": 1000})
+def test_a_draft_of_what_was_never_served_names_the_cost(operator: Caller, base: BaseModel) -> None:
+    operator.send("PUT", f"{MARKET}/offers/{base.id}", {"model_class": "small"})
+    refused = operator.post(f"{CAMPAIGNS}/draft", {"base": base.id, "cash": 1000})
     assert (refused.status, refused.error["code"]) == (400, "no_cost")
 
 
