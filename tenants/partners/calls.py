@@ -32,7 +32,7 @@ def hooks_call(
     if current_scope() is not None:
         raise ScopeError("plugins are called outside of a scope: their time is not a transaction's")
     with tenant_scope(tenant_id):
-        enabled = enabled_of(tenant_id, plugin=plugin)
+        enabled = enabled_of(tenant_id, plugin=plugin, hook=hook)
         releases = list(Release.objects.filter(pk__in=[each.release_id for each in enabled]))
     if not enabled:
         return ()
