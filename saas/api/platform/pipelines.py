@@ -31,7 +31,11 @@ TAG = "pipelines"
 
 class PipelineIn(serializers.Serializer[Any]):
     plugin = serializers.CharField(max_length=63, help_text="One that is enabled.")
-    pipeline = serializers.CharField(max_length=100, help_text="One that the plugin declares.")
+    pipeline = serializers.CharField(
+        max_length=100,
+        help_text="One that the plugin declares; or `prepare_dataset`, `read_dataset`, "
+        "`training/NAME`, `compression/NAME`, `evaluation/NAME` of its other hooks.",
+    )
     files = serializers.ListField(
         child=serializers.CharField(max_length=64), required=False, default=list, max_length=16
     )

@@ -25,6 +25,7 @@ from tenants.partners.services import health_record
 from tenants.partners.wheels import plugins_folder, release_unpack
 from tenants.usage.ingestion import NewUsage
 from workers.assets.materialise import file_to_path
+from workers.assets.models import File
 from workers.assets.selectors import file_get
 from workers.assets.services import file_keep
 from workers.assets.storage import StoredObject, object_key, object_write
@@ -40,6 +41,7 @@ from workers.jobs.services import job_ask
 from workers.jobs.states import Kind, State
 from workers.tasks.channel import Frame
 from workers.tasks.child import LOOPBACK
+from workers.tasks.plugin_hooks import MAKES_DATASET
 from workers.tasks.runs.models import snapshot_open
 from workers.tasks.runs.run import CannotRun, Context
 
@@ -236,14 +238,30 @@ class PipelineRun:
         stored = {name: self._seal(folder / name) for name in names}
 
         def make(job: Job) -> Made:
-            files = {
-                name: file_keep(tenant_id=job.tenant_id, filename=name, stored=each).id
-                for name, each in stored.items()
-            }
+            files = {name: self._kept(job, name, each) for name, each in stored.items()}
             result = {"figures": frame["figures"], "files": files, "notices": frame["notices"]}
             return Made(result)
 
         return make
+
+    def _kept(self, job: Job, name: str, stored: StoredObject) -> str:
+        """A file of the tenant's: a dataset is named after what it was made of."""
+        sources = self.spec["file_ids"]
+        made_of = sources[0] if len(sources) == 1 else ""
+        purpose = "user_data"
+        if self.spec["steps"][0].get("hook") in MAKES_DATASET:
+            purpose = "fine-tune"
+            source = File.objects.filter(pk=made_of).values_list("filename", flat=True).first()
+            name = f"{Path(source or name).stem}.jsonl"
+        row = file_keep(
+            tenant_id=job.tenant_id,
+            filename=name,
+            stored=stored,
+            purpose=purpose,
+            made_by=job.id,
+            made_of=made_of,
+        )
+        return str(row.id)
 
     def _seal(self, path: Path) -> StoredObject:
         return object_write(
