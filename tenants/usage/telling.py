@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from decimal import Decimal
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
@@ -19,6 +20,7 @@ from tenants.kernel.scope import system_scope
 from tenants.partners.calls import hooks_call
 from tenants.partners.models import Installation
 from tenants.partners.selectors import hearers
+from tenants.usage.ingestion import plain_quantity
 from tenants.usage.models import UsageEvent, UsageTold
 
 HOOK = "usage_recorded"
@@ -108,10 +110,11 @@ def _after(cursor: UsageTold, until: dt.datetime) -> QuerySet[UsageEvent]:
 
 
 def _heard(installation: Installation, event: UsageEvent) -> bool:
+    quantity = Decimal(plain_quantity(event.quantity))
     outcomes = hooks_call(
         installation.tenant_id,
         HOOK,
-        {"usage": UsageRecorded(event.key, event.meter, event.quantity)},
+        {"usage": UsageRecorded(event.key, event.meter, quantity)},
         plugin=installation.plugin,
         timeout=CALL_S,
     )
