@@ -39,7 +39,8 @@ def usage_tell(*, until: dt.datetime | None = None, round_s: float = ROUND_S) ->
     """
     with system_scope():
         arrived = until or database_now() - SETTLED
-        waiting = list(hearers(HOOK).order_by("created_at", "id"))
+        known = hearers(HOOK).filter(release__offers__has_key="hooks")
+        waiting = list(known.order_by("created_at", "id"))
         _open(waiting)
     ends, count = time.monotonic() + round_s, 0
     for installation in waiting:
