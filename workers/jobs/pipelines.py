@@ -17,7 +17,7 @@ from tenants.pricing.quotes import QuoteLine
 from workers.assets.models import File
 from workers.assets.selectors import file_get
 from workers.jobs.placement import Needs
-from workers.jobs.plugin_steps import files_check, steps_named
+from workers.jobs.plugin_steps import files_check, model_of, steps_named
 
 METER = "plugin.units"
 NEEDED = "data.datasets"
@@ -56,6 +56,7 @@ def checked(
         "steps": steps,
         "file_ids": [file.id for file in files],
         "notice": release.manifest.get("notice", ""),
+        **model_of(installation, steps[0], given.get("model")),
     }
     device = "gpu" if any(step["queue"] == "gpu" for step in steps) else "cpu"
     return spec, Needs(device=device), _lines(release, files, given.get("units") or {})

@@ -14,7 +14,9 @@ from tenants.kernel.errors import InvalidInput
 from tenants.partners.models import Installation, Release
 from tenants.partners.selectors import installations_visible
 from workers.assets.models import File
+from workers.assets.selectors import model_resolve
 
+MODELS = "data.models"
 PREPARE, READ, METHOD = "prepare_dataset", "read_dataset", "run_method"
 DATASET_HOOKS = frozenset({PREPARE, READ})  # one file of JSON lines in the end
 METHODS: Mapping[str, tuple[str, str]] = {  # kind → the hook that declares, the step's kind
@@ -42,6 +44,28 @@ def files_check(step: Mapping[str, Any], files: Sequence[File]) -> None:
     """Raises InvalidInput where a hook that takes one file is given another number of them."""
     if step.get("hook") in DATASET_HOOKS and len(files) != 1:
         raise InvalidInput(f"{step['hook']} takes one file, not {len(files)}", param="files")
+
+
+def model_of(
+    installation: Installation, step: Mapping[str, Any], name: str | None
+) -> dict[str, str | None]:
+    """What a spec says of the model that a method is handed.
+
+    Raises InvalidInput where another hook is given one, or the tenant did not grant it; NotFound.
+    """
+    if not name:
+        return {}
+    if step.get("hook") != METHOD:
+        raise InvalidInput("only methods and evaluations are handed a model", param="model")
+    if MODELS not in installation.permissions:
+        raise InvalidInput(
+            f"{installation.plugin} may not see models: it does not ask for {MODELS}",
+            param="model",
+            code="permission_missing",
+        )
+    model = model_resolve(str(name))
+    version_id = model.version.id if model.version else None
+    return {"model": model.name, "base_id": model.base.id, "version_id": version_id}
 
 
 def reader_of(release: Release, filename: str) -> str | None:

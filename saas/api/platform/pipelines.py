@@ -36,6 +36,11 @@ class PipelineIn(serializers.Serializer[Any]):
         help_text="One that the plugin declares; or `prepare_dataset`, `read_dataset`, "
         "`training/NAME`, `compression/NAME`, `evaluation/NAME` of its other hooks.",
     )
+    model = serializers.CharField(
+        required=False,
+        max_length=160,
+        help_text="Whose files a method or an evaluation is handed, where it may see models.",
+    )
     files = serializers.ListField(
         child=serializers.CharField(max_length=64), required=False, default=list, max_length=16
     )
@@ -56,6 +61,7 @@ class PipelineIn(serializers.Serializer[Any]):
             "pipeline": sent["pipeline"],
             "file_ids": sent["files"],
             "units": sent["units"],
+            "model": sent.get("model"),
         }
 
 

@@ -34,7 +34,7 @@ class QuoteIn(serializers.Serializer[Any]):
 
     kind = serializers.ChoiceField(["fine_tune", "evaluate", "compress", "chat", "pipeline"])
     model = serializers.CharField(
-        max_length=160, required=False, help_text="Of all kinds but pipelines."
+        max_length=160, required=False, help_text="Of pipelines for methods only."
     )
 
 

@@ -58,11 +58,17 @@ def prepare_dataset(work):
 
 @hookimpl
 def evaluations():
-    return (Method("length", "Mean length of the answers"),)
+    return (
+        Method("length", "Mean length of the answers"),
+        Method("vocabulary", "How many words a model knows"),
+    )
 
 
 @hookimpl
 def run_method(kind, method, work):
+    if method == "vocabulary":
+        with work.open("model/config.json") as config:
+            return StepResult({"words": json.load(config)["vocab_size"]})
     with work.open(work.inputs[0]) as lines:
         sizes = [len(json.loads(line)["completion"]) for line in lines]
     return StepResult(
@@ -132,6 +138,26 @@ def test_a_file_in_a_plugins_format_becomes_a_dataset_and_is_evaluated(
     assert standing(partner.id)["pending"] == Decimal("1.4")  # 70% of two runs at 1.00
     with system_scope():
         assert unbalanced() == []
+
+
+def test_a_method_is_handed_the_model_that_the_caller_names_and_may_show(
+    api: Caller, base: BaseModel, tmp_path: Path
+) -> None:
+    assert api.tenant is not None
+    sees = ("data.datasets", "data.models")
+    partner = published(tmp_path, name="diary", code=DIARY)
+    published(tmp_path, partner, name="judge", code=DIARY, permissions=sees)
+    for name in ("diary", "judge"):
+        enabled(api.tenant.id, name)
+    asked = {"plugin": "judge", "pipeline": "evaluation/vocabulary", "model": BASE}
+    done = ended(api, api.post("/v1/pipelines", asked))
+    config = json.loads((Path(base.path) / "config.json").read_text())
+    assert done["figures"] == {"vocabulary.words": config["vocab_size"]}, done
+
+    refused = api.post("/v1/pipelines", {**asked, "plugin": "diary"})
+    assert (refused.status, refused.error["code"]) == (400, "permission_missing")
+    other = api.post("/v1/pipelines", {**asked, "pipeline": "prepare_dataset", "files": ["file-x"]})
+    assert other.status == 404
 
 
 def test_what_it_cannot_read_or_made_no_dataset_of_is_told(api: Caller, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ from workers.jobs.states import Kind, State
 from workers.tasks.channel import Frame
 from workers.tasks.child import LOOPBACK
 from workers.tasks.plugin_hooks import MAKES_DATASET
-from workers.tasks.runs.models import snapshot_open
+from workers.tasks.runs.models import model_open, snapshot_open
 from workers.tasks.runs.run import CannotRun, Context
 
 _SECOND = Decimal("0.001")
@@ -106,8 +106,10 @@ class PipelineRun:
         return found[0], release
 
     def _inputs(self) -> dict[str, str]:
-        """The files by name, made distinct; each opened into scratch."""
-        inputs: dict[str, str] = {}
+        """The files by name, made distinct; each opened into scratch. Those of a model, too:
+        `model/config.json`, and of an adapter on it `adapter/adapter_config.json`.
+        """
+        inputs = self._model()
         for number, file_id in enumerate(self.spec["file_ids"]):
             try:
                 file = self.context.in_scope(lambda file_id=file_id: file_get(file_id))  # type: ignore[misc]
@@ -119,6 +121,20 @@ class PipelineRun:
             file_to_path(file=file, data_key=self.context.data_key, path=path)
             inputs[name] = str(path)
         return inputs
+
+    def _model(self) -> dict[str, str]:
+        if not self.spec.get("base_id"):
+            return {}
+        base_id, version_id = self.spec["base_id"], self.spec["version_id"]
+        opened = model_open(self.context, base_id=base_id, version_id=version_id)
+        folders = {"model": opened.base, "adapter": opened.adapter}
+        return {
+            f"{kind}/{path.relative_to(handle['path'])}": str(path)
+            for kind, handle in folders.items()
+            if handle is not None
+            for path in sorted(Path(handle["path"]).rglob("*"))
+            if path.is_file()
+        }
 
     def on_beat(self, frame: Frame) -> None:
         pass
