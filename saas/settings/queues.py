@@ -13,6 +13,7 @@ SWEEP_EVERY_S = float(value("SWEEP_EVERY_S", "60"))
 ORPHANS_EVERY_S = float(value("ORPHANS_EVERY_S", "86400"))  # walks the whole storage
 PARTITIONS_EVERY_S = float(value("PARTITIONS_EVERY_S", "3600"))  # months of usage, made ahead
 RECONCILE_EVERY_S = float(value("RECONCILE_EVERY_S", "5"))
+PLUGINS_EVERY_S = float(value("PLUGINS_EVERY_S", "15"))  # tells them what they wait to hear
 METER_EVERY_S = float(value("METER_EVERY_S", "300"))  # counts the hours that have ended
 
 # Shared passes: how many fine-tunes at most, and for how long after its start one lets others in,

@@ -22,6 +22,7 @@ EXEMPT = {
     "tenants.ledger.services.holds.holds_expire": "sweeps all tenants; each hold names its own",
     "tenants.marketplace.services.listings.listing_follow_suspension": "the release names its own",
     "tenants.partners.services.health.health_record": "counts calls over all tenants",
+    "tenants.partners.services.reactions.reactions_call": "every tenant's; each row names its own",
     "tenants.marketplace.services.statements.partners_advance": "every partner's, as shares say",
     "tenants.pricing.services.books.price_books_ensure": "the list's first prices, for all",
     "tenants.pricing.services.charges.usage_charges": "each request names its tenant",

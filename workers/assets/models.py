@@ -56,6 +56,8 @@ class File(TenantModel):
     bytes = models.BigIntegerField()
     sha256 = models.CharField(max_length=64)
     storage_key = models.CharField(max_length=200)
+    made_by = models.CharField(max_length=40, default="", blank=True)  # the job, of what one made
+    made_of = models.CharField(max_length=40, default="", blank=True)  # the file, where of one
     status = models.CharField(max_length=16, choices=Status, default=Status.UPLOADED)
     status_details = models.TextField(default="", blank=True)
     created_at = models.DateTimeField(db_default=Now())

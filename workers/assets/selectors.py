@@ -71,7 +71,7 @@ def upload_get(upload_id: str) -> Upload:
 
 def datasets_visible() -> QuerySet[Dataset]:
     """Every reading of the files in scope."""
-    rows: QuerySet[Dataset] = Dataset.objects.all()
+    rows: QuerySet[Dataset] = Dataset.objects.select_related("file")
     return rows
 
 

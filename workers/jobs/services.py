@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from tenants.accounts.actors import Actor, system_actor
@@ -57,9 +58,12 @@ def job_submit(
     labels = checked_metadata(metadata or {})
     complete = checked(kind, actor=actor, spec=spec)
     job = _created(actor, kind, complete, priority=priority, metadata=labels)
-    if is_charged:
-        job_promise(job, _quote(actor, kind, complete, quote_id))
+    quote = _quote(actor, kind, complete, quote_id) if is_charged else None
+    if quote is not None:
+        job_promise(job, quote)
     job_say(job, f"Created job {job.id}; data and settings are valid.")
+    for each in quote.adjustments if quote is not None else ():
+        job_say(job, f"Price {Decimal(each['share']):+.1%} by {each['plugin']}: {each['reason']}")
     if complete.chosen:
         _explain(job, complete.chosen)
     audit_record(actor=actor, action="job.submit", target=job.id, data={"kind": kind.value})
@@ -77,7 +81,7 @@ def job_ask(*, actor: Actor, parent: Job, step: str, kind: Kind, spec: Mapping[s
     if known is not None:
         return known
     complete = checked(kind, actor=actor, spec=spec)
-    job_promise_more(parent, _quote(actor, kind, complete))
+    job_promise_more(parent, _quote(actor, kind, complete, adjustable=False))
     asked = {"parent_id": parent.id, "asked_by": step}
     job = _created(actor, kind, complete, priority=parent.priority, **asked)
     job_say(job, f"Created job {job.id} for the step {step} of {parent.id}.")
@@ -147,7 +151,14 @@ def job_quote(*, actor: Actor, kind: Kind, spec: Mapping[str, Any]) -> Quote:
     return _quote(actor, kind, checked(kind, actor=actor, spec=spec))
 
 
-def _quote(actor: Actor, kind: Kind, complete: Checked, quote_id: str | None = None) -> Quote:
+def _quote(
+    actor: Actor,
+    kind: Kind,
+    complete: Checked,
+    quote_id: str | None = None,
+    *,
+    adjustable: bool = True,
+) -> Quote:
     return work_quote(
         actor=actor,
         kind=kind,
@@ -155,6 +166,7 @@ def _quote(actor: Actor, kind: Kind, complete: Checked, quote_id: str | None = N
         lines=complete.lines,
         seconds=complete.seconds,
         quote_id=quote_id,
+        adjustable=adjustable,
     )
 
 

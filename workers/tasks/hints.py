@@ -9,6 +9,7 @@ from workers.jobs.hints import queues_waiting
 WORK_AVAILABLE = "jobs.work_available"
 RECONCILE = "control.reconcile"
 STRIPE = "control.stripe"
+PLUGINS = "control.plugins"
 EXPIRES_S = 30.0  # unread hints lapse; the periodic ones come anyway
 
 
@@ -32,6 +33,11 @@ def reconcile_send() -> None:
 def stripe_send() -> None:
     """Have what waits for Stripe, or came from it, dealt with now."""
     current_app.send_task(STRIPE, expires=EXPIRES_S, retry=False, ignore_result=True)
+
+
+def plugins_send() -> None:
+    """Have plugins told now of what they wait to hear."""
+    current_app.send_task(PLUGINS, expires=EXPIRES_S, retry=False, ignore_result=True)
 
 
 def hints_repeat() -> int:

@@ -22,8 +22,10 @@ from tenants.kernel.scope import system_scope
 from tenants.ledger.services import grants_expire, holds_expire
 from tenants.marketplace.services.builtins import builtins_release
 from tenants.marketplace.services.statements import partners_advance
+from tenants.partners.services.reactions import reactions_call
 from tenants.pricing.services import contracts_apply, usage_sweep
 from tenants.usage.partitions import partitions_ensure
+from tenants.usage.telling import usage_tell
 from workers.assets.retention import (
     files_expire,
     files_purge,
@@ -38,7 +40,7 @@ from workers.serving.metering import deployments_meter, storage_meter
 from workers.serving.reconcile import deployments_reconcile
 from workers.serving.rent import deployments_hold
 from workers.tasks import process_wide
-from workers.tasks.hints import RECONCILE, STRIPE, WORK_AVAILABLE, hints_repeat
+from workers.tasks.hints import PLUGINS, RECONCILE, STRIPE, WORK_AVAILABLE, hints_repeat
 
 
 @shared_task(name=WORK_AVAILABLE)  # acknowledged early: leases protect the work
@@ -106,6 +108,12 @@ def billing() -> None:
     statements_advance()
     partners_advance()
     dunning_advance()
+
+
+@shared_task(name=PLUGINS, acks_late=True)
+def plugins() -> None:
+    reactions_call()
+    usage_tell()
 
 
 @shared_task(name=STRIPE, acks_late=True)

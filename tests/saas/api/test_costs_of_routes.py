@@ -32,6 +32,7 @@ from tests.saas.api.factories import (
 )
 from tests.saas.api.marketplace import (
     ENABLING,
+    PLUGIN,
     RUNNING,
     partner_become,
     plugin_offered,
@@ -215,6 +216,10 @@ DRIVERS: Mapping[str, Drive] = {
         "/v1/evaluations", {"model": BASE, "file": t.file_id}
     ),
     "POST /v1/compressions": lambda c, t: c.post("/v1/compressions", compression_body(t.file_id)),
+    "POST /v1/datasets/import": lambda c, t: c.post("/v1/datasets/import", {"file": t.file_id}),
+    "POST /v1/datasets/prepare": lambda c, t: c.post(
+        "/v1/datasets/prepare", {"file": t.file_id, "plugin": PLUGIN}
+    ),
     "POST /v1/pipelines": lambda c, _: c.post("/v1/pipelines", RUNNING),
     "POST /v1/pipelines/{pipeline_id}/resume": lambda c, t: c.post(
         f"/v1/pipelines/{t.pipeline_id}/resume"

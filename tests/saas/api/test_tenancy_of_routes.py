@@ -115,6 +115,7 @@ NAMING = {
         {"kind": "chat", "model": "{model}", "messages": [{"role": "user", "content": "x"}]},
     ],
     "POST /v1/datasets": [{"model": BASE, "file": "{file_id}"}],
+    "POST /v1/datasets/import": [{"file": "{file_id}"}],
     "POST /v1/budgets": [{"subject": "api_key", "ref": "{api_key_id}", "hard": "5"}],
     "POST /v1/deployments": [{"model": "{model}"}],
 }

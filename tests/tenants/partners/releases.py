@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,13 @@ from tenants.kernel.scope import system_scope, tenant_scope
 from tenants.marketplace.models import Listing
 from tenants.marketplace.services import listings
 from tenants.partners.models import Installation
+from tenants.partners.selectors import release_named
 from tenants.partners.services import plugin_enable
 from tests.plugins.wheels import manifest, wheel_make
 from tests.tenants.partners.factories import SEVENTY, agree
 from tests.tenants.pricing.books import operator_make
 
+GRANTED = ("data.datasets",)
 COUNTING = """
 import json
 import time
@@ -101,9 +105,11 @@ def partner_tenant(**fields: Any) -> Tenant:
 
 
 def wheel_of(
-    folder: Path, name: str = "counting", version: str = "1.0", code: str = COUNTING
-) -> Path:
-    return wheel_make(folder, name, code, toml=manifest(name, version) + SCHEMA, version=version)
+    folder: Path, name: str = "counting", version: str = "1.0", code: str = COUNTING,
+    permissions: Sequence[str] = GRANTED,
+) -> Path:  # fmt: skip
+    toml = manifest(name, version, permissions=json.dumps(list(permissions))) + SCHEMA
+    return wheel_make(folder, name, code, toml=toml, version=version)
 
 
 def report_of(wheel: Path, name: str, version: str) -> dict[str, Any]:
@@ -135,13 +141,14 @@ def submitted(
 
 def published(
     folder: Path, partner: Tenant | None = None, name: str = "counting", version: str = "1.0",
-    code: str = COUNTING,
+    code: str = COUNTING, permissions: Sequence[str] = GRANTED,
 ) -> Tenant:  # fmt: skip
     """Take a wheel through its whole review; return its partner."""
     if partner is None:
         partner = partner_tenant()
         agree(partner.id, SEVENTY)
-    listing = submitted(partner, wheel_of(folder, name, version, code), name, version)
+    wheel = wheel_of(folder, name, version, code, permissions)
+    listing = submitted(partner, wheel, name, version)
     actor = operator_make()
     with system_scope():
         checked = listings.listing_check(actor=actor, listing_id=listing.id)
@@ -156,6 +163,6 @@ def enabled(tenant_id: str, name: str = "counting", **settings: Any) -> Installa
         return plugin_enable(
             actor=system_actor(tenant_id),
             plugin=name,
-            permissions=["data.datasets"],
+            permissions=release_named(name).manifest["permissions"],
             settings=settings,
         )

@@ -72,9 +72,18 @@ def file_create(
 
 
 def file_keep(
-    *, tenant_id: str, filename: str, stored: StoredObject, purpose: str = "user_data"
+    *,
+    tenant_id: str,
+    filename: str,
+    stored: StoredObject,
+    purpose: str = "user_data",
+    made_by: str = "",
+    made_of: str = "",
 ) -> File:
-    """Make a file of what a job made and sealed: the customer's own, to download or to use."""
+    """Make a file of what a job made and sealed: the customer's own, to download or to use.
+
+    `made_by`: the job; `made_of`: the one file that it was made of.
+    """
     row: File = File.objects.create(
         id=new_id("file-"),
         tenant_id=tenant_id,
@@ -84,6 +93,8 @@ def file_keep(
         bytes=stored.bytes,
         sha256=stored.sha256,
         storage_key=_only_copy(tenant_id, stored),
+        made_by=made_by,
+        made_of=made_of,
     )
     emit(FileCreated(tenant_id=tenant_id, file_id=row.id, bytes=row.bytes))
     return row

@@ -25,6 +25,7 @@ from tenants.partners.services import health_record
 from tenants.partners.wheels import plugins_folder, release_unpack
 from tenants.usage.ingestion import NewUsage
 from workers.assets.materialise import file_to_path
+from workers.assets.models import File
 from workers.assets.selectors import file_get
 from workers.assets.services import file_keep
 from workers.assets.storage import StoredObject, object_key, object_write
@@ -40,7 +41,8 @@ from workers.jobs.services import job_ask
 from workers.jobs.states import Kind, State
 from workers.tasks.channel import Frame
 from workers.tasks.child import LOOPBACK
-from workers.tasks.runs.models import snapshot_open
+from workers.tasks.plugin_hooks import MAKES_DATASET
+from workers.tasks.runs.models import model_open, snapshot_open
 from workers.tasks.runs.run import CannotRun, Context
 
 _SECOND = Decimal("0.001")
@@ -104,8 +106,10 @@ class PipelineRun:
         return found[0], release
 
     def _inputs(self) -> dict[str, str]:
-        """The files by name, made distinct; each opened into scratch."""
-        inputs: dict[str, str] = {}
+        """The files by name, made distinct; each opened into scratch. Those of a model, too:
+        `model/config.json`, and of an adapter on it `adapter/adapter_config.json`.
+        """
+        inputs = self._model()
         for number, file_id in enumerate(self.spec["file_ids"]):
             try:
                 file = self.context.in_scope(lambda file_id=file_id: file_get(file_id))  # type: ignore[misc]
@@ -117,6 +121,20 @@ class PipelineRun:
             file_to_path(file=file, data_key=self.context.data_key, path=path)
             inputs[name] = str(path)
         return inputs
+
+    def _model(self) -> dict[str, str]:
+        if not self.spec.get("base_id"):
+            return {}
+        base_id, version_id = self.spec["base_id"], self.spec["version_id"]
+        opened = model_open(self.context, base_id=base_id, version_id=version_id)
+        folders = {"model": opened.base, "adapter": opened.adapter}
+        return {
+            f"{kind}/{path.relative_to(handle['path'])}": str(path)
+            for kind, handle in folders.items()
+            if handle is not None
+            for path in sorted(Path(handle["path"]).rglob("*"))
+            if path.is_file()
+        }
 
     def on_beat(self, frame: Frame) -> None:
         pass
@@ -236,14 +254,30 @@ class PipelineRun:
         stored = {name: self._seal(folder / name) for name in names}
 
         def make(job: Job) -> Made:
-            files = {
-                name: file_keep(tenant_id=job.tenant_id, filename=name, stored=each).id
-                for name, each in stored.items()
-            }
+            files = {name: self._kept(job, name, each) for name, each in stored.items()}
             result = {"figures": frame["figures"], "files": files, "notices": frame["notices"]}
             return Made(result)
 
         return make
+
+    def _kept(self, job: Job, name: str, stored: StoredObject) -> str:
+        """A file of the tenant's: a dataset is named after what it was made of."""
+        sources = self.spec["file_ids"]
+        made_of = sources[0] if len(sources) == 1 else ""
+        purpose = "user_data"
+        if self.spec["steps"][0].get("hook") in MAKES_DATASET:
+            purpose = "fine-tune"
+            source = File.objects.filter(pk=made_of).values_list("filename", flat=True).first()
+            name = f"{Path(source or name).stem}.jsonl"
+        row = file_keep(
+            tenant_id=job.tenant_id,
+            filename=name,
+            stored=stored,
+            purpose=purpose,
+            made_by=job.id,
+            made_of=made_of,
+        )
+        return str(row.id)
 
     def _seal(self, path: Path) -> StoredObject:
         return object_write(
