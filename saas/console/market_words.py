@@ -10,6 +10,7 @@ from saas.console.words import Word
 
 LISTING_STATES: Mapping[str, Word] = {
     "submitted": _("Submitted"),
+    "checking": _("Under check"),
     "checked": _("Checked"),
     "approved": _("Approved"),
     "published": _("Published"),
@@ -30,4 +31,9 @@ BILLINGS: Mapping[str, Word] = {
     "once": _("Once"),
     "monthly": _("By the month"),
     "hourly": _("By the hour"),
+}
+VERDICTS: Mapping[str, Word] = {
+    "passed": _("Passed"),
+    "failed": _("Failed"),
+    "skipped": _("Skipped"),
 }
