@@ -1,7 +1,8 @@
 """A partner's plugin, from its source to the payout, over a real server's REST: built, submitted,
-checked by the kit, approved, enabled, run as a job, counted, invoiced, shared, paid out. Each sum is
-worked out here, from what was uploaded, the price that the source asks, and the agreement.
-And a service, ordered and delivered.
+checked by the kit, approved, enabled, run as a job, counted, invoiced, shared, paid out. And a
+service, ordered and delivered.
+
+Each sum is worked out here: from what was uploaded, the price that the source asks, the agreement.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Orders in a price book from before there were any: what parties agree on has a price of its own."""
+"""Orders in a price book from before there were any: what parties agree on has its own price."""
 
 from __future__ import annotations
 
