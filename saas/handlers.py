@@ -30,10 +30,10 @@ from tenants.billing.stripe.events import (
 )
 from tenants.kernel.events import Event
 from tenants.kernel.outbox import HandlerTable, Subscription
-from tenants.marketplace.events import OrderMoved, OrderRated
+from tenants.marketplace.events import ListingMoved, OrderMoved, OrderRated
 from tenants.marketplace.services.listings import listing_follow_suspension
 from tenants.marketplace.services.orders import order_settle, rating_count
-from tenants.marketplace.states import OrderState
+from tenants.marketplace.states import ListingState, OrderState
 from tenants.partners.events import PluginDisabled, PluginEnabled, PluginSuspended
 from tenants.partners.services import installs_count
 from tenants.partners.services.reactions import reaction_note
@@ -42,7 +42,13 @@ from workers.jobs.events import JobCancelled, JobFailed, JobQueued, JobSucceeded
 from workers.jobs.services import job_children_cancel, job_go_on
 from workers.serving.events import DeploymentSlept, DeploymentWoken
 from workers.serving.services import deployments_ensure_for_job
-from workers.tasks.hints import hint_send, plugins_send, reconcile_send, stripe_send
+from workers.tasks.hints import (
+    hint_send,
+    plugins_send,
+    reconcile_send,
+    review_send,
+    stripe_send,
+)
 
 _ENDS: Mapping[type[Event], Literal["succeeded", "failed", "cancelled"]] = {
     JobSucceeded: "succeeded",
@@ -97,6 +103,11 @@ def _suspend_listing(event: PluginSuspended) -> None:
     listing_follow_suspension(release_id=event.release_id, reason=event.reason)
 
 
+def _review(event: ListingMoved) -> None:
+    if event.state == ListingState.CHECKING:
+        review_send()
+
+
 def _settle_order(event: OrderMoved) -> None:
     if event.state in {OrderState.DECLINED, OrderState.CANCELLED}:
         order_settle(tenant_id=event.customer_id, order_id=event.order_id)
@@ -147,6 +158,7 @@ HANDLERS: HandlerTable = {
     PluginEnabled: (Subscription("partners.count_enabled", _count_installs),),
     PluginDisabled: (Subscription("partners.count_disabled", _count_installs),),
     PluginSuspended: (Subscription("marketplace.suspend_listing", _suspend_listing),),
+    ListingMoved: (Subscription("marketplace.review", _review),),
     OrderMoved: (Subscription("marketplace.settle_order", _settle_order),),
     OrderRated: (Subscription("marketplace.count_rating", _count_rating),),
     StripeVisitAsked: (Subscription("stripe.open_visit", to_stripe.open_visit),),

@@ -10,6 +10,7 @@ from saas.console.words import Word
 
 LISTING_STATES: Mapping[str, Word] = {
     "submitted": _("Submitted"),
+    "checking": _("Under check"),
     "checked": _("Checked"),
     "approved": _("Approved"),
     "published": _("Published"),
@@ -81,4 +82,9 @@ PRIOR_WORDS: Mapping[str, Word] = {
     "matching": _("Prior: how much of the gap they close"),
     "launch_worth": _("Prior: what a rival's new model is worth"),
     "cost_decline": _("Prior: how fast unit costs fall, a month"),
+}
+VERDICTS: Mapping[str, Word] = {
+    "passed": _("Passed"),
+    "failed": _("Failed"),
+    "skipped": _("Skipped"),
 }

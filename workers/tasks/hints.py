@@ -5,11 +5,13 @@ from __future__ import annotations
 from celery import current_app
 
 from workers.jobs.hints import queues_waiting
+from workers.jobs.kinds import REVIEW
 
 WORK_AVAILABLE = "jobs.work_available"
 RECONCILE = "control.reconcile"
 STRIPE = "control.stripe"
 PLUGINS = "control.plugins"
+REVIEWS = "marketplace.review"
 EXPIRES_S = 30.0  # unread hints lapse; the periodic ones come anyway
 
 
@@ -38,6 +40,11 @@ def stripe_send() -> None:
 def plugins_send() -> None:
     """Have plugins told now of what they wait to hear."""
     current_app.send_task(PLUGINS, expires=EXPIRES_S, retry=False, ignore_result=True)
+
+
+def review_send() -> None:
+    """Have wheels that wait for their review judged now."""
+    current_app.send_task(REVIEWS, queue=REVIEW, expires=EXPIRES_S, retry=False, ignore_result=True)
 
 
 def hints_repeat() -> int:

@@ -325,14 +325,7 @@ def _host(request: Frame, pool: Pool) -> PluginHost:
         Path(request["folder"]),
         accept_risk=bool(request["accept_risk"]),
         limits=limits,
-        made=None
-        if made is None
-        else Runtime(
-            Path(made["folder"]),
-            Path(made["python"]),
-            tuple(made["readable"]),
-            dict(made["environment"]),
-        ),
+        made=None if made is None else Runtime.from_json(made),
     )
     catalog = catalog_make(
         _found(request), platform_version=request["platform"], provided=provided_versions()

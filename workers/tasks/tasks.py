@@ -21,6 +21,7 @@ from tenants.kernel.idempotency import idempotent_requests_purge
 from tenants.kernel.scope import system_scope
 from tenants.ledger.services import grants_expire, holds_expire
 from tenants.marketplace.services.builtins import builtins_release
+from tenants.marketplace.services.reviews import reviews_run, reviews_waiting
 from tenants.marketplace.services.statements import partners_advance
 from tenants.partners.services.reactions import reactions_call
 from tenants.pricing.services import contracts_apply, usage_sweep
@@ -40,7 +41,15 @@ from workers.serving.metering import deployments_meter, storage_meter
 from workers.serving.reconcile import deployments_reconcile
 from workers.serving.rent import deployments_hold
 from workers.tasks import process_wide
-from workers.tasks.hints import PLUGINS, RECONCILE, STRIPE, WORK_AVAILABLE, hints_repeat
+from workers.tasks.hints import (
+    PLUGINS,
+    RECONCILE,
+    REVIEWS,
+    STRIPE,
+    WORK_AVAILABLE,
+    hints_repeat,
+    review_send,
+)
 
 
 @shared_task(name=WORK_AVAILABLE)  # acknowledged early: leases protect the work
@@ -56,6 +65,15 @@ def reap() -> None:
 @shared_task(name="control.hint", acks_late=True)
 def hint() -> None:
     hints_repeat()
+    with system_scope():
+        waiting = reviews_waiting()
+    if waiting:
+        review_send()
+
+
+@shared_task(name=REVIEWS)  # acknowledged early: leases protect the work
+def review() -> None:
+    reviews_run()
 
 
 @shared_task(name=RECONCILE, acks_late=True)

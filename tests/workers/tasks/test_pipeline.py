@@ -151,6 +151,32 @@ def test_a_pipeline_pauses_and_goes_on_and_is_cancelled(partner: Tenant) -> None
     assert (row.state, row.charged) == (State.CANCELLED, 0)
 
 
+def test_a_plugin_that_hangs_delays_another_tenant_by_no_more_than_its_own_slot(
+    partner: Tenant,
+) -> None:
+    """One tenant's jobs hang, and were first; the next slot is the other tenant's all the same."""
+    hostile, other = make_tenant(), make_tenant()
+    enabled(hostile.id, pause=600)
+    enabled(other.id)
+    hanging = [submit(hostile, ["never read"]) for _ in range(3)]
+    theirs = submit(other, ["a", "b"])
+    worker = make_worker()
+    first = start(worker, queue="pipeline.cpu")
+    until(lambda: job_row(hanging[0].id).state == State.RUNNING, what="the job that hangs")
+    start(worker, queue="pipeline.cpu").join()
+    assert job_row(theirs.id).state == State.SUCCEEDED, messages_of(theirs.id)
+    assert [job_row(each.id).state for each in hanging] == [
+        State.RUNNING,
+        State.QUEUED,
+        State.QUEUED,
+    ]
+    with tenant_scope(hostile.id):
+        job_cancel(actor=actor_of(hostile), job_id=hanging[0].id)
+    first.join()
+    row = job_row(hanging[0].id)
+    assert (row.state, row.charged) == (State.CANCELLED, 0)
+
+
 def test_what_is_not_enabled_or_not_declared_is_refused(partner: Tenant) -> None:
     tenant = make_tenant()
     with pytest.raises(InvalidInput, match="not enabled"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -65,7 +64,6 @@ class PipelineRun:
         except WheelRefused as error:
             raise CannotRun(str(error), code="plugin_refused", param="plugin") from error
         shared = ground()
-        runtime = shared.sandbox.runtime
         work = self.context.scratch / "work"
         work.mkdir()
         return {
@@ -81,10 +79,7 @@ class PipelineRun:
             "folder": str(plugins_folder()),
             "lent": str(shared.lent),
             "accept_risk": settings.PLUGINS_ACCEPT_RISK,
-            "runtime": {
-                name: str(value) if isinstance(value, Path) else value
-                for name, value in asdict(runtime).items()
-            },
+            "runtime": shared.sandbox.runtime.to_json(),
             "inputs": self._inputs(),
             "resume": snapshot_open(self.context),
             "engine": self.context.in_scope(self._engine_done),
