@@ -10,7 +10,8 @@ from markdown_it import MarkdownIt
 
 def as_html(text: str) -> SafeString:
     """CommonMark with tables. https://spec.commonmark.org"""
-    return mark_safe(_parser().render(text))  # noqa: S308 -- `html` is off: it escapes markup
+    rendered: str = _parser().render(text)
+    return mark_safe(rendered)  # noqa: S308 -- `html` is off: it escapes markup
 
 
 @cache

@@ -19,7 +19,7 @@ from saas.console.asking import actor_of, ask, choices_set, perform
 from saas.console.market_words import LEVER_WORDS, POLICY_WORDS, PRIOR_WORDS
 from saas.console.pages.live import percent
 from saas.console.readonly import Section
-from saas.console.words import JOB_STATES, Word
+from saas.console.words import JOB_STATES
 from saas.markdown import as_html
 from tenants.market.campaigns.dials import LEVERS, PRIORS, Dial, dialled
 from tenants.market.drafting import Stated, campaign_draft
@@ -32,7 +32,6 @@ from workers.jobs.selectors import job_get, jobs_visible
 from workers.jobs.states import FINAL, Kind, State
 
 SHOWN = 50
-STEPS = 50  # of a slider
 PATHS = 10_000
 
 
@@ -172,8 +171,9 @@ def _dials(fields: Mapping[str, Any], prefix: str) -> dict[str, float]:
     return {k.removeprefix(prefix): v for k, v in fields.items() if k.startswith(prefix)}
 
 
-def _slider(label: Word, dial: Dial) -> forms.FloatField:
-    shown = forms.NumberInput(attrs={"type": "range", "step": dial.most / STEPS, "data-shown": "1"})
+def _slider(label: Any, dial: Dial) -> forms.FloatField:
+    """Without steps: a browser would move a prior that stands between two of them."""
+    shown = forms.NumberInput(attrs={"type": "range", "step": "any", "data-shown": "1"})
     return forms.FloatField(
         label=label, min_value=0, max_value=dial.most, initial=dial.usual, widget=shown
     )

@@ -36,8 +36,8 @@ def market(request: HttpRequest) -> HttpResponse:
         trends=Section(_("How fast prices fall"), _TRENDS, trends(history, names)),
         position_chart=position_chart(places) if places else None,
         positions=Section(_("Our place"), _POSITIONS, places),
-        alerts=Section(_("Alerts"), ALERT_COLUMNS, alerts().filter(seen_at=None)[:SHOWN]),
-        moves=Section(_("Latest moves"), MOVE_COLUMNS, moves()[:SHOWN]),
+        alerts=Section(_("Alerts"), ALERT_COLUMNS, list(alerts().filter(seen_at=None)[:SHOWN])),
+        moves=Section(_("Latest moves"), MOVE_COLUMNS, list(moves()[:SHOWN])),
     )
 
 

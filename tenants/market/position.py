@@ -142,9 +142,9 @@ def _own(row: MarketOffer, prices: PriceList | None, cost: UnitEconomics | None)
         base=row.base,
         model_class=row.model_class,
         price=None if blended is None else Decimal(repr(blended)).quantize(DECIMALS),
-        short_run=cost and cost.short_run,
-        long_run=cost and cost.long_run,
-        floor=cost and price_floor(cost.long_run_high, Takes()).quantize(DECIMALS),
+        short_run=cost.short_run if cost else None,
+        long_run=cost.long_run if cost else None,
+        floor=price_floor(cost.long_run_high, Takes()).quantize(DECIMALS) if cost else None,
     )
 
 

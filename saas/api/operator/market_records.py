@@ -68,7 +68,7 @@ class MoveOut(serializers.Serializer[MarketMove]):
     input_after = decimal_text()
     output_after = decimal_text()
     until = serializers.DateField(allow_null=True)
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     confidence = serializers.CharField()
 
 
