@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,6 @@ from tests.plugins.wheels import manifest, wheel_make
 from tests.tenants.partners.factories import SEVENTY, agree
 from tests.tenants.pricing.books import operator_make
 
-GRANTED = ("data.datasets",)
 COUNTING = """
 import json
 import time
@@ -105,10 +102,14 @@ def partner_tenant(**fields: Any) -> Tenant:
 
 
 def wheel_of(
-    folder: Path, name: str = "counting", version: str = "1.0", code: str = COUNTING,
-    permissions: Sequence[str] = GRANTED,
-) -> Path:  # fmt: skip
-    toml = manifest(name, version, permissions=json.dumps(list(permissions))) + SCHEMA
+    folder: Path,
+    name: str = "counting",
+    version: str = "1.0",
+    code: str = COUNTING,
+    **changed: str,
+) -> Path:
+    """`changed` are keys of its plugin.toml."""
+    toml = manifest(name, version, **changed) + SCHEMA
     return wheel_make(folder, name, code, toml=toml, version=version)
 
 
@@ -141,13 +142,13 @@ def submitted(
 
 def published(
     folder: Path, partner: Tenant | None = None, name: str = "counting", version: str = "1.0",
-    code: str = COUNTING, permissions: Sequence[str] = GRANTED,
+    code: str = COUNTING, **changed: str,
 ) -> Tenant:  # fmt: skip
     """Take a wheel through its whole review; return its partner."""
     if partner is None:
         partner = partner_tenant()
         agree(partner.id, SEVENTY)
-    wheel = wheel_of(folder, name, version, code, permissions)
+    wheel = wheel_of(folder, name, version, code, **changed)
     listing = submitted(partner, wheel, name, version)
     actor = operator_make()
     with system_scope():

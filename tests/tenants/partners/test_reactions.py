@@ -117,7 +117,7 @@ def test_a_plugin_that_breaks_costs_its_health_and_not_the_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hush(monkeypatch)
-    published(tmp_path, name="confined", code=CONFINED, permissions=HEARS)
+    published(tmp_path, name="confined", code=CONFINED, permissions=str(list(HEARS)))
     tenant = make_tenant()
     enabled(tenant.id, "confined")
     job_id = job_end(tenant)
@@ -181,7 +181,7 @@ def test_usage_is_told_in_order_from_enabling_on_each_event_once(listener: None)
 def test_confined_it_hears_of_usage_and_what_it_cannot_be_told_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    published(tmp_path, name="confined", code=CONFINED, permissions=HEARS)
+    published(tmp_path, name="confined", code=CONFINED, permissions=str(list(HEARS)))
     tenant = make_tenant()
     enabled(tenant.id, "confined")
     use(tenant, "a", 7)
