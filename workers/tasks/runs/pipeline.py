@@ -36,11 +36,11 @@ from workers.jobs.money import SLOT_SECONDS
 from workers.jobs.moves import job_move
 from workers.jobs.outcomes import Made
 from workers.jobs.pipelines import METER
+from workers.jobs.plugin_hooks import MAKES_DATASET
 from workers.jobs.services import job_ask
 from workers.jobs.states import Kind, State
 from workers.tasks.channel import Frame
 from workers.tasks.child import LOOPBACK
-from workers.tasks.plugin_hooks import MAKES_DATASET
 from workers.tasks.runs.models import model_open, snapshot_open
 from workers.tasks.runs.run import CannotRun, Context
 
