@@ -122,10 +122,15 @@ def partner_tenant(**fields: Any) -> Tenant:
 
 
 def wheel_of(
-    folder: Path, name: str = "counting", version: str = "1.0", code: str = COUNTING
+    folder: Path,
+    name: str = "counting",
+    version: str = "1.0",
+    code: str = COUNTING,
+    **changed: str,
 ) -> Path:
+    """`changed` are keys of its plugin.toml."""
     more = {f"{name}/lines.jsonl": "{}\n" * 5, f"{name}/count.json": '{"lines": 5}'}
-    toml = manifest(name, version) + SCHEMA + SAMPLES
+    toml = manifest(name, version, **changed) + SCHEMA + SAMPLES
     return wheel_make(folder, name, code, toml=toml, version=version, more=more)
 
 
@@ -161,13 +166,13 @@ def submitted(
 
 def published(
     folder: Path, partner: Tenant | None = None, name: str = "counting", version: str = "1.0",
-    code: str = COUNTING,
+    code: str = COUNTING, **changed: str,
 ) -> Tenant:  # fmt: skip
     """Take a wheel through its review; return its partner. The kit's word is put in its mouth."""
     if partner is None:
         partner = partner_tenant()
         agree(partner.id, SEVENTY)
-    wheel = wheel_of(folder, name, version, code)
+    wheel = wheel_of(folder, name, version, code, **changed)
     listing = submitted(partner, wheel, name, version)
     actor = operator_make()
     with system_scope():
