@@ -23,7 +23,6 @@ EXEMPT = {
     "tenants.marketplace.services.listings.listing_follow_suspension": "the release names its own",
     "tenants.marketplace.services.reviews.review_claim": "each listing names its partner",
     "tenants.marketplace.services.reviews.review_end": "its listing names its partner",
-    "tenants.marketplace.services.reviews.review_now": "its listing names its partner",
     "tenants.marketplace.services.reviews.review_run": "its listing names its partner",
     "tenants.marketplace.services.reviews.reviews_run": "sweeps all listings that wait",
     "tenants.marketplace.services.reviews.reviews_waiting": "reads over all listings",
