@@ -1,0 +1,162 @@
+"""Half of the MLP channels and key/value groups gone: against the dense parent, and int8 on both.
+
+    python -m tests.benchmarks bench_compressed_speed
+
+Llamas of 10M and 40M random weights, for speed and size do not depend on their values; one thread.
+A forward pass is last-token logits of 4 × 128 and of 1 × 128 tokens: CPU time in the order A, B, B,
+A, medians of 40 passes. Generation is 32 tokens after 32, greedy, in the same order, medians of 10.
+Targets: forward ≤ 0.6, generation ≤ 0.75, bytes ≤ 0.65, peak memory ≤ 0.75 of the dense model; with
+int8 on both ≤ 0.75 of dense int8, and ≤ 0.5 of dense fp32. Peak memory is what loading the model
+and a forward pass of 4 × 128 add to a fresh process's resident set.
+"""
+
+from __future__ import annotations
+
+import copy
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from tests.benchmarks.compression.subject import say
+from workers.engine import attention
+from workers.engine.compression.graph import Kind, graph_of
+from workers.engine.compression.quantise import quantise_model
+from workers.engine.compression.structured import Kept, cut, kept_count
+from workers.engine.models import parameter_count
+
+SIZES = {
+    "10M": {"hidden_size": 320, "intermediate_size": 1024, "num_hidden_layers": 6},
+    "40M": {"hidden_size": 640, "intermediate_size": 1792, "num_hidden_layers": 8},
+}
+VOCABULARY = 4096
+HALF = {Kind.MLP: 0.5, Kind.HEADS: 0.5, Kind.WIDTH: 0.0}
+FORWARD_ROUNDS, GENERATION_ROUNDS = 10, 5  # of A, B, B, A: 20 passes of each
+LENGTH, GENERATED = 128, 32
+# VmHWM is of this program alone; what getrusage tells outlives an exec
+_PEAK = """
+import re, sys, torch
+from pathlib import Path
+from workers.engine.models import model_load
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+torch.set_num_threads(1)
+before = peak()
+model = model_load(Path(sys.argv[1]))
+with torch.inference_mode():
+    model(input_ids=torch.zeros(4, 128, dtype=torch.long), use_cache=False, logits_to_keep=1)
+print(1024 * (peak() - before))
+"""
+
+
+def main() -> dict[str, Any]:
+    """Ratios by size."""
+    torch.set_num_threads(1)
+    found: dict[str, Any] = {}
+    for size in SIZES:
+        found[size] = measured(size)
+        say({size: found[size]})
+    return found
+
+
+def measured(size: str) -> dict[str, Any]:
+    """Of one size; `runs` are the medians in seconds or bytes, (denominator, numerator)."""
+    dense = model_of(size)
+    half = halved(dense)
+    int8, half_int8 = copy.deepcopy(dense), copy.deepcopy(half)
+    for model in (int8, half_int8):
+        quantise_model(model, "int8_dynamic")
+    stored = {name: _stored(m) for name, m in (("dense", dense), ("half", half))}
+    runs = {
+        **{f"half: {name}": pair for name, pair in _times(dense, half).items()},
+        "half: bytes": (stored["dense"][0], stored["half"][0]),
+        "half: peak memory": (stored["dense"][1], stored["half"][1]),
+        **{f"half int8 / int8: {n}": pair for n, pair in _times(int8, half_int8).items()},
+        **{f"half int8 / dense: {n}": pair for n, pair in _times(dense, half_int8).items()},
+        "half int8 / dense: bytes": (stored["dense"][0], _stored(half_int8)[0]),
+    }
+    return {
+        "parameters": parameter_count(dense),
+        **{name: after / before for name, (before, after) in runs.items()},
+        "runs": runs,
+    }
+
+
+def model_of(size: str) -> nn.Module:
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        num_attention_heads=8,
+        num_key_value_heads=4,
+        max_position_embeddings=1024,
+        attn_implementation=attention.NAME,
+        **SIZES[size],
+    )
+    return LlamaForCausalLM(config).eval().requires_grad_(requires_grad=False)
+
+
+def halved(model: nn.Module) -> nn.Module:
+    graph = graph_of(model)
+    units = {g.name: tuple(range(kept_count(g, HALF[g.kind]))) for g in graph.groups}
+    return cut(model, graph, Kept(units, tuple(range(graph.layers))))
+
+
+def _times(one: Any, other: Any) -> dict[str, tuple[float, float]]:
+    found = {
+        f"forward {rows} × {LENGTH}": paired(
+            lambda model, ids=_ids(rows, LENGTH): model(
+                input_ids=ids, use_cache=False, logits_to_keep=1
+            ),
+            (one, other),
+            FORWARD_ROUNDS,
+        )
+        for rows in (4, 1)
+    }
+    return {**found, "generation": paired(_generate, (one, other), GENERATION_ROUNDS)}
+
+
+def _ids(rows: int, length: int) -> torch.Tensor:
+    return torch.randint(VOCABULARY, (rows, length), generator=torch.Generator().manual_seed(0))
+
+
+def _generate(model: Any) -> None:
+    model.generate(
+        _ids(1, GENERATED), max_new_tokens=GENERATED, min_new_tokens=GENERATED, do_sample=False
+    )
+
+
+def paired(call: Callable[[Any], Any], models: tuple[Any, Any], rounds: int) -> tuple[float, float]:
+    """Median CPU seconds of `call` on each of two models, in the order A, B, B, A."""
+    times: tuple[list[float], list[float]] = ([], [])
+    with torch.inference_mode():
+        for which in (0, 1, *(0, 1, 1, 0) * rounds):
+            begin = time.process_time()
+            call(models[which])
+            times[which].append(time.process_time() - begin)
+    return statistics.median(times[0][1:]), statistics.median(times[1][1:])  # the first is warm-up
+
+
+def _stored(model: Any) -> tuple[int, int]:
+    """Bytes on disk, and of peak memory when it is loaded and used."""
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        size = sum(p.stat().st_size for p in Path(folder).glob("*.safetensors"))
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", _PEAK, folder],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    return size, int(done.stdout.strip().splitlines()[-1])
+
+
+if __name__ == "__main__":
+    main()
