@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch import nn
 
 from tests.benchmarks.compression.text import parts
@@ -34,15 +35,33 @@ from workers.engine.tasks.scores import Score
 
 SEEDS = int(os.environ.get("BENCH_SEEDS", "5"))  # draws of the calibration rows and of the order
 SIZE = Size(heads=8, kv_heads=4)
+READ = 600  # training rows of a draw: more than any recovery here learns from
+SCORED = {"validation": 120, "test": 160}  # rows
 VAR = Path(os.environ.get("BREAKWATER_VAR", Path(__file__).parents[3] / "var")) / "bench"
 
 
-def subject() -> Path:
-    """The base model's folder."""
-    folder = VAR / "subject"
+def subject(size: Size = SIZE) -> Path:
+    """The base model's folder, with its rows beside it."""
+    folder = VAR / f"subject-{size.heads}-{size.kv_heads}"
     if not folder.is_dir():
-        base_build(folder, lambda _: None, size=SIZE, data=_rows("train"))
+        base_build(folder, lambda _: None, size=size, data=_rows("train"))
     return folder
+
+
+def trained_tokens(size: Size = SIZE) -> int:
+    """What the subject learned from, each pass counted."""
+    tokenizer = Tokenizer.from_file(str(subject(size) / "tokenizer.json"))
+    rows = tokenizer.encode_batch([row["text"] for row in _rows("train")])
+    return size.epochs * sum(len(row.ids) + 1 for row in rows)  # and an end token
+
+
+def _rows(part: str) -> list[dict[str, str]]:
+    """Read off Python's files once a machine: that takes longer than most that follows."""
+    path = VAR / "text.json"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(parts()))
+    return [{"text": text} for text in json.loads(path.read_text())[part]]
 
 
 @dataclass(frozen=True)
@@ -55,11 +74,6 @@ class Subject:
     @property
     def dense(self) -> nn.Module:
         return self.bench.dense
-
-    @property
-    def training_tokens(self) -> int:
-        """What the model learned from, each pass counted."""
-        return SIZE.epochs * self.bench.data.sizes.tokens
 
     def validation_perplexity(self, model: nn.Module) -> float:
         return self._perplexity(model, self.bench.held_out)
@@ -74,32 +88,36 @@ class Subject:
         return math.exp(sum(scores, Score()).loss)
 
 
-def draws(spec: CompressSpec, seeds: int = SEEDS) -> Iterator[Subject]:
-    """The subject, once a seed: each has training rows in an order of its own."""
-    torch.set_num_threads(1)
+def draws(spec: CompressSpec, size: Size = SIZE, seeds: int = SEEDS) -> Iterator[Subject]:
+    """The subject, once a seed: each has training rows of its own, in an order of its own."""
     for seed in range(seeds):
-        with draw(spec, seed) as found:
+        with draw(spec, seed, size) as found:
             yield found
 
 
 @contextmanager
-def draw(spec: CompressSpec, seed: int) -> Iterator[Subject]:
+def draw(spec: CompressSpec, seed: int, size: Size = SIZE) -> Iterator[Subject]:
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         train = _rows("train")
-        order = np.random.default_rng(seed).permutation(len(train))
+        order = np.random.default_rng(seed).permutation(len(train))[:READ]
         data = write_jsonl(folder / "train.jsonl", [train[place] for place in order])
-        validation = write_jsonl(folder / "validation.jsonl", _rows("validation"))
+        files = {
+            part: write_jsonl(folder / f"{part}.jsonl", _rows(part)[:count])
+            for part, count in SCORED.items()
+        }
         work = CompressWork(
-            handle(subject()), "bench", spec, handle(data), folder / "scratch", handle(validation)
+            handle(subject(size)),
+            "bench",
+            spec,
+            handle(data),
+            folder / "scratch",
+            handle(files["validation"]),
         )
         bench = Bench(work, Recorder(folder))
-        path = write_jsonl(folder / "test.jsonl", _rows("test"))
-        yield Subject(bench, bench.task.read(path, folder / "test", training=False))
-
-
-def _rows(part: str) -> list[dict[str, str]]:
-    return [{"text": text} for text in parts()[part]]
+        test = bench.task.read(files["test"], folder / "test", training=False)
+        yield Subject(bench, test)
 
 
 def say(found: Mapping[str, Any]) -> None:
