@@ -111,16 +111,15 @@ def halved(model: nn.Module) -> nn.Module:
 
 def _times(one: Any, other: Any) -> dict[str, tuple[float, float]]:
     found = {
-        f"forward {rows} × {LENGTH}": paired(
-            lambda model, ids=_ids(rows, LENGTH): model(
-                input_ids=ids, use_cache=False, logits_to_keep=1
-            ),
-            (one, other),
-            FORWARD_ROUNDS,
-        )
+        f"forward {rows} × {LENGTH}": paired(_forward(rows), (one, other), FORWARD_ROUNDS)
         for rows in (4, 1)
     }
     return {**found, "generation": paired(_generate, (one, other), GENERATION_ROUNDS)}
+
+
+def _forward(rows: int) -> Callable[[Any], Any]:
+    ids = _ids(rows, LENGTH)
+    return lambda model: model(input_ids=ids, use_cache=False, logits_to_keep=1)
 
 
 def _ids(rows: int, length: int) -> torch.Tensor:
