@@ -5,8 +5,8 @@ beside the dense model with the same tokens.
 
 Both learn from the same rows in the same order, each at the best of `RATES` on the validation rows
 of the first draw; the pruned one also has the dense one for a teacher. Two cuts: MLP channels
-alone, and channels with one key/value group of four. Perplexity is on test rows that neither saw. The
-target is 1.05 × that of the dense model. `BENCH_SEEDS` draws (5 by default).
+alone, and channels with one key/value group of four. Perplexity is on test rows that neither saw.
+The target is 1.05 × that of the dense model. `BENCH_SEEDS` draws (5 by default).
 """
 
 from __future__ import annotations

@@ -5,14 +5,14 @@
 Masks leave every shape as it is, so no share of them reaches the latency of a cut model: that is
 measured first, up to 90 %. At our latency their user is left with a dense model of the cut's own
 shape, which has no masks and no parent: it is trained from nothing on the recovery's tokens. Beside
-it stands the masks' criterion (the L2 norm of a unit's weights) cut out by our own code with nothing
-solved again, which torch.nn.utils.prune itself cannot do; and half masked, at the dense model's
-latency.
+it stands the masks' criterion (the L2 norm of a unit's weights) cut out by our own code with
+nothing solved again, which torch.nn.utils.prune itself cannot do; and half masked, at the dense
+model's latency.
 
 All have the same recovery, with the dense model as teacher, each at the best of `RATES` on the
-validation rows of the first draw. Perplexity is on test rows, latency the CPU time of 4 × 128 tokens
-relative to the dense model (A, B, B, A; medians of 40 passes). `BENCH_SEEDS` draws (5 by default).
-Target: ours is better at equal latency.
+validation rows of the first draw. Perplexity is on test rows, latency the CPU time of 4 × 128
+tokens relative to the dense model (A, B, B, A; medians of 20 passes of each). `BENCH_SEEDS` draws
+(5 by default). Target: ours is better at equal latency.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from transformers import AutoModelForCausalLM
 
 from tests.benchmarks.compression.recovery import best_rate, learn
 from tests.benchmarks.compression.subject import Subject, draws, medians, say
+from workers.engine import attention
 from workers.engine.compression.graph import graph_of
 from workers.engine.compression.latency import paired_latency
 from workers.engine.compression.prune import prune
@@ -88,7 +89,7 @@ def untrained(model: nn.Module) -> nn.Module:
     torch.manual_seed(0)
     made: nn.Module = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
         config_of(model),
-        attn_implementation=config_of(model)._attn_implementation,  # noqa: SLF001
+        attn_implementation=attention.NAME,
     )
     return made.eval()
 
