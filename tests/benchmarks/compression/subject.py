@@ -1,8 +1,8 @@
 """The language model that compressions are measured on, and its unseen rows.
 
 A Llama of 8 query heads in 4 groups, so that 25 % and 50 % of its key/value heads are whole
-numbers. It learns from the training rows alone; validation rows choose learning rates, test rows are what is
-reported. Built once a machine, and kept under `$BREAKWATER_VAR/bench`.
+numbers. It learns from the training rows alone; validation rows choose learning rates, test rows
+are what is reported. Built once a machine, and kept under `$BREAKWATER_VAR/bench`.
 """
 
 from __future__ import annotations
