@@ -105,6 +105,6 @@ def masked(model: nn.Module, share: float) -> nn.Module:
 
 
 def latency(subject: Subject, model: nn.Module) -> float:
-    vocabulary = subject.bench.config.vocab_size
+    vocabulary = config_of(subject.dense).vocab_size
     before, after = paired_latency(subject.dense, model, vocabulary, repeats=ROUNDS)
     return after / before

@@ -11,12 +11,13 @@ from torch import nn
 from tests.benchmarks.compression.subject import Subject
 from workers.engine.compression.distil import Recovery, updates_within
 from workers.engine.compression.specs import RecoverSpec
+from workers.engine.models import config_of
 
 
 def learn(subject: Subject, student: nn.Module, spec: RecoverSpec) -> nn.Module:
     """Train `student` in place, with the dense model as teacher, and return it."""
     bench = subject.bench
-    layers = tuple(range(bench.config.num_hidden_layers))
+    layers = tuple(range(config_of(bench.dense).num_hidden_layers))
     job = Recovery(student, bench.dense, layers, bench.data, spec, bench.device)
     plan = updates_within(cast("list[int]", bench.data.lengths.tolist()), spec)
     for number, examples in enumerate(plan):

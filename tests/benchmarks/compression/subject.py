@@ -8,7 +8,6 @@ are what is reported. Built once a machine, and kept under `$BREAKWATER_VAR/benc
 from __future__ import annotations
 
 import json
-import math
 import os
 import statistics
 import sys
@@ -29,9 +28,7 @@ from tests.workers.engine.factories import Recorder, handle, write_jsonl
 from workers.engine.base.build import Size, base_build
 from workers.engine.compression.bench import Bench
 from workers.engine.compression.specs import CompressSpec
-from workers.engine.data.shards import Shards
 from workers.engine.protocol import CompressWork
-from workers.engine.tasks.scores import Score
 
 SEEDS = int(os.environ.get("BENCH_SEEDS", "5"))  # draws of the calibration rows and of the order
 SIZE = Size(heads=8, kv_heads=4)
@@ -69,23 +66,18 @@ class Subject:
     """The model of one draw, its rows, and how it is measured."""
 
     bench: Bench
-    test: Shards
+    test: Bench  # whose held-out rows are the test rows
 
     @property
     def dense(self) -> nn.Module:
         return self.bench.dense
 
     def validation_perplexity(self, model: nn.Module) -> float:
-        return self._perplexity(model, self.bench.held_out)
+        return self.bench.score(model)["perplexity"]
 
     def perplexity(self, model: nn.Module) -> float:
         """On the test rows."""
-        return self._perplexity(model, self.test)
-
-    def _perplexity(self, model: nn.Module, rows: Shards) -> float:
-        bench = self.bench
-        scores = bench.task.scores(model, rows, bench.spec.micro_batch_tokens, bench.device)
-        return math.exp(sum(scores, Score()).loss)
+        return self.test.score(model)["perplexity"]
 
 
 def draws(spec: CompressSpec, size: Size = SIZE, seeds: int = SEEDS) -> Iterator[Subject]:
@@ -103,21 +95,19 @@ def draw(spec: CompressSpec, seed: int, size: Size = SIZE) -> Iterator[Subject]:
         train = _rows("train")
         order = np.random.default_rng(seed).permutation(len(train))[:READ]
         data = write_jsonl(folder / "train.jsonl", [train[place] for place in order])
-        files = {
-            part: write_jsonl(folder / f"{part}.jsonl", _rows(part)[:count])
-            for part, count in SCORED.items()
-        }
-        work = CompressWork(
-            handle(subject(size)),
-            "bench",
-            spec,
-            handle(data),
-            folder / "scratch",
-            handle(files["validation"]),
-        )
-        bench = Bench(work, Recorder(folder))
-        test = bench.task.read(files["test"], folder / "test", training=False)
-        yield Subject(bench, test)
+        benches = {}
+        for part, count in SCORED.items():
+            held_out = write_jsonl(folder / f"{part}.jsonl", _rows(part)[:count])
+            work = CompressWork(
+                base=handle(subject(size)),
+                key=part,
+                spec=spec,
+                data=handle(data),
+                scratch=folder / part,
+                validation=handle(held_out),
+            )
+            benches[part] = Bench(work, Recorder(folder))
+        yield Subject(benches["validation"], benches["test"])
 
 
 def say(found: Mapping[str, Any]) -> None:
