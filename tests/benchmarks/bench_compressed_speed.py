@@ -3,11 +3,12 @@
     python -m tests.benchmarks bench_compressed_speed
 
 Llamas of 10M and 40M random weights, for speed and size do not depend on their values; one thread.
-A forward pass is last-token logits of 4 × 128 and of 1 × 128 tokens: CPU time in the order A, B, B,
-A, medians of 40 passes. Generation is 32 tokens after 32, greedy, in the same order, medians of 10.
-Targets: forward ≤ 0.6, generation ≤ 0.75, bytes ≤ 0.65, peak memory ≤ 0.75 of the dense model; with
-int8 on both ≤ 0.75 of dense int8, and ≤ 0.5 of dense fp32. Peak memory is what loading the model
-and a forward pass of 4 × 128 add to a fresh process's resident set.
+A forward pass is last-token logits of 4 × 128 and of 1 × 128 tokens: medians of the CPU time of 40
+passes of each model, in the order A, B, C, D, D, C, B, A. Generation is 32 tokens after 32, greedy,
+in the same order, medians of 10. Targets, of the dense model's: forward ≤ 0.6, generation ≤ 0.75,
+bytes ≤ 0.65, peak memory ≤ 0.75; with int8 on both a forward pass ≤ 0.75 of dense int8's, and ≤ 0.5
+of dense fp32's. Peak memory is what loading the model and a forward pass of 4 × 128 add to a fresh
+process's resident set.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,10 @@ SIZES = {
     "40M": {"hidden_size": 640, "intermediate_size": 1792, "num_hidden_layers": 8},
 }
 VOCABULARY = 4096
-HALF = {Kind.MLP: 0.5, Kind.HEADS: 0.5, Kind.WIDTH: 0.0}
-FORWARD_ROUNDS, GENERATION_ROUNDS = 10, 5  # of A, B, B, A: 20 passes of each
+REMOVED = {Kind.MLP: 0.5, Kind.HEADS: 0.5, Kind.WIDTH: 0.0}
+FORWARD_ROUNDS, GENERATION_ROUNDS = 20, 5  # there and back: 40 passes of each, 10 generations
 LENGTH, GENERATED = 128, 32
+DENSE, HALF, INT8, BOTH = "dense", "half", "int8", "half int8"
 # VmHWM is of this program alone; what getrusage tells outlives an exec
 _PEAK = """
 import re, sys, torch
@@ -68,26 +70,25 @@ def main() -> dict[str, Any]:
 
 
 def measured(size: str) -> dict[str, Any]:
-    """Of one size; `runs` are the medians in seconds or bytes, (denominator, numerator)."""
+    """Of one size; `runs` are the medians in CPU seconds and the bytes."""
     dense = model_of(size)
     half = halved(dense)
-    int8, half_int8 = copy.deepcopy(dense), copy.deepcopy(half)
-    for model in (int8, half_int8):
-        quantise_model(model, "int8_dynamic")
-    stored = {name: _stored(m) for name, m in (("dense", dense), ("half", half))}
+    models = {DENSE: dense, HALF: half, INT8: copy.deepcopy(dense), BOTH: copy.deepcopy(half)}
+    for name in (INT8, BOTH):
+        quantise_model(models[name], "int8_dynamic")
+    stored = {name: _stored(models[name]) for name in (DENSE, HALF, BOTH)}
     runs = {
-        **{f"half: {name}": pair for name, pair in _times(dense, half).items()},
-        "half: bytes": (stored["dense"][0], stored["half"][0]),
-        "half: peak memory": (stored["dense"][1], stored["half"][1]),
-        **{f"half int8 / int8: {n}": pair for n, pair in _times(int8, half_int8).items()},
-        **{f"half int8 / dense: {n}": pair for n, pair in _times(dense, half_int8).items()},
-        "half int8 / dense: bytes": (stored["dense"][0], _stored(half_int8)[0]),
+        **_times(models),
+        "bytes": {name: size for name, (size, _) in stored.items()},
+        "peak memory": {name: peak for name, (_, peak) in stored.items()},
     }
-    return {
-        "parameters": parameter_count(dense),
-        **{name: after / before for name, (before, after) in runs.items()},
-        "runs": runs,
+    ratios = {
+        f"{one} / {other}: {measure}": found[one] / found[other]
+        for one, other in ((HALF, DENSE), (BOTH, INT8), (BOTH, DENSE))
+        for measure, found in runs.items()
+        if {one, other} <= set(found)
     }
+    return {"parameters": parameter_count(dense), **ratios, "runs": runs}
 
 
 def model_of(size: str) -> nn.Module:
@@ -105,16 +106,16 @@ def model_of(size: str) -> nn.Module:
 
 def halved(model: nn.Module) -> nn.Module:
     graph = graph_of(model)
-    units = {g.name: tuple(range(kept_count(g, HALF[g.kind]))) for g in graph.groups}
+    units = {g.name: tuple(range(kept_count(g, REMOVED[g.kind]))) for g in graph.groups}
     return cut(model, graph, Kept(units, tuple(range(graph.layers))))
 
 
-def _times(one: Any, other: Any) -> dict[str, tuple[float, float]]:
+def _times(models: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     found = {
-        f"forward {rows} × {LENGTH}": paired(_forward(rows), (one, other), FORWARD_ROUNDS)
+        f"forward {rows} × {LENGTH}": in_turn(_forward(rows), models, FORWARD_ROUNDS)
         for rows in (4, 1)
     }
-    return {**found, "generation": paired(_generate, (one, other), GENERATION_ROUNDS)}
+    return {**found, "generation": in_turn(_generate, models, GENERATION_ROUNDS)}
 
 
 def _forward(rows: int) -> Callable[[Any], Any]:
@@ -132,15 +133,18 @@ def _generate(model: Any) -> None:
     )
 
 
-def paired(call: Callable[[Any], Any], models: tuple[Any, Any], rounds: int) -> tuple[float, float]:
-    """Median CPU seconds of `call` on each of two models, in the order A, B, B, A."""
-    times: tuple[list[float], list[float]] = ([], [])
+def in_turn(call: Callable[[Any], Any], models: Mapping[str, Any], rounds: int) -> dict[str, float]:
+    """Median CPU seconds of `call` on each model, in the order A, B, …, B, A."""
+    times: dict[str, list[float]] = {name: [] for name in models}
+    order = list(models)
     with torch.inference_mode():
-        for which in (0, 1, *(0, 1, 1, 0) * rounds):
+        for name in order:
+            call(models[name])  # warm
+        for name in (order + order[::-1]) * rounds:
             begin = time.process_time()
-            call(models[which])
-            times[which].append(time.process_time() - begin)
-    return statistics.median(times[0][1:]), statistics.median(times[1][1:])  # the first is warm-up
+            call(models[name])
+            times[name].append(time.process_time() - begin)
+    return {name: statistics.median(found) for name, found in times.items()}
 
 
 def _stored(model: Any) -> tuple[int, int]:
