@@ -27,7 +27,7 @@ import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from tests.benchmarks.compression.subject import say
+from tests.benchmarks.compression.notes import Notes
 from workers.engine import attention
 from workers.engine.compression.graph import Kind, graph_of
 from workers.engine.compression.quantise import quantise_model
@@ -62,11 +62,8 @@ print(1024 * (peak() - before))
 def main() -> dict[str, Any]:
     """Ratios by size."""
     torch.set_num_threads(1)
-    found: dict[str, Any] = {}
-    for size in SIZES:
-        found[size] = measured(size)
-        say({size: found[size]})
-    return found
+    notes = Notes(__file__)
+    return {size: notes.note(size, measured, size) for size in SIZES}
 
 
 def measured(size: str) -> dict[str, Any]:

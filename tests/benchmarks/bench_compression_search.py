@@ -8,8 +8,7 @@ validation rows grows by no more than the bound. The search has the same candida
 and all of its CPU time counts, proxies and the dense model's own measuring included. Both choices
 are then checked on test rows. Target: a price within 2 % of the grid's at ≤ 0.3 × its CPU time.
 
-The grid takes long, so what is measured of it is kept under `$BREAKWATER_VAR/bench`, and an
-interrupted run goes on there. A chosen setting's latency is the grid's, for both sides alike.
+A chosen setting's latency is the grid's, for both sides alike.
 """
 
 from __future__ import annotations
@@ -24,7 +23,8 @@ from typing import Any
 
 from transformers.utils.logging import set_verbosity_error
 
-from tests.benchmarks.compression.subject import VAR, Subject, draw, say
+from tests.benchmarks.compression.notes import Notes
+from tests.benchmarks.compression.subject import Subject, draw
 from workers.engine.compression.candidates import Candidate, candidates_of
 from workers.engine.compression.report import report_read
 from workers.engine.compression.run import Compression
@@ -33,7 +33,6 @@ from workers.engine.compression.specs import CompressSpec, RecoverSpec, TargetSp
 from workers.engine.models import model_load
 
 GRID = Path(__file__).parent / "compression" / "grid.json"
-KEPT = VAR / "grid.json"
 RECOVERY = RecoverSpec(tokens=4_000, batch_size=4, labels=1.0, learning_rate=2e-3)
 WITHIN, COST = 0.02, 0.3
 
@@ -51,11 +50,11 @@ class Measured:
 def main() -> dict[str, Any]:
     """Both choices, and what they took."""
     set_verbosity_error()  # type: ignore[no-untyped-call]
+    notes = Notes(__file__)
     target = TargetSpec.from_dict(json.loads(GRID.read_text()))
     with draw(CompressSpec(target=target, recover=RECOVERY, max_length=256), 0) as subject:
-        chosen, seconds = searched(subject, target)
-        say({"search": chosen, "seconds": seconds})
-        grid = measured(subject, target)
+        chosen, seconds = notes.note("search", searched, subject, target)
+        grid = measured(subject, target, notes)
     kept = {name: m for name, m in grid.items() if m.loss <= target.quality_loss}
     best = min(kept, key=lambda name: kept[name].latency)
     cost = sum(m.seconds for m in grid.values())
@@ -87,27 +86,23 @@ def searched(subject: Subject, target: TargetSpec) -> tuple[str, float]:
         Search(bench, target, folder).run()
         seconds = time.process_time() - begin
         found = report_read(folder)["search"]
-    say({"measured": found["measured"]})
     return name_of(found["recommended"]), seconds
 
 
-def measured(subject: Subject, target: TargetSpec) -> dict[str, Measured]:
-    """Every setting of the grid; those known from before are not measured again."""
-    known = json.loads(KEPT.read_text()) if KEPT.is_file() else {}
+def measured(subject: Subject, target: TargetSpec, notes: Notes) -> dict[str, Measured]:
+    """Every setting of the grid."""
     bench = subject.bench
     bench.metrics = {f"dense_{k}": v for k, v in bench.score(bench.dense).items()}
     dense = subject.perplexity(subject.dense)
+    found = {}
     for candidate in candidates_of(target):
         name = name_of(candidate.to_dict())
-        if name not in known:
-            known[name] = asdict(full(subject, candidate, dense))
-            KEPT.write_text(json.dumps(known, indent=1))
-    return {
-        name_of(c.to_dict()): Measured(**known[name_of(c.to_dict())]) for c in candidates_of(target)
-    }
+        found[name] = Measured(**notes.note(name, full, subject, candidate, dense))
+    return found
 
 
-def full(subject: Subject, candidate: Candidate, dense: float) -> Measured:
+def full(subject: Subject, candidate: Candidate, dense: float) -> dict[str, float]:
+    """A setting as `Measured`."""
     bench = subject.bench
     begin = time.process_time()
     with tempfile.TemporaryDirectory() as temporary:
@@ -117,11 +112,13 @@ def full(subject: Subject, candidate: Candidate, dense: float) -> Measured:
         metrics = job.finish(job.cut_and_recover())
         seconds = time.process_time() - begin
         test_loss = subject.perplexity(model_load(folder)) / dense - 1
-    return Measured(
-        latency=metrics["latency_ms"] / metrics["dense_latency_ms"],
-        loss=metrics["perplexity"] / metrics["dense_perplexity"] - 1,
-        test_loss=test_loss,
-        seconds=seconds,
+    return asdict(
+        Measured(
+            latency=metrics["latency_ms"] / metrics["dense_latency_ms"],
+            loss=metrics["perplexity"] / metrics["dense_perplexity"] - 1,
+            test_loss=test_loss,
+            seconds=seconds,
+        )
     )
 
 

@@ -10,9 +10,11 @@ in each draw, the default (Wanda and least squares) is better than the best of t
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
-from tests.benchmarks.compression.subject import Subject, draws, medians, say
+from tests.benchmarks.compression.notes import Notes
+from tests.benchmarks.compression.subject import SEEDS, draw, medians
 from workers.engine.compression.graph import graph_of
 from workers.engine.compression.prune import prune
 from workers.engine.compression.specs import CompressSpec, PruneSpec
@@ -25,10 +27,8 @@ SPEC = CompressSpec(prune=PruneSpec(mlp=0.5), max_length=256)
 
 def main() -> dict[str, Any]:
     """Median perplexities, and in how many draws least squares is better."""
-    runs = []
-    for subject in draws(SPEC):
-        runs.append({"dense": subject.perplexity(subject.dense), **measured(subject)})
-        say(runs[-1])
+    notes = Notes(__file__)
+    runs = [notes.note(f"draw {seed}", measured, seed) for seed in range(SEEDS)]
     wins = {
         f"least squares better at {share:.0%}": sum(
             run[_name(share, CHOSEN, solved=True)]
@@ -40,16 +40,16 @@ def main() -> dict[str, Any]:
     return {"perplexity": medians(runs), **wins, "draws": len(runs), "runs": runs}
 
 
-def measured(subject: Subject) -> dict[str, float]:
-    found = {}
-    graph = graph_of(subject.dense)
-    for share in SHARES:
-        for scorer in SCORERS:
-            for solved in (False, True):
-                spec = PruneSpec(mlp=share, heads=share, scorer=scorer, reconstruct=solved)
-                made = prune(subject.dense, graph, spec, subject.bench.samples).model
-                found[_name(share, scorer, solved=solved)] = subject.perplexity(made)
-    return found
+def measured(seed: int) -> dict[str, float]:
+    """Perplexities of one draw."""
+    with draw(SPEC, seed) as subject:
+        found = {"dense": subject.perplexity(subject.dense)}
+        graph = graph_of(subject.dense)
+        for share, scorer, solved in product(SHARES, SCORERS, (False, True)):
+            spec = PruneSpec(mlp=share, heads=share, scorer=scorer, reconstruct=solved)
+            made = prune(subject.dense, graph, spec, subject.bench.samples).model
+            found[_name(share, scorer, solved=solved)] = subject.perplexity(made)
+        return found
 
 
 def _name(share: float, scorer: str, *, solved: bool) -> str:

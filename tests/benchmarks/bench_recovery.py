@@ -12,14 +12,16 @@ The target is 1.05 × that of the dense model. `BENCH_SEEDS` draws (5 by default
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from torch import nn
 
+from tests.benchmarks.compression.notes import Notes
 from tests.benchmarks.compression.recovery import best_rate, learn
-from tests.benchmarks.compression.subject import Subject, draws, medians, say, trained_tokens
+from tests.benchmarks.compression.subject import SEEDS, Subject, draw, medians, trained_tokens
 from workers.engine.compression.graph import graph_of
 from workers.engine.compression.prune import prune
 from workers.engine.compression.specs import CompressSpec, PruneSpec, RecoverSpec
@@ -33,12 +35,10 @@ SPEC = CompressSpec(prune=PruneSpec(mlp=0.5), max_length=256)
 
 def main() -> dict[str, Any]:
     """Medians over the draws, and the worst ratio."""
-    tokens = trained_tokens() // 10
-    rates: dict[str, float] = {}
-    runs = []
-    for subject in draws(SPEC):
-        runs.append(measured(subject, tokens, rates))
-        say(runs[-1])
+    notes = Notes(__file__)
+    tokens = notes.note("tokens", lambda: trained_tokens() // 10)
+    rates = {name: notes.note(f"rate, {name}", rate_of, name, tokens) for name in MAKERS}
+    runs = [notes.note(f"draw {seed}", measured, seed, rates, tokens) for seed in range(SEEDS)]
     worst = {f"worst ratio, {name}": max(run[f"ratio, {name}"] for run in runs) for name in CUTS}
     return {
         **medians(runs),
@@ -50,24 +50,31 @@ def main() -> dict[str, Any]:
     }
 
 
-def measured(subject: Subject, tokens: int, rates: dict[str, float]) -> dict[str, float]:
-    """Perplexities of one draw; the first fills `rates` in."""
-    learns: dict[str, tuple[Callable[[], nn.Module], RecoverSpec]] = {
-        "dense": (lambda: copy.deepcopy(subject.dense), LABELS),
-        **{name: (lambda name=name: cut(subject, name), BOTH) for name in CUTS},
-    }
-    found = {"dense before": subject.perplexity(subject.dense)}
-    for name, (make, spec) in learns.items():
-        asked = replace(spec, tokens=tokens)
-        rate = rates.get(name) or best_rate(subject, make, asked, RATES)
-        rates[name] = rate
-        student = make()
-        found[f"{name} before"] = subject.perplexity(student)
-        learn(subject, student, replace(asked, learning_rate=rate))
-        found[name] = subject.perplexity(student)
+def rate_of(name: str, tokens: int) -> float:
+    with draw(SPEC, 0) as subject:
+        spec = replace(LEARNS[name], tokens=tokens)
+        return best_rate(subject, lambda: MAKERS[name](subject), spec, RATES)
+
+
+def measured(seed: int, rates: Mapping[str, float], tokens: int) -> dict[str, float]:
+    """Perplexities of one draw."""
+    found = {}
+    with draw(SPEC, seed) as subject:
+        for name, make in MAKERS.items():
+            student = make(subject)
+            found[f"{name}, before"] = subject.perplexity(student)
+            spec = replace(LEARNS[name], tokens=tokens, learning_rate=rates[name])
+            found[name] = subject.perplexity(learn(subject, student, spec))
     return found | {f"ratio, {name}": found[name] / found["dense"] for name in CUTS}
 
 
-def cut(subject: Subject, name: str) -> nn.Module:
+def cut(name: str, subject: Subject) -> nn.Module:
     spec = PruneSpec(scorer="taylor", **CUTS[name])
     return prune(subject.dense, graph_of(subject.dense), spec, subject.bench.samples).model
+
+
+MAKERS: dict[str, Callable[[Subject], nn.Module]] = {
+    "dense": lambda subject: copy.deepcopy(subject.dense),
+    **{name: partial(cut, name) for name in CUTS},
+}
+LEARNS = {"dense": LABELS, **dict.fromkeys(CUTS, BOTH)}

@@ -18,7 +18,7 @@ tokens relative to the dense model (A, B, B, A; medians of 20 passes of each). `
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -27,8 +27,9 @@ from torch import nn
 from torch.nn.utils import prune as torch_prune
 from transformers import AutoModelForCausalLM
 
+from tests.benchmarks.compression.notes import Notes
 from tests.benchmarks.compression.recovery import best_rate, learn
-from tests.benchmarks.compression.subject import Subject, draws, medians, say
+from tests.benchmarks.compression.subject import SEEDS, Subject, draw, medians
 from workers.engine import attention
 from workers.engine.compression.graph import graph_of
 from workers.engine.compression.latency import paired_latency
@@ -46,37 +47,42 @@ OURS, SMALL, NORM, MASKS = "ours", "dense of that shape", "L2 norm, cut out", "h
 
 
 def main() -> dict[str, Any]:
-    """Median perplexities and latencies, and in how many draws ours is the best."""
-    runs, latencies, rates = [], dict[str, float](), dict[str, float]()
-    for subject in draws(SPEC):
-        makers: dict[str, Callable[[], nn.Module]] = {
-            OURS: lambda s=subject: cut(s, scorer="taylor"),
-            SMALL: lambda s=subject: untrained(cut(s, scorer="random", reconstruct=False)),
-            NORM: lambda s=subject: cut(s, scorer="magnitude", reconstruct=False),
-            MASKS: lambda s=subject: masked(s.dense, SHARE),
-        }
-        if not rates:
-            latencies = {name: latency(subject, make()) for name, make in makers.items()}
-            latencies |= {
-                f"{m:.0%} masked": latency(subject, masked(subject.dense, m)) for m in MASKED
-            }
-            rates = {n: best_rate(subject, make, RECOVERY, RATES) for n, make in makers.items()}
-            say({"latency": latencies, "rates": rates})
-        found = {}
-        for name, make in makers.items():
-            student = learn(subject, make(), replace(RECOVERY, learning_rate=rates[name]))
-            found[name] = subject.perplexity(student)
-        runs.append(found)
-        say(found)
-    rivals = (SMALL, NORM)
+    """Median perplexities, latencies, and in how many draws ours is the best at its own."""
+    notes = Notes(__file__)
+    latencies = notes.note("latency", latencies_of)
+    rates = {name: notes.note(f"rate, {name}", rate_of, name) for name in MAKERS}
+    runs = [notes.note(f"draw {seed}", measured, seed, rates) for seed in range(SEEDS)]
+    wins = sum(run[OURS] < min(run[SMALL], run[NORM]) for run in runs)
     return {
         "perplexity": medians(runs),
         "latency": latencies,
-        "ours is the best at its latency": sum(r[OURS] < min(r[n] for n in rivals) for r in runs),
+        "ours is the best at its latency": wins,
         "draws": len(runs),
         "rates": rates,
         "runs": runs,
     }
+
+
+def latencies_of() -> dict[str, float]:
+    with draw(SPEC, 0) as subject:
+        models = {name: make(subject) for name, make in MAKERS.items()}
+        models |= {f"{share:.0%} masked": masked(subject.dense, share) for share in MASKED}
+        return {name: latency(subject, model) for name, model in models.items()}
+
+
+def rate_of(name: str) -> float:
+    with draw(SPEC, 0) as subject:
+        return best_rate(subject, lambda: MAKERS[name](subject), RECOVERY, RATES)
+
+
+def measured(seed: int, rates: Mapping[str, float]) -> dict[str, float]:
+    """Perplexities of one draw."""
+    found = {}
+    with draw(SPEC, seed) as subject:
+        for name, make in MAKERS.items():
+            student = learn(subject, make(subject), replace(RECOVERY, learning_rate=rates[name]))
+            found[name] = subject.perplexity(student)
+    return found
 
 
 def cut(subject: Subject, **how: Any) -> nn.Module:
@@ -108,3 +114,11 @@ def latency(subject: Subject, model: nn.Module) -> float:
     vocabulary = config_of(subject.dense).vocab_size
     before, after = paired_latency(subject.dense, model, vocabulary, repeats=ROUNDS)
     return after / before
+
+
+MAKERS: dict[str, Callable[[Subject], nn.Module]] = {
+    OURS: cut,
+    SMALL: lambda subject: untrained(cut(subject, scorer="random", reconstruct=False)),
+    NORM: lambda subject: cut(subject, scorer="magnitude", reconstruct=False),
+    MASKS: lambda subject: masked(subject.dense, SHARE),
+}

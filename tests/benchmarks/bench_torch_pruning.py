@@ -14,17 +14,19 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
+from tests.benchmarks.compression.notes import Notes
 from tests.benchmarks.compression.recovery import best_rate, learn
-from tests.benchmarks.compression.subject import SIZE, Subject, draws, medians, say
+from tests.benchmarks.compression.subject import SEEDS, SIZE, Subject, draw, medians
 from tests.benchmarks.compression.torch_pruning import IMPORTANCES, torch_pruned
 from workers.engine.compression.graph import graph_of
 from workers.engine.compression.prune import prune
@@ -63,28 +65,18 @@ SHAPES: dict[str, Callable[[], nn.Module]] = {
 
 def main() -> dict[str, Any]:
     """What each does to the shapes, then medians over the draws."""
-    shapes = {name: outcome(make().eval()) for name, make in SHAPES.items()}
-    say(shapes)
-    runs, rates = [], dict[str, float]()
-    for subject in draws(SPEC, ALL_HEADS):
-        found: dict[str, float] = {}
-        for name, make in contenders(subject).items():
-            rate = rates.get(name) or best_rate(subject, make, RECOVERY, RATES)
-            rates[name] = rate
-            begin = time.process_time()
-            student = make()
-            found[f"prune seconds, {name}"] = time.process_time() - begin
-            found[f"parameters, {name}"] = parameter_count(student)
-            found[f"before recovery, {name}"] = subject.perplexity(student)
-            learn(subject, student, replace(RECOVERY, learning_rate=rate))
-            found[f"recovered, {name}"] = subject.perplexity(student)
-        runs.append(found)
-        say(found)
-    rivals = [f"recovered, {name}" for name in IMPORTANCES]
-    better = sum(run["recovered, ours"] <= min(run[name] for name in rivals) for run in runs)
+    notes = Notes(__file__)
+    shapes = {n: notes.note(n, outcome, make().eval()) for n, make in SHAPES.items()}
+    rates = {name: notes.note(f"rate, {name}", rate_of, name) for name in MAKERS}
+    runs = [notes.note(f"draw {seed}", measured, seed, rates) for seed in range(SEEDS)]
     return {
         **medians(runs),
-        "ours is better or equal": better,
+        **{
+            f"ours is better or equal to {name}": sum(
+                run[f"recovered, {OURS}"] <= run[f"recovered, {name}"] for run in runs
+            )
+            for name in IMPORTANCES
+        },
         "draws": len(runs),
         "rates": rates,
         "Torch-Pruning on shapes": shapes,
@@ -92,21 +84,44 @@ def main() -> dict[str, Any]:
     }
 
 
-def contenders(subject: Subject) -> dict[str, Callable[[], nn.Module]]:
-    samples, dense = subject.bench.samples, subject.dense
-    graph = graph_of(dense)
-    ours = PruneSpec(mlp=SHARE, heads=SHARE, scorer="taylor")
+def rate_of(name: str) -> float:
+    with draw(SPEC, 0, ALL_HEADS) as subject:
+        return best_rate(subject, lambda: MAKERS[name](subject), RECOVERY, RATES)
 
+
+def measured(seed: int, rates: Mapping[str, float]) -> dict[str, float]:
+    """Figures of one draw."""
+    found: dict[str, float] = {}
+    with draw(SPEC, seed, ALL_HEADS) as subject:
+        for name, make in MAKERS.items():
+            begin = time.process_time()
+            student = make(subject)
+            found[f"prune seconds, {name}"] = time.process_time() - begin
+            found[f"parameters, {name}"] = parameter_count(student)
+            found[f"before recovery, {name}"] = subject.perplexity(student)
+            learn(subject, student, replace(RECOVERY, learning_rate=rates[name]))
+            found[f"recovered, {name}"] = subject.perplexity(student)
+    return found
+
+
+def ours(subject: Subject, **how: Any) -> nn.Module:
+    spec = PruneSpec(mlp=SHARE, heads=SHARE, **how)
+    return prune(subject.dense, graph_of(subject.dense), spec, subject.bench.samples).model
+
+
+def theirs(importance: str, subject: Subject) -> nn.Module:
     def loss(model: nn.Module) -> Tensor:
-        return torch.stack([sample.loss(model) for sample in samples]).mean()
+        return torch.stack([sample.loss(model) for sample in subject.bench.samples]).mean()
 
-    def theirs(importance: str) -> nn.Module:
-        return torch_pruned(dense, importance, mlp=SHARE, heads=SHARE, loss=loss)
+    return torch_pruned(subject.dense, importance, mlp=SHARE, heads=SHARE, loss=loss)
 
-    return {
-        "ours": lambda: prune(dense, graph, ours, samples).model,
-        **{name: lambda name=name: theirs(name) for name in IMPORTANCES},
-    }
+
+OURS, NORM = "ours", "our magnitude alone"  # the default; and what GroupNorm is like for like
+MAKERS: dict[str, Callable[[Subject], nn.Module]] = {
+    OURS: ours,
+    NORM: partial(ours, scorer="magnitude", reconstruct=False),
+    **{name: partial(theirs, name) for name in IMPORTANCES},
+}
 
 
 def outcome(model: nn.Module) -> str:

@@ -10,13 +10,11 @@ from __future__ import annotations
 import json
 import os
 import statistics
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -34,7 +32,8 @@ SEEDS = int(os.environ.get("BENCH_SEEDS", "5"))  # draws of the calibration rows
 SIZE = Size(heads=8, kv_heads=4)
 READ = 600  # training rows of a draw: more than any recovery here learns from
 SCORED = {"validation": 120, "test": 160}  # rows
-VAR = Path(os.environ.get("BREAKWATER_VAR", Path(__file__).parents[3] / "var")) / "bench"
+ROOT = Path(__file__).parents[3]
+VAR = Path(os.environ.get("BREAKWATER_VAR", ROOT / "var")) / "bench"
 
 
 def subject(size: Size = SIZE) -> Path:
@@ -80,15 +79,9 @@ class Subject:
         return self.test.score(model)["perplexity"]
 
 
-def draws(spec: CompressSpec, size: Size = SIZE, seeds: int = SEEDS) -> Iterator[Subject]:
-    """The subject, once a seed: each has training rows of its own, in an order of its own."""
-    for seed in range(seeds):
-        with draw(spec, seed, size) as found:
-            yield found
-
-
 @contextmanager
 def draw(spec: CompressSpec, seed: int, size: Size = SIZE) -> Iterator[Subject]:
+    """The subject with training rows of the seed's own, in an order of its own."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -108,11 +101,6 @@ def draw(spec: CompressSpec, seed: int, size: Size = SIZE) -> Iterator[Subject]:
             )
             benches[part] = Bench(work, Recorder(folder))
         yield Subject(benches["validation"], benches["test"])
-
-
-def say(found: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(found) + "\n")
-    sys.stdout.flush()
 
 
 def medians(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
