@@ -5,7 +5,7 @@
 Llamas of 10M and 40M random weights, for speed and size do not depend on their values; one thread.
 A forward pass is last-token logits of 4 × 128 and of 1 × 128 tokens: medians of the CPU time of 40
 passes of each model, in the order A, B, C, D, D, C, B, A. Generation is 32 tokens after 32, greedy,
-in the same order, medians of 10. Targets, of the dense model's: forward ≤ 0.6, generation ≤ 0.75,
+in the same order, medians of 6. Targets, of the dense model's: forward ≤ 0.6, generation ≤ 0.75,
 bytes ≤ 0.65, peak memory ≤ 0.75; with int8 on both a forward pass ≤ 0.75 of dense int8's, and ≤ 0.5
 of dense fp32's. Peak memory is what loading the model and a forward pass of 4 × 128 add to a fresh
 process's resident set.
@@ -40,7 +40,7 @@ SIZES = {
 }
 VOCABULARY = 4096
 REMOVED = {Kind.MLP: 0.5, Kind.HEADS: 0.5, Kind.WIDTH: 0.0}
-FORWARD_ROUNDS, GENERATION_ROUNDS = 20, 5  # there and back: 40 passes of each, 10 generations
+FORWARD_ROUNDS, GENERATION_ROUNDS = 20, 3  # there and back: 40 passes of each, 6 generations
 LENGTH, GENERATED = 128, 32
 DENSE, HALF, INT8, BOTH = "dense", "half", "int8", "half int8"
 # VmHWM is of this program alone; what getrusage tells outlives an exec

@@ -33,7 +33,7 @@ from workers.engine.compression.specs import CompressSpec, RecoverSpec, TargetSp
 from workers.engine.models import model_load
 
 GRID = Path(__file__).parent / "compression" / "grid.json"
-RECOVERY = RecoverSpec(tokens=4_000, batch_size=4, labels=1.0, learning_rate=2e-3)
+RECOVERY = RecoverSpec(tokens=3_000, batch_size=4, labels=1.0, learning_rate=2e-3)
 WITHIN, COST = 0.02, 0.3
 
 
@@ -52,7 +52,8 @@ def main() -> dict[str, Any]:
     set_verbosity_error()  # type: ignore[no-untyped-call]
     notes = Notes(__file__)
     target = TargetSpec.from_dict(json.loads(GRID.read_text()))
-    with draw(CompressSpec(target=target, recover=RECOVERY, max_length=256), 0) as subject:
+    spec = CompressSpec(target=target, recover=RECOVERY, calibration_examples=32, max_length=256)
+    with draw(spec, 0) as subject:
         chosen, seconds = notes.note("search", searched, subject, target)
         grid = measured(subject, target, notes)
     kept = {name: m for name, m in grid.items() if m.loss <= target.quality_loss}

@@ -29,7 +29,7 @@ from workers.engine.compression.specs import CompressSpec, PruneSpec, RecoverSpe
 RATES = (2e-3, 4e-3)
 LABELS = RecoverSpec(batch_size=4, logits=0.0, labels=1.0)
 BOTH = replace(LABELS, logits=1.0)
-CUTS = {"MLP": {"mlp": 0.41}, "MLP and groups": {"mlp": 0.32, "heads": 0.25}}  # 30 % of the weights
+CUTS = {"MLP": {"mlp": 0.41}, "MLP and groups": {"mlp": 0.32, "heads": 0.25}}  # 30 % of weights
 SPEC = CompressSpec(prune=PruneSpec(mlp=0.5), max_length=256)
 
 

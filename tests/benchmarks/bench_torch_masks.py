@@ -40,7 +40,7 @@ from workers.engine.models import config_of
 SHARE = 0.5
 MASKED = (0.5, 0.9)
 RATES = (2e-3, 4e-3)
-RECOVERY = RecoverSpec(tokens=20_000, batch_size=4, labels=1.0)
+RECOVERY = RecoverSpec(tokens=8_000, batch_size=4, labels=1.0)
 SPEC = CompressSpec(prune=PruneSpec(mlp=SHARE), max_length=256)
 ROUNDS = 10  # of A, B, B, A: 20 passes of each
 OURS, SMALL, NORM, MASKS = "ours", "dense of that shape", "L2 norm, cut out", "half masked"

@@ -31,7 +31,7 @@ from workers.engine.protocol import CompressWork
 SEEDS = int(os.environ.get("BENCH_SEEDS", "5"))  # draws of the calibration rows and of the order
 SIZE = Size(heads=8, kv_heads=4)
 READ = 600  # training rows of a draw: more than any recovery here learns from
-SCORED = {"validation": 120, "test": 160}  # rows
+SCORED = {"validation": 40, "test": 80}  # rows
 ROOT = Path(__file__).parents[3]
 VAR = Path(os.environ.get("BREAKWATER_VAR", ROOT / "var")) / "bench"
 

@@ -64,6 +64,22 @@ def torch_pruned(
     return _finished(made)
 
 
+def ungrouped(model: nn.Module) -> nn.Module:
+    """The same function with a key/value head for each query head."""
+    config = copy.deepcopy(config_of(model))
+    groups = config.num_attention_heads // config.num_key_value_heads
+    tensors = model.state_dict()
+    for name, tensor in tensors.items():
+        if "k_proj" in name or "v_proj" in name:
+            heads = tensor.unflatten(0, (config.num_key_value_heads, -1))
+            tensors[name] = heads.repeat_interleave(groups, 0).flatten(0, 1)
+    config.num_key_value_heads = config.num_attention_heads
+    config._attn_implementation = attention.NAME
+    made: nn.Module = type(model)(config)
+    made.load_state_dict(tensors)
+    return made.eval().requires_grad_(requires_grad=False)
+
+
 def _finished(model: Any) -> nn.Module:
     """With the attention's numbers put right, as the recipe does, and without gradients."""
     for layer in model.model.layers:

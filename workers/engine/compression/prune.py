@@ -86,12 +86,16 @@ def _multiple(group: Group, spec: PruneSpec) -> int:
     return spec.multiple_of if group.kind is Kind.MLP else 1
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Run:
     """One batch through a part of both models, from where each of them stands."""
 
     dense: Callable[[], Any]
     student: Callable[[], Any]
+    after: Any = None  # what the dense one, which stays as it is, gave in its last whole pass
+
+    def dense_whole(self) -> None:
+        self.after = self.dense()
 
 
 class _Pruning:
@@ -132,7 +136,8 @@ class _Pruning:
         if whole and not (self.spec.reconstruct and (self.units or self.spec.layers)):
             return
         needs = self.spec.reconstruct or self.spec.scorer == "wanda"
-        moments = self._moments(reader, runs) if needs else None
+        last = group.kind is Kind.MLP  # what follows it is little, and the next layer reads it
+        moments = self._moments(reader, runs, whole_pass=last) if needs else None
         scores = self._scores(group, moments)
         units = tuple(sorted(scores.argsort(descending=True, stable=True)[:count].tolist()))
         columns = _columns(group, units).to(self._weight(reader).device)
@@ -181,15 +186,15 @@ class _Pruning:
             return magnitude(weight.t())
         return wanda(weight, norms)
 
-    def _moments(self, reader: str, runs: Sequence[_Run]) -> Moments:
+    def _moments(self, reader: str, runs: Sequence[_Run], *, whole_pass: bool) -> Moments:
         weight = self._weight(reader)
         moments = Moments.empty(weight.shape[1], weight.device)
         with (
-            inputs_of(self.dense, (reader,), stop=True) as dense,
+            inputs_of(self.dense, (reader,), stop=not whole_pass) as dense,
             inputs_of(self.student, (reader,), stop=True) as student,
         ):
             for run in runs:
-                for call in (run.dense, run.student):
+                for call in (run.dense_whole if whole_pass else run.dense, run.student):
                     with torch.no_grad(), suppress(_Reached):
                         call()
                 moments.add(student.pop(reader), dense.pop(reader))
@@ -333,7 +338,10 @@ def _stages(
         if layer == layers[-1]:
             return  # nobody reads what comes after
         with torch.no_grad():
-            streams = [(_hidden(run.dense()), _hidden(run.student())) for run in runs]
+            for run in runs:
+                if run.after is None:
+                    run.dense_whole()
+            streams = [(_hidden(run.after), _hidden(run.student())) for run in runs]
 
 
 def _bound(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[[], Any]:
