@@ -22,8 +22,8 @@ from workers.engine.compression.bench import Bench, Subset
 from workers.engine.compression.candidates import (
     Candidate,
     candidates_of,
-    finalists,
     front,
+    next_finalist,
     recommend,
 )
 from workers.engine.compression.graph import graph_of
@@ -140,10 +140,7 @@ class Search:
         return math.exp(total.loss)
 
     def _measure_the_best(self) -> None:
-        known = {c.key for c in self.measured}
-        for candidate in finalists(self.proxies, self.target):
-            if candidate.key in known:
-                continue
+        while (candidate := next_finalist(self.proxies, self.measured, self.target)) is not None:
             spec = candidate.spec(self.bench.spec, heads=self.heads)
             folder = self.made / _name(candidate)
             compression = Compression(self.bench, spec, folder, takes_snapshots=False)

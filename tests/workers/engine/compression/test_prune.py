@@ -96,6 +96,16 @@ def test_the_least_influential_layer_goes() -> None:
     assert (output_of("llama", made.model) - output_of("llama", model)).abs().max() < 0.1
 
 
+def test_weights_alone_need_no_pass() -> None:
+    def never(_model: nn.Module) -> Any:
+        raise AssertionError("nothing here looks at activations")
+
+    model = model_of("llama")
+    spec = PruneSpec(mlp=0.5, scorer="magnitude", reconstruct=False)
+    made = prune(model, graph_of(model), spec, [Sample(never, never)])
+    assert {len(units) for units in made.kept.units.values()} == {24}
+
+
 def test_the_model_stays_as_it_was() -> None:
     model = model_of("llama")
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
