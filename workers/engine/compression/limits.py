@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workers.engine.checks import SpecError
-from workers.engine.compression.specs import PruneSpec
+from workers.engine.compression.specs import CompressSpec, PruneSpec
 
-# transformers' model_type of the language models whose structure is known.
-FAMILIES = frozenset({"llama", "qwen2", "qwen3", "mistral", "gpt2"})
+# transformers' model_type of the models whose structure is known; the last is a table's.
+FAMILIES = frozenset(
+    {
+        "llama",
+        "qwen2",
+        "qwen3",
+        "mistral",
+        "gpt2",
+        "bert",
+        "vit",
+        "audio-spectrogram-transformer",
+        "breakwater_mlp",
+    }
+)
+NO_LAYERS = frozenset({"embeddings", "tabular"})  # tasks whose layers' outputs are not compared
 HEADS_FOLLOW_WIDTH = frozenset({"gpt2", "bert"})  # neither of the two can be cut alone
 
 
@@ -27,6 +40,43 @@ def kept_units(units: int, ratio: float, multiple: int, field: str) -> int:
             f"at most {max(units - multiple, 0) / units:.3g} can go.",
         )
     return min(count, units)
+
+
+def check_task(spec: CompressSpec) -> None:
+    """Refuse what models of this task have not got.
+
+    Raises:
+        SpecError: with the setting's name.
+    """
+    if spec.recover.hidden and spec.task in NO_LAYERS:
+        raise SpecError(
+            "recover.hidden",
+            f"no layers of {spec.task} models are compared; weigh logits or labels instead.",
+        )
+    if spec.task != "tabular":
+        return
+    for name in ("heads", "width", "layers"):
+        if getattr(spec.prune, name):
+            raise SpecError(
+                f"prune.{name}", "a table's model has none to remove; mlp removes its neurons."
+            )
+
+
+def widest_cut(config: Mapping[str, Any], spec: PruneSpec) -> int:
+    """Inputs of the widest layer that least squares would solve again; 0 where none is."""
+    if not spec.reconstruct:
+        return 0
+    hidden = _first(config, "hidden_size", "n_embd")
+    heads = _first(config, "num_attention_heads", "n_head")
+    attention = heads * (_first(config, "head_dim") or hidden // max(heads, 1))
+    mlp = _first(config, "intermediate_size", "n_inner") or 4 * hidden
+    return max(mlp if spec.mlp else 0, attention if spec.heads else 0)
+
+
+def check_widths(hidden: Sequence[int], spec: PruneSpec) -> None:
+    """As `check_prune`, of a table's network with these hidden layers."""
+    for units in hidden:
+        kept_units(units, spec.mlp, spec.multiple_of, "prune.mlp")
 
 
 def check_prune(config: Mapping[str, Any], spec: PruneSpec) -> None:

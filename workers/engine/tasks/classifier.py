@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from transformers import AutoConfig
 
 from workers.engine.checks import SpecError
+from workers.engine.compression.quantise import plain_config, quantised_config, quantised_load
 from workers.engine.data.model_files import read_json
 from workers.engine.data.packing import Ints
 from workers.engine.errors import DataError, ModelError
@@ -75,12 +76,21 @@ def classifier_load(
         "trust_remote_code": False,
     }
     dtype = DTYPES[numerics.dtype]
+    quantised = quantised_config(folder)
+    if quantised is not None:
+
+        def build() -> nn.Module:
+            made: nn.Module = auto.from_config(plain_config(folder, **named), dtype=dtype)
+            return made
+
+        model = quantised_load(folder, quantised, build)
+        return model.requires_grad_(requires_grad=False).eval().to(numerics.device)
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             if is_blank(folder):
                 config = AutoConfig.from_pretrained(str(folder), **named)
-                model: nn.Module = auto.from_config(config, dtype=dtype)
+                model = auto.from_config(config, dtype=dtype)
             else:
                 model = auto.from_pretrained(
                     str(folder), dtype=dtype, use_safetensors=True, **named

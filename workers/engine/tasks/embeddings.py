@@ -23,6 +23,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import AutoModel
 
 from workers.engine.checks import SpecError
+from workers.engine.compression.quantise import plain_config, quantised_config, quantised_load
 from workers.engine.data.model_files import read_json
 from workers.engine.data.packing import Ints
 from workers.engine.data.text_pairs import Pairs, pairs_read
@@ -192,10 +193,20 @@ def encoder_load(folder: Path, numerics: Numerics) -> nn.Module:
     Raises:
         ModelError: it holds no encoder.
     """
+    dtype = DTYPES[numerics.dtype]
+    quantised = quantised_config(folder)
+    if quantised is not None:
+
+        def build() -> nn.Module:
+            made: nn.Module = AutoModel.from_config(plain_config(folder), dtype=dtype)  # type: ignore[no-untyped-call]
+            return made
+
+        model = quantised_load(folder, quantised, build)
+        return model.requires_grad_(requires_grad=False).eval().to(numerics.device)
     try:
-        model: nn.Module = AutoModel.from_pretrained(
+        model = AutoModel.from_pretrained(
             str(folder),
-            dtype=DTYPES[numerics.dtype],
+            dtype=dtype,
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
