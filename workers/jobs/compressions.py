@@ -45,6 +45,16 @@ class Use:
     trained: Range
 
 
+def is_compressible(model: ResolvedModel) -> bool:
+    """Whether it may be offered to be made smaller."""
+    made_for = model.version.spec.get("task", "") if model.version else ""
+    try:
+        check_model(model, made_for)
+    except InvalidInput:
+        return False
+    return True
+
+
 def check_model(model: ResolvedModel, task: str) -> None:
     """Refuse what no settings could compress, before its data are read. Raises InvalidInput."""
     version = model.version

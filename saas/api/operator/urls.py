@@ -7,6 +7,7 @@ from django.urls import URLPattern, path
 from saas.api.operator import (
     books,
     capacity,
+    compressions,
     contracts,
     costs,
     economics,
@@ -33,7 +34,7 @@ _work = [
     path("operator/v1/costs/slots", costs.CostsBySlotView.as_view()),
     path("operator/v1/costs/economics", economics.CostEconomicsView.as_view()),
     path("operator/v1/costs/allocation", economics.CostAllocationView.as_view()),
-    path("operator/v1/costs/compressions", costs.CostsByCompressionView.as_view()),
+    path("operator/v1/costs/compressions", compressions.CostsByCompressionView.as_view()),
 ]
 _prices = [
     path("operator/v1/price_books", prices.PriceBooksView.as_view()),

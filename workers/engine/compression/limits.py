@@ -8,7 +8,8 @@ from typing import Any
 from workers.engine.checks import SpecError
 from workers.engine.compression.specs import CompressSpec, PruneSpec
 
-# transformers' model_type of the models whose structure is known; the last is a table's.
+TABLES = "breakwater_mlp"
+# transformers' model_type of the models whose structure is known, and a table's.
 FAMILIES = frozenset(
     {
         "llama",
@@ -19,11 +20,16 @@ FAMILIES = frozenset(
         "bert",
         "vit",
         "audio-spectrogram-transformer",
-        "breakwater_mlp",
+        TABLES,
     }
 )
 NO_LAYERS = frozenset({"embeddings", "tabular"})  # tasks whose layers' outputs are not compared
 HEADS_FOLLOW_WIDTH = frozenset({"gpt2", "bert"})  # neither of the two can be cut alone
+
+
+def has_heads(family: str) -> bool:
+    """Whether a family's heads can be cut by themselves."""
+    return family in FAMILIES and family not in HEADS_FOLLOW_WIDTH and family != TABLES
 
 
 def kept_units(units: int, ratio: float, multiple: int, field: str) -> int:
