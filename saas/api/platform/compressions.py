@@ -25,6 +25,7 @@ from saas.api.schema import list_of, operation
 from saas.api.views import ApiView
 from saas.pareto import pareto_svg
 from tenants.kernel.errors import Conflict, NotFound
+from workers.engine.compression.specs import NO_GAIN
 from workers.jobs.models import Job
 from workers.jobs.selectors import job_events, job_get, jobs_visible
 from workers.jobs.services import job_cancel, job_submit
@@ -151,6 +152,12 @@ class CompressionResultsOut(serializers.Serializer[Any]):
         "and `reached`, the compressed model's at the dense one's margin.",
     )
     quantisation_errors = serializers.DictField(child=serializers.FloatField())
+    masked_weights = serializers.IntegerField(
+        allow_null=True, help_text="Weights set to zero, where a mask was asked for."
+    )
+    notes = serializers.ListField(
+        child=serializers.CharField(), help_text="What these figures do not show by themselves."
+    )
     adapters = CarriedOut(many=True, help_text="Those that were carried over, in their order.")
     search = SearchOut(allow_null=True)
 
@@ -193,6 +200,8 @@ def render_results(job: Job) -> dict[str, Any]:
             "settings": report["settings"],
             "prices": prices_of(job),
             "quantisation_errors": report.get("quantisation_errors", {}),
+            "masked_weights": report.get("masked_weights"),
+            "notes": [NO_GAIN] if "masked_weights" in report else [],
             "adapters": job.result.get("adapters", []),
             "search": report.get("search"),
         }

@@ -1,4 +1,4 @@
-"""Classifiers, encoders and tables compressed as jobs: a real child, a version, a card, an offer."""
+"""Compressions of classifiers, encoders and tables: a real child, a version, a card, an offer."""
 
 from __future__ import annotations
 

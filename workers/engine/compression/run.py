@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from workers.engine.compression.bench import Bench
 from workers.engine.compression.carry import carried_errors, carried_save, carry, require_fit
@@ -27,8 +27,8 @@ from workers.engine.compression.quantise import layer_errors, numbers_of, quanti
 from workers.engine.compression.report import ADAPTERS, report_write, weights_bytes
 from workers.engine.compression.rounds import round_specs
 from workers.engine.compression.snapshots import Standing, snapshot_read, snapshot_write
-from workers.engine.compression.specs import CompressSpec
-from workers.engine.compression.unstructured import NO_GAIN, mask_model, mask_names
+from workers.engine.compression.specs import NO_GAIN, CompressSpec
+from workers.engine.compression.unstructured import mask_model, mask_names, masks_save
 from workers.engine.export.huggingface import folder_save
 from workers.engine.folders import folder_digest
 from workers.engine.methods.lora.adapter import adapter_load
@@ -54,6 +54,7 @@ class Compression:
 
     def __post_init__(self) -> None:
         self.rounds = round_specs(self.spec.prune)
+        self.masks: dict[str, Tensor] = {}
         self.graph: Graph | None = graph_of(self.bench.dense) if self.rounds else None
         self.plan = updates_within(self.bench.data.lengths.tolist(), self.spec.recover)
         self.layers = self.graph.layers if self.graph else layer_count(self.bench.dense)
@@ -205,6 +206,8 @@ class Compression:
         after = bench.score(student)
         dense_s, seconds = paired_latency(bench.dense, student, bench.probe)
         folder_save(self.folder, student, bench.work.base.path)
+        if self.masks:
+            masks_save(self.folder, self.masks)
         self._save_adapters(self.folder)
         if self.adapters:
             self.told["adapter_errors"] = self.standing.adapter_errors
@@ -232,6 +235,7 @@ class Compression:
         norms = input_norms(student, mask_names(student), self.bench.samples) if wanda else None
         masks = mask_model(student, spec, norms)
         zeros = sum(int((~mask).sum()) for mask in masks.values())
+        self.masks = masks
         self.told["masked_weights"] = zeros
         self.bench.say(NO_GAIN, {"masked_weights": zeros}, level="warn")
 

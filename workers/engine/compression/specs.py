@@ -21,6 +21,12 @@ COMPRESSED = tuple(task for task in TASKS if task != "preference")  # that is a 
 # A layer sees a position per token of a text or patch of an image, but one per row of a table.
 CALIBRATION_ROWS = dict.fromkeys(COMPRESSED, 256) | {"text_generation": 64, "tabular": 4096}
 
+# What a mask does not do; of masked models, wherever they are told of.
+NO_GAIN = (
+    "Masks alone make this model neither faster nor smaller: its tensors keep their shapes. "
+    "Prune channels, heads, width or layers for that."
+)
+
 T = TypeVar("T", bound=Spec)
 
 

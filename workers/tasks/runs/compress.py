@@ -12,6 +12,7 @@ from workers.assets.models import ModelVersion
 from workers.assets.selectors import base_model_get
 from workers.assets.services import model_version_create, version_seal
 from workers.engine.compression.report import report_read
+from workers.engine.compression.specs import NO_GAIN
 from workers.engine.protocol import MEASURED, RECOVERED
 from workers.jobs.models import Job
 from workers.jobs.outcomes import Made
@@ -92,6 +93,7 @@ class CompressRun:
             parent=self.spec["model"],
             spec=made,
             metrics=metrics,
+            notes=[NO_GAIN] if "masked_weights" in report else [],
         )
         stored = version_seal(
             tenant_id=self.context.tenant_id,
