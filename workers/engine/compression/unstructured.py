@@ -23,7 +23,6 @@ from workers.engine.compression.graph import linear_dims
 from workers.engine.compression.specs import MaskSpec
 from workers.engine.models import linear_names
 
-
 MASKS = "masks/masks.safetensors"  # in a folder of its own: no part of the model's weights
 
 
