@@ -239,6 +239,14 @@ def _refuse_too_long(
 def _evaluate(actor: Actor, given: Mapping[str, Any]) -> Checked:
     """An evaluation's spec from model, file_id, and optionally settings."""
     model = model_resolve(str(given["model"]))
+    over = model.version.over if model.version else None
+    if over is not None and over.kind == ModelVersion.Kind.QUANTISED:
+        raise InvalidInput(
+            f"{model.name} is on rounded weights, which it cannot be merged into to be measured; "
+            f"call it, or evaluate {over.name}",
+            param="model",
+            code="model_not_supported",
+        )
     asked = {"max_length": model.base.context_length, **dict(given.get("settings") or {})}
     asked["task"] = _task(model, asked)
     asked["tabular"] = _tabular(model, asked).to_dict()
