@@ -142,6 +142,10 @@ def model_version_restore(*, actor: Actor, name: str) -> ModelVersion:
     row = _locked(name)
     if row.purged_at is not None:
         raise Conflict(f"the bytes of {name!r} are gone for good", code="model_purged")
+    if row.over is not None and row.over.deleted_at is not None:
+        raise Conflict(
+            f"{name} is an adapter on {row.over.name}; restore that one first", code="model_deleted"
+        )
     if row.deleted_at is not None:
         row.deleted_at = None
         row.save(update_fields=["deleted_at"])

@@ -69,18 +69,17 @@ def classifier_load(
     Raises:
         ModelError: transformers knows no classifier of this architecture, or cannot load it.
     """
-    named: dict[str, Any] = {
+    labels: dict[str, Any] = {
         "id2label": dict(enumerate(classes)),
         "label2id": {label: place for place, label in enumerate(classes)},
-        "local_files_only": True,
-        "trust_remote_code": False,
     }
+    named = {**labels, "local_files_only": True, "trust_remote_code": False}
     dtype = DTYPES[numerics.dtype]
     quantised = quantised_config(folder)
     if quantised is not None:
 
         def build() -> nn.Module:
-            made: nn.Module = auto.from_config(plain_config(folder, **named), dtype=dtype)
+            made: nn.Module = auto.from_config(plain_config(folder, **labels), dtype=dtype)
             return made
 
         model = quantised_load(folder, quantised, build)

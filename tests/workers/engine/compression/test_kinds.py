@@ -162,7 +162,8 @@ def test_sentence_transformers_loads_a_cut_encoder(
 ) -> None:
     folder, _ = made(models["vectors"], tmp_path, prune={"mlp": 0.5, "layers": 1})
     texts = ["3 blue", "green and red"]
-    theirs = torch.tensor(SentenceTransformer(str(folder), device="cpu").encode(texts))
+    reference = SentenceTransformer(str(folder), device="cpu")
+    theirs = torch.tensor(reference.encode(texts, normalize_embeddings=True))
     ours, _ = EmbeddingModel.load(folder).embed(texts)
     torch.testing.assert_close(torch.tensor(ours), theirs, atol=1e-5, rtol=1e-5)
 
@@ -172,14 +173,16 @@ def test_a_search_is_judged_by_the_tasks_own_measure(
     kind: str, models: dict[str, Trained], tmp_path: Path
 ) -> None:
     given = models[kind]
-    target = {"bytes": 0.9, "quality_loss": 0.5, "finalists": 1, "ratios": [0.0, 0.4]}
+    # a table's file is mostly its header: there the cheapest within the bound is asked for
+    bytes_left = 0.0 if kind == "quantity" else 0.9
+    target = {"bytes": bytes_left, "quality_loss": 0.5, "finalists": 1, "ratios": [0.0, 0.4]}
     recover = {"tokens": 6_000, "learning_rate": 3e-3}
     folder, figures = made(given, tmp_path, target=target, recover=recover)
     search = report_read(folder)["search"]
     assert search["metric"] == METRIC[kind]
     assert search["reached"], search["limit"]
     assert search["recommended"]["quality_loss"] == pytest.approx(quality_lost(figures))
-    assert figures["bytes"] <= 0.9 * figures["dense_bytes"]
+    assert not bytes_left or figures["bytes"] <= bytes_left * figures["dense_bytes"]
 
 
 @pytest.mark.parametrize("kind", ["texts", "classes"])
@@ -228,7 +231,7 @@ def test_pausing_stops_where_a_snapshot_stands(models: dict[str, Trained], tmp_p
         (
             "images",
             {"prune": {"mlp": 0.5}, "calibration_examples": 1},
-            "least squares over 32 inputs needs at least as many tokens",
+            "least squares over 64 inputs needs at least as many tokens",
         ),
     ],
 )
