@@ -18,7 +18,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import linear, pad
-from transformers import AutoConfig
+from transformers import AutoConfig, PreTrainedModel
+from transformers.core_model_loading import revert_weight_conversion
 from transformers.pytorch_utils import Conv1D
 
 from workers.engine.compression.graph import linear_dims
@@ -213,6 +214,8 @@ def quantised_load(
         tensors: dict[str, Tensor] = {}
         for path in sorted(folder.glob("*.safetensors")):
             tensors |= load_file(path)
+        names = _names_on_disk(model)
+        tensors = {names.get(name, name): tensor for name, tensor in tensors.items()}
         absent, surplus = model.load_state_dict(tensors, strict=False)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{folder.name} cannot be loaded ({error})") from error
@@ -229,6 +232,16 @@ def plain_config(folder: Path, **more: Any) -> Any:
     plain = AutoConfig.from_pretrained(str(folder), local_files_only=True, **more)
     del plain.quantization_config
     return plain
+
+
+def _names_on_disk(model: nn.Module) -> dict[str, str]:
+    """What transformers calls each tensor in its files, where that is not its name in the model."""
+    if not isinstance(model, PreTrainedModel):
+        return {}
+    names = list(model.state_dict())
+    numbered = {name: torch.tensor(number) for number, name in enumerate(names)}
+    saved = revert_weight_conversion(model, numbered)  # as `save_pretrained` does
+    return {name: names[int(number)] for name, number in saved.items()}
 
 
 def _make_room(model: nn.Module, *, dynamic: bool) -> None:
