@@ -18,6 +18,7 @@ from workers.engine.data.order import epoch_order
 from workers.engine.errors import DataError
 from workers.engine.export.merged import merge_into
 from workers.engine.methods.lora.adapter import adapter_load
+from workers.engine.models import config_of
 from workers.engine.protocol import MEASURED, Command, CompressWork, Handle, Outcome, Progress
 from workers.engine.tasks.scores import Score, groups_of
 from workers.engine.tasks.task import Data
@@ -58,6 +59,11 @@ class Bench:
         self.on_pause: Callable[[], None] = lambda: (
             None
         )  # writes a snapshot, where there is a point
+
+    @property
+    def config(self) -> Any:
+        """The dense model's configuration, where it is one of transformers'."""
+        return config_of(self.dense)
 
     def _data(self) -> tuple[Part, Part]:
         def read(handle: Handle, name: str) -> Data:
