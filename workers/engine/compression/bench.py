@@ -101,7 +101,8 @@ class Bench:
             return subject.forward(model, batch, device)
 
         def loss(model: nn.Module) -> Tensor:
-            return task.loss_of(task.outputs(model, batch, device), batch)[0] / batch.weight
+            summed, _ = task.loss_of(task.outputs(model, batch, device), batch)
+            return summed / int(batch.weight)
 
         return Sample(forward, loss, subject.real(batch))
 

@@ -321,10 +321,8 @@ def _stages(
         blocks = dense.get_submodule(name), student.get_submodule(name)
         runs = [
             _Run(
-                *(
-                    _bound(block, hidden, *args, **kwargs)
-                    for block, hidden in zip(blocks, pair, strict=True)
-                ),
+                _bound(blocks[0], pair[0], *args, **kwargs),
+                _bound(blocks[1], pair[1], *args, **kwargs),
                 sample.real,
             )
             for sample, pair, (_, args, kwargs) in zip(samples, streams, entries, strict=True)

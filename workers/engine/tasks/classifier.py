@@ -82,14 +82,14 @@ def classifier_load(
             made: nn.Module = auto.from_config(plain_config(folder, **labels), dtype=dtype)
             return made
 
-        model = quantised_load(folder, quantised, build)
-        return model.requires_grad_(requires_grad=False).eval().to(numerics.device)
+        rounded: nn.Module = quantised_load(folder, quantised, build)
+        return rounded.requires_grad_(requires_grad=False).eval().to(numerics.device)
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             if is_blank(folder):
                 config = AutoConfig.from_pretrained(str(folder), **named)
-                model = auto.from_config(config, dtype=dtype)
+                model: nn.Module = auto.from_config(config, dtype=dtype)
             else:
                 model = auto.from_pretrained(
                     str(folder), dtype=dtype, use_safetensors=True, **named

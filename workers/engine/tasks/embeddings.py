@@ -201,10 +201,10 @@ def encoder_load(folder: Path, numerics: Numerics) -> nn.Module:
             made: nn.Module = AutoModel.from_config(plain_config(folder), dtype=dtype)  # type: ignore[no-untyped-call]
             return made
 
-        model = quantised_load(folder, quantised, build)
-        return model.requires_grad_(requires_grad=False).eval().to(numerics.device)
+        rounded: nn.Module = quantised_load(folder, quantised, build)
+        return rounded.requires_grad_(requires_grad=False).eval().to(numerics.device)
     try:
-        model = AutoModel.from_pretrained(
+        model: nn.Module = AutoModel.from_pretrained(
             str(folder),
             dtype=dtype,
             local_files_only=True,

@@ -38,8 +38,8 @@ class Mlp(nn.Module):
     @property
     def hidden(self) -> tuple[int, ...]:
         """Units of the hidden layers."""
-        widths = [len(layer.bias) for layer in self.layers if hasattr(layer, "bias")]
-        return tuple(widths[:-1])
+        biases = [cast("Tensor", each.bias) for each in self.layers if hasattr(each, "bias")]
+        return tuple(len(bias) for bias in biases[:-1])
 
     @classmethod
     def fresh(cls, schema: Schema, hidden: Sequence[int], seed: int) -> Self:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def carried_seal(context: Context, folder: Path, report: Mapping[str, Any]) -> l
         shutil.move(folder / ADAPTERS, taken)
     found = []
     for number, version_id in enumerate(spec.get("adapters") or ()):
-        source, name = context.in_scope(lambda which=version_id: _names(context, which))
+        source, name = context.in_scope(partial(_names, context, version_id))
         error = float(errors[str(number)])
         own = taken / str(number)
         card = Card(
