@@ -21,7 +21,7 @@ from tests.saas.api.factories import (
     version_make,
 )
 from tests.workers.engine.factories import base_folder
-from workers.assets.models import BaseModel
+from workers.assets.models import BaseModel, ModelVersion
 from workers.engine.compression.specs import NO_GAIN
 from workers.jobs.models import Job
 
@@ -133,6 +133,25 @@ def test_an_adapter_of_another_base(api: Caller, base: BaseModel, tmp_path: Path
     with_search = {"model": BASE, "settings": {"target": {"bytes": 0.5}}}
     reply = api.post("/v1/compressions", body | with_search)
     assert (reply.status, reply.error["param"]) == (400, "adapters")
+
+
+def test_a_carried_adapter_tells_what_it_is_served_on(api: Caller, base: BaseModel) -> None:
+    whole, carried = (version_make(api, suffix=suffix) for suffix in ("small", "carried"))
+    with system_scope():
+        ModelVersion.objects.filter(pk=carried.pk).update(over=whole)
+    assert api.get(f"/v1/models/{carried.name}").json["served_on"] == whole.name
+    assert api.get(f"/v1/models/{whole.name}").json["served_on"] is None
+    refused = api.delete(f"/v1/models/{whole.name}")
+    assert (refused.status, refused.error["code"]) == (409, "model_in_use")
+    body = compression_body(api.upload(chats()).json["id"]) | {"model": carried.name}
+    refused = api.post("/v1/compressions", body)
+    assert (refused.status, refused.error["code"]) == (400, "model_not_supported")
+    job = made_by(api)
+    with system_scope():
+        row = Job.objects.get(pk=job)
+        told = {"model": carried.name, "carried_from": "ft:dense", "error": 0.25}
+        Job.objects.filter(pk=job).update(result={**row.result, "adapters": [told]})
+    assert api.get(f"/v1/compressions/{job}/results").json["adapters"] == [told]
 
 
 def test_a_target_that_nothing_reaches_says_the_nearest_and_what_limits_it(
