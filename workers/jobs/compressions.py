@@ -116,23 +116,25 @@ def _check_sizes(model: ResolvedModel, settings: CompressSpec, data: Dataset) ->
             sizes = PRESETS[hidden] if isinstance(hidden, str) else hidden
             check_widths(sizes, settings.prune)
         return
-    whole = version is not None and version.kind == ModelVersion.Kind.FULL
-    if (
-        version is None
-        or version.kind == ModelVersion.Kind.ADAPTER
-        or (whole and version.parent_id is None)
-    ):
-        config = model_config(Path(model.base.path))
-        check_prune(config, settings.prune)
-        needed = widest_cut(config, settings.prune)
-        if data.tokens < needed:
-            raise InvalidInput(
-                f"{data.file_id} has {data.tokens:,} tokens; least squares over {needed:,} inputs "
-                "needs at least as many to calibrate with. Give more rows, or set "
-                "prune.reconstruct to false",
-                param="file",
-                code="too_little_data",
-            )
+    if version is not None and not _has_shape_of_base(version):
+        return
+    config = model_config(Path(model.base.path))
+    check_prune(config, settings.prune)
+    needed = widest_cut(config, settings.prune)
+    if data.tokens < needed:
+        raise InvalidInput(
+            f"{data.file_id} has {data.tokens:,} tokens; least squares over {needed:,} inputs "
+            "needs at least as many to calibrate with. Give more rows, or set "
+            "prune.reconstruct to false",
+            param="file",
+            code="too_little_data",
+        )
+
+
+def _has_shape_of_base(version: ModelVersion) -> bool:
+    if version.kind == ModelVersion.Kind.ADAPTER:
+        return True
+    return version.kind == ModelVersion.Kind.FULL and version.parent_id is None
 
 
 def adapters_of(names: Sequence[str], model: ResolvedModel, settings: CompressSpec) -> list[str]:

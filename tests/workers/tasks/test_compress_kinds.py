@@ -108,6 +108,17 @@ def test_a_smaller_version_with_its_card_goes_on_offer(
         assert deployments_ensure_for_job(tenant_id=tenant.id, job_id=job.id) == 1
 
 
+def test_heads_that_follow_the_width_are_refused_at_once(
+    transactional_db: None, tmp_path: Path
+) -> None:
+    tenant, given, base, version = prepared("vectors", tmp_path / "made")
+    for model in (base.id, version.name):
+        with pytest.raises(InvalidInput, match="2 heads want a width of 16, not 32") as refused:
+            submit(tenant, model, given.data, prune={"heads": 0.5})
+        assert refused.value.param == "prune.heads"
+    submit(tenant, base.id, given.data, prune={"heads": 0.5, "width": 0.5, "reconstruct": False})
+
+
 def test_what_is_refused_before_it_is_queued(transactional_db: None, tmp_path: Path) -> None:
     tenant, given, base, version = prepared("quantity", tmp_path / "made")
     with pytest.raises(InvalidInput, match="has learned no tabular yet; fine-tune it") as refused:

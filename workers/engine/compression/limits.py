@@ -86,7 +86,7 @@ def check_widths(hidden: Sequence[int], spec: PruneSpec) -> None:
 
 
 def check_prune(config: Mapping[str, Any], spec: PruneSpec) -> None:
-    """Refuse what would leave a layer empty, or no layer.
+    """Refuse what would leave a layer empty, or no layer, or has no layout.
 
     Raises:
         SpecError: with the setting's name.
@@ -96,8 +96,15 @@ def check_prune(config: Mapping[str, Any], spec: PruneSpec) -> None:
     mlp = _first(config, "intermediate_size", "n_inner") or 4 * hidden
     layers = _first(config, "num_hidden_layers", "n_layer")
     kept_units(mlp, spec.mlp, spec.multiple_of, "prune.mlp")
-    kept_units(heads, spec.heads, 1, "prune.heads")
-    kept_units(hidden, spec.width, spec.multiple_of, "prune.width")
+    left = kept_units(heads, spec.heads, 1, "prune.heads")
+    width = kept_units(hidden, spec.width, spec.multiple_of, "prune.width")
+    if config.get("model_type") in HEADS_FOLLOW_WIDTH and left * (hidden // heads) != width:
+        raise SpecError(
+            "prune.heads",
+            f"this architecture takes its heads' size from the hidden size: {left} heads want a "
+            f"width of {left * (hidden // heads)}, not {width}. Cut heads and width by the same "
+            "share, or MLP channels and layers only.",
+        )
     if spec.layers >= layers:
         raise SpecError(
             "prune.layers", f"the model has {layers} layers; at most {layers - 1} can go."
