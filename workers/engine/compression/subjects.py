@@ -7,15 +7,17 @@ its outputs are a distribution.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from workers.engine.compression.part import Part
 from workers.engine.compression.specs import LATENCY_LENGTH, LATENCY_ROWS, CompressSpec
+from workers.engine.data.packing import Ints
 from workers.engine.models import config_of, context_length, model_load
 from workers.engine.protocol import Numerics
 from workers.engine.specs import EvaluateSpec
@@ -158,7 +160,10 @@ class Vectors(Subject):
         found = []
         for start in range(0, len(chosen), PAIRS_AT_ONCE):
             part = chosen[start : start + PAIRS_AT_ONCE]
-            found += self.task.micro_batches(data, part, WHOLE, packing=True)
+            found += [
+                replace(batch, parts=(_joined(batch.parts),))
+                for batch in self.task.micro_batches(data, part, WHOLE, packing=True)
+            ]
         return found
 
     def forward(self, model: nn.Module, batch: Any, device: str) -> Tensor:
@@ -209,6 +214,21 @@ def _texts(config: Any, longest: int, device: str) -> tuple[Tensor, Tensor]:
     """Ids and mask of texts without padding."""
     ids = _ids(config.vocab_size, min(LATENCY_LENGTH, longest), device)
     return ids, torch.ones_like(ids)
+
+
+def _joined(parts: Sequence[Padded]) -> Padded:
+    """Several passes' texts as one."""
+    longest = max(part.ids.shape[1] for part in parts)
+
+    def wide(each: Ints) -> Ints:
+        padded: Ints = np.pad(each, ((0, 0), (0, longest - each.shape[1])))
+        return padded
+
+    return Padded(
+        np.concatenate([part.places for part in parts]),
+        np.concatenate([wide(part.ids) for part in parts]),
+        np.concatenate([wide(part.mask) for part in parts]),
+    )
 
 
 def _over(task: Any, held: Part, rows: int, device: str) -> Probe:
