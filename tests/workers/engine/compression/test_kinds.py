@@ -180,7 +180,7 @@ def test_sentence_transformers_loads_a_cut_minilm(tmp_path: Path) -> None:
     data = write_jsonl(tmp_path / "pairs.jsonl", translation_pairs("de")[:160])
     given = Trained("embeddings", embedding_model_folder(), data)
     folder, figures = made(
-        given, tmp_path / "made", prune={"mlp": 0.25}, max_length=64, calibration_examples=64
+        given, tmp_path / "made", prune={"mlp": 0.25}, max_length=64, calibration_examples=96
     )
     assert quality_lost(figures) < 0.1  # of the mean reciprocal rank, without any recovery
     texts = ["Save and continue editing", "Delete selected entries"]
