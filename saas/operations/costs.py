@@ -56,8 +56,10 @@ def costs(request: HttpRequest) -> HttpResponse:
                 cost.job.id,
                 names.get(cost.job.tenant_id, ""),
                 cost.job.spec["base_id"],
-                shown(cost.before),
-                shown(cost.after),
+                shown(cost.before.cost),
+                shown(cost.after.cost),
+                shown(cost.before.floor),
+                shown(cost.after.floor),
             )
             for cost in compression_costs(COMPRESSIONS_SHOWN)
         ],

@@ -179,6 +179,8 @@ class ModelVersion(TenantModel):
     kind = models.CharField(max_length=16, choices=Kind)
     base = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="versions")
     parent = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="children")
+    # The compressed version that an adapter was carried over to; none = its base's own weights.
+    over = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="adapters")
     job_id = models.CharField(max_length=40, default="", blank=True)
     dataset = models.ForeignKey(Dataset, null=True, on_delete=models.PROTECT, related_name="+")
     is_checkpoint = models.BooleanField(default=False)  # an epoch's end, not the final result

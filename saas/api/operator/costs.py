@@ -13,7 +13,6 @@ from saas.api.fields import Constant, UnixTime
 from saas.api.schema import operation
 from saas.api.views import ApiView
 from tenants.costs.selectors import cost_totals, unit_costs
-from workers.jobs.compression_costs import compression_costs
 
 TAG = "operator"
 NEEDS = "costs.read"
@@ -47,18 +46,6 @@ class UnitCostOut(_Cost):
     meter = serializers.CharField()
     tokens = serializers.CharField()
     per_million = serializers.CharField(help_text="What a million tokens cost.")
-
-
-class CompressionCostOut(serializers.Serializer[Any]):
-    """Of a slot that is kept busy; waiting comes on top, by the traffic."""
-
-    object = Constant("cost.compression")
-    compression_id = serializers.CharField()
-    tenant_id = serializers.CharField()
-    base = serializers.CharField()
-    before = serializers.CharField(help_text="A million tokens through the dense model.")
-    after = serializers.CharField(help_text="A million tokens through the compressed one.")
-    currency = serializers.CharField()
 
 
 class SlotCostOut(_Cost):
@@ -120,19 +107,6 @@ def unit_rows(query: dict[str, Any]) -> Iterator[dict[str, Any]]:
             }
 
 
-def compression_rows() -> Iterator[dict[str, Any]]:
-    for cost in compression_costs():
-        yield {
-            "object": "cost.compression",
-            "compression_id": cost.job.id,
-            "tenant_id": cost.job.tenant_id,
-            "base": cost.job.spec["base_id"],
-            "before": f"{cost.before.amount:f}",
-            "after": f"{cost.after.amount:f}",
-            "currency": cost.after.currency,
-        }
-
-
 def slot_rows(query: dict[str, Any]) -> Iterator[dict[str, Any]]:
     totals = cost_totals(
         group_by=("resource", "purpose"),
@@ -185,14 +159,3 @@ class CostsBySlotView(ApiView):
     )
     def get(self, request: Request) -> Response:  # noqa: ARG002
         return table(slot_rows(self.query(RangeQuery)))
-
-
-class CostsByCompressionView(ApiView):
-    @operation(
-        "Unit costs before and after compressions",
-        tag=TAG,
-        needs=NEEDS,
-        answer=table_of(CompressionCostOut, "CompressionCostList"),
-    )
-    def get(self, request: Request) -> Response:  # noqa: ARG002
-        return table(compression_rows())

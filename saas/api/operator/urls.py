@@ -8,6 +8,7 @@ from saas.api.operator import (
     books,
     campaigns,
     capacity,
+    compressions,
     contracts,
     costs,
     economics,
@@ -36,7 +37,7 @@ _work = [
     path("operator/v1/costs/slots", costs.CostsBySlotView.as_view()),
     path("operator/v1/costs/economics", economics.CostEconomicsView.as_view()),
     path("operator/v1/costs/allocation", economics.CostAllocationView.as_view()),
-    path("operator/v1/costs/compressions", costs.CostsByCompressionView.as_view()),
+    path("operator/v1/costs/compressions", compressions.CostsByCompressionView.as_view()),
 ]
 _prices = [
     path("operator/v1/price_books", prices.PriceBooksView.as_view()),
