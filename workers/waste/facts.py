@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
+Spans = NDArray[np.float64]
 MONTH_S = 30 * 86400.0
 ZERO = Decimal(0)
 
@@ -56,6 +61,11 @@ class Deployment:
     sleep_after_s: float
     uses: tuple[tuple[float, float], ...]
     rent: Decimal = ZERO
+
+    @cached_property
+    def spans(self) -> Spans:
+        """`uses` as an array [n, 2]."""
+        return np.asarray(self.uses, dtype=np.float64).reshape(-1, 2)
 
 
 @dataclass(frozen=True)
@@ -115,12 +125,14 @@ class Pool:
 @dataclass(frozen=True)
 class Sharing:
     """What sharing passes would change: seconds of an update alone and beside others, and the share
-    of the time in which there was somebody to share with.
+    of the time in which there was somebody to share with. `spread` is how far the seconds may be
+    off, as a share of them.
     """
 
     alone_s: float
     beside_s: float
     company: float
+    spread: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -139,7 +151,7 @@ class Passes:
 class Work:
     """A tenant's jobs of one kind on one base, on one resource: `slot_s` of it in all.
 
-    `snapshot_s` lies between two snapshots (None: it cannot go on from one). `patience_s` is how
+    `snapshot_s` lies between two snapshots (None: it starts over). `patience_s` is how
     much longer they may take. `elsewhere` tells the slot-seconds on other resources that can do
     them in time, as measured.
     """
@@ -204,16 +216,18 @@ class Terms:
     """What the platform's policy says things are worth; all thresholds follow from these.
 
     worth: USD a month that a finding must save to be worth a person's look.
-    wait: USD for a second that a caller waits for a model that was asleep.
+    wait: USD for a second that a caller waits for a model that was asleep (36 an hour).
     shortage: what a slot that is needed and not there costs, in slots.
+    late: share of jobs that may be done later than they should.
     sure: how sure a rule must be of what it takes from few events.
     lost_file: USD for a file that was deleted and is wanted again after all.
     horizon_months: over which a one-off cost must have come back.
     """
 
     worth: Decimal = Decimal(1)
-    wait: Decimal = Decimal("0.0005")
-    shortage: float = 100.0
-    sure: float = 0.95
+    wait: Decimal = Decimal("0.01")
+    shortage: float = 200.0
+    late: float = 0.02
+    sure: float = 0.99
     lost_file: Decimal = Decimal(20)
     horizon_months: float = 6.0

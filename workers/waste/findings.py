@@ -29,7 +29,7 @@ class Finding:
 
 def exact(number: float) -> Decimal:
     """A measured figure as it takes part in money."""
-    return Decimal(repr(number))
+    return Decimal(repr(float(number)))
 
 
 def figure(number: float | Decimal, digits: int = 4) -> float:

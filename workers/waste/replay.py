@@ -37,7 +37,7 @@ def monthly_bill(facts: Facts) -> Decimal:
     """What can be saved of a month's cost, less what tenants pay for being kept warm or stored."""
     serving = sum(
         (
-            net_cost(target, target.deployments, facts.prices[target.resource], facts.seconds)
+            net_cost(target, facts.prices[target.resource], facts.seconds)
             for target in facts.targets
         ),
         Decimal(0),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from workers.waste.facts import Deployment
 
-Stretch = tuple[float, float]
+NOTHING: Mapping[str, float] = {}
 
 
 @dataclass(frozen=True)
@@ -18,24 +20,23 @@ class Awake:
     wakes: int
 
 
-def wanted(deployment: Deployment, until: float) -> Iterator[Stretch]:
-    """The stretches for which one deployment wants a replica: each use, and a while after it."""
-    for begin, end in deployment.uses:
-        yield begin, min(end + deployment.sleep_after_s, until)
+def awake(
+    deployments: Sequence[Deployment], until: float, sleep: Mapping[str, float] = NOTHING
+) -> Awake:
+    """Of a target with these deployments: it is awake while any of them wants it, which is through
+    each use and for a while after it.
 
-
-def union(stretches: Sequence[Stretch]) -> list[Stretch]:
-    """The same time without overlaps, in order."""
-    found: list[Stretch] = []
-    for begin, end in sorted(stretches):
-        if found and begin <= found[-1][1]:
-            found[-1] = (found[-1][0], max(found[-1][1], end))
-        else:
-            found.append((begin, end))
-    return found
-
-
-def awake(deployments: Sequence[Deployment], until: float) -> Awake:
-    """Of a target with these deployments: it is awake while any of them wants it."""
-    together = union([stretch for each in deployments for stretch in wanted(each, until)])
-    return Awake(sum(end - begin for begin, end in together), len(together))
+    `sleep` replaces how long that is, by deployment.
+    """
+    used = [each for each in deployments if each.uses]
+    if not used:
+        return Awake(0.0, 0)
+    begins = np.concatenate([each.spans[:, 0] for each in used])
+    ends = np.concatenate(
+        [each.spans[:, 1] + sleep.get(each.id, each.sleep_after_s) for each in used]
+    )
+    order = np.argsort(begins, kind="stable")
+    begins, ends = begins[order], np.minimum(ends[order], until)
+    reached = np.concatenate([[-np.inf], np.maximum.accumulate(ends)[:-1]])
+    seconds = np.maximum(ends - np.maximum(begins, reached), 0.0).sum()
+    return Awake(float(seconds), int((begins > reached).sum()))

@@ -6,6 +6,7 @@ fast it answers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -54,17 +55,22 @@ def apply(facts: Facts, finding: Finding) -> Facts:
 
 
 def _held(target: Target, time: float) -> float:
-    """Replicas on average, with each token taking `time` as long: as many as needed, at most held.
+    """Replicas on average, with each token taking `time` as long.
 
-    What is held beyond the need is another finding's.
+    They follow the load by a factor of their own (clients that read slowly hold more), and come
+    whole.
     """
-    known = [level for level in target.levels if level.need > 0]
-    total = sum(level.seconds for level in known)
-    if not total:
+    total = sum(level.seconds for level in target.levels)
+    load = sum(level.need * level.seconds for level in target.levels)
+    if not total or not load:
         return target.held
-    before = sum(max(1.0, level.need) * level.seconds for level in known) / total
-    after = sum(max(1.0, level.need * time) * level.seconds for level in known) / total
-    return max(1.0, target.held - (before - after))
+    factor = max(target.held - 0.5, 0.0) / (load / total)
+
+    def replicas(share: float) -> float:
+        each = ((max(1, math.ceil(lv.need * factor * share)), lv.seconds) for lv in target.levels)
+        return sum(number * seconds for number, seconds in each) / total
+
+    return max(1.0, target.held * replicas(time) / replicas(1.0))
 
 
 def _saving(facts: Facts, target: Target, found: Compressed) -> Decimal:

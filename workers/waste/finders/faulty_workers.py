@@ -26,8 +26,7 @@ def find(facts: Facts, terms: Terms) -> Iterator[Finding]:
                 continue
             if _rate_surely(worker, others, terms.sure) <= others:
                 continue
-            expected = (worker.lost + others * worker.work_s) / (2 * worker.work_s)
-            again_s = (expected - others) * worker.work_s * worker.redo_s
+            again_s = (worker.lost - others * worker.work_s) * worker.redo_s
             saving = exact(again_s / facts.months) * price.saved
             if saving >= terms.worth:
                 yield Finding(
@@ -58,9 +57,7 @@ def apply(facts: Facts, finding: Finding) -> Facts:
 
 
 def _like_others(pool: Pool, worker: Worker) -> Worker:
-    """Half of what it lost beyond the others stays: that much may have been chance."""
-    usual = (fleet_rate(pool, worker) or 0.0) * worker.work_s
-    return replace(worker, lost=(worker.lost + usual) / 2)
+    return replace(worker, lost=(fleet_rate(pool, worker) or 0.0) * worker.work_s)
 
 
 def fleet_rate(pool: Pool, worker: Worker) -> float | None:

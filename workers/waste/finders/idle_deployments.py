@@ -7,13 +7,13 @@ and those that people choose, are tried on the uses that were seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
 from workers.waste.facts import Deployment, Facts, Price, Target, Terms
 from workers.waste.findings import CENTS, Finding, exact, figure
-from workers.waste.serving_time import awake, union, wanted
+from workers.waste.serving_time import NOTHING, awake
 
 KIND = "idle_deployment"
 SHORTEST_S = 10.0  # that a deployment may be set to
@@ -23,89 +23,76 @@ USUAL_S = (SHORTEST_S, 60.0, 300.0, 900.0, 3600.0)
 def find(facts: Facts, terms: Terms) -> Iterator[Finding]:
     for target in facts.targets:
         price = facts.prices[target.resource]
-        if target.load_s is None or not target.deployments:
+        if target.load_s is None or not target.deployments or not price.saved:
             continue
         sooner = _sooner(target, price, facts.seconds, terms)
         if not sooner:
             continue
-        before = net_cost(target, target.deployments, price, facts.seconds)
-        changed = _set(target.deployments, sooner)
-        after = net_cost(target, changed, price, facts.seconds)
+        before = net_cost(target, price, facts.seconds)
+        after = net_cost(target, price, facts.seconds, sooner)
         saving = (before - after) / exact(facts.months)
         if saving >= terms.worth:
-            yield _finding(target, changed, sooner, saving.quantize(CENTS), facts)
+            yield _finding(target, sooner, saving.quantize(CENTS), facts.seconds)
 
 
 def apply(facts: Facts, finding: Finding) -> Facts:
     """The facts as they would be with the deployments set so."""
     sooner = finding.arguments["sleep_after_s"]
-    targets = tuple(
-        replace(t, deployments=_set(t.deployments, sooner)) if t.id == finding.subject else t
-        for t in facts.targets
-    )
-    return replace(facts, targets=targets)
+
+    def changed(target: Target) -> Target:
+        if target.id != finding.subject:
+            return target
+        deployments = tuple(
+            replace(each, sleep_after_s=sooner.get(each.id, each.sleep_after_s))
+            for each in target.deployments
+        )
+        return replace(target, deployments=deployments)
+
+    return replace(facts, targets=tuple(map(changed, facts.targets)))
 
 
 def net_cost(
-    target: Target, deployments: Sequence[Deployment], price: Price, until: float
+    target: Target, price: Price, until: float, sleep: Mapping[str, float] = NOTHING
 ) -> Decimal:
     """What its replicas cost us in the stretch, less the rent that tenants pay for them."""
-    whole = awake(deployments, until)
+    whole = awake(target.deployments, until, sleep)
     slots = whole.seconds * max(target.held, 1.0) + whole.wakes * (target.load_s or 0.0)
-    return exact(slots) * price.saved - _rents(deployments, until)
+    rents = sum((_rent(each, until, sleep) for each in target.deployments), Decimal(0))
+    return exact(slots) * price.saved - rents
 
 
-def _rents(deployments: Sequence[Deployment], until: float) -> Decimal:
-    rents = Decimal(0)
-    for each in deployments:
-        if each.rent:
-            own = union(list(wanted(each, until)))
-            rents += each.rent * exact(sum(end - begin for begin, end in own) / 3600)
-    return rents
+def _rent(deployment: Deployment, until: float, sleep: Mapping[str, float]) -> Decimal:
+    if not deployment.rent:
+        return Decimal(0)
+    return deployment.rent * exact(awake([deployment], until, sleep).seconds / 3600)
 
 
 def _sooner(target: Target, price: Price, until: float, terms: Terms) -> dict[str, float]:
     """The deployments that should sleep sooner, and after how many seconds."""
     load_s = exact(target.load_s or 0.0)
-    wake = load_s * (price.saved + terms.wait)
-    if not price.saved:
-        return {}
+    worth_s = float(load_s * (price.saved + terms.wait) / price.saved)
+    tries = sorted({*USUAL_S, max(SHORTEST_S, worth_s)})
 
-    def whole(deployments: Sequence[Deployment]) -> Decimal:
-        wakes = awake(deployments, until).wakes
-        waits = wakes * load_s * terms.wait
-        return net_cost(target, deployments, price, until) + waits
+    def whole(target: Target, sleep: Mapping[str, float]) -> Decimal:
+        waits = awake(target.deployments, until, sleep).wakes * load_s * terms.wait
+        return net_cost(target, price, until, sleep) + waits
 
-    tries = sorted({*USUAL_S, max(SHORTEST_S, float(wake / price.saved))})
     chosen: dict[str, float] = {}
     for each in target.deployments:
-        alone = {
-            s: whole([replace(each, sleep_after_s=s)]) for s in tries if s < each.sleep_after_s
-        }
-        if alone and min(alone.values()) < whole([each]):
-            chosen[each.id] = min(alone, key=lambda s: (alone[s], -s))
+        alone = replace(target, deployments=(each,))
+        costs = {s: whole(alone, {each.id: s}) for s in tries if s < each.sleep_after_s}
+        if costs and min(costs.values()) < whole(alone, NOTHING):
+            chosen[each.id] = min(costs, key=lambda s: (costs[s], -s))
     for name in list(chosen):  # what changes nothing beside the others stays as it is
         without = {other: s for other, s in chosen.items() if other != name}
-        both = whole(_set(target.deployments, chosen))
-        if whole(_set(target.deployments, without)) <= both:
+        if whole(target, without) <= whole(target, chosen):
             chosen = without
     return chosen
 
 
-def _set(deployments: Sequence[Deployment], sooner: Mapping[str, float]) -> tuple[Deployment, ...]:
-    return tuple(
-        replace(each, sleep_after_s=sooner.get(each.id, each.sleep_after_s)) for each in deployments
-    )
-
-
-def _finding(
-    target: Target,
-    changed: Sequence[Deployment],
-    sooner: Mapping[str, float],
-    saving: Decimal,
-    facts: Facts,
-) -> Finding:
-    before, after = awake(target.deployments, facts.seconds), awake(changed, facts.seconds)
+def _finding(target: Target, sooner: Mapping[str, float], saving: Decimal, until: float) -> Finding:
+    before = awake(target.deployments, until)
+    after = awake(target.deployments, until, sooner)
     owners = {each.tenant_id for each in target.deployments if each.id in sooner}
     last = max((each.uses[-1][1] for each in target.deployments if each.uses), default=0.0)
     return Finding(
@@ -122,6 +109,6 @@ def _finding(
             "wakes": before.wakes,
             "wakes_after": after.wakes,
             "load_s": figure(target.load_s or 0.0),
-            "unused_for_hours": figure((facts.seconds - last) / 3600),
+            "unused_for_hours": figure((until - last) / 3600),
         },
     )

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from decimal import Decimal
 
-from workers.waste.facts import Facts, Terms, Work
+from workers.waste.facts import Facts, Sharing, Terms, Work
 from workers.waste.findings import CENTS, Finding, exact, figure
 
 KIND = "lone_fine_tunes"
@@ -17,9 +16,9 @@ KIND = "lone_fine_tunes"
 
 def find(facts: Facts, terms: Terms) -> Iterator[Finding]:
     for work in facts.work:
-        share = share_saved(work)
-        saving = exact(work.slot_s * share / facts.months) * price_of(facts, work)
-        if work.sharing is not None and saving >= terms.worth:
+        slots = exact(work.slot_s / facts.months) * facts.prices[work.resource].saved
+        saving = slots * exact(share_saved(work))
+        if work.sharing is not None and _surely(work.sharing) and saving >= terms.worth:
             yield Finding(
                 kind=KIND,
                 subject=work.id,
@@ -56,6 +55,6 @@ def share_saved(work: Work) -> float:
     return max(0.0, gain) * min(1.0, work.sharing.company)
 
 
-def price_of(facts: Facts, work: Work) -> Decimal:
-    """What a second of its slot saves when it is not used."""
-    return facts.prices[work.resource].saved
+def _surely(sharing: Sharing) -> bool:
+    """Whether it gains even where the measurements err by their spread."""
+    return sharing.beside_s * (1 + sharing.spread) < sharing.alone_s * (1 - sharing.spread)
