@@ -80,8 +80,8 @@ class Compressed:
 class Target:
     """What replicas load, and the deployments that keep the first of them awake.
 
-    `levels` tell how many replicas the tokens needed; `held`, how many there were on average while
-    it was awake; `limit` is the most that its deployments allow. `compressed` holds its measured
+    `levels` tell how many replicas the tokens needed, and `holding` how many there were while it
+    was awake; `limit` is the most that its deployments allow. `compressed` holds its measured
     smaller versions that keep the quality asked for.
     """
 
@@ -91,10 +91,17 @@ class Target:
     load_s: float | None  # from a replica's start to its first answer
     levels: tuple[Level, ...] = ()
     unknown_s: float = 0.0
-    held: float = 0.0
+    holding: tuple[Level, ...] = ()
     limit: int = 1
     tenant_id: str = ""
     compressed: tuple[Compressed, ...] = ()
+
+    @property
+    def held(self) -> float:
+        """Replicas on average while awake; the one that must be there where nobody counted."""
+        total = sum(level.seconds for level in self.holding)
+        slots = sum(level.need * level.seconds for level in self.holding)
+        return max(1.0, slots / total) if total else 1.0
 
 
 @dataclass(frozen=True)

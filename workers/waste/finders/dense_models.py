@@ -6,7 +6,6 @@ fast it answers.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -47,35 +46,27 @@ def apply(facts: Facts, finding: Finding) -> Facts:
     def smaller(target: Target) -> Target:
         if target.id != finding.subject:
             return target
-        time = finding.arguments["time"]
-        levels = tuple(Level(level.need * time, level.seconds) for level in target.levels)
-        return replace(target, levels=levels, held=_held(target, time), compressed=())
+        return replace(_shrunk(target, finding.arguments["time"]), compressed=())
 
     return replace(facts, targets=tuple(map(smaller, facts.targets)))
 
 
-def _held(target: Target, time: float) -> float:
-    """Replicas on average, with each token taking `time` as long.
+def _shrunk(target: Target, time: float) -> Target:
+    """With each token taking `time` as long.
 
-    They follow the load by a factor of their own (clients that read slowly hold more), and come
-    whole.
+    Replicas come whole: of h that were there, h - 1/2 had work to do, and half of one is added
+    again on average.
     """
-    total = sum(level.seconds for level in target.levels)
-    load = sum(level.need * level.seconds for level in target.levels)
-    if not total or not load:
-        return target.held
-    factor = max(target.held - 0.5, 0.0) / (load / total)
-
-    def replicas(share: float) -> float:
-        each = ((max(1, math.ceil(lv.need * factor * share)), lv.seconds) for lv in target.levels)
-        return sum(number * seconds for number, seconds in each) / total
-
-    return max(1.0, target.held * replicas(time) / replicas(1.0))
+    holding = tuple(
+        Level(max(1.0, (level.need - 0.5) * time + 0.5), level.seconds) for level in target.holding
+    )
+    levels = tuple(Level(level.need * time, level.seconds) for level in target.levels)
+    return replace(target, holding=holding, levels=levels)
 
 
 def _saving(facts: Facts, target: Target, found: Compressed) -> Decimal:
     seconds = awake(target.deployments, facts.seconds).seconds
-    slots = seconds * (target.held - _held(target, found.time)) / facts.months
+    slots = seconds * (target.held - _shrunk(target, found.time).held) / facts.months
     return exact(slots) * facts.prices[target.resource].saved
 
 

@@ -16,8 +16,8 @@ from workers.waste.findings import CENTS, Finding, exact, figure
 from workers.waste.serving_time import NOTHING, awake
 
 KIND = "idle_deployment"
-SHORTEST_S = 10.0  # that a deployment may be set to
-USUAL_S = (SHORTEST_S, 60.0, 300.0, 900.0, 3600.0)
+SHORTEST_S = 60.0  # uses are seen by the minute
+USUAL_S = (SHORTEST_S, 300.0, 900.0, 3600.0)
 
 
 def find(facts: Facts, terms: Terms) -> Iterator[Finding]:
@@ -56,7 +56,7 @@ def net_cost(
 ) -> Decimal:
     """What its replicas cost us in the stretch, less the rent that tenants pay for them."""
     whole = awake(target.deployments, until, sleep)
-    slots = whole.seconds * max(target.held, 1.0) + whole.wakes * (target.load_s or 0.0)
+    slots = whole.seconds * target.held + whole.wakes * (target.load_s or 0.0)
     rents = sum((_rent(each, until, sleep) for each in target.deployments), Decimal(0))
     return exact(slots) * price.saved - rents
 

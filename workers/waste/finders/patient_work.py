@@ -1,6 +1,6 @@
 """Work paid at the full price that could go on from a snapshot, and wait, on spot capacity.
 
-An interruption costs a new start, and half of the time between two snapshots; work without any
+An interruption costs a new start and what was done since the last snapshot; work without any
 starts over.
 """
 
@@ -56,23 +56,30 @@ def apply(facts: Facts, finding: Finding) -> Facts:
 
 
 def stretch(work: Work, spot: Spot) -> float:
-    """How many times as long work takes where it is interrupted."""
-    return 1 + spot.interruptions_per_hour * again_s(work, spot) / 3600
+    """How many times as long work takes where it is interrupted, on average.
+
+    A part of length T between two snapshots, tried until it gets through while interruptions come
+    at the rate r and each costs a restart R, takes (exp(rT) - 1)(1/r + R).
+    """
+    rate = spot.interruptions_per_hour / 3600
+    part_s = _part_s(work)
+    if not rate or not part_s:
+        return 1.0
+    return math.expm1(min(rate * part_s, 50.0)) * (1 / rate + spot.restart_s) / part_s
 
 
-def again_s(work: Work, spot: Spot) -> float:
-    """What one interruption costs a job: on average half of what it would have to keep."""
+def _part_s(work: Work) -> float:
     run_s = work.slot_s / work.jobs
-    kept_s = run_s if work.snapshot_s is None else min(work.snapshot_s, run_s)
-    return kept_s / 2 + spot.restart_s
+    return run_s if work.snapshot_s is None else min(work.snapshot_s, run_s)
 
 
 def _bears_it(work: Work, spot: Spot, terms: Terms) -> bool:
     """Whether few enough jobs would meet more interruptions than their time allows."""
     if work.patience_s is None or not work.jobs:
         return False
-    borne = math.floor(work.patience_s / again_s(work, spot))
-    met = spot.interruptions_per_hour * work.slot_s / work.jobs / 3600
+    again_s = _part_s(work) / 2 + spot.restart_s
+    borne = math.floor(work.patience_s / again_s)
+    met = spot.interruptions_per_hour * work.slot_s / work.jobs * stretch(work, spot) / 3600
     return float(poisson.sf(borne, met)) <= terms.late
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 
-from workers.waste.facts import Facts, Target, Terms
+from workers.waste.facts import Facts, Level, Target, Terms
 from workers.waste.findings import CENTS, Finding, exact, figure
 from workers.waste.levels import cheapest_level
 from workers.waste.serving_time import awake
@@ -17,7 +17,7 @@ KIND = "spare_replicas"
 def find(facts: Facts, terms: Terms) -> Iterator[Finding]:
     for target in facts.targets:
         keep = max(1, _keep(target, terms))
-        if keep >= target.limit or keep >= target.held:
+        if keep >= target.limit or not target.holding:
             continue
         saving = _saving(facts, target, keep)
         if saving >= terms.worth:
@@ -40,11 +40,13 @@ def find(facts: Facts, terms: Terms) -> Iterator[Finding]:
 def apply(facts: Facts, finding: Finding) -> Facts:
     """The facts as they would be with that limit."""
     keep = finding.arguments["max_replicas"]
-    targets = tuple(
-        replace(t, held=min(t.held, keep), limit=keep) if t.id == finding.subject else t
-        for t in facts.targets
-    )
+    targets = tuple(_capped(t, keep) if t.id == finding.subject else t for t in facts.targets)
     return replace(facts, targets=targets)
+
+
+def _capped(target: Target, keep: int) -> Target:
+    holding = tuple(Level(min(level.need, keep), level.seconds) for level in target.holding)
+    return replace(target, holding=holding, limit=keep)
 
 
 def _keep(target: Target, terms: Terms) -> int:
@@ -55,5 +57,5 @@ def _keep(target: Target, terms: Terms) -> int:
 
 def _saving(facts: Facts, target: Target, keep: int) -> Decimal:
     seconds = awake(target.deployments, facts.seconds).seconds
-    slots = seconds * (target.held - keep) / facts.months
+    slots = seconds * (target.held - _capped(target, keep).held) / facts.months
     return exact(slots) * facts.prices[target.resource].saved

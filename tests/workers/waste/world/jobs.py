@@ -172,7 +172,7 @@ class Streams:
                 stream.update_s() * scale,
                 stream.update_s(pack_s=stream.segment_s) * scale * float(rng.normal(1, 0.005)),
                 min(1.0, played.company * float(rng.normal(1, 0.03))),
-                spread=0.01,
+                spread=0.005,
             )
         if rng.random() > 0.01:
             passes = Passes(
@@ -204,10 +204,10 @@ def streams(rng: Generator, count: int) -> list[Stream]:
         jobs = int(rng.integers(10, 60))
         starts = np.sort(rng.uniform(0, SECONDS - 86400, jobs))
         token_s = float(rng.uniform(0.0002, 0.001))
-        tokens = float(rng.uniform(500, 8000))
         fitting = int(rng.choice([8192, 16384]))
-        causes = [rng.random() < share for share in (0.4, 0.4, 0.6, 0.4)]
+        causes = [rng.random() < share for share in (0.55, 0.4, 0.6, 0.4)]
         small, tiny, company, patient = causes
+        tokens = float(rng.uniform(300, 3000) if company else rng.uniform(500, 8000))
         pass_tokens = int(rng.choice([128, 256])) if tiny else fitting
         pack_s = float(rng.uniform(0.05, 0.2))
         stream = Stream(

@@ -13,8 +13,9 @@ from workers.waste.findings import exact
 
 Generator = np.random.Generator
 USUAL_S = 900.0  # the platform's own setting
-SETTINGS_S = (120.0, 300.0, 900.0)
-UNSERVED = 0.001  # of the tokens that may come late
+SETTINGS_S = (120.0, 300.0, 900.0, 3600.0, 4 * 3600.0)
+ALWAYS = np.arange(0.0, SECONDS, 30.0)  # calls that never cease
+UNSERVED = 0.003  # of the tokens that may come late
 
 
 @dataclass
@@ -80,13 +81,18 @@ def _of_one(caller: Caller, sleep: dict[str, float]) -> Walk:
     return seconds, cold, {caller.id: seconds}
 
 
-def replicas(model: Model, limit: int, time: float) -> tuple[float, float]:
-    """What an autoscaler that follows open streams holds on average, and the tokens not served."""
+def replicas(model: Model, limit: int, time: float) -> tuple[Any, float]:
+    """What an autoscaler that follows open streams holds by hour, and the tokens not served."""
     if model.need is None:
-        return 1.0, 0.0
+        return np.ones(HOURS), 0.0
     need = model.need * time
     held = np.clip(np.ceil(need * model.clients_slow), 1, limit)
-    return float(held.mean()), float(np.maximum(need - held, 0).sum() / max(need.sum(), 1e-9))
+    return held, float(np.maximum(need - held, 0).sum() / max(need.sum(), 1e-9))
+
+
+def enough(need: Any) -> int:
+    """The least number of replicas that leaves hardly anything unserved."""
+    return next(n for n in range(1, 100) if np.maximum(need - n, 0).sum() < UNSERVED * need.sum())
 
 
 class Serving:
@@ -113,7 +119,7 @@ class Serving:
         rents = sum(c.rent * own[c.id] / 3600 for c in model.callers)
         if model.resource == "worker.owned":
             return -rents
-        return RATES[model.resource] * (seconds * held + cold * model.load_s) - rents
+        return RATES[model.resource] * (seconds * held.mean() + cold * model.load_s) - rents
 
     def truth(self) -> dict[Key, float]:
         found: dict[Key, float] = {}
@@ -140,9 +146,8 @@ class Serving:
         sleep = {c.id: c.sleep_after_s for c in model.callers}
         month = self._month(model, sleep, model.limit, 1.0)
         found: dict[Key, float] = {}
-        enough = next(n for n in range(1, 100) if replicas(model, n, 1.0)[1] < UNSERVED)
-        if enough < model.limit:
-            saved = month - self._month(model, sleep, enough, 1.0)
+        if (limit := enough(model.need)) < model.limit:
+            saved = month - self._month(model, sleep, limit, 1.0)
             if saved > FALLS:
                 found["spare_replicas", model.id] = saved
         if model.smaller is not None and model.quality_holds:
@@ -170,13 +175,15 @@ class Serving:
             for c in model.callers
         )  # fmt: skip
         levels: tuple[Level, ...] = ()
-        unknown, held = 0.0, 1.0
+        holding: tuple[Level, ...] = ()
+        unknown = 0.0
         if model.need is not None:
             known = rng.random(HOURS) > 0.004
             measured = model.need * rng.normal(1, 0.03) * (1 + rng.normal(0, 0.01, HOURS))
             levels = tuple(Level(float(n), 3600.0) for n in measured[known])
             unknown = float((~known).sum() * 3600)
-            held = replicas(model, model.limit, 1.0)[0] * rng.normal(1, 0.01)
+            counted = np.unique(replicas(model, model.limit, 1.0)[0][known], return_counts=True)
+            holding = tuple(Level(float(n), c * 3600.0) for n, c in zip(*counted, strict=True))
         compressed: tuple[Compressed, ...] = ()
         if model.smaller is not None and model.quality_holds:
             time, making = model.smaller
@@ -189,7 +196,7 @@ class Serving:
             load_s=model.load_s * rng.normal(1, 0.1) if known_load else None,
             levels=levels,
             unknown_s=unknown,
-            held=max(1.0, held),
+            holding=holding,
             limit=model.limit,
             compressed=compressed,
         )
@@ -258,19 +265,19 @@ def busy_models(rng: Generator, count: int) -> list[Model]:
         day = 1 + 0.4 * np.sin(2 * np.pi * hours / 24 + rng.uniform(0, 6))
         need = np.clip(rng.uniform(0.3, 4) * day * (1 + rng.normal(0, 0.05, HOURS)), 0.05, None)
         kind = ("slow", "fit", "burst")[rng.choice(3, p=[0.45, 0.35, 0.2])]
-        slow, limit = 1.0, int(np.ceil(need.max()))
+        slow = 1.0
+        if kind == "burst":  # a promotion of some hours a week really needs the replicas
+            for start in range(int(rng.integers(0, 100)), HOURS, 168):
+                need[start : start + int(rng.integers(8, 20))] *= float(rng.uniform(2, 3))
+        limit = enough(need)
         if kind == "slow":  # clients that read slowly hold streams open
             slow = float(rng.uniform(1.8, 4))
             limit = max(2, round(limit * float(rng.uniform(2, 3))))
-        elif kind == "burst":  # a promotion of some hours a week really needs the limit
-            for start in range(int(rng.integers(0, 100)), HOURS, 168):
-                need[start : start + int(rng.integers(8, 20))] *= float(rng.uniform(2, 3))
-            limit = int(np.ceil(need.max()))
         smaller, holds = None, True
         if rng.random() < 0.7:
             smaller = (float(rng.uniform(0.35, 0.85)), float(rng.lognormal(4, 0.8)))
             holds = bool(rng.random() < 0.75)
-        callers = [Caller(f"{name}-a", poisson(rng, 40), USUAL_S)]
+        callers = [Caller(f"{name}-a", ALWAYS, USUAL_S)]
         made.append(
             Model(name, "worker.gpu", 30.0, callers, kind, need, slow, limit, smaller, holds)
         )

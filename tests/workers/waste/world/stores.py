@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,15 +57,12 @@ class Shelves:
         return total
 
     def truth(self) -> dict[Key, float]:
-        """Without the forgotten things: what is stored less, and nobody misses them."""
+        """Without what is rather not wanted again: on average over what could have happened."""
         found = {}
         for shelf in self.shelves:
-            if shelf.cause != "forgotten":
-                continue
             saved = sum(
-                thing.gigabytes * STORAGE - thing.paid if not thing.wanted else -thing.remake
-                for thing in shelf.things
-                if thing.idle_s > 60 * DAY
+                max(0.0, t.gigabytes * STORAGE - t.paid - wanted_within_month(t.idle_s) * t.remake)
+                for t in shelf.things
             )
             if saved > FALLS:
                 found[KINDS[shelf.kind], shelf.id] = saved
@@ -92,17 +90,31 @@ class Shelves:
         }
 
 
+SOON, RARE = 0.7, 0.003  # shares of pauses that end within days, and after months
+
+
 def history(rng: Generator, count: int = 4000) -> list[Spell]:
-    """A year of uses: most come within days, a few after weeks, hardly any after two months."""
+    """A year of pauses: most end within days, hardly any after two months, the rest never."""
     spells = []
-    for _ in range(count):
-        if rng.random() < 0.7:
+    for kind in rng.choice(3, size=count, p=[SOON, RARE, 1 - SOON - RARE]):
+        if kind == 0:
             spells.append(Spell(float(rng.exponential(6 * DAY)), used_again=True))
-        elif rng.random() < 0.01:
+        elif kind == 1:
             spells.append(Spell(float(rng.uniform(60, 300) * DAY), used_again=True))
         else:
             spells.append(Spell(float(rng.uniform(1, 365) * DAY), used_again=False))
     return spells
+
+
+def wanted_within_month(idle_s: float) -> float:
+    """The true chance, from the same law."""
+    days = idle_s / DAY
+    soon = SOON * math.exp(-days / 6)
+    ends = soon * (1 - math.exp(-30 / 6))
+    late = RARE * min(1.0, max(0.0, (300 - days) / 240))
+    if days >= 30:
+        ends += RARE * max(0.0, min(days + 30, 300) - max(days, 60)) / 240
+    return ends / (soon + late + 1 - SOON - RARE)
 
 
 def shelves(rng: Generator, count: int) -> list[Shelf]:
@@ -119,7 +131,7 @@ def shelves(rng: Generator, count: int) -> list[Shelf]:
             if cause == "small":
                 gigabytes = 0.01
             idle = float(rng.uniform(100, 300) if cause != "fresh" else rng.uniform(0, 8)) * DAY
-            wanted = bool(rng.random() < (0.6 if cause == "fresh" else 0.0005))
+            wanted = bool(rng.random() < wanted_within_month(idle))
             remake = float(rng.uniform(5, 40)) if big else 20.0
             if cause == "costly":  # weeks of training, or many terabytes that took days to send
                 remake *= 5000 if big else 1.0
