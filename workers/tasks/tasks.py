@@ -39,6 +39,8 @@ from workers.serving.reconcile import deployments_reconcile
 from workers.serving.rent import deployments_hold
 from workers.tasks import process_wide
 from workers.tasks.hints import RECONCILE, STRIPE, WORK_AVAILABLE, hints_repeat
+from workers.waste.levers import levers_measure
+from workers.waste.services import waste_measure, waste_sweep
 
 
 @shared_task(name=WORK_AVAILABLE)  # acknowledged early: leases protect the work
@@ -89,6 +91,13 @@ def orphans() -> None:
 def meter() -> None:
     storage_meter()
     deployments_meter()
+
+
+@shared_task(name="control.waste", acks_late=True)
+def waste() -> None:
+    waste_sweep()
+    waste_measure()
+    levers_measure()
 
 
 @shared_task(name="control.partitions", acks_late=True)

@@ -25,7 +25,7 @@ def find(facts: Facts, terms: Terms) -> Iterator[Finding]:
                 kind=KIND,
                 subject=work.id,
                 saving=saving.quantize(CENTS),
-                action="suggest_pass_size",
+                action="enlarge_passes",
                 tenant_id=work.tenant_id,
                 arguments={"micro_batch_tokens": work.passes.fitting},
                 evidence={
