@@ -9,12 +9,15 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
+from saas.console import columns as show
 from saas.console.columns import as_number
 from saas.console.figures import DayOfUsage, first_day, stacked_days, totals
+from saas.console.waste_words import LEVERS
 from saas.console.words import COST_PURPOSES, JOB_KINDS
 from tenants.accounts.models import Tenant
 from tenants.costs.daily import DAY, midnight
 from tenants.costs.defaults import CURRENCY
+from tenants.costs.levers import levers_newest
 from tenants.costs.selectors import Grouping, cost_totals, unit_costs
 from tenants.costs.unit_economics import UnitEconomics, unit_economics
 from tenants.kernel.clock import now
@@ -51,6 +54,16 @@ def costs(request: HttpRequest) -> HttpResponse:
         ],
         economics=(three := unit_economics(since=since_midnight(days), until=tomorrow())),
         economics_chart=economics_chart(three),
+        levers=[
+            (
+                LEVERS[row.lever],
+                show.as_percent(Decimal(repr(row.point))),
+                f"{row.low:.1%} – {row.high:.1%}",
+                f"{row.saved:.4f} {row.currency}",
+                row.sample,
+            )
+            for row in levers_newest()
+        ],
         compressed=[
             (
                 cost.job.id,

@@ -175,6 +175,7 @@ class WasteFinding(models.Model):
     subject = models.CharField(max_length=300)
     tenant_id = models.CharField(max_length=40, default="", blank=True)
     saving = models.DecimalField(max_digits=20, decimal_places=2)
+    beside = models.DecimalField(max_digits=20, decimal_places=2)  # beyond the others: these sum
     currency = models.CharField(max_length=3, default="USD")
     action = models.CharField(max_length=40)
     arguments = models.JSONField(default=dict)

@@ -31,11 +31,15 @@ State = WasteFinding.State
 
 @dataclass(frozen=True)
 class Leak:
-    """What a finder said of a subject, and the version of what its action relies on."""
+    """What a finder said of a subject, and the version of what its action relies on.
+
+    `saving` is by its action alone, `beside` beyond the other actions: these sum up.
+    """
 
     kind: str
     subject: str
     saving: Decimal
+    beside: Decimal
     action: str
     version: str
     arguments: Mapping[str, Any]
@@ -132,9 +136,9 @@ def finding_measured(*, row: WasteFinding, before: Decimal, after: Decimal) -> N
         )
 
 
-def waste_promised() -> Money:
-    """The savings of all open findings, each by itself: they overlap, so this is no total."""
-    total = WasteFinding.objects.filter(state=State.OPEN).aggregate(all=Sum("saving"))["all"]
+def waste_joint() -> Money:
+    """What all open findings together would save a month, by the newest sweep."""
+    total = WasteFinding.objects.filter(state=State.OPEN).aggregate(all=Sum("beside"))["all"]
     return Money(total or Decimal(0), CURRENCY)
 
 
@@ -146,6 +150,7 @@ def _open(leaks: Sequence[Leak]) -> None:
             subject=leak.subject,
             tenant_id=leak.tenant_id,
             saving=leak.saving,
+            beside=leak.beside,
             currency=CURRENCY,
             action=leak.action,
             arguments=dict(leak.arguments),
@@ -173,6 +178,7 @@ def _open(leaks: Sequence[Leak]) -> None:
 def _renew(row: WasteFinding, leak: Leak) -> None:
     WasteFinding.objects.filter(pk=row.pk).update(
         saving=leak.saving,
+        beside=leak.beside,
         action=leak.action,
         arguments=dict(leak.arguments),
         evidence=dict(leak.evidence),

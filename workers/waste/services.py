@@ -18,12 +18,12 @@ from tenants.kernel.clock import database_now
 from tenants.kernel.errors import Conflict
 from tenants.kernel.scope import system_scope
 from workers.waste.actions import ACTIONS, version_of
-from workers.waste.facts import Facts, Terms
+from workers.waste.facts import Terms
 from workers.waste.finders import FINDERS
-from workers.waste.findings import Finding
+from workers.waste.findings import CENTS, Finding
 from workers.waste.measuring import costs_around
 from workers.waste.reading import facts_read
-from workers.waste.replay import findings_of, joint_saving
+from workers.waste.replay import findings_of, savings_beside
 
 State = WasteFinding.State
 
@@ -31,16 +31,22 @@ State = WasteFinding.State
 def waste_sweep() -> int:
     """Find what leaks, by the facts as they are now; return how many findings are new."""
     with system_scope():
-        leaks = [leak_of(finding) for finding in findings_of(facts_read(), Terms())]
+        facts = facts_read()
+        found = findings_of(facts, Terms())
+        leaks = [
+            _leak(finding, beside)
+            for finding, beside in zip(found, savings_beside(facts, found), strict=True)
+        ]
         return findings_open(kinds=list(FINDERS), leaks=leaks)
 
 
-def leak_of(finding: Finding) -> Leak:
+def _leak(finding: Finding, beside: Decimal) -> Leak:
     return Leak(
         kind=finding.kind,
         subject=finding.subject,
         tenant_id=finding.tenant_id,
         saving=finding.saving,
+        beside=beside.quantize(CENTS),
         action=finding.action,
         arguments=finding.arguments,
         evidence=finding.evidence,
@@ -99,9 +105,3 @@ def waste_measure() -> int:
                 finding_measured(row=row, before=found.before, after=found.after)
                 measured += 1
     return measured
-
-
-def waste_joint(facts: Facts | None = None) -> Decimal:
-    """USD a month that all open actions together would save, replayed (system scope)."""
-    facts = facts or facts_read()
-    return joint_saving(facts, findings_of(facts, Terms()))

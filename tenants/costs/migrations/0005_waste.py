@@ -59,6 +59,7 @@ class Migration(migrations.Migration):
                 ("subject", models.CharField(max_length=300)),
                 ("tenant_id", models.CharField(blank=True, default="", max_length=40)),
                 ("saving", models.DecimalField(decimal_places=2, max_digits=20)),
+                ("beside", models.DecimalField(decimal_places=2, max_digits=20)),
                 ("currency", models.CharField(default="USD", max_length=3)),
                 ("action", models.CharField(max_length=40)),
                 ("arguments", models.JSONField(default=dict)),

@@ -60,6 +60,12 @@ def price_gpu(**kinds: str) -> None:
             rate_set(actor=staff(), resource_id="worker.gpu", amount=Decimal(amount), kind=kind)
 
 
+def price_storage(gb_hour: str) -> None:
+    with system_scope():
+        resources_ensure()
+        rate_set(actor=staff(), resource_id="storage", amount=Decimal(gb_hour))
+
+
 def job_make(tenant: Tenant, **fields: Any) -> Job:
     values: dict[str, Any] = {
         "id": new_id("job_"),

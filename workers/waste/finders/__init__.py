@@ -30,8 +30,8 @@ class Finder:
 # kind → its finder, in the order in which actions are best done: what makes others moot comes first
 FINDERS = {
     idle_deployments.KIND: Finder(idle_deployments.find, idle_deployments.apply),
-    spare_replicas.KIND: Finder(spare_replicas.find, spare_replicas.apply),
     dense_models.KIND: Finder(dense_models.find, dense_models.apply),
+    spare_replicas.KIND: Finder(spare_replicas.find, spare_replicas.apply),
     faulty_workers.KIND: Finder(faulty_workers.find, faulty_workers.apply),
     oversized_workers.KIND: Finder(oversized_workers.find, oversized_workers.apply),
     small_passes.KIND: Finder(small_passes.find, small_passes.apply),

@@ -47,6 +47,8 @@ def apply(facts: Facts, finding: Finding) -> Facts:
     gone = set(finding.arguments["workers"])
 
     def without(pool: Pool) -> Pool:
+        if pool.resource != finding.subject:
+            return pool
         kept = tuple(worker for worker in pool.workers if worker.id not in gone)
         lost = sum(worker.slots for worker in pool.workers if worker.id in gone)
         return replace(pool, workers=kept, slots=pool.slots - lost)
