@@ -69,7 +69,7 @@ def clocks_check() -> Iterator[Finding]:
             "clocks",
             f"slot time is off by {error:.2%} of the clock, most on slot {worst.slot} of "
             f"{worst.worker}: {worst.missing:.1f} s missing, {worst.doubled:.1f} s doubled",
-            "a worker could not write its costs (see its log), or was killed; idle time may be lost",
+            "a worker could not write its costs (see its log), or was killed",
         )
     else:
         yield good("clocks", f"{len(balances)} slots account for the day to {error:.3%}")

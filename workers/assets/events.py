@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
+from datetime import datetime
 
 from tenants.kernel.events import Event
 
@@ -24,7 +24,7 @@ class FileExpirySet(Event, name="file.expiry_set", aggregate="file_id"):
     """When it ends by itself; None: it is kept."""
 
     file_id: str
-    expires_at: dt.datetime | None
+    expires_at: datetime | None
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,7 @@ def job_make(tenant: Tenant, **fields: Any) -> Job:
         "kind": Kind.FINE_TUNE,
         "state": State.SUCCEEDED,
         "queue": "train.gpu",
+        "finished_at": ago(20),
         "spec": {"base_id": "mini"},
     }
     with system_scope():

@@ -262,7 +262,7 @@ def test_a_worker_that_keeps_losing_work_is_drained() -> None:
 
 
 def patient_work(tenant: Tenant) -> Job:
-    job = job_make(tenant, state=State.QUEUED)
+    job = job_make(tenant, state=State.QUEUED, finished_at=None)
     day_s = 86400
     entries = [
         slot_time(n * day_s, n * day_s + 7200, resource="worker.gpu", tenant_id=tenant.id,
