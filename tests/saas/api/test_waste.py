@@ -19,7 +19,7 @@ def finding(operator: Caller) -> dict[str, object]:
     price_gpu(on_demand="0.0007")
     deployment_forgotten()
     waste_sweep()
-    (row,) = operator.get(WASTE, {"state": "open", "kind": "idle_deployment"}).json["data"]
+    (row,) = operator.get(f"{WASTE}?state=open&kind=idle_deployment").json["data"]
     assert isinstance(row, dict)
     return row
 
@@ -53,7 +53,7 @@ def test_what_has_changed_meanwhile_is_a_clear_409(
 
 def test_one_that_is_meant_to_be_so_is_closed(operator: Caller, finding: dict[str, object]) -> None:
     assert operator.post(f"{WASTE}/{finding['id']}/close", {}).json["state"] == "closed"
-    assert operator.get(WASTE, {"state": "open"}).json["data"] == []
+    assert operator.get(f"{WASTE}?state=open").json["data"] == []
     assert operator.post(f"{WASTE}/waste_none/close", {}).status == 404
 
 
