@@ -45,6 +45,7 @@ class WorkerProcess:
     def __init__(self, *, name: str, queue_names: Sequence[str], slots: int) -> None:
         self.draining = threading.Event()
         self._ending = False  # it drains because its process ends; nobody takes that back
+        self._told_drain = False
         self._stopped = threading.Event()
         memory = psutil.virtual_memory().total // max(slots, 1)
         deadline = time.monotonic() + REGISTER_S
@@ -154,35 +155,38 @@ class WorkerProcess:
         clock.switch(cohort.time)
         cohort.run()
 
+    def beat(self) -> None:
+        """One pulse: tell that we live, do as asked, account for the time."""
+        with brief_connections():
+            busy = len(self._clocks) - self._free.qsize()
+            self._obey(drain=worker_heartbeat(worker_id=self.row.id, busy=busy))
+            slots_flush(self._clocks)
+            self._prices = {o.worker_class: float(o.price) for o in offers_now()}
+            scratch_sweep()
+            self._tell_drain()
+
     def _beat(self) -> None:
-        told = False
         while not self._stopped.wait(PULSE_S):
             try:
-                with brief_connections():
-                    busy = len(self._clocks) - self._free.qsize()
-                    self._obey(worker_heartbeat(worker_id=self.row.id, busy=busy))
-                    slots_flush(self._clocks)
-                    self._prices = {o.worker_class: float(o.price) for o in offers_now()}
-                    scratch_sweep()
-                    told = self._tell_drain(told)
+                self.beat()
             except Exception as error:  # noqa: BLE001 -- the pulse must go on
                 log.warning("pulse missed", error=str(error))
 
-    def _obey(self, drain: bool) -> None:  # noqa: FBT001 -- the heartbeat's one answer
+    def _obey(self, *, drain: bool) -> None:
         """An operator may have it drain, and claim again."""
         if drain:
             self.draining.set()
         elif not self._ending:
             self.draining.clear()
 
-    def _tell_drain(self, told: bool) -> bool:  # noqa: FBT001
+    def _tell_drain(self) -> None:
         """Tell the platform when that changes."""
         drains = self.draining.is_set()
-        if drains and not told:
+        if drains and not self._told_drain:
             worker_drain(worker_id=self.row.id)
-        elif told and not drains:
+        elif self._told_drain and not drains:
             worker_resume(worker_id=self.row.id)
-        return drains
+        self._told_drain = drains
 
 
 def _purpose(found: Claim, purpose: str) -> Purpose:

@@ -35,6 +35,7 @@ from workers.assets.models import File, ModelVersion
 from workers.jobs.models import Job, Worker
 from workers.jobs.states import State
 from workers.serving.models import Deployment
+from workers.waste.actions import version_of
 from workers.waste.services import waste_apply, waste_measure, waste_sweep, waste_undo
 
 pytestmark = pytest.mark.django_db
@@ -330,3 +331,75 @@ def _hours(job: Job, begin: dt.datetime, hours: float) -> SlotTime:
         job_id=job.id, attempt=1, started_at=begin, ended_at=begin + dt.timedelta(hours=hours),
         key=new_id("k_"),
     )  # fmt: skip
+
+
+def test_waiting_jobs_take_larger_passes_and_move_and_go_back() -> None:
+    """What the actions do; whether it is worth it, the rules say."""
+    tenant = make_tenant()
+    waiting = job_make(
+        tenant, state=State.QUEUED, finished_at=None,
+        spec={"base_id": "mini", "settings": {"micro_batch_tokens": 128}},
+    )  # fmt: skip
+    subject = f"{tenant.id}:fine_tune:mini:worker.gpu"
+    enlarged = _opened("enlarge_passes", subject, micro_batch_tokens=1024)
+    done = apply(enlarged)
+    with system_scope():
+        waiting.refresh_from_db()
+    assert waiting.spec["settings"]["micro_batch_tokens"] == 1024
+    undo(done)
+    with system_scope():
+        waiting.refresh_from_db()
+    assert waiting.spec["settings"]["micro_batch_tokens"] == 128
+
+    moved = apply(_opened("place", subject, resource="worker.cpu"))
+    with system_scope():
+        waiting.refresh_from_db()
+    assert waiting.queue == "train.cpu"
+    assert events("job.queued")[-1]["queue"] == "train.cpu"
+    undo(moved)
+    with system_scope():
+        waiting.refresh_from_db()
+        assert waiting.queue == "train.gpu"
+        Job.objects.filter(pk=waiting.pk).update(state=State.RUNNING)
+    with pytest.raises(Conflict, match="none of its jobs waits"):
+        apply(_opened("enlarge_passes", subject, micro_batch_tokens=1024))
+
+
+def test_what_only_a_tenant_may_decide_is_suggested_to_it() -> None:
+    tenant = make_tenant()
+    subject = f"{tenant.id}:fine_tune:mini:worker.gpu"
+    apply(_opened("suggest_sharing", subject))
+    (told,) = events("sharing.suggested")
+    assert told == {"tenant_id": tenant.id, "base": "mini"}
+    with system_scope():
+        Tenant.objects.filter(pk=tenant.id).update(shares_passes=True)
+    with pytest.raises(Conflict, match="shares passes already"):
+        apply(_opened("suggest_sharing", subject))
+
+    row = deployment_forgotten()
+    apply(_opened("propose_compression", "mini", time=0.5))
+    proposed = {
+        event["deployment_id"]: event["latency"] for event in events("compression.proposed")
+    }
+    assert proposed[row.id] == "0.5"
+
+
+def test_fewer_replicas_are_allowed_and_allowed_again() -> None:
+    row = deployment_forgotten()
+    done = apply(_opened("resize", "mini", max_replicas=2))
+    with system_scope():
+        row.refresh_from_db()
+    assert row.max_replicas == 2
+    undo(done)
+    with system_scope():
+        row.refresh_from_db()
+    assert row.max_replicas == 4
+
+
+def _opened(action: str, subject: str, **arguments: object) -> WasteFinding:
+    """A finding that proposes this, as things stand."""
+    with system_scope():
+        return WasteFinding.objects.create(
+            id=new_id("waste_"), kind="test", subject=subject, saving=1, beside=1, action=action,
+            arguments=arguments, version=version_of(action, subject, arguments),
+        )  # fmt: skip
