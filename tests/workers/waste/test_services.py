@@ -369,8 +369,8 @@ def test_what_only_a_tenant_may_decide_is_suggested_to_it() -> None:
     tenant = make_tenant()
     subject = f"{tenant.id}:fine_tune:mini:worker.gpu"
     apply(_opened("suggest_sharing", subject))
-    (told,) = events("sharing.suggested")
-    assert told == {"tenant_id": tenant.id, "base": "mini"}
+    (suggested,) = events("sharing.suggested")
+    assert suggested == {"tenant_id": tenant.id, "base": "mini"}
     with system_scope():
         Tenant.objects.filter(pk=tenant.id).update(shares_passes=True)
     with pytest.raises(Conflict, match="shares passes already"):
@@ -378,10 +378,8 @@ def test_what_only_a_tenant_may_decide_is_suggested_to_it() -> None:
 
     row = deployment_forgotten()
     apply(_opened("propose_compression", "mini", time=0.5))
-    proposed = {
-        event["deployment_id"]: event["latency"] for event in events("compression.proposed")
-    }
-    assert proposed[row.id] == "0.5"
+    told = next(e for e in events("compression.proposed") if e["deployment_id"] == row.id)
+    assert told["latency"] == "0.5"
 
 
 def test_fewer_replicas_are_allowed_and_allowed_again() -> None:

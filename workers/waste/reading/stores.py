@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef
 
 from tenants.costs.selectors import job_cost
 from tenants.pricing.cards import RateCard, period_of
@@ -26,6 +26,7 @@ from workers.waste.reading.window import Window
 GB = 10**9
 HOURS_OF_MONTH = 30 * 24
 METER = "storage.gb_hours"
+NAMED = ("spec__training_file_id", "spec__validation_file_id", "spec__file_id")
 PAUSE_S = 86400.0  # a shorter one is no pause
 
 
@@ -81,18 +82,16 @@ def _file_uses() -> dict[str, list[dt.datetime]]:
     found: dict[str, list[dt.datetime]] = {}
     for file_id, moment in Dataset.objects.values_list("file_id", "created_at"):
         found.setdefault(file_id, []).append(moment)
-    names = ("training_file_id", "validation_file_id", "file_id")
-    for spec, moment in Job.objects.values_list("spec", "created_at"):
-        for file_id in {spec.get(name) for name in names} - {None}:
+    for *file_ids, moment in Job.objects.values_list(*NAMED, "created_at").iterator():
+        for file_id in set(file_ids) - {None}:
             found.setdefault(file_id, []).append(moment)
     return found
 
 
 def _files_in_work() -> set[str]:
     """Files of jobs that have not ended."""
-    names = ("training_file_id", "validation_file_id", "file_id")
-    specs = Job.objects.filter(Q(finished_at__isnull=True)).values_list("spec", flat=True)
-    return {str(spec[name]) for spec in specs for name in names if spec.get(name)}
+    jobs = Job.objects.filter(finished_at__isnull=True).values_list(*NAMED)
+    return {str(file_id) for row in jobs for file_id in row if file_id}
 
 
 def _spells(born: dt.datetime, used: Iterable[dt.datetime], window: Window) -> Iterable[Spell]:
