@@ -15,6 +15,7 @@ Generator = np.random.Generator
 USUAL_S = 900.0  # the platform's own setting
 SETTINGS_S = (120.0, 300.0, 900.0, 3600.0, 4 * 3600.0)
 ALWAYS = np.arange(0.0, SECONDS, 30.0)  # calls that never cease
+COLD_STARTS = 60  # a month, two a day: what callers put up with
 UNSERVED = 0.003  # of the tokens that may come late
 
 
@@ -131,12 +132,11 @@ class Serving:
         """With shorter settings that a person would try: who calls still hardly waits."""
         before = {c.id: c.sleep_after_s for c in model.callers}
         month = self._month(model, before, model.limit, 1.0)
-        calls = sum(len(c.arrivals) for c in model.callers)
         best = 0.0
         for setting in SETTINGS_S:
             after = {name: min(seconds, setting) for name, seconds in before.items()}
             _, cold, _ = awake_and_waits(model, after)
-            if cold <= 60 or cold * model.load_s <= 0.25 * calls:  # two a day, or 0.25 s a call
+            if cold <= COLD_STARTS:
                 best = max(best, month - self._month(model, after, model.limit, 1.0))
         return {("idle_deployment", model.id): best} if best > FALLS else {}
 
