@@ -35,6 +35,7 @@ _work = [
     path("operator/v1/costs/economics", economics.CostEconomicsView.as_view()),
     path("operator/v1/costs/allocation", economics.CostAllocationView.as_view()),
     path("operator/v1/costs/compressions", costs.CostsByCompressionView.as_view()),
+    path("operator/v1/costs/focus", costs.CostsFocusView.as_view()),
     path("operator/v1/levers", waste.LeversView.as_view()),
     path("operator/v1/waste", waste.WasteView.as_view()),
     path("operator/v1/waste/<str:waste_id>/apply", waste.WasteApplyView.as_view()),

@@ -62,3 +62,11 @@ def test_customers_neither_see_nor_act(finding: dict[str, object]) -> None:
     assert customer.get(WASTE).status in {403, 404}
     assert customer.post(f"{WASTE}/{finding['id']}/apply", {}).status in {403, 404}
     assert customer.get("/operator/v1/levers").status in {403, 404}
+
+
+def test_costs_leave_as_focus(operator: Caller) -> None:
+    """What is in the rows is tested where they are made."""
+    answer = operator.get("/operator/v1/costs/focus?period=2026-03")
+    assert answer.status == 200
+    assert answer.content.startswith(b"AvailabilityZone,BilledCost,")
+    assert operator.get("/operator/v1/costs/focus?period=March").status == 400

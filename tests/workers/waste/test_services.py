@@ -340,6 +340,7 @@ def test_waiting_jobs_take_larger_passes_and_move_and_go_back() -> None:
         tenant, state=State.QUEUED, finished_at=None,
         spec={"base_id": "mini", "settings": {"micro_batch_tokens": 128}},
     )  # fmt: skip
+    worker_make(started=ago(0))
     subject = f"{tenant.id}:fine_tune:mini:worker.gpu"
     enlarged = _opened("enlarge_passes", subject, micro_batch_tokens=1024)
     done = apply(enlarged)

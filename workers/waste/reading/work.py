@@ -14,7 +14,7 @@ from tenants.costs.models import CostEntry, Rate
 from workers.assets.models import BaseModel
 from workers.engine.errors import EngineError
 from workers.engine.profiles import Profile, Shape, memory_bytes, profiles_read
-from workers.engine.sharing import Sharer, alone_s, together_s
+from workers.engine.sharing import MARGIN, Sharer, alone_s, together_s
 from workers.engine.specs import FineTuneSpec
 from workers.jobs.cohorts import PASS_TOKENS
 from workers.jobs.estimates import base_shape
@@ -125,7 +125,7 @@ def _sharing(
     alone = alone_s(sharer, shape, profile)
     both = together_s([sharer, sharer], shape, profile, pass_tokens=PASS_TOKENS)
     company = _company(work, job.cohort_key, window)
-    return Sharing(alone, both - alone, company, spread=profile.spread / 10)
+    return Sharing(alone, both - alone, company, spread=MARGIN / 2)
 
 
 def _company(work: Work, cohort_key: str, window: Window) -> float:
