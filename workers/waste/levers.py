@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -95,7 +96,7 @@ def compression_gain(since: dt.datetime, until: dt.datetime) -> Gain | None:
         return _gain(Lever.COMPRESSION, millions, {"compressions": len(costs)})
     pairs = [(cost.after.amount, cost.before.amount) for cost in costs]
     found = _gain(Lever.COMPRESSION, pairs, {"compressions": len(costs), "served": 0})
-    return None if found is None else Gain(**{**vars(found), "saved": Decimal(0)})
+    return None if found is None else replace(found, saved=Decimal(0))
 
 
 def utilisation_gain(since: dt.datetime, until: dt.datetime) -> Gain | None:

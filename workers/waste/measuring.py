@@ -53,7 +53,7 @@ def costs_around(row: WasteFinding) -> Around | None:
 
 def _month(row: WasteFinding, since: dt.datetime, until: dt.datetime) -> Decimal:
     entries = _entries(row, between(since, until))
-    spent = entries.aggregate(all=Sum("amount"))["all"] or ZERO
+    spent: Decimal = entries.aggregate(all=Sum("amount"))["all"] or ZERO
     months = Decimal((until - since).total_seconds()) / Decimal(MONTH.total_seconds())
     return (spent / months).quantize(CENTS)
 

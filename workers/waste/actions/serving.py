@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Least, Now
 
 from tenants.accounts.actors import Actor
@@ -78,9 +78,7 @@ def _update(actor: Actor, deployment_id: str, **changes: int) -> None:
         deployment_update(actor=acting, deployment_id=row.id, **changes)
 
 
-def _locked(target: str) -> Iterable[Deployment]:
+def _locked(target: str) -> QuerySet[Deployment]:
     """The target's deployments, in the order in which rows are locked."""
-    rows: Iterable[Deployment] = Deployment.objects.select_for_update(of=("self",)).filter(
-        target=target, deleted_at__isnull=True
-    )
-    return rows.order_by("tenant_id", "id")  # type: ignore[attr-defined,no-any-return]
+    rows: QuerySet[Deployment] = Deployment.objects.filter(target=target, deleted_at__isnull=True)
+    return rows.select_for_update(of=("self",)).order_by("tenant_id", "id")

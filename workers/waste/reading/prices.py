@@ -59,5 +59,5 @@ def _interruptions(resource: str, window: Window) -> float:
     sums = rows.aggregate(
         went=Count("id", filter=went), time=Sum(Coalesce("ended_at", Now()) - F("started_at"))
     )
-    hours = sums["time"].total_seconds() / 3600 if sums["time"] else 0.0
-    return sums["went"] / hours if hours >= 24 else USUAL_INTERRUPTIONS_PER_HOUR
+    hours = float(sums["time"].total_seconds()) / 3600 if sums["time"] else 0.0
+    return float(sums["went"]) / hours if hours >= 24 else USUAL_INTERRUPTIONS_PER_HOUR

@@ -6,7 +6,7 @@ Of versions only an epoch's checkpoint may be an orphan: a job's result is what 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -107,7 +107,7 @@ def _idle(born: dt.datetime, used: Iterable[dt.datetime], window: Window) -> flo
     return (window.until - max([born, *used])).total_seconds()
 
 
-def _paid(rows: Iterable[Any], window: Window) -> Any:
+def _paid(rows: Iterable[Any], window: Window) -> Callable[[Any], Decimal]:
     """What a row's tenant pays for a month of keeping it."""
     period = period_of(window.until)
     tenants = sorted({row.tenant_id for row in rows if not row.tenant.is_platform})
