@@ -71,8 +71,7 @@ def place(actor: Actor, subject: str, arguments: Mapping[str, Any]) -> Mapping[s
 
 def place_undo(actor: Actor, before: Mapping[str, Any]) -> None:
     for job in _still_queued(before):
-        family, _, name = str(before["jobs"][job.id]).partition(".")
-        del family
+        name = str(before["jobs"][job.id]).rpartition(".")[2]
         job_place(actor=replace(actor, tenant_id=job.tenant_id), job_id=job.id, worker_class=name)
 
 
