@@ -37,6 +37,8 @@ EXEMPT = {
     "workers.assets.services.base_models.base_model_measure": "of the machine; bases are nobody's",
     "workers.assets.services.base_models.base_model_register": "typed on the machine; audited",
     "workers.assets.services.base_models.base_model_verify": "reads only; bases are nobody's",
+    "workers.waste.services.waste_measure": "every finding's; each names its own subject",
+    "workers.waste.services.waste_sweep": "every tenant's, as the facts say",
     "workers.serving.services.base_deployments_ensure": "for the platform's tenant, `platform_id`",
 }
 

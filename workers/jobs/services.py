@@ -15,8 +15,11 @@ from tenants.accounts.audit import audit_record
 from tenants.accounts.standing import tenant_require_active
 from tenants.kernel.errors import Conflict, InvalidInput
 from tenants.kernel.ids import new_id
+from tenants.kernel.outbox import emit
 from tenants.pricing.models import Quote
 from workers.assets.credit import standing_require
+from workers.engine.specs import FineTuneSpec, SpecError
+from workers.jobs.events import JobQueued
 from workers.jobs.kinds import KINDS
 from workers.jobs.models import Job
 from workers.jobs.money import job_cover, job_promise, job_promise_more, work_quote
@@ -29,7 +32,7 @@ from workers.jobs.moves import (
     job_say,
 )
 from workers.jobs.offers import offers_now
-from workers.jobs.placement import place
+from workers.jobs.placement import Needs, place
 from workers.jobs.states import HELD_BY_WORKER, Kind, State, check_move
 from workers.jobs.submissions import Checked, Choice, checked
 
@@ -246,3 +249,47 @@ def _cover_again(actor: Actor, job: Job) -> None:
         standing_require(actor=actor, model=str(job.spec.get("model") or ""))
     else:
         job_cover(job)
+
+
+def job_place(*, actor: Actor, job_id: str, worker_class: str) -> str:
+    """Move a waiting job to another class of workers; return the queue that it was in.
+
+    Raises NotFound, Conflict for one that does not wait, Unavailable where no such worker is there.
+    """
+    job = _waiting(actor, job_id)
+    family, before = KINDS[job.kind].family, str(job.queue)
+    place(Needs(device=worker_class), offers_now())
+    job.queue = f"{family}.{worker_class}"
+    job.save(update_fields=["queue"])
+    emit(JobQueued(tenant_id=job.tenant_id, job_id=job.id, kind=job.kind, queue=job.queue))
+    audit_record(
+        actor=actor, action="job.place", target=job.id, data={"from": before, "to": job.queue}
+    )
+    return before
+
+
+def job_pass_resize(*, actor: Actor, job_id: str, tokens: int) -> int:
+    """Set how many tokens a pass of a waiting fine-tune takes; return how many it took.
+
+    The result is the same. Raises NotFound, Conflict for one that does not wait, InvalidInput.
+    """
+    job = _waiting(actor, job_id)
+    settings = dict(job.spec.get("settings") or {})
+    before = int(settings.get("micro_batch_tokens", FineTuneSpec.micro_batch_tokens))
+    try:
+        spec = FineTuneSpec.from_dict({**settings, "micro_batch_tokens": tokens})
+    except SpecError as error:
+        raise InvalidInput(str(error), param="micro_batch_tokens") from error
+    job.spec = {**job.spec, "settings": spec.to_dict()}
+    job.save(update_fields=["spec"])
+    audit_record(
+        actor=actor, action="job.pass_resize", target=job.id, data={"from": before, "to": tokens}
+    )
+    return before
+
+
+def _waiting(actor: Actor, job_id: str) -> Job:
+    job = _job_for(actor, job_id)
+    if job.state != State.QUEUED:
+        raise Conflict(f"{job.id} is {job.state}; only a job that waits can be changed")
+    return job

@@ -50,6 +50,8 @@ from workers.tasks.hints import (
     hints_repeat,
     review_send,
 )
+from workers.waste.levers import levers_measure
+from workers.waste.services import waste_measure, waste_sweep
 
 
 @shared_task(name=WORK_AVAILABLE)  # acknowledged early: leases protect the work
@@ -109,6 +111,13 @@ def orphans() -> None:
 def meter() -> None:
     storage_meter()
     deployments_meter()
+
+
+@shared_task(name="control.waste", acks_late=True)
+def waste() -> None:
+    waste_sweep()
+    waste_measure()
+    levers_measure()
 
 
 @shared_task(name="control.partitions", acks_late=True)

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from saas.api.fields import Constant, UnixTime
+from saas.api.fields import Constant, Month, UnixTime
+from saas.api.platform.invoice_documents import sent_as
 from saas.api.schema import operation
 from saas.api.views import ApiView
+from tenants.billing.periods import Period
+from tenants.billing.selectors.focus import focus_cost_rows
 from tenants.costs.selectors import cost_totals, unit_costs
+from tenants.kernel.clock import now
 
 TAG = "operator"
 NEEDS = "costs.read"
@@ -159,3 +165,24 @@ class CostsBySlotView(ApiView):
     )
     def get(self, request: Request) -> Response:  # noqa: ARG002
         return table(slot_rows(self.query(RangeQuery)))
+
+
+class CostsFocusQuery(serializers.Serializer[Any]):
+    period = Month(required=False, help_text="Default: the month under way.")
+
+
+class CostsFocusView(ApiView):
+    """By day, resource, purpose, tenant and how it was bought. https://focus.finops.org"""
+
+    @operation(
+        "Export costs as FOCUS",
+        tag=TAG,
+        needs=NEEDS,
+        answer=OpenApiTypes.STR,
+        media_type="text/csv",
+        query=CostsFocusQuery,
+    )
+    def get(self, request: Request) -> HttpResponse:  # noqa: ARG002
+        month = self.query(CostsFocusQuery).get("period")
+        period = Period(month) if month else Period.of(now())
+        return sent_as(focus_cost_rows(period=period), "text/csv", f"focus-costs-{period}.csv")
