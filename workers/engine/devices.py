@@ -43,7 +43,8 @@ def fingerprint(numerics: Numerics) -> dict[str, Any]:
     Resuming is bit-equal if it is equal.
     """
     on_gpu = numerics.device.startswith("cuda")
-    return {
+    spread = {"processes": numerics.processes} if numerics.processes > 1 else {}
+    return spread | {
         "torch": torch.__version__,
         "build": hashlib.sha256(torch.__config__.show().encode()).hexdigest()[:16],
         "isa": torch.backends.cpu.get_cpu_capability(),

@@ -68,6 +68,7 @@ class Numerics:
     dtype: str = "float32"  # or "bfloat16"
     threads: int = 1
     device: str = "cpu"  # or "cuda:0"
+    processes: int = 1  # that train one member together, each on a device of its own
 
 
 DEFAULT_NUMERICS = Numerics()

@@ -77,6 +77,6 @@ def scores_of(
     for start in range(0, len(data), GROUP):
         chosen = range(start, min(start + GROUP, len(data)))
         for batch in task.micro_batches(data, chosen, budget, packing=True):
-            with torch.inference_mode():
+            with torch.no_grad():
                 loss, sums = task.loss(model, batch, device)
                 yield Score.of(batch, loss, sums)

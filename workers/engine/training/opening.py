@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
@@ -20,6 +21,7 @@ from workers.engine.tasks.opening import task_open
 from workers.engine.tasks.task import Data, Task
 from workers.engine.training.activation import checkpointing
 from workers.engine.training.member import Run
+from workers.engine.training.ranks import ALONE, Ranks
 from workers.engine.training.session import Session
 from workers.engine.training.snapshots import Origin
 
@@ -27,8 +29,11 @@ from workers.engine.training.snapshots import Origin
 class Base:
     """The base model of a pass: one frozen copy for all adapters, an own one per full fine-tune."""
 
-    def __init__(self, work: Work) -> None:
-        self.work = work
+    def __init__(self, work: Work, ranks: Ranks = ALONE) -> None:
+        self.work, self.ranks = work, ranks
+        numerics = work.numerics
+        # what is spread goes to the devices in parts; whole it need not fit on one
+        self._place = replace(numerics, device="cpu") if ranks.count > 1 else numerics
         self._shared: nn.Module | None = None
 
     def model(self, task: Task, method: str) -> nn.Module:
@@ -38,9 +43,9 @@ class Base:
             ModelError: the base cannot be loaded.
         """
         if method == "full" or not task.shares_base:
-            return task.model(self.work.numerics)
+            return task.model(self._place)
         if self._shared is None:
-            self._shared = task.model(self.work.numerics)
+            self._shared = task.model(self._place)
         return self._shared
 
 
@@ -79,8 +84,9 @@ def seated(
     flops = task.flops_per_token(model, training=True)
     seat = Seat(bank, member.key) if bank else None
     with method_open(model, spec, work.base.path, start, seat=seat) as method:
+        base.ranks.spread(model)
         yield Session(
-            run=Run(member, task, method, data, validation, work.numerics.device),
+            run=Run(member, task, method, data, validation, work.numerics.device, base.ranks),
             progress=progress,
             scratch=scratch,
             origin=_origin(work, member, together=bank is not None),

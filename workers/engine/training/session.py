@@ -85,6 +85,8 @@ class Session:
             f"Training on {sizes.examples:,} examples of {sizes.tokens:,} tokens, "
             f"{sizes.loss_tokens:,} of them learned, in {self.run.steps:,} steps."
         )
+        if self.run.ranks.count > 1:
+            message += f" {self.run.ranks.count} processes share each step."
         if sizes.cut_tokens:
             message += f" {sizes.cut_tokens:,} tokens past max_length were left off."
         level = "warn" if sizes.cut_tokens else "info"
@@ -200,7 +202,7 @@ class Session:
         self.run.check_weights()
         step = self.run.state.step
         folder = self.scratch / "checkpoints" / f"step-{step:08d}"
-        self.run.method.save(folder)
+        self.run.save(folder)
         self.progress.checkpoint(self.key, step, folder, metrics)
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -212,8 +214,10 @@ class Session:
         """
         self.run.check_weights()
         folder = self.scratch / "artifact"
-        self.run.method.save(folder)
-        artifact = Handle(folder, self.run.method.media_type, folder_digest(folder))
+        self.run.save(folder)
+        artifact = None
+        if self.run.ranks.is_first:
+            artifact = Handle(folder, self.run.method.media_type, folder_digest(folder))
         return Result(self.key, Outcome.SUCCEEDED, artifact, self._final_metrics())
 
     def stopped(self, outcome: Outcome) -> Result:

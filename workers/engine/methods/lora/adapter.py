@@ -32,6 +32,7 @@ CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
 MAGNITUDE = ".lora_magnitude_vector"
+PARTS = {"A": ".lora_A.weight", "B": ".lora_B.weight", "m": MAGNITUDE}
 
 
 @dataclass(frozen=True)
@@ -157,16 +158,22 @@ def _check_shape(name: str, given: Tensor, wanted: Tensor) -> None:
 
 
 def adapter_save(
-    folder: Path, model: nn.Module, layers: Mapping[str, LowRank], spec: LoraSpec, base_name: str
+    folder: Path,
+    model: nn.Module,
+    layers: Mapping[str, LowRank],
+    weights: Mapping[str, Tensor],
+    spec: LoraSpec,
+    base_name: str,
 ) -> None:
-    """Write `adapter_config.json` and `adapter_model.safetensors` as PEFT does."""
+    """Write `adapter_config.json` and `adapter_model.safetensors` as PEFT does.
+
+    `weights` are those of `layers`, by the layer's name and A, B or m.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {}
-    for name, layer in layers.items():
-        tensors[f"{PREFIX}{name}.lora_A.weight"] = layer.A.detach().cpu().contiguous()
-        tensors[f"{PREFIX}{name}.lora_B.weight"] = layer.B.detach().cpu().contiguous()
-        if isinstance(layer, DoraLinear):
-            tensors[f"{PREFIX}{name}{MAGNITUDE}"] = layer.m.detach().cpu().contiguous()
+    for name, tensor in weights.items():
+        layer, _, part = name.rpartition(".")
+        tensors[f"{PREFIX}{layer}{PARTS[part]}"] = tensor.detach().cpu().contiguous()
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     config = {
         "peft_type": "LORA",
