@@ -85,7 +85,9 @@ def loopback_up() -> None:
         (flags,) = struct.unpack_from("H", found, 16)
         if not flags & _IFF_UP:
             fcntl.ioctl(
-                any_socket, _SIOCSIFFLAGS, found[:16] + struct.pack("H", flags | _IFF_UP) + found[18:]
+                any_socket,
+                _SIOCSIFFLAGS,
+                found[:16] + struct.pack("H", flags | _IFF_UP) + found[18:],
             )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import shutil
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 
 from workers.engine import devices
 from workers.engine.errors import EngineError
@@ -30,10 +31,10 @@ def train(work: Work, progress: Progress, ranks: Ranks = ALONE) -> Iterator[Resu
     An error of the engine's own (bad data, divergence, torn snapshot) ends that member alone, as a
     failed result with its kind. Any other exception, those of `progress` included, ends the pass.
     """
-    devices.settle(work.numerics)
+    work = replace(work, numerics=devices.settle(work.numerics))
     base = Base(work, ranks)
     waiting = deque(work.members)
-    if work.together:
+    if work.together and work.numerics.dtype != "float16":  # each scales its own loss
         waiting = deque(m for m in work.members if not shares_a_pass(m))
         sharing = [m for m in work.members if shares_a_pass(m)]
         yield from train_together(base, sharing, progress, waiting)

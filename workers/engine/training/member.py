@@ -15,10 +15,11 @@ from workers.engine.data.order import epoch_order
 from workers.engine.data.packing import Ints
 from workers.engine.errors import DivergedError, EngineError, ModelError, OutOfMemoryError
 from workers.engine.methods.method import Method
-from workers.engine.protocol import Member
+from workers.engine.protocol import Member, Numerics
 from workers.engine.tasks.scores import Score
 from workers.engine.tasks.task import Data, MicroBatch, Task
 from workers.engine.training.optim import OPTIMISERS
+from workers.engine.training.precision import Precision
 from workers.engine.training.ranks import ALONE, Ranks
 from workers.engine.training.schedule import learning_rate
 from workers.engine.training.snapshots import Origin, snapshot_read, snapshot_write
@@ -63,11 +64,13 @@ class Run:
         method: Method,
         data: Data,
         validation: Data | None,
-        device: str,
+        numerics: Numerics,
         ranks: Ranks = ALONE,
     ) -> None:
         spec = member.spec
-        self.member, self.spec, self.device, self.ranks = member, spec, device, ranks
+        self.member, self.spec, self.ranks = member, spec, ranks
+        self.device = numerics.device
+        self.precision = Precision(numerics, spec.method, ranks)
         self.task, self.method = task, method
         self.data, self.validation = data, validation
         self.model = method.model
@@ -132,8 +135,11 @@ class Run:
             ModelError: they are not, before any update.
             OutOfMemoryError: not even one example fits.
         """
-        before = self.state.micro_batch_tokens
-        score, seconds = self._gradient_that_fits()
+        before, seconds, is_true = self.state.micro_batch_tokens, 0.0, False
+        while not is_true:
+            score, took = self._gradient_that_fits()
+            seconds += took
+            is_true = self.precision.unscale(self.parameters.values())
         halved = self.state.micro_batch_tokens < before
         return self.conclude(score, seconds, halved_to=self.state.micro_batch_tokens * halved)
 
@@ -145,7 +151,6 @@ class Run:
         """
         begin = time.perf_counter()
         rate = learning_rate(self.spec, self.state.step, self.steps)
-        self.ranks.gather_gradients()
         norm = self.ranks.norm(self.optimiser.gather())
         if not math.isfinite(score.loss) or not math.isfinite(norm):
             self.optimiser.clear()
@@ -242,11 +247,14 @@ class Run:
             self.method.clock.micro_batch = number * ranks.count + ranks.number
             counts = number < len(batches)
             each = batches[number] if counts else self._spare()
-            loss, sums = self.task.loss(self.model, each, self.device)
+            with self.precision.computing():
+                loss, sums = self.task.loss(self.model, each, self.device)
             # a pass to keep other processes company, which have one more, adds nothing
-            (loss / weight if counts else loss * 0).backward()  # type: ignore[no-untyped-call]
+            part = self.precision.scaled(loss / weight if counts else loss * 0)
+            part.backward()  # type: ignore[no-untyped-call]
             if counts:
                 total += Score.of(each, loss, sums)
+        ranks.gather_gradients()
         return ranks.total(total)
 
     def _spare(self) -> MicroBatch:
@@ -269,6 +277,7 @@ class Run:
 
     def snapshot(self, folder: Path, origin: Origin) -> None:
         """Write where this run stands; the first process does."""
+        self.state.scaling = self.precision.state()
         snapshot_write(folder, self.parameters, self.optimiser, self.state, origin, self.ranks)
 
     def save(self, folder: Path) -> None:
@@ -282,6 +291,7 @@ class Run:
         self.state, equal = snapshot_read(
             folder, self.parameters, self.optimiser, origin, self.ranks
         )
+        self.precision.load(self.state.scaling)
         return equal
 
     def epoch_metrics(self) -> Mapping[str, float]:

@@ -42,7 +42,10 @@ class Base:
         Raises:
             ModelError: the base cannot be loaded.
         """
-        if method == "full" or not task.shares_base:
+        if method == "full":  # small updates need exact weights; `Precision` casts products
+            dtype = "float64" if self._place.dtype == "float64" else "float32"
+            return task.model(replace(self._place, dtype=dtype))
+        if not task.shares_base:
             return task.model(self._place)
         if self._shared is None:
             self._shared = task.model(self._place)
@@ -86,7 +89,7 @@ def seated(
     with method_open(model, spec, work.base.path, start, seat=seat) as method:
         base.ranks.spread(model)
         yield Session(
-            run=Run(member, task, method, data, validation, work.numerics.device, base.ranks),
+            run=Run(member, task, method, data, validation, work.numerics, base.ranks),
             progress=progress,
             scratch=scratch,
             origin=_origin(work, member, together=bank is not None),

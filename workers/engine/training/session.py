@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from workers.engine.protocol import Command, FailureKind, Handle, Outcome, Progr
 from workers.engine.tasks.scores import Score
 from workers.engine.tasks.task import Prepares
 from workers.engine.training.member import Run, Update
+from workers.engine.training.precision import Precision
 from workers.engine.training.snapshots import Origin
 
 USED_EVERY_STEPS = 10
@@ -72,7 +73,8 @@ class Session:
         for data in (run.data, run.validation):
             if data is None:
                 continue
-            for score in run.task.prepare(run.model, data, size, run.device):
+            scores = run.task.prepare(run.model, data, size, run.device)
+            for score in _each(scores, run.precision):
                 run.state.evaluated += score.tokens
                 command = self.progress.beat(self.key, 0, run.steps, run.cursor, {})
                 if command in STOPS:
@@ -85,8 +87,9 @@ class Session:
             f"Training on {sizes.examples:,} examples of {sizes.tokens:,} tokens, "
             f"{sizes.loss_tokens:,} of them learned, in {self.run.steps:,} steps."
         )
-        if self.run.ranks.count > 1:
-            message += f" {self.run.ranks.count} processes share each step."
+        processes, asked = self.run.ranks.count, self.run.spec.processes
+        if max(processes, asked) > 1:
+            message += f" {processes} of {asked} processes that were asked for share each step."
         if sizes.cut_tokens:
             message += f" {sizes.cut_tokens:,} tokens past max_length were left off."
         level = "warn" if sizes.cut_tokens else "info"
@@ -192,7 +195,8 @@ class Session:
         assert run.validation is not None  # noqa: S101  (the caller's condition, for the type checker)
         size = run.state.micro_batch_tokens
         with run.method.alone():
-            for score in run.task.scores(run.model, run.validation, size, run.device):
+            scores = run.task.scores(run.model, run.validation, size, run.device)
+            for score in _each(scores, run.precision):
                 total += score
                 run.state.evaluated += score.tokens
                 self.beat({})
@@ -237,6 +241,16 @@ class Session:
             "steps": float(state.step),
             "trained_tokens": float(state.trained_tokens),
         }
+
+
+def _each(scores: Iterator[Score], precision: Precision) -> Iterator[Score]:
+    """The scores, each of a pass in that precision."""
+    while True:
+        with precision.computing():
+            score = next(scores, None)
+        if score is None:
+            return
+        yield score
 
 
 def failure(

@@ -127,18 +127,23 @@ def _check_origin(name: str, content: Mapping[str, Any], origin: Origin) -> None
         raise SnapshotError(
             f"{name} has version {content.get('version')!r}; this engine reads {VERSION}."
         )
-    spec = FineTuneSpec.from_dict(content["spec"]).to_dict()  # of whatever release wrote it
-    found = {**content, "spec": spec}
-    for what, wanted in (("base", origin.base), ("data", origin.data), ("spec", dict(origin.spec))):
+    found = {**content, "spec": _of_result(content["spec"])}
+    spec = _of_result(origin.spec)
+    for what, wanted in (("base", origin.base), ("data", origin.data), ("spec", spec)):
         if found[what] != wanted:
             raise SnapshotError(
                 f"{name} was made with another {what}; start this fine-tune afresh."
             )
 
 
-def _copy(
-    name: str, wanted: dict[str, Tensor], stored: dict[str, Tensor], ranks: Ranks
-) -> None:
+def _of_result(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec of whatever release wrote it, without what changes no result."""
+    complete = FineTuneSpec.from_dict(dict(spec)).to_dict()
+    del complete["processes"]
+    return complete
+
+
+def _copy(name: str, wanted: dict[str, Tensor], stored: dict[str, Tensor], ranks: Ranks) -> None:
     found = {n: ranks.part(t) for n, t in stored.items()}
     if {n: t.shape for n, t in wanted.items()} != {n: t.shape for n, t in found.items()}:
         raise SnapshotError(f"{name} holds other tensors than this fine-tune; start it afresh.")

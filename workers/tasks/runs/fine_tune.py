@@ -46,7 +46,7 @@ class FineTuneRun:
             "validation": file_open(context, validation, "validation_file") if validation else None,
             "resume": snapshot_open(context),
             "scratch": str(work),
-            "numerics": numerics(),
+            "numerics": numerics(spec["settings"]),
         }
 
     def on_beat(self, frame: Frame) -> None:

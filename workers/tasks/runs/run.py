@@ -114,7 +114,16 @@ def handle(path: Path | str, media_type: str, sha256: str) -> dict[str, str]:
     return {"path": str(path), "media_type": media_type, "sha256": sha256}
 
 
-def numerics() -> dict[str, Any]:
-    """How this worker computes: one thread per slot, on the device of its class."""
+def numerics(asked: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """How this worker computes: one thread per slot, on the device of its class.
+
+    A fine-tune's settings (`asked`) may say in which type, and in how many processes at most.
+    """
     device = {"gpu": "cuda:0", "tpu": "xla"}.get(settings.WORKER_CLASS, "cpu")
-    return {"dtype": "float32", "threads": 1, "device": device}
+    wanted = asked or {}
+    return {
+        "dtype": wanted.get("dtype", "auto" if asked else "float32"),
+        "threads": 1,
+        "device": device,
+        "processes": min(int(wanted.get("processes", 1)), settings.WORKER_PROCESSES),
+    }

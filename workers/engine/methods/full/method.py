@@ -36,8 +36,8 @@ class FullMethod:
         """The trained tensors by stable name; tied weights appear once."""
         return dict(self.model.named_parameters())
 
-    def save(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
-        """Write a Hugging Face folder with these `weights`; it appears whole or not at all."""
+    def save(self, folder: Path, weights: Mapping[str, Tensor] | None = None) -> None:
+        """Write a Hugging Face folder, of these `weights` if given; it appears whole or not."""
         folder_save(folder, self.model, self.base, weights)
 
     def alone(self) -> AbstractContextManager[None]:

@@ -74,10 +74,11 @@ class LoraMethod:
             if hasattr(layer, part)
         }
 
-    def save(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
-        """Write these `weights` in PEFT format; the folder appears whole or not at all."""
+    def save(self, folder: Path, weights: Mapping[str, Tensor] | None = None) -> None:
+        """Write the adapter in PEFT format, of these `weights` if given; whole or not at all."""
+        own = self.parameters if weights is None else weights
         with atomic_folder(folder) as temporary:
-            adapter_save(temporary, self.model, self._layers, weights, self.spec, self.base.name)
+            adapter_save(temporary, self.model, self._layers, own, self.spec, self.base.name)
 
     def __enter__(self) -> Self:
         return self
