@@ -16,7 +16,7 @@ from workers.engine.training.loop import train
 
 
 def train_here(work: Work, open_progress: Callable[[], Progress]) -> Result | None:
-    """Train the one member of `work` with the other processes of `launch`.
+    """Train the one member of `work` with the other processes of `launch`, once in a process.
 
     Only the first process opens a `Progress`, and only there a result comes.
     """
@@ -25,13 +25,19 @@ def train_here(work: Work, open_progress: Callable[[], Progress]) -> Result | No
 
 def _train(work: Work, open_progress: Callable[[], Progress]) -> Result | None:
     with process_group(work.numerics.device) as device:
-        ranks = Sharded(device)
-        own = replace(work.numerics, device=device, processes=ranks.count)
-        here = replace(work, numerics=own, scratch=_folder(work.scratch, ranks))
-        progress = Chorus(ranks, open_progress() if ranks.is_first else None)
-        (result,) = train(here, progress, ranks)
-        dist.barrier()
-        return result if ranks.is_first else None
+        return train_among(Sharded(device), work, device, open_progress)
+
+
+def train_among(
+    ranks: Sharded, work: Work, device: str, open_progress: Callable[[], Progress]
+) -> Result | None:
+    """Train the one member of `work` on this process's `device`, while the others do too."""
+    own = replace(work.numerics, device=device, processes=ranks.count)
+    here = replace(work, numerics=own, scratch=_folder(work.scratch, ranks))
+    progress = Chorus(ranks, open_progress() if ranks.is_first else None)
+    (result,) = train(here, progress, ranks)
+    dist.barrier()
+    return result if ranks.is_first else None
 
 
 def _folder(scratch: Path, ranks: Sharded) -> Path:

@@ -56,6 +56,7 @@ class Sharded(Ranks):
         self._mesh = init_device_mesh(device.partition(":")[0], (self.count,))
         # small numbers go by the CPU, whatever tensors go by
         self._talk = dist.new_group(backend="gloo", timeout=PATIENCE)
+        self._modules: list[FSDPModule] = []
         self._parameters: dict[str, DTensor] = {}
         self._parts: dict[str, Tensor] = {}
 
@@ -64,10 +65,10 @@ class Sharded(Ranks):
         for block in blocks_of(model):
             fully_shard(block, mesh=self._mesh)
         fully_shard(model, mesh=self._mesh, reshard_after_forward=False)
-        for module in model.modules():
-            if isinstance(module, FSDPModule):  # gradients of a sum, which the run has weighed
-                module.set_gradient_divide_factor(1.0)
-                module.set_force_sum_reduction_for_comms(enable=True)
+        self._modules = [m for m in model.modules() if isinstance(m, FSDPModule)]
+        for module in self._modules:  # gradients of a sum, which the run has weighed
+            module.set_gradient_divide_factor(1.0)
+            module.set_force_sum_reduction_for_comms(enable=True)
         plain = model.forward
         model.forward = partial(_forward, model, plain)
         cast("Any", model).compute_within = partial(_within, model)
@@ -82,6 +83,8 @@ class Sharded(Ranks):
         return parts[self.number] if self.number < len(parts) else whole[:0]
 
     def wholes(self, parts: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        for module in self._modules:  # who saves would do it alone, and gather alone afterwards
+            module.reshard()
         found = {}
         for name, part in parts.items():
             like = self._parameters[name]

@@ -51,6 +51,7 @@ def folder_save(
 
 def _state(model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The model's state with `weights`; one that stands in several places is the same in all."""
+    state = model.state_dict()
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     everywhere = model.named_parameters(remove_duplicate=False)
-    return model.state_dict() | {name: weights[names[id(p)]] for name, p in everywhere}
+    return state | {name: weights[names[id(p)]] for name, p in everywhere}

@@ -252,8 +252,7 @@ class Run:
             # a pass to keep other processes company, which have one more, adds nothing
             part = self.precision.scaled(loss / weight if counts else loss * 0)
             part.backward()  # type: ignore[no-untyped-call]
-            if counts:
-                total += Score.of(each, loss, sums)
+            total += Score.of(each, loss, sums) if counts else Score(sums=dict.fromkeys(sums, 0))
         ranks.gather_gradients()
         return ranks.total(total)
 
