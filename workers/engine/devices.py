@@ -74,6 +74,14 @@ def _timed(compute: Callable[[], Tensor], device: str) -> float:
     return time.perf_counter() - begin
 
 
+def room(numerics: Numerics) -> int:
+    """Bytes that a pass may take on its device; 0 where nobody has said."""
+    if numerics.device.startswith("cuda"):
+        free, _ = torch.cuda.mem_get_info(numerics.device)
+        return int(free)
+    return numerics.memory_bytes
+
+
 def describe() -> dict[str, Any]:
     """CPU cores, memory in bytes, instruction set, and accelerators with theirs."""
     cuda = torch.cuda.is_available()

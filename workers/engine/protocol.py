@@ -69,6 +69,7 @@ class Numerics:
     threads: int = 1
     device: str = "cpu"  # or "cuda:0"
     processes: int = 1  # that train one member together, each on a device of its own
+    memory_bytes: int = 0  # that the pass may take; 0: not known
 
 
 DEFAULT_NUMERICS = Numerics()

@@ -13,7 +13,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -40,6 +40,7 @@ def offloaded_load(folder: Path, numerics: Numerics, *, resident: int) -> nn.Mod
         model: nn.Module = AutoModelForCausalLM.from_config(
             config, dtype=DTYPES[numerics.dtype], attn_implementation=attention.NAME
         )
+    cast("Any", model).tie_weights()
     model.requires_grad_(requires_grad=False).eval()
     files = Files(folder)
     blocks = list(blocks_of(model))[resident:]

@@ -37,6 +37,7 @@ class Session:
     scratch: Path
     origin: Origin
     flops: float
+    offloaded: tuple[int, int] = (0, 0)  # blocks that are read whenever they compute, of all
 
     @property
     def key(self) -> str:
@@ -94,6 +95,16 @@ class Session:
             message += f" {sizes.cut_tokens:,} tokens past max_length were left off."
         level = "warn" if sizes.cut_tokens else "info"
         self.progress.event(self.key, level, message, asdict(sizes) | {"steps": self.run.steps})
+        if self.offloaded[0]:
+            self._tell_of_offloading(*self.offloaded)
+
+    def _tell_of_offloading(self, offloaded: int, of: int) -> None:
+        message = (
+            f"The model does not fit in memory: {offloaded} of its {of} layers are read from disk "
+            "each time that they compute. That takes longer; the result stays the same."
+        )
+        data = {"offloaded_layers": offloaded, "layers": of}
+        self.progress.event(self.key, "warn", message, data)
 
     def report(self, done: Update) -> None:
         """Meter and tell one update, then do what the answer says.

@@ -114,16 +114,16 @@ def handle(path: Path | str, media_type: str, sha256: str) -> dict[str, str]:
     return {"path": str(path), "media_type": media_type, "sha256": sha256}
 
 
-def numerics(asked: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """How this worker computes: one thread per slot, on the device of its class.
-
-    A fine-tune's settings (`asked`) may say in which type, and in how many processes at most.
-    """
+def numerics() -> dict[str, Any]:
+    """How this worker computes: one thread per slot, on the device of its class."""
     device = {"gpu": "cuda:0", "tpu": "xla"}.get(settings.WORKER_CLASS, "cpu")
-    wanted = asked or {}
-    return {
-        "dtype": wanted.get("dtype", "auto" if asked else "float32"),
-        "threads": 1,
-        "device": device,
-        "processes": min(int(wanted.get("processes", 1)), settings.WORKER_PROCESSES),
+    return {"dtype": "float32", "threads": 1, "device": device}
+
+
+def training_numerics(asked: Mapping[str, Any], memory_bytes: int) -> dict[str, Any]:
+    """How this worker trains: `asked` are the job's settings, `memory_bytes` what its slot has."""
+    return numerics() | {
+        "dtype": asked.get("dtype", "auto"),
+        "processes": min(int(asked.get("processes", 1)), settings.WORKER_PROCESSES),
+        "memory_bytes": memory_bytes,
     }

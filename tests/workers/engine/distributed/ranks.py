@@ -48,7 +48,7 @@ class Scenario:
     def recorder(self) -> Recorder:
         keep = Path(self.folder) / "kept"
         keep.mkdir(parents=True, exist_ok=True)
-        return Recorder(keep, lambda step: Command.PAUSE if step == self.pause else Command.GO)
+        return Recorder(keep, lambda step: Command.PAUSE if step == self.pause > 0 else Command.GO)
 
     def found(self, progress: Recorder, artifact: Handle | None) -> dict[str, Any]:
         return {
