@@ -18,6 +18,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 MACHINE = "127.0.0.1"
+KILLED = (-signal.SIGKILL, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT)
 GRACE_S = 5  # between TERM and KILL for the others, once one has gone
 
 
@@ -50,10 +51,16 @@ def launch(module: str, arguments: Sequence[str], processes: int) -> None:
     try:
         elastic_launch(config, sys.executable)("-P", "-m", module, *arguments)
     except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
+        rank, failure = min(error.failures.items(), key=_blame)
         raise RankFailedError(
             f"process {rank + 1} of {processes} {_how(failure)}; the others were ended"
         ) from error
+
+
+def _blame(failed: tuple[int, ProcessFailure]) -> tuple[bool, int]:
+    """Who was killed comes first: the others then failed for want of it; else who failed first."""
+    _, failure = failed
+    return failure.exitcode not in KILLED, failure.timestamp
 
 
 def _how(failure: ProcessFailure) -> str:

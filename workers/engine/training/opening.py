@@ -14,6 +14,7 @@ from workers.engine import devices
 from workers.engine.compression.quantise import quantised_config
 from workers.engine.errors import DataError
 from workers.engine.kernels.block import fast_blocks
+from workers.engine.methods.lora.adapter import refuse_rank
 from workers.engine.methods.lora.bank import AdapterBank
 from workers.engine.methods.lora.method import Seat
 from workers.engine.methods.method import method_open
@@ -102,6 +103,8 @@ def seated(
     validation = _validation(task, member.validation, scratch) if member.validation else None
     model = bank.model if bank else base.model(task, spec)
     flops = task.flops_per_token(model, training=True)
+    if spec.method == "lora" and start is None:
+        refuse_rank(model, spec.lora)
     seat = Seat(bank, member.key) if bank else None
     with method_open(model, spec, work.base.path, start, seat=seat) as method:
         base.ranks.spread(model)

@@ -23,6 +23,7 @@ from workers.engine.methods.lora.layer import (
     DropoutClock,
     LoraLinear,
     LowRank,
+    layer_sizes,
     row_lengths,
 )
 from workers.engine.models import linear_names
@@ -80,6 +81,25 @@ def target_names(model: nn.Module, spec: LoraSpec) -> list[str]:
     return [n for n in names if {n, n.rpartition(".")[2]} & set(spec.target_modules)]
 
 
+def refuse_rank(model: nn.Module, spec: LoraSpec) -> None:
+    """Refuse a rank that a layer to adapt cannot have.
+
+    Raises:
+        SpecError: it is larger than a side of the layer's matrix; says the most that all can have.
+    """
+    sizes = {
+        name: layer_sizes(_own(model.get_submodule(name))) for name in target_names(model, spec)
+    }
+    smallest = min(sizes, key=lambda name: min(sizes[name]))
+    outs, ins = sizes[smallest]
+    if spec.rank > min(outs, ins):
+        raise SpecError(
+            "lora.rank",
+            f"{spec.rank} is larger than the layer {smallest} ({outs} by {ins}); at most "
+            f"{min(outs, ins)}, or leave that layer out of target_modules.",
+        )
+
+
 def fresh(model: nn.Module, spec: LoraSpec, clock: DropoutClock) -> dict[str, LowRank]:
     """New LoRA layers for `model`, by layer name, not put on it yet.
 
@@ -90,7 +110,7 @@ def fresh(model: nn.Module, spec: LoraSpec, clock: DropoutClock) -> dict[str, Lo
     for number, name in enumerate(target_names(model, spec)):
         base = model.get_submodule(name)
         layer = kind(
-            getattr(base, "base", base),
+            _own(base),
             rank=spec.rank,
             scale=spec.scale,
             dropout=spec.dropout,
@@ -100,6 +120,12 @@ def fresh(model: nn.Module, spec: LoraSpec, clock: DropoutClock) -> dict[str, Lo
         _initialise(layer, mix(clock.seed, number))
         layers[name] = layer
     return layers
+
+
+def _own(layer: nn.Module) -> nn.Module:
+    """The model's own layer, where an adapter stands in for it."""
+    found: nn.Module = getattr(layer, "base", layer)
+    return found
 
 
 def attach(model: nn.Module, layers: Mapping[str, LowRank]) -> None:

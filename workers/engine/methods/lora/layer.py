@@ -54,7 +54,7 @@ class LowRank(nn.Module):
         super().__init__()
         self.base = base
         weight: Tensor = base.weight  # type: ignore[assignment]
-        outs, ins = _sizes(base)
+        outs, ins = layer_sizes(base)
         self.scale, self.dropout, self.clock, self.number = scale, dropout, clock, number
         # The adapter learns in fp32 even on a bf16 base: small updates would round to nothing.
         exact = torch.promote_types(weight.dtype, torch.float32)
@@ -127,7 +127,7 @@ def row_lengths(weight: Tensor, squares: Tensor, A: Tensor, B: Tensor, scale: fl
     return (squares + 2 * scale * mixed + scale**2 * own).clamp_min(TINY).sqrt()
 
 
-def _sizes(module: nn.Module) -> tuple[int, int]:
+def layer_sizes(module: nn.Module) -> tuple[int, int]:
     """A linear layer's (out, in); its weights need not be in memory."""
     first, second = module.weight.shape  # type: ignore[union-attr]
     return (second, first) if isinstance(module, Conv1D) else (first, second)
