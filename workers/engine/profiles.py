@@ -30,6 +30,7 @@ BYTES = 4
 TIED = frozenset({"gpt2"})  # families whose head is the embedding unless they say otherwise
 HEADER_LIMIT = 100 * 2**20  # bytes; the format's own
 OFFLOADING_TASKS = ("text_generation", "preference")
+HIGH = 1.4  # what to allow for, over what is expected
 RUNTIME_BYTES = 600 * 2**20  # the process with its libraries
 FARTHEST = 8.0  # times as many parameters, or as few: what another shape may be measured by
 BORROWED = 1.5  # by what bounds are wider then
@@ -256,7 +257,7 @@ def estimate(spec: FineTuneSpec, shape: Shape, data: DataSize, profile: Profile)
         seconds_high=high,
         tokens=tokens,
         memory_bytes=memory,
-        memory_bytes_high=int(memory * 1.4),
+        memory_bytes_high=int(memory * HIGH),
         flops=tokens * flops_per_token(spec, shape) + forward,
     )
 
