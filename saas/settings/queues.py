@@ -7,6 +7,9 @@ BROKER_URL = value("BROKER_URL") or REDIS_URL
 LEASE_S = float(value("LEASE_S", "30"))  # a worker's right to act without a heartbeat
 WORKER_CLASS = value("BREAKWATER_WORKER_CLASS", "cpu")  # of this process
 WORKER_RATE_KIND = value("BREAKWATER_WORKER_RATE_KIND", "on_demand")  # or spot, reserved, owned
+# A fine-tune may ask for several processes; so many it gets from a slot of this worker, at most: on
+# `gpu`, the GPUs that are a slot's own.
+WORKER_PROCESSES = int(value("BREAKWATER_WORKER_PROCESSES", "1"))
 WORKER_CLASSES = value("WORKER_CLASSES", "cpu").split(",")  # that the platform runs
 REAP_EVERY_S = float(value("REAP_EVERY_S", str(min(5.0, LEASE_S / 3))))
 HINT_EVERY_S = float(value("HINT_EVERY_S", "5"))  # for jobs whose hint was lost, or that waited

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -112,6 +113,15 @@ class Batch:
             places=tensor(pack.places),
             labels=tensor(pack.labels),
         )
+
+
+def within(model: nn.Module, compute: Callable[..., Any], *given: Any) -> Any:
+    """`compute(model, *given)`, where the model's weights are whole.
+
+    They are anyway, but in a model that is spread over processes (`distributed.sharded`).
+    """
+    spread = getattr(model, "compute_within", None)
+    return compute(model, *given) if spread is None else spread(compute, *given)
 
 
 def logits_of(model: nn.Module, batch: Batch) -> Tensor:

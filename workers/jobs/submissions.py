@@ -19,11 +19,12 @@ from workers.assets.selectors import ResolvedModel, model_resolve
 from workers.assets.services import dataset_require_valid, dataset_validate
 from workers.engine.compression.specs import LENGTH_POLICY, CompressSpec
 from workers.engine.hyperparameters import resolve_auto
+from workers.engine.profiles import memory_least
 from workers.engine.specs import EvaluateSpec, FineTuneSpec, SpecError, TabularSpec
 from workers.jobs import campaigns, compressions, pipelines
 from workers.jobs.bounds import Range
 from workers.jobs.cohorts import cohort_key_of
-from workers.jobs.estimates import fine_tune_estimate, line_of, tokens_of
+from workers.jobs.estimates import base_shape, fine_tune_estimate, line_of, tokens_of
 from workers.jobs.placement import Needs
 from workers.jobs.states import Kind
 
@@ -130,7 +131,9 @@ def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
     )
     if expected is None:
         return done
-    needs = Needs(device, expected.memory_bytes_high, expected.seconds, deadline)
+    high = expected.memory_bytes_high
+    least = high - expected.memory_bytes + memory_least(settings, base_shape(model.base))
+    needs = Needs(device, high, expected.seconds, deadline, least)
     seconds = (expected.seconds_low, expected.seconds, expected.seconds_high)
     return replace(done, needs=needs, seconds=seconds)
 

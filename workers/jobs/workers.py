@@ -46,6 +46,12 @@ def worker_register(
         )
 
 
+def slot_memory(worker_id: str) -> int:
+    """Bytes that one of its slots may use; 0 where that is not known."""
+    with system_scope():
+        return int(Worker.objects.values_list("memory_bytes", flat=True).get(pk=worker_id))
+
+
 def worker_heartbeat(*, worker_id: str, busy: int) -> bool:
     """Tell that the worker lives, with `busy` of its slots at work; whether it is to drain.
 

@@ -55,6 +55,7 @@ FREE = {
     "DELETE /v1/models/{model}": "ends something",
     "POST /v1/datasets": "reads a file that is stored already; no meter counts it",
     "POST /v1/quotes": "says what something would cost",
+    "POST /v1/fine_tuning/recipes": "reads a text and keeps nothing",
     "POST /v1/fine_tuning/jobs/{job_id}/cancel": "ends something",
     "POST /v1/fine_tuning/jobs/{job_id}/pause": "lets something wait",
     "POST /v1/evaluations/{evaluation_id}/cancel": "ends something",

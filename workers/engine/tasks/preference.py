@@ -99,7 +99,7 @@ class PreferenceTuning:
         for start in range(0, len(data), GROUP):
             chosen = range(start, min(start + GROUP, len(data)))
             for batch in self.micro_batches(data, chosen, budget, packing=True):
-                with torch.inference_mode():
+                with torch.no_grad():
                     losses, _ = losses_then(model, Batch.of(batch.pack, device), lambda each: each)
                     found = _outputs(losses, batch)
                 data.reference[batch.chosen] = found.double().cpu().numpy()

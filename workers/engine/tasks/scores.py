@@ -89,6 +89,6 @@ def scores_of(
     """One score per forward pass, for tasks whose metrics are sums over examples."""
     for group in groups_of(data, chosen):
         for batch in task.micro_batches(data, group, budget, packing=True):
-            with torch.inference_mode():
+            with torch.no_grad():
                 loss, sums = task.loss(model, batch, device)
                 yield Score.of(batch, loss, sums)

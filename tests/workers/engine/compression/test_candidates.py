@@ -50,7 +50,9 @@ def test_what_limits_a_target_that_is_not_reached() -> None:
     assert choice.limit.startswith("quality: no candidate keeps it within 10%")
 
 
-def measure(proxies: list[Candidate], truth: Mapping[float, float], target: TargetSpec) -> list[float]:
+def measure(
+    proxies: list[Candidate], truth: Mapping[float, float], target: TargetSpec
+) -> list[float]:
     """The ratios that a search measures, in order; `truth` is what each loses in the end."""
     measured: list[Candidate] = []
     while (found := next_finalist(proxies, measured, target)) is not None:
