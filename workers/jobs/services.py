@@ -147,6 +147,12 @@ def job_quote(*, actor: Actor, kind: Kind, spec: Mapping[str, Any]) -> Quote:
     return _quote(actor, kind, checked(kind, actor=actor, spec=spec))
 
 
+def job_choices(*, actor: Actor, kind: Kind, spec: Mapping[str, Any]) -> Mapping[str, Choice]:
+    """The settings that a job leaves to us, what each comes to, and why. Raises as `job_quote`."""
+    actor.require("jobs.write")
+    return checked(kind, actor=actor, spec=spec).chosen
+
+
 def _quote(actor: Actor, kind: Kind, complete: Checked, quote_id: str | None = None) -> Quote:
     return work_quote(
         actor=actor,

@@ -10,11 +10,11 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 
 from saas.console.asking import actor_of, perform
-from saas.console.pages.quote import quote_shown
+from saas.console.pages.quote import choices_shown, quote_shown
 from saas.console.words import Word
 from tenants.pricing.models import Quote
 from workers.jobs.models import Job
-from workers.jobs.services import job_quote, job_submit
+from workers.jobs.services import job_choices, job_quote, job_submit
 from workers.jobs.states import Kind
 
 
@@ -33,16 +33,23 @@ class JobFormType(Protocol):
 
 
 def quoted(
-    request: HttpRequest, form_type: JobFormType, *, kind: Kind, title: Word
+    request: HttpRequest,
+    form_type: JobFormType,
+    *,
+    kind: Kind,
+    title: Word,
+    more: Mapping[str, Any] | None = None,
 ) -> HttpResponse:
     """Show the form, then what the job would cost; only what was shown is submitted.
+
+    With the price stand the settings that were left to us; `more` is for the template.
 
     A POST without `quote_id` quotes, one with it submits at that quote and leads to the live page.
     Settings changed after the quote were never quoted: the quote no longer fits, and is made anew.
     """
     from saas.console.site import console
 
-    quote = None
+    quote, chosen = None, {}
     if request.method == "POST":
         form = form_type(request.POST)
         if form.is_valid():
@@ -50,6 +57,8 @@ def quoted(
             if job is not None:
                 return redirect("console:jobs_job_change", job.pk)
             quote = _quote(request, form, kind)
+            if quote is not None:
+                chosen = job_choices(actor=actor_of(request), kind=kind, spec=form.spec())
     else:
         form = form_type(initial=request.GET.dict())
     return console.page(
@@ -59,6 +68,8 @@ def quoted(
         name=kind.value,
         form=form,
         quote=quote_shown(quote) if quote else None,
+        chosen=choices_shown(chosen),
+        **(more or {}),
     )
 
 

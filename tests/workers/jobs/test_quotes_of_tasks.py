@@ -1,4 +1,4 @@
-"""Every task is quoted with a time and a price: what half and nine in ten of its runs stay below."""
+"""Every task is quoted with a time and a price: what half, and nine in ten, of runs stay below."""
 
 from __future__ import annotations
 
