@@ -33,11 +33,12 @@ from tenants.marketplace.states import OrderState
 from tenants.partners.events import PluginDisabled, PluginEnabled, PluginSuspended
 from tenants.partners.services import installs_count
 from tenants.pricing.events import ContractChanged
+from workers.assets.events import DatasetAsked
 from workers.jobs.events import JobCancelled, JobFailed, JobQueued, JobSucceeded
 from workers.jobs.services import job_children_cancel, job_go_on
 from workers.serving.events import DeploymentSlept, DeploymentWoken
 from workers.serving.services import deployments_ensure_for_job
-from workers.tasks.hints import hint_send, reconcile_send, stripe_send
+from workers.tasks.hints import hint_send, reading_send, reconcile_send, stripe_send
 
 
 def _hint(event: JobQueued) -> None:
@@ -88,11 +89,16 @@ def _reconcile(_: Event) -> None:
     reconcile_send()
 
 
+def _read(_: Event) -> None:
+    reading_send()
+
+
 def _stripe(_: Event) -> None:
     stripe_send()
 
 
 HANDLERS: HandlerTable = {
+    DatasetAsked: (Subscription("datasets.read", _read),),
     JobQueued: (Subscription("jobs.hint", _hint),),
     JobSucceeded: (
         Subscription("serving.offer_models", _offer_models),

@@ -24,6 +24,7 @@ from tenants.marketplace.services.builtins import builtins_release
 from tenants.marketplace.services.statements import partners_advance
 from tenants.pricing.services import contracts_apply, usage_sweep
 from tenants.usage.partitions import partitions_ensure
+from workers.assets.reading import dataset_read_next, datasets_to_read
 from workers.assets.retention import (
     files_expire,
     files_purge,
@@ -34,11 +35,19 @@ from workers.assets.retention import (
 )
 from workers.jobs.reaper import leases_reap, workers_bury
 from workers.jobs.retention import snapshot_orphans_purge, snapshots_purge
+from workers.jobs.waiting import jobs_take_up
 from workers.serving.metering import deployments_meter, storage_meter
 from workers.serving.reconcile import deployments_reconcile
 from workers.serving.rent import deployments_hold
 from workers.tasks import process_wide
-from workers.tasks.hints import RECONCILE, STRIPE, WORK_AVAILABLE, hints_repeat
+from workers.tasks.hints import (
+    READ_DATASETS,
+    RECONCILE,
+    STRIPE,
+    WORK_AVAILABLE,
+    hints_repeat,
+    reading_send,
+)
 
 
 @shared_task(name=WORK_AVAILABLE)  # acknowledged early: leases protect the work
@@ -54,6 +63,16 @@ def reap() -> None:
 @shared_task(name="control.hint", acks_late=True)
 def hint() -> None:
     hints_repeat()
+    if datasets_to_read():
+        reading_send()
+    jobs_take_up()
+
+
+@shared_task(name=READ_DATASETS)  # acknowledged early: leases protect the reading
+def read_datasets() -> None:
+    """One dataset after another, and the jobs that wait for each."""
+    while dataset_read_next() is not None:
+        jobs_take_up()
 
 
 @shared_task(name=RECONCILE, acks_late=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
@@ -13,6 +14,7 @@ from saas.console.asking import actor_of, perform
 from saas.console.pages.quote import choices_shown, quote_shown
 from saas.console.words import Word
 from tenants.pricing.models import Quote
+from workers.assets.services.datasets import DatasetBeingRead
 from workers.jobs.models import Job
 from workers.jobs.services import job_choices, job_quote, job_submit
 from workers.jobs.states import Kind
@@ -75,9 +77,15 @@ def quoted(
 
 def _quote(request: HttpRequest, form: JobForm, kind: Kind) -> Quote | None:
     actor = actor_of(request)
-    quote: Quote | None = perform(
-        request, lambda: job_quote(actor=actor, kind=kind, spec=form.spec())
-    )
+
+    def quoted_or_told() -> Quote | None:
+        try:
+            return job_quote(actor=actor, kind=kind, spec=form.spec())
+        except DatasetBeingRead as error:  # told here, so that its reading is not undone
+            messages.info(request, error.message)
+            return None
+
+    quote: Quote | None = perform(request, quoted_or_told)
     return quote
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from tenants.kernel.scope import tenant_scope
 from tests.saas.console.factories import Person, event_add, job_make
 from workers.assets.local_bases import embedding_model_folder
 from workers.assets.models import BaseModel
+from workers.assets.reading import dataset_read_next
 from workers.assets.services import base_model_register, file_create
 from workers.engine.base.images import image_base_build
 from workers.engine.base.recordings import audio_base_build
@@ -114,7 +116,7 @@ def test_every_task_stands_on_the_page_in_both_languages(owner: Person, base: Ba
 @pytest.mark.parametrize(
     ("task", "points", "baseline"),
     [
-        ("image_classification", [{"accuracy": 0.3, "baseline_accuracy": 0.2}, {"accuracy": 1}], 0.2),
+        ("image_classification", [{"accuracy": .3, "baseline_accuracy": .2}, {"accuracy": 1}], .2),
         ("tabular", [{"mse": 9.0, "baseline_mse": 8.0}, {"mse": 2.0}], 8.0),
         ("embeddings", [{"mrr": 0.6}, {"mrr": 0.8}], 0.6),
     ],
@@ -132,3 +134,20 @@ def test_the_live_page_shows_the_metric_beside_its_plain_baseline(
     assert metric["points"] == [{"x": 0, "y": points[0][name]}, {"x": 40, "y": points[1][name]}]
     assert metric["baseline"] == baseline
     assert 'id="live-metric"' in page.content.decode()
+
+
+def test_a_large_file_is_read_first_and_its_price_shown_then(
+    owner: Person, base: BaseModel, tmp_path: Path, settings: Any
+) -> None:
+    settings.READ_AT_ONCE_BYTES = 10
+    path = file_make("text_generation", tmp_path, tmp_path / "rows", count=16, size=5, seed=0)
+    with tenant_scope(owner.tenant.id):
+        file = file_create(
+            actor=owner.actor, filename="d", purpose="fine-tune", chunks=[path.read_bytes()]
+        )
+    sent = {"task": "text_generation", "model": base.pk, "training_file": file.pk}
+    waiting = owner.post(START, **sent)
+    assert waiting.context["quote"] is None
+    assert "still being read" in waiting.content.decode()
+    assert dataset_read_next() is not None
+    assert owner.post(START, **sent).context["quote"]["id"]
