@@ -44,8 +44,7 @@ def exception_handler(raised: Exception, context: dict[str, Any]) -> Response | 
     error = as_breakwater_error(raised)
     if error is None:
         return None
-    if error.undoes:
-        set_rollback()
+    set_rollback()
     return Response({"error": error.to_dict()}, status=error.status, headers=error.headers())
 
 

@@ -16,7 +16,6 @@ class BreakwaterError(Exception):
     code = "internal_error"
     type = "server_error"
     status = 500
-    undoes = True  # whether what the request wrote before it goes too
 
     def __init__(
         self,

@@ -145,10 +145,16 @@ def test_a_large_files_job_says_that_it_is_validated_and_goes_on_by_itself(
     assert api.post("/v1/quotes", {"kind": "fine_tune", **body}).status == 201
 
 
-def test_whoever_asks_for_a_quote_first_has_the_file_read(
+def test_a_quote_for_a_large_file_needs_it_read_first_and_says_how(
     api: Caller, body: dict[str, Any], settings: Any
 ) -> None:
     settings.READ_AT_ONCE_BYTES = 10
-    assert api.post("/v1/quotes", {"kind": "fine_tune", **body}).status == 409
-    assert dataset_read_next() is not None
+    refused = api.post("/v1/quotes", {"kind": "fine_tune", **body})
+    assert refused.status == 409
+    assert "POST /v1/datasets" in refused.error["message"]
+    asked = api.post("/v1/datasets", {"file": body["training_file"], "model": BASE}).json
+    assert asked["status"] == "validating"
+    assert dataset_read_next() == asked["id"]
+    found = api.get(f"/v1/datasets/{asked['id']}").json
+    assert (found["status"], found["read_bytes"] <= found["bytes"]) == ("valid", True)
     assert api.post("/v1/quotes", {"kind": "fine_tune", **body}).status == 201

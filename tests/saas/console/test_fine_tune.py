@@ -148,6 +148,6 @@ def test_a_large_file_is_read_first_and_its_price_shown_then(
     sent = {"task": "text_generation", "model": base.pk, "training_file": file.pk}
     waiting = owner.post(START, **sent)
     assert waiting.context["quote"] is None
-    assert "still being read" in waiting.content.decode()
+    assert "a worker reads it first" in waiting.content.decode()
     assert dataset_read_next() is not None
     assert owner.post(START, **sent).context["quote"]["id"]

@@ -121,7 +121,7 @@ def test_another_tenants_file_stays_out_of_reach_for_whoever_waits(tenant: Tenan
 
 def test_a_quote_says_that_the_data_are_being_read(tenant: Tenant) -> None:
     spec = spec_of(tenant, completions(24))
-    with tenant_scope(tenant.id), pytest.raises(DatasetBeingRead, match="it waits for it"):
+    with tenant_scope(tenant.id), pytest.raises(DatasetBeingRead, match="which waits"):
         job_quote(actor=actor_of(tenant), kind=Kind.FINE_TUNE, spec=spec)
     with tenant_scope(tenant.id), pytest.raises(NotFound):
         job_quote(

@@ -27,16 +27,15 @@ from workers.engine.specs import TabularSpec
 
 
 class DatasetBeingRead(Conflict):
-    """A worker still reads the file that is needed; asking for it is what made it read."""
+    """A worker has to read the file first. Where the request fails by this, nobody was asked to."""
 
     code = "dataset_validating"
-    undoes = False
 
     def __init__(self, dataset: Dataset, *, param: str) -> None:
         percent = 100 * dataset.read_bytes // max(dataset.file.bytes, 1)
         super().__init__(
-            f"{dataset.file_id} is still being read ({percent}%); ask again once the dataset "
-            f"{dataset.id} is valid, or submit the job: it waits for it",
+            f"{dataset.file_id} is large, and a worker reads it first ({percent}% so far); validate "
+            "it (POST /v1/datasets) and ask again once it is valid, or submit the job, which waits",
             param=param,
         )
         self.dataset_id = str(dataset.id)
