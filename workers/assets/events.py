@@ -28,6 +28,14 @@ class FileExpirySet(Event, name="file.expiry_set", aggregate="file_id"):
 
 
 @dataclass(frozen=True)
+class DatasetAsked(Event, name="dataset.asked", aggregate="dataset_id"):
+    """A file is too large to be read at once: a worker reads it."""
+
+    dataset_id: str
+    file_id: str
+
+
+@dataclass(frozen=True)
 class DatasetValidated(Event, name="dataset.validated", aggregate="dataset_id"):
     dataset_id: str
     file_id: str

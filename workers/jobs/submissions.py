@@ -77,7 +77,9 @@ class Choice:
 
 
 def checked(kind: Kind, *, actor: Actor, spec: Mapping[str, Any]) -> Checked:
-    """Return the complete spec. Raises InvalidInput with the field in `param`, NotFound."""
+    """Return the complete spec. Raises InvalidInput with the field in `param`, NotFound,
+    DatasetBeingRead.
+    """
     check = _CHECKS.get(kind)
     if check is None:
         raise InvalidInput(f"jobs of kind {kind.value!r} cannot be submitted yet", param="kind")

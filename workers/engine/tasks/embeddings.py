@@ -25,7 +25,7 @@ from transformers import AutoModel
 from workers.engine.checks import SpecError
 from workers.engine.compression.quantise import plain_config, quantised_config, quantised_load
 from workers.engine.data.model_files import read_json
-from workers.engine.data.packing import Ints
+from workers.engine.data.packing import Ints, alike
 from workers.engine.data.text_pairs import Pairs, pairs_read
 from workers.engine.data.tokens import Tokenizer
 from workers.engine.errors import ModelError
@@ -50,13 +50,15 @@ class Padded:
 class PairBatch:
     """All pairs of an update, in passes. `texts`: (pairs, 3), places in `parts`; -1 = none.
 
-    `same` says of each positive and negative, by its place, which text it is.
+    `same` says of each positive and negative, by its place, which text it is; `fits`, whether what
+    all passes compute may be kept until the backward pass.
     """
 
     parts: tuple[Padded, ...]
     texts: Ints
     same: Ints
     tokens: int
+    fits: bool
 
     @property
     def examples(self) -> int:
@@ -82,6 +84,7 @@ class Embeddings:
             raise SpecError("length_policy", "a text has one vector; give 'error' or 'truncate'.")
         self.base, self.spec = base, spec
         self._tokenizer = Tokenizer.load(base)
+        self._device = "cpu"  # until the model is opened
 
     @cached_property
     def _config(self) -> Any:
@@ -95,6 +98,7 @@ class Embeddings:
             return Pairs.write(found, folder, vocabulary=self._config.vocab_size)
 
     def model(self, numerics: Numerics) -> nn.Module:
+        self._device = numerics.device
         return encoder_without_head(self.base, numerics)
 
     def micro_batches(
@@ -111,9 +115,13 @@ class Embeddings:
         place = {int(text): number for number, text in enumerate(used)}
         ids = [data.shards[int(text)][0] for text in used]
         known: dict[bytes, int] = {}
+        groups = alike([len(each) for each in ids], budget, packing=packing, device=self._device)
+        pad = self._config.pad_token_id or 0
+        parts = tuple(_padded(ids, group, pad) for group in groups)
         return [
             PairBatch(
-                parts=tuple(_parts(ids, budget, self._config.pad_token_id or 0, packing=packing)),
+                parts=parts,
+                fits=sum(part.ids.size for part in parts) <= budget,
                 texts=np.array([[place.get(int(text), -1) for text in row] for row in texts]),
                 same=np.array([known.setdefault(each.tobytes(), len(known)) for each in ids]),
                 tokens=sum(map(len, ids)),
@@ -234,7 +242,7 @@ def vectors_of(model: nn.Module, batch: PairBatch, device: str) -> Tensor:
     found, places = [], []
     for part in batch.parts:
         ids, mask = (torch.from_numpy(given).to(device) for given in (part.ids, part.mask))
-        if len(batch.parts) > 1 and torch.is_grad_enabled():
+        if not batch.fits and len(batch.parts) > 1 and torch.is_grad_enabled():
             means = checkpoint(
                 pooled, model, ids, mask, use_reentrant=False, preserve_rng_state=False
             )
@@ -253,19 +261,10 @@ def _sides(batch: PairBatch) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(batch.texts[:, 0]), torch.from_numpy(candidates)
 
 
-def _parts(texts: Sequence[Ints], budget: int, pad: int, *, packing: bool) -> Iterator[Padded]:
-    """Texts in passes of similar lengths, of at most `budget` tokens; one by one without packing"""
-    groups: list[list[int]] = []
-    for index in sorted(range(len(texts)), key=lambda i: len(texts[i])):
-        room = (len(groups[-1]) + 1) * len(texts[index]) <= budget if groups else False
-        if packing and room:
-            groups[-1].append(index)
-        else:
-            groups.append([index])
-    for group in groups:
-        ids = np.full((len(group), len(texts[group[-1]])), pad, dtype=np.int64)
-        mask = np.zeros_like(ids)
-        for row, index in enumerate(group):
-            ids[row, : len(texts[index])] = texts[index]
-            mask[row, : len(texts[index])] = 1
-        yield Padded(np.array(group), ids, mask)
+def _padded(texts: Sequence[Ints], group: Sequence[int], pad: int) -> Padded:
+    ids = np.full((len(group), max(len(texts[index]) for index in group)), pad, dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for row, index in enumerate(group):
+        ids[row, : len(texts[index])] = texts[index]
+        mask[row, : len(texts[index])] = 1
+    return Padded(np.array(group), ids, mask)

@@ -21,7 +21,7 @@ from workers.engine.models import parameter_count
 from workers.engine.profiles import BACKWARD_ACTIVATIONS, BACKWARD_WEIGHTS, FORWARD
 from workers.engine.protocol import Numerics
 from workers.engine.specs import EvaluateSpec, FineTuneSpec
-from workers.engine.tasks.classes import class_metrics
+from workers.engine.tasks.classes import class_metrics, most_frequent
 from workers.engine.tasks.classifier import (
     class_loss,
     class_places,
@@ -143,6 +143,9 @@ class SampleClassification:
         """Loss in nats, accuracy, macro F1."""
         confusion = score.sums.get("confusion")
         return {"loss": score.loss} | class_metrics(confusion, len(self.classes))
+
+    def baseline(self, data: Samples, validation: Samples) -> Mapping[str, float]:
+        return most_frequent(data.labels, validation.labels)
 
     def flops_per_token(self, model: nn.Module, *, training: bool) -> float:
         products = FORWARD + (BACKWARD_ACTIVATIONS + BACKWARD_WEIGHTS if training else 0.0)

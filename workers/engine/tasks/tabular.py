@@ -25,7 +25,7 @@ from workers.engine.models import parameter_count
 from workers.engine.profiles import BACKWARD_ACTIVATIONS, BACKWARD_WEIGHTS, FORWARD
 from workers.engine.protocol import Numerics
 from workers.engine.specs import PRESETS, EvaluateSpec, FineTuneSpec, TabularSpec
-from workers.engine.tasks.classes import class_metrics
+from workers.engine.tasks.classes import class_metrics, most_frequent
 from workers.engine.tasks.classifier import class_loss
 from workers.engine.tasks.mlp import Mlp, is_trained
 from workers.engine.tasks.scores import Score, scores_of
@@ -193,6 +193,17 @@ class Tabular:
             "mse": score.loss * scale**2,
             "mae": score.sums.get("absolute", 0.0) / rows * scale,
             "r2": explained,
+        }
+
+    def baseline(self, data: Rows, validation: Rows) -> Mapping[str, float]:
+        """Of the most frequent class, or of the mean."""
+        if self.schema.classes:
+            return most_frequent(data.labels, validation.labels)
+        mean, wide = data.labels.astype(np.float64).mean(), validation.labels.astype(np.float64)
+        scale = self.schema.scale
+        return {
+            "mse": float(np.square(wide - mean).mean() * scale**2),
+            "mae": float(np.abs(wide - mean).mean() * scale),
         }
 
     def flops_per_token(self, model: nn.Module, *, training: bool) -> float:

@@ -119,3 +119,14 @@ class Prepares(Protocol):
 
     def prepare(self, model: nn.Module, data: Any, budget: int, device: str) -> Iterator[Score]:
         """One score per forward pass, for its tokens; what was found is kept with `data`."""
+
+
+@runtime_checkable
+class HasBaseline(Protocol):
+    """A task that can be guessed at without any learning."""
+
+    def baseline(self, data: Any, validation: Any) -> Mapping[str, float]:
+        """What held-out data give whoever only knows the training data's labels: some of the names
+
+        of `metrics`.
+        """
