@@ -130,7 +130,8 @@ class _Nobody:
     def snapshot(self, key: str, step: int, folder: Path) -> Handle:
         raise NotImplementedError(f"trials take no snapshots ({key}, step {step}, {folder})")
 
-    checkpoint = snapshot
+    def checkpoint(self, key: str, step: int, folder: Path, metrics: Mapping[str, float]) -> Handle:
+        raise NotImplementedError(f"{key}, step {step}, {folder}: {dict(metrics)}")
 
     def joining(self) -> Sequence[Member]:
         return ()
@@ -190,13 +191,13 @@ def bounded(profile: Profile, ratios: Sequence[float]) -> Profile:
 def fitted(runs: Sequence[Timed], nothing: Profile) -> Profile:
     """The profile whose costs explain the runs best, relatively; `nothing` costs nothing."""
     nothing = replace(nothing, flops=math.inf)
-    units = [replace(nothing, **{name: 1.0}) for name in COSTS]
+    units = [replace(nothing, **{name: 1.0}) for name in COSTS]  # type: ignore[arg-type]
     rows = np.array([[computed(run, unit) / run.seconds for unit in units] for run in runs])
     slowness, *seconds = nonnegative(rows)
     found = dict(zip(COSTS[1:], map(float, seconds), strict=True))
     # where trials are too small to tell what operations cost, the fastest one bounds it
     flops = 1 / slowness if slowness > 0 else rows[:, 0].max()
-    return replace(nothing, flops=float(flops), **found)
+    return replace(nothing, flops=float(flops), **found)  # type: ignore[arg-type]
 
 
 def computed(run: Timed, profile: Profile) -> float:

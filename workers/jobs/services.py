@@ -322,7 +322,7 @@ def job_place(*, actor: Actor, job_id: str, worker_class: str) -> str:
 
     Raises NotFound, Conflict for one that does not wait, Unavailable where no such worker is there.
     """
-    job = _waiting(actor, job_id)
+    job = _queued(actor, job_id)
     family, before = KINDS[job.kind].family, str(job.queue)
     place(Needs(device=worker_class), offers_now())
     job.queue = f"{family}.{worker_class}"
@@ -339,7 +339,7 @@ def job_pass_resize(*, actor: Actor, job_id: str, tokens: int) -> int:
 
     The result is the same. Raises NotFound, Conflict for one that does not wait, InvalidInput.
     """
-    job = _waiting(actor, job_id)
+    job = _queued(actor, job_id)
     settings = dict(job.spec.get("settings") or {})
     before = int(settings.get("micro_batch_tokens", FineTuneSpec.micro_batch_tokens))
     try:
@@ -354,7 +354,7 @@ def job_pass_resize(*, actor: Actor, job_id: str, tokens: int) -> int:
     return before
 
 
-def _waiting(actor: Actor, job_id: str) -> Job:
+def _queued(actor: Actor, job_id: str) -> Job:
     job = _job_for(actor, job_id)
     if job.state != State.QUEUED:
         raise Conflict(f"{job.id} is {job.state}; only a job that waits can be changed")

@@ -88,13 +88,13 @@ def compression_gain(since: dt.datetime, until: dt.datetime) -> Gain | None:
     costs = list(compression_costs())
     used = [(cost, served.get(names.get(cost.job.id, ""), Decimal(0))) for cost in costs]
     millions = [
-        (cost.after.amount * tokens / 10**6, cost.before.amount * tokens / 10**6)
+        (cost.after.cost.amount * tokens / 10**6, cost.before.cost.amount * tokens / 10**6)
         for cost, tokens in used
         if tokens
     ]
     if millions:
         return _gain(Lever.COMPRESSION, millions, {"compressions": len(costs)})
-    pairs = [(cost.after.amount, cost.before.amount) for cost in costs]
+    pairs = [(cost.after.cost.amount, cost.before.cost.amount) for cost in costs]
     found = _gain(Lever.COMPRESSION, pairs, {"compressions": len(costs), "served": 0})
     return None if found is None else replace(found, saved=Decimal(0))
 

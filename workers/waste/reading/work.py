@@ -13,6 +13,7 @@ from tenants.accounts.models import Tenant
 from tenants.costs.models import CostEntry, Rate
 from workers.assets.models import BaseModel
 from workers.engine.errors import EngineError
+from workers.engine.profiles import Key as ProfileKey
 from workers.engine.profiles import Profile, Shape, memory_bytes, profiles_read
 from workers.engine.sharing import MARGIN, Sharer, alone_s, together_s
 from workers.engine.specs import FineTuneSpec
@@ -83,7 +84,8 @@ def _with_choices(work: Work, sharers: set[str], window: Window) -> Work:
     except (EngineError, ValueError, KeyError):  # of an older version, or its folder is gone
         return work
     profiles = profiles_read(base.profile)
-    here = profiles.get((work.resource.removeprefix("worker."), spec.method))
+    worker_class = work.resource.removeprefix("worker.")
+    here = profiles.get((worker_class, spec.task, spec.method))
     if here is None:
         return work
     sharer = Sharer(spec, job.update_tokens)
@@ -101,7 +103,7 @@ def _elsewhere(
     work: Work,
     spec: FineTuneSpec,
     shape: Shape,
-    profiles: Mapping[tuple[str, str], Profile],
+    profiles: Mapping[ProfileKey, Profile],
     here: Profile,
 ) -> dict[str, float]:
     """The time on other classes that are there, by their measured speed, where a job fits."""
@@ -109,8 +111,8 @@ def _elsewhere(
     needed = memory_bytes(spec, shape)
     return {
         f"worker.{name}": work.slot_s * here.flops / profile.flops
-        for (name, method), profile in profiles.items()
-        if method == spec.method
+        for (name, task, method), profile in profiles.items()
+        if (task, method) == (spec.task, spec.method)
         and name in memory
         and f"worker.{name}" != work.resource
         and (not memory[name] or needed <= memory[name])
