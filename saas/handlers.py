@@ -38,6 +38,7 @@ from tenants.partners.events import PluginDisabled, PluginEnabled, PluginSuspend
 from tenants.partners.services import installs_count
 from tenants.partners.services.reactions import reaction_note
 from tenants.pricing.events import ContractChanged
+from workers.assets.events import DatasetAsked
 from workers.jobs.events import JobCancelled, JobFailed, JobQueued, JobSucceeded
 from workers.jobs.services import job_children_cancel, job_go_on
 from workers.serving.events import DeploymentSlept, DeploymentWoken
@@ -45,6 +46,7 @@ from workers.serving.services import deployments_ensure_for_job
 from workers.tasks.hints import (
     hint_send,
     plugins_send,
+    reading_send,
     reconcile_send,
     review_send,
     stripe_send,
@@ -121,11 +123,16 @@ def _reconcile(_: Event) -> None:
     reconcile_send()
 
 
+def _read(_: Event) -> None:
+    reading_send()
+
+
 def _stripe(_: Event) -> None:
     stripe_send()
 
 
 HANDLERS: HandlerTable = {
+    DatasetAsked: (Subscription("datasets.read", _read),),
     JobQueued: (Subscription("jobs.hint", _hint),),
     JobSucceeded: (
         Subscription("serving.offer_models", _offer_models),

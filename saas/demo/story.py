@@ -19,7 +19,7 @@ from saas.demo.identities import (
     sign_up,
 )
 from saas.demo.narration import Narration
-from saas.demo.operator import CostReport, operator_identity
+from saas.demo.operator import CostReport, conserved, operator_identity
 from saas.demo.plots import plot_losses, plot_margins
 
 CUSTOMERS = ("customer", "rival")
@@ -216,6 +216,7 @@ class Story:
         report = CostReport.fetch(self.base_url, self.file.identities["operator"].api_key)
         jobs = {run.job.id: role for role, run in self.runs.items()}
         report.tell(self.narration, jobs)
+        conserved(self.narration)
 
     def _books(self) -> None:
         found = self._account_of("operator").get("/operator/v1/margins")["data"]

@@ -35,6 +35,7 @@ _MENU: Menu = [
         [
             Entry(_("Margins"), "trending_up", "margins"),
             Entry(_("Costs"), "payments", "costs"),
+            Entry(_("Waste"), "savings", "costs_wastefinding_changelist"),
             Entry(_("Cost entries"), "list_alt", "costs_costentry_changelist"),
             Entry(_("Rates"), "price_change", "costs_rate_changelist"),
             Entry(_("Price books"), "sell", "pricing_pricebook_changelist"),

@@ -29,6 +29,7 @@ from saas.operations.lists.payments import BankTransferAdmin, PaymentAdmin
 from saas.operations.lists.prices import PriceBookAdmin, PriceVersionAdmin
 from saas.operations.lists.stripe import CallAdmin, EventAdmin, FindingAdmin, ObjectAdmin
 from saas.operations.lists.wallets import WalletAdmin
+from saas.operations.lists.waste import WasteAdmin
 from saas.operations.lists.work import (
     AttemptAdmin,
     CohortAdmin,
@@ -43,7 +44,7 @@ from saas.operations.site import operations
 from tenants.accounts.models import Tenant
 from tenants.billing.models import BankTransfer, Invoice, Payment, Statement, TaxRate
 from tenants.billing.stripe.models import StripeCall, StripeEvent, StripeFinding, StripeObject
-from tenants.costs.models import CostEntry, Rate
+from tenants.costs.models import CostEntry, Rate, WasteFinding
 from tenants.kernel.models import OutboxEvent
 from tenants.ledger.models import Wallet
 from tenants.market.models import MarketAlert, MarketImport, MarketProduct
@@ -65,6 +66,7 @@ operations.register(OutboxEvent, OutboxAdmin)
 operations.register(Tenant, TenantAdmin)
 operations.register(CostEntry, CostEntryAdmin)
 operations.register(Rate, RateAdmin)
+operations.register(WasteFinding, WasteAdmin)
 operations.register(BaseModel, BaseModelAdmin)
 operations.register(PriceBook, PriceBookAdmin)
 operations.register(PriceBookVersion, PriceVersionAdmin)

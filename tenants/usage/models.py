@@ -113,9 +113,7 @@ class UsageHour(TenantModel):
 class UsageTold(TenantModel):
     """How far an installation has been told of its tenant's usage: everything up to this event."""
 
-    installation = models.OneToOneField(
-        "partners.Installation", on_delete=models.PROTECT, primary_key=True, related_name="+"
-    )
+    installation_id = models.CharField(max_length=40, primary_key=True)
     ingested_at = models.DateTimeField()
     event_id = models.CharField(max_length=40, default="", blank=True)
     due_at = models.DateTimeField(db_default=Now())

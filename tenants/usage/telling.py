@@ -54,7 +54,9 @@ def _open(installations: list[Installation]) -> None:
     """A cursor for each: it hears of what comes after it was enabled."""
     UsageTold.objects.bulk_create(
         (
-            UsageTold(installation=each, tenant_id=each.tenant_id, ingested_at=each.created_at)
+            UsageTold(
+                installation_id=each.id, tenant_id=each.tenant_id, ingested_at=each.created_at
+            )
             for each in installations
         ),
         ignore_conflicts=True,
@@ -87,7 +89,7 @@ def _taken(
     """The cursor, taken from other workers for a while, and the next events."""
     with system_scope():
         free = UsageTold.objects.select_for_update(skip_locked=True).filter(due_at__lte=Now())
-        cursor: UsageTold | None = free.filter(installation=installation).first()
+        cursor: UsageTold | None = free.filter(pk=installation.id).first()
         if cursor is None:
             return None
         events = list(_after(cursor, until)[:BATCH])

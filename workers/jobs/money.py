@@ -117,13 +117,16 @@ def job_promise(job: Job, quote: Quote) -> None:
 
 
 def job_sell(job: Job, usage: Sequence[NewUsage]) -> None:
-    """Record what a locked job used, and charge it: with what came before, at most its bound."""
+    """Record what a locked job used, and charge it: with what came before, at most its bound.
+
+    What its own quote was changed by holds for it: a pipeline's for none of the engine's work.
+    """
     if not usage:
         return
     usage_record(tenant_id=job.tenant_id, events=usage)
     if _is_charged(job):
-        payer = _payer(job)
-        _count(payer, _charge(payer, usage))
+        payer, share = _payer(job), Decimal(job.quoted.get("share", 0))
+        _count(payer, _charge(payer, usage, share))
 
 
 def job_promise_more(job: Job, quote: Quote) -> None:
@@ -211,12 +214,14 @@ def _payer(job: Job) -> Job:
     return parent
 
 
-def _charge(job: Job, usage: Sequence[NewUsage]) -> Charged:
+def _charge(job: Job, usage: Sequence[NewUsage], share: Decimal) -> Charged:
     part = f"{usage[0].key}..{usage[-1].key}".replace(f"{job.id}:", "")
     currency = rate_card(job.tenant_id, usage[-1].event_time).currency
     if job.currency not in {"", currency}:
         _promise_in(job, currency, usage[-1].event_time)
-    return usage_charge(tenant_id=job.tenant_id, request=_request(job, usage, part=part))
+    return usage_charge(
+        tenant_id=job.tenant_id, request=_request(job, usage, part=part, adjust=share)
+    )
 
 
 def _promise_in(job: Job, currency: str, at: dt.datetime) -> None:
@@ -264,7 +269,6 @@ def _request(job: Job, usage: Sequence[NewUsage], *, part: str, **changes: Any) 
         hold_key=hold_key(job),
         keep_hold=True,
         bound=left,
-        adjust=Decimal(job.quoted.get("share", 0)),
         labels=job_labels(job),
         quote_id=job.quote_id,
         seller=f"plugin:{job.spec['plugin']}" if "plugin" in job.spec else "",

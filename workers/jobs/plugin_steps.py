@@ -15,10 +15,10 @@ from tenants.partners.models import Installation, Release
 from tenants.partners.selectors import installations_visible
 from workers.assets.models import File
 from workers.assets.selectors import model_resolve
+from workers.jobs.plugin_hooks import MAKES_DATASET
 
 MODELS = "data.models"
 PREPARE, READ, METHOD = "prepare_dataset", "read_dataset", "run_method"
-DATASET_HOOKS = frozenset({PREPARE, READ})  # one file of JSON lines in the end
 METHODS: Mapping[str, tuple[str, str]] = {  # kind → the hook that declares, the step's kind
     "training": ("training_methods", "train"),
     "compression": ("compression_methods", "compress"),
@@ -42,7 +42,7 @@ def steps_named(release: Release, files: Sequence[File]) -> Iterator[tuple[str, 
 
 def files_check(step: Mapping[str, Any], files: Sequence[File]) -> None:
     """Raises InvalidInput where a hook that takes one file is given another number of them."""
-    if step.get("hook") in DATASET_HOOKS and len(files) != 1:
+    if step.get("hook") in MAKES_DATASET and len(files) != 1:
         raise InvalidInput(f"{step['hook']} takes one file, not {len(files)}", param="files")
 
 

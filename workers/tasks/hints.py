@@ -12,6 +12,8 @@ RECONCILE = "control.reconcile"
 STRIPE = "control.stripe"
 PLUGINS = "control.plugins"
 REVIEWS = "marketplace.review"
+READ_DATASETS = "datasets.read"
+READERS = "infer.cpu"  # the queue of those who read: no slot of training waits for it
 EXPIRES_S = 30.0  # unread hints lapse; the periodic ones come anyway
 
 
@@ -30,6 +32,13 @@ def hint_send(queue: str) -> None:
 def reconcile_send() -> None:
     """Have the reconciler look now instead of at its next round."""
     current_app.send_task(RECONCILE, expires=EXPIRES_S, retry=False, ignore_result=True)
+
+
+def reading_send() -> None:
+    """Have a worker read the data that wait for it."""
+    current_app.send_task(
+        READ_DATASETS, queue=READERS, expires=EXPIRES_S, retry=False, ignore_result=True
+    )
 
 
 def stripe_send() -> None:

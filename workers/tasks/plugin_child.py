@@ -26,8 +26,8 @@ from plugins.host.orders import WorkOrder
 from plugins.host.pool import Pool
 from plugins.host.runtime import Runtime
 from plugins.host.sandbox import Sandbox
+from workers.jobs.plugin_hooks import hook_of, judged
 from workers.tasks.channel import Channel, ChannelClosed, Frame
-from workers.tasks.plugin_hooks import hook_of, judged
 
 TICK_S = 0.2  # how often it tells that a step goes on, and hears orders
 PARTS = 100  # of a step's progress

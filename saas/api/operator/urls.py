@@ -8,6 +8,7 @@ from saas.api.operator import (
     books,
     campaigns,
     capacity,
+    compressions,
     contracts,
     costs,
     economics,
@@ -20,6 +21,7 @@ from saas.api.operator import (
     statements,
     stripe,
     tenants,
+    waste,
 )
 
 _work = [
@@ -36,7 +38,13 @@ _work = [
     path("operator/v1/costs/slots", costs.CostsBySlotView.as_view()),
     path("operator/v1/costs/economics", economics.CostEconomicsView.as_view()),
     path("operator/v1/costs/allocation", economics.CostAllocationView.as_view()),
-    path("operator/v1/costs/compressions", costs.CostsByCompressionView.as_view()),
+    path("operator/v1/costs/compressions", compressions.CostsByCompressionView.as_view()),
+    path("operator/v1/costs/focus", costs.CostsFocusView.as_view()),
+    path("operator/v1/levers", waste.LeversView.as_view()),
+    path("operator/v1/waste", waste.WasteView.as_view()),
+    path("operator/v1/waste/<str:waste_id>/apply", waste.WasteApplyView.as_view()),
+    path("operator/v1/waste/<str:waste_id>/undo", waste.WasteUndoView.as_view()),
+    path("operator/v1/waste/<str:waste_id>/close", waste.WasteCloseView.as_view()),
 ]
 _prices = [
     path("operator/v1/price_books", prices.PriceBooksView.as_view()),

@@ -33,7 +33,11 @@ class DatasetOut(serializers.Serializer[Dataset]):
     made_by = serializers.CharField(source="file.made_by", help_text="The job that made the file.")
     model = serializers.CharField(source="base_id", help_text="Whose tokenizer counted.")
     format = serializers.CharField(help_text="chat, completion, text, labelled, csv …")
-    status = serializers.ChoiceField(Dataset.Status.values)
+    status = serializers.ChoiceField(
+        Dataset.Status.values, help_text="validating: a worker reads the file, see read_bytes."
+    )
+    bytes = serializers.IntegerField(source="file.bytes", help_text="Of the file.")
+    read_bytes = serializers.IntegerField(help_text="How far a worker is; 0 where none was needed.")
     examples = serializers.IntegerField()
     tokens = serializers.IntegerField()
     loss_tokens = serializers.IntegerField(help_text="Those that a model would learn to say.")

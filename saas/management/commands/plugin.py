@@ -20,7 +20,6 @@ from tenants.kernel.scope import system_scope, tenant_scope
 from tenants.kernel.version import code_version
 from tenants.marketplace.services.listings import (
     listing_approve,
-    listing_check,
     listing_publish,
     listing_submit,
 )
@@ -89,13 +88,13 @@ class Command(BaseCommand):
         with kit.wheel_of(given.path) as wheel:
             listing_id = _submit(given, wheel)
         actor = system_actor(given.partner)
-        with system_scope():
-            listing_check(actor=actor, listing_id=listing_id)
-        row = review_now(listing_id=listing_id)
-        if given.report and row.conformance:
-            given.report.write_text(report_write(from_json(Report, row.conformance)))
+        row = review_now(actor=actor, listing_id=listing_id)
+        report = from_json(Report, row.conformance) if row.conformance else None
+        if given.report and report:
+            given.report.write_text(report_write(report))
         if row.state != "checked":
-            raise CommandError(f"{row} is {row.state}: {row.reason}")
+            told = report_lines(report) if report else []
+            raise CommandError("\n".join([*told, f"{row} is {row.state}: {row.reason}"]))
         with system_scope():
             listing_approve(actor=actor, listing_id=listing_id, reason="installed by an operator")
             listing_publish(actor=actor, listing_id=listing_id)

@@ -12,15 +12,15 @@ from datetime import timedelta
 from django.db.models import Q, QuerySet
 
 from plugins.sdk.codec import to_json
-from tenants.accounts.actors import system_actor
+from tenants.accounts.actors import Actor, system_actor
 from tenants.kernel.clock import database_now
-from tenants.kernel.errors import Conflict, FencedOut
+from tenants.kernel.errors import FencedOut
 from tenants.kernel.scope import system_scope
 from tenants.marketplace.judging import Verdict, listing_judge
 from tenants.marketplace.locks import listing_locked
 from tenants.marketplace.models import Listing
 from tenants.marketplace.selectors import listing_get
-from tenants.marketplace.services.listings import listing_move
+from tenants.marketplace.services.listings import listing_check, listing_move
 from tenants.marketplace.states import ListingState
 
 MOST_TRIES = 3
@@ -47,11 +47,11 @@ def reviews_run() -> int:
         _ONE.release()
 
 
-def review_now(*, listing_id: str) -> Listing:
-    """Judge one listing here instead of on a worker. Raises Conflict where a worker was first."""
-    row = review_claim(listing_id=listing_id)
-    if row is None:
-        raise Conflict(f"listing {listing_id!r} waits for no check", code="listing_busy")
+def review_now(*, actor: Actor, listing_id: str) -> Listing:
+    """Have one listing checked, and judge it here: no worker sees it without a lease."""
+    with system_scope():
+        row = listing_check(actor=actor, listing_id=listing_id)
+        row = review_claim(listing_id=listing_id) or row
     return review_run(row=row)
 
 

@@ -25,6 +25,8 @@ from tenants.accounts.services import (
     tenant_sign_up,
     user_create,
 )
+from tenants.costs.models import WasteFinding
+from tenants.costs.waste import Leak, findings_open
 from tenants.kernel.clock import now
 from tenants.kernel.crypto import tenant_data_key
 from tenants.kernel.ids import new_id
@@ -58,6 +60,7 @@ from workers.assets.storage import folder_write, object_key
 from workers.engine.compression.candidates import Candidate
 from workers.jobs.models import Job
 from workers.jobs.states import State
+from workers.waste.actions import version_of
 
 PASSWORD = "correct horse 9"
 BASE = "tiny-1"
@@ -336,6 +339,29 @@ def money_of(caller: Caller) -> dict[str, str]:
     }
 
 
+def waste_make(subject: str = "worker.cpu") -> WasteFinding:
+    """A worker that does not exist any more is said to have no work."""
+    with system_scope():
+        arguments = {"workers": ["wrk_1"]}
+        findings_open(
+            kinds=["idle_workers"],
+            leaks=[
+                Leak(
+                    kind="idle_workers",
+                    subject=subject,
+                    saving=Decimal("12.50"),
+                    beside=Decimal("12.50"),
+                    action="drain",
+                    version=version_of("drain", subject, arguments),
+                    arguments=arguments,
+                    evidence={"slots": 4, "slots_after": 2},
+                )
+            ],
+        )
+        row: WasteFinding = WasteFinding.objects.get(subject=subject, state="open")
+    return row
+
+
 def shared_money() -> dict[str, str]:
     """What belongs to no tenant: the list's prices, a transfer that nobody has claimed."""
     return {
@@ -344,6 +370,7 @@ def shared_money() -> dict[str, str]:
         "transfer_id": stray_transfer().id,
         "finding_id": stripe_finding().id,
         **market_facts(),
+        "waste_id": waste_make().id,
     }
 
 

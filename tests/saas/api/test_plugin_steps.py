@@ -124,6 +124,9 @@ def test_a_file_in_a_plugins_format_becomes_a_dataset_and_is_evaluated(
     assert (dataset["status"], dataset["examples"]) == ("valid", 2)
     assert (dataset["made_of"], dataset["made_by"]) == (upload, done["id"])
 
+    (offered,) = api.get("/v1/marketplace/plugins?plugin=diary").json["data"]
+    assert [reader["name"] for reader in offered["dataset_readers"]] == ["diary", "old"]
+    assert "prepare_dataset" in offered["hooks"]
     asked = {"plugin": "diary", "pipeline": "evaluation/length", "files": [made]}
     asked["units"] = {"rows": 2}
     quote = api.post("/v1/quotes", {"kind": "pipeline", **asked}).json
@@ -144,7 +147,7 @@ def test_a_method_is_handed_the_model_that_the_caller_names_and_may_show(
     api: Caller, base: BaseModel, tmp_path: Path
 ) -> None:
     assert api.tenant is not None
-    sees = ("data.datasets", "data.models")
+    sees = '["data.datasets", "data.models"]'
     partner = published(tmp_path, name="diary", code=DIARY)
     published(tmp_path, partner, name="judge", code=DIARY, permissions=sees)
     for name in ("diary", "judge"):

@@ -57,6 +57,9 @@ BODIES: dict[str, dict[str, Any]] = {
 REASON = {"reason": "as agreed by telephone"}
 STAFF: dict[str, dict[str, Any] | None] = {
     "POST /operator/v1/stripe/findings/{finding_id}/close": {},
+    "POST /operator/v1/waste/{waste_id}/apply": {},
+    "POST /operator/v1/waste/{waste_id}/undo": {},
+    "POST /operator/v1/waste/{waste_id}/close": {},
     "POST /operator/v1/tenants/{tenant_id}/suspend": REASON,
     "POST /operator/v1/tenants/{tenant_id}/reactivate": REASON,
     "POST /operator/v1/tenants/{tenant_id}/close": REASON,

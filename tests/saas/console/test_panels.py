@@ -16,7 +16,7 @@ from tests.saas.console.factories import Person
 from tests.tenants.partners.releases import enabled, published
 
 pytestmark = pytest.mark.django_db
-SEES = ("data.usage",)
+SEES = '["data.usage"]'
 URL = "/console/panels/"
 DRAWING = """
 from plugins.sdk import Panel, PluginError, hookimpl

@@ -110,8 +110,8 @@ def test_a_judge_that_died_is_followed_by_another_whose_word_holds(
     first = reviews.review_claim()
     assert first is not None
     assert reviews.review_claim() is None
-    with pytest.raises(Conflict, match="waits for no check"):
-        reviews.review_now(listing_id=listing.id)
+    with pytest.raises(Conflict, match="is checking, and cannot become checking"):
+        reviews.review_now(actor=operator_make(), listing_id=listing.id)
     lease_lapse(listing)
     second = reviews.review_claim()
     assert second is not None

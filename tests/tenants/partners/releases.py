@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,6 @@ from tests.plugins.wheels import manifest, wheel_make
 from tests.tenants.partners.factories import SEVENTY, agree
 from tests.tenants.pricing.books import operator_make
 
-GRANTED = ("data.datasets",)
 COUNTING = """
 import json
 import time
@@ -126,12 +123,15 @@ def partner_tenant(**fields: Any) -> Tenant:
 
 
 def wheel_of(
-    folder: Path, name: str = "counting", version: str = "1.0", code: str = COUNTING,
-    permissions: Sequence[str] = GRANTED,
-) -> Path:  # fmt: skip
+    folder: Path,
+    name: str = "counting",
+    version: str = "1.0",
+    code: str = COUNTING,
+    **changed: str,
+) -> Path:
+    """`changed` are keys of its plugin.toml."""
     more = {f"{name}/lines.jsonl": "{}\n" * 5, f"{name}/count.json": '{"lines": 5}'}
-    declared = manifest(name, version, permissions=json.dumps(list(permissions)))
-    toml = declared + SCHEMA + SAMPLES
+    toml = manifest(name, version, **changed) + SCHEMA + SAMPLES
     return wheel_make(folder, name, code, toml=toml, version=version, more=more)
 
 
@@ -167,13 +167,13 @@ def submitted(
 
 def published(
     folder: Path, partner: Tenant | None = None, name: str = "counting", version: str = "1.0",
-    code: str = COUNTING, permissions: Sequence[str] = GRANTED,
+    code: str = COUNTING, **changed: str,
 ) -> Tenant:  # fmt: skip
     """Take a wheel through its review; return its partner. The kit's word is put in its mouth."""
     if partner is None:
         partner = partner_tenant()
         agree(partner.id, SEVENTY)
-    wheel = wheel_of(folder, name, version, code, permissions)
+    wheel = wheel_of(folder, name, version, code, **changed)
     listing = submitted(partner, wheel, name, version)
     actor = operator_make()
     with system_scope():

@@ -28,15 +28,18 @@ from tests.workers.jobs.factories import (
     make_tenant,
     make_worker,
     messages_of,
+    queued_job,
 )
-from tests.workers.jobs.money import TRAINED, tokens_of, trained
+from tests.workers.jobs.money import TRAINED, charged, tokens_of, trained
 from tests.workers.tasks.factories import BASE_ID, submit_fine_tune, upload
+from workers.jobs.money import job_sell
+from workers.jobs.moves import job_locked
 from workers.jobs.outcomes import Made, job_finish
 from workers.jobs.services import job_quote, job_submit
 from workers.jobs.states import Kind
 
 pytestmark = pytest.mark.django_db
-SEES = ("data.quotes",)
+SEES = '["data.quotes"]'
 HOOK = """
 import time
 from decimal import Decimal
@@ -51,7 +54,7 @@ SURCHARGE = "return QuoteAdjustment(quote.amount / 4, quote.currency, 'Rush hour
 
 @pytest.fixture
 def discount(monkeypatch: pytest.MonkeyPatch) -> None:
-    trusted_released(monkeypatch, "adjusting", "tests.tenants.partners.adjusting", SEES)
+    trusted_released(monkeypatch, "adjusting", "tests.tenants.partners.adjusting", ("data.quotes",))
     monkeypatch.setitem(adjusting.offer, "share", "-0.1")
 
 
@@ -145,6 +148,15 @@ def test_no_discount_goes_below_what_the_work_was_measured_to_cost(
     assert refused.adjustments == []
     monkeypatch.setitem(adjusting.offer, "share", "0.11")
     assert len(quoted(tenant).adjustments) == 1
+
+
+def test_a_pipelines_discount_is_none_on_the_engines_work(tenant: Tenant) -> None:
+    told = {"currency": "USD", "share": "-1"}
+    parent = queued_job(tenant, kind=Kind.PIPELINE, quoted=told, currency="USD")
+    child = queued_job(tenant, parent_id=parent.id, asked_by="train")
+    with tenant_scope(tenant.id):
+        job_sell(job_locked(child.id), [trained(child.id, 0, 10, 100)])
+    assert charged(parent.id) == 100 * TRAINED
 
 
 def test_a_plugin_does_not_change_what_another_partners_sells(tmp_path: Path) -> None:

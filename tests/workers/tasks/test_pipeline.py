@@ -190,3 +190,18 @@ def test_what_is_not_enabled_or_not_declared_is_refused(partner: Tenant) -> None
         Release.objects.update(suspended_at="2026-01-01T00:00Z", suspended_because="it lied")
     with pytest.raises(InvalidInput, match="it lied"):
         submit(tenant, ["a"])
+
+
+def test_a_pipeline_that_the_platform_outgrew_fails_at_once_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(tmp_path, greatest_platform='"0.1"')
+    tenant = make_tenant()
+    enabled(tenant.id)
+    job = submit(tenant, ["a"])
+    monkeypatch.setattr("tenants.partners.host.code_version", lambda: "0.2.0")
+    running().join()
+    row = job_row(job.id)
+    assert (row.state, row.error["code"]) == (State.FAILED, "plugin_refused")
+    assert row.error["message"] == "counting 1.0: knows platforms up to 0.1; this is 0.2.0"
+    assert row.charged == 0

@@ -17,7 +17,7 @@ from tenants.kernel.clock import now
 from tenants.kernel.errors import InsufficientCredit, InvalidInput, NotFound
 from tenants.kernel.scope import system_scope, tenant_scope
 from tenants.kernel.version import code_version
-from tenants.partners.host import ground
+from tenants.partners.host import ground, host_of
 from tenants.partners.models import Release
 from tenants.partners.selectors import Enabled, enabled_of
 from tenants.partners.services import health_record
@@ -36,11 +36,11 @@ from workers.jobs.money import SLOT_SECONDS
 from workers.jobs.moves import job_move
 from workers.jobs.outcomes import Made
 from workers.jobs.pipelines import METER
+from workers.jobs.plugin_hooks import MAKES_DATASET
 from workers.jobs.services import job_ask
 from workers.jobs.states import Kind, State
 from workers.tasks.channel import Frame
 from workers.tasks.child import LOOPBACK
-from workers.tasks.plugin_hooks import MAKES_DATASET
 from workers.tasks.runs.models import model_open, snapshot_open
 from workers.tasks.runs.run import CannotRun, Context
 
@@ -61,8 +61,12 @@ class PipelineRun:
         enabled, release = self.context.in_scope(self._enabled)
         try:
             site = release_unpack(release) if release.wheel_key else None
+            refused = host_of([release]).refused
         except WheelRefused as error:
             raise CannotRun(str(error), code="plugin_refused", param="plugin") from error
+        if refused:  # the platform was upgraded past it, say
+            said = f"{release}: {refused[0].reason}"
+            raise CannotRun(said, code="plugin_refused", param="plugin")
         shared = ground()
         work = self.context.scratch / "work"
         work.mkdir()

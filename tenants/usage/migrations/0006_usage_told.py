@@ -1,4 +1,4 @@
-"""What plugins wait to be told of."""
+"""How far each plugin has been told of its tenant's usage."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from tenants.kernel.rls import protect
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0004_shared_passes"),
-        ("partners", "0003_plugin_reactions"),
         ("usage", "0005_ingested_index"),
     ]
 
@@ -21,14 +19,8 @@ class Migration(migrations.Migration):
             name="UsageTold",
             fields=[
                 (
-                    "installation",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        primary_key=True,
-                        related_name="+",
-                        serialize=False,
-                        to="partners.installation",
-                    ),
+                    "installation_id",
+                    models.CharField(max_length=40, primary_key=True, serialize=False),
                 ),
                 ("ingested_at", models.DateTimeField()),
                 ("event_id", models.CharField(blank=True, default="", max_length=40)),
