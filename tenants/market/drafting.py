@@ -17,6 +17,7 @@ from django.db.models.fields.json import KeyTextTransform
 from tenants.costs.allocating import allocation_of
 from tenants.costs.daily import DAY, midnight
 from tenants.costs.defaults import CURRENCY
+from tenants.costs.levers import levers_newest
 from tenants.costs.unit_economics import METERS_OF
 from tenants.kernel.clock import database_now
 from tenants.kernel.errors import InvalidInput, NotFound
@@ -31,6 +32,13 @@ from tenants.usage.selectors import usage_hours
 MOST_RIVALS = 5
 LARGE = 0.8  # the fewest customers who use this share of all are a segment of their own
 MONTH_DAYS = 30
+# measured gain → the campaign's lever and its effect
+MEASURED = {
+    "cohort": ("cheaper_training", "unit_cost_saving"),
+    "compression": ("pruning", "unit_cost_saving"),
+    "utilisation": ("utilisation", "fixed_cost_saving"),
+    "procurement": ("procurement", "unit_cost_saving"),
+}
 ELASTICITY = {
     "large": {"low": 1.5, "mode": 2.5, "high": 5.0},
     "small": {"low": 0.8, "mode": 1.5, "high": 3.0},
@@ -69,6 +77,7 @@ def campaign_draft(base: str, stated: Stated, *, name: str = "") -> dict[str, An
         "own": _own(own, stated, moment),
         "segments": _segments(base, stated, [one["name"] for one in rivals], moment),
         "rivals": rivals,
+        "levers": _levers(),
         "market": market_facts(market_history()),
     }
 
@@ -94,6 +103,18 @@ def _own(own: OwnOffer, stated: Stated, moment: dt.datetime) -> dict[str, Any]:
         "cash_limit": stated.cash_limit,
         "cost_source": "books",
     }
+
+
+def _levers() -> list[dict[str, Any]]:
+    """What was measured here, switched off: the books already hold what it has saved so far."""
+    rows = []
+    for gain in levers_newest():
+        name, effect = MEASURED[gain.lever]
+        low, mode, high = (min(max(v, 0.0), 1.0) for v in (gain.low, gain.point, gain.high))
+        if mode > 0:
+            saving = {"low": min(low, mode), "mode": mode, "high": max(high, mode)}
+            rows.append({"name": name, "on": False, "source": "measured", effect: saving})
+    return rows
 
 
 def _priced(found: Sequence[RivalOffer]) -> list[dict[str, Any]]:

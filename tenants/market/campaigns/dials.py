@@ -56,18 +56,19 @@ FIXED = frozenset({"stickiness"})  # a figure, no range: see `Assumptions`
 def dialled(
     spec: Mapping[str, Any], priors: Mapping[str, float], levers: Mapping[str, float]
 ) -> dict[str, Any]:
-    """A spec with its dials turned; a lever at 0 is left out of it."""
+    """A spec with its dials turned; a lever at 0 stays as the spec has it, or out of it."""
     assumed = {
         name: value if name in FIXED else _around(value, PRIORS[name].most)
         for name, value in priors.items()
         if value != PRIORS[name].usual
     }
-    chosen = [
+    turned = [
         {"name": name, LEVERS[name][0]: _around(value, LEVERS[name][1].most)}
         for name, value in levers.items()
         if value
     ]
-    return {**spec, "assumptions": assumed, "levers": chosen}
+    kept = [lever for lever in spec.get("levers", ()) if not levers.get(lever["name"])]
+    return {**spec, "assumptions": assumed, "levers": [*kept, *turned]}
 
 
 def _around(value: float, most: float) -> dict[str, float]:

@@ -23,6 +23,14 @@ def test_dials_at_rest_leave_every_prior_as_it_is() -> None:
     assert spec.levers == ()
 
 
+def test_a_measured_lever_stays_until_its_dial_is_turned() -> None:
+    measured = {"name": "pruning", "source": "measured", "on": False, "unit_cost_saving": 0.2}
+    given = campaign(levers=[measured])
+    assert dialled(given, AT_REST, {"pruning": 0.0})["levers"] == [measured]
+    (turned,) = CampaignSpec.read(dialled(given, AT_REST, {"pruning": 0.4})).levers
+    assert (turned.on, turned.source, turned.unit_cost_saving.mode) == (True, "elicited", 0.4)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 1.0])
 def test_wherever_the_dials_stand_it_is_a_campaign(share: float) -> None:
     spec = CampaignSpec.read(
