@@ -22,6 +22,9 @@ OTHERWISE_GUARDED = {
     "price_override": "hidden from the app's role: costs and reasons are the platform's own",
     "stripe_finding": "hidden from the app's role: what operators look into; often nobody's yet",
     "cost_day": "as cost_entry, whose sums it keeps",
+    "floor_finding": "as price_override",
+    "loss_budget": "as price_override",
+    "sale_day": "as price_override",
     "cost_entry": "hidden from the app's role altogether: what compute costs is the platform's own",
 }
 
@@ -30,8 +33,9 @@ APP_MAY_WRITE = {"django_session": "sessions belong to browsers; their keys are 
 
 HIDDEN = {
     "account_emailaddress", "account_emailconfirmation", "bank_transfer", "cohort", "cost_day",
-    "cost_entry", "cost_rate", "cost_resource", "cost_worker_day", "document_number", "inbox_entry",
-    "meter_watermark", "partner_share", "plugin_health", "price_override", "replica",
+    "cost_entry", "cost_rate", "cost_resource", "cost_worker_day", "document_number",
+    "floor_finding", "floor_policy", "inbox_entry", "loss_budget", "meter_watermark",
+    "partner_share", "plugin_health", "price_override", "price_proposal", "replica", "sale_day",
     "stripe_event", "stripe_finding", "worker",
 }  # fmt: skip
 

@@ -24,10 +24,10 @@ from tenants.pricing.selectors import (
 from tenants.pricing.services.books import (
     NewPrice,
     price_book_create,
-    price_override_grant,
     price_version_draft,
     price_version_publish,
 )
+from tenants.pricing.services.floors import price_override_grant
 from tenants.usage.meters import METERS
 
 TAG = "operator"

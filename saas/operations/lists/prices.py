@@ -22,10 +22,10 @@ from saas.operations.lists.work import OperatorAdmin
 from tenants.pricing.models import Price, PriceBook, PriceBookVersion, PriceOverride
 from tenants.pricing.services.books import (
     NewPrice,
-    price_override_grant,
     price_version_draft,
     price_version_publish,
 )
+from tenants.pricing.services.floors import price_override_grant
 
 VERSION_STATES: dict[str, Word] = {"draft": _("Draft"), "published": _("Published")}
 FIELDS = ("meter", "match", "revenue", "charge")
