@@ -6,15 +6,17 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from django.db.models import QuerySet, Sum
 
 from tenants.kernel.clock import database_now
+from tenants.kernel.errors import NotFound
 from tenants.pricing.exact import EXACT, ZERO, quotient
 from tenants.pricing.floors import ClassFloor
 from tenants.pricing.guard import MILLION, SOLD_BY, floor_of
 from tenants.pricing.matching import match_in
-from tenants.pricing.models import ChargeLine, PriceProposal, SaleDay
+from tenants.pricing.models import ChargeLine, LossBudget, PriceProposal, SaleDay
 from tenants.pricing.selectors.guarding import floors_now
 from tenants.pricing.selectors.sales import rates_now
 
@@ -87,6 +89,32 @@ def proposal_actual(proposal: PriceProposal) -> Actual:
     names = {"sold": Sum("quantity"), "net_sum": Sum("net"), "lost": Sum("loss")}
     sums = SaleDay.objects.filter(subject_id=proposal.id).aggregate(**names)
     return Actual(*(sums[name] or ZERO for name in names))
+
+
+def proposal_days(proposal: PriceProposal) -> list[dict[str, Any]]:
+    """Its days, the tenants' summed up: day, quantity, revenue and loss."""
+    rows: Any = SaleDay.objects.filter(subject_id=proposal.id).order_by("day").values("day")
+    sums = rows.annotate(sold=Sum("quantity"), revenue=Sum("net"), lost=Sum("loss"))
+    return [
+        {"day": r["day"], "quantity": r["sold"], "revenue": r["revenue"], "loss": r["lost"]}
+        for r in sums
+    ]
+
+
+def price_proposal_get(proposal_id: str) -> PriceProposal:
+    """Raises NotFound."""
+    row: PriceProposal | None = PriceProposal.objects.filter(pk=proposal_id).first()
+    if row is None:
+        raise NotFound(f"no price proposal {proposal_id!r}", param="price_proposal_id")
+    return row
+
+
+def loss_budget_get(budget_id: str) -> LossBudget:
+    """Raises NotFound."""
+    row: LossBudget | None = LossBudget.objects.filter(pk=budget_id).first()
+    if row is None:
+        raise NotFound(f"no loss budget {budget_id!r}", param="loss_budget_id")
+    return row
 
 
 def sold_by_day(lines: QuerySet[ChargeLine]) -> list[Sold]:

@@ -136,7 +136,7 @@ def loss_budget_open(
     begins = starts or moment
     if begins.tzinfo is None or begins < moment:
         raise InvalidInput("a loss budget starts now or later", param="starts")
-    if expires_at.tzinfo is None or not begins < expires_at <= begins + LONGEST:
+    if expires_at.tzinfo is None or not dt.timedelta(0) < expires_at - begins <= LONGEST:
         raise InvalidInput(
             "a loss budget expires after its start, within a year", param="expires_at"
         )

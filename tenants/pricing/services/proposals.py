@@ -304,7 +304,7 @@ def _locked(proposal_id: str, *states: PriceProposal.State) -> PriceProposal:
 def _check_dates(starts: dt.datetime, ends: dt.datetime, moment: dt.datetime) -> None:
     if starts.tzinfo is None or starts < moment:
         raise InvalidInput("a proposal starts now or later", param="starts")
-    if ends.tzinfo is None or not starts < ends <= starts + LONGEST:
+    if ends.tzinfo is None or not dt.timedelta(0) < ends - starts <= LONGEST:
         raise InvalidInput("a proposal ends after it starts, within a year", param="ends")
 
 

@@ -383,9 +383,9 @@ def run(examples: int, steps: int) -> None:
 
 
 def test_no_sequence_brings_a_price_below_its_floor_unrecorded() -> None:
-    run(examples=12, steps=8)
+    run(examples=10, steps=8)
 
 
 @pytest.mark.slow
 def test_no_long_sequence_brings_a_price_below_its_floor_unrecorded() -> None:
-    run(examples=150, steps=25)
+    run(examples=50, steps=20)
