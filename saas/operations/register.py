@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from saas.console.sites import Page
 from saas.operations.books import books
+from saas.operations.calibration import calibration
 from saas.operations.costs import costs
+from saas.operations.floors import floor_policy, floors
 from saas.operations.forms import price_book_new, tax_rate_new, transfers_import
 from saas.operations.lists.billing import InvoiceAdmin, StatementAdmin, TaxRateAdmin
 from saas.operations.lists.business import BaseModelAdmin, CostEntryAdmin, RateAdmin, TenantAdmin
 from saas.operations.lists.contracts import ContractAdmin, contract_create
+from saas.operations.lists.floors import (
+    FloorFindingAdmin,
+    LossBudgetAdmin,
+    ProposalAdmin,
+    loss_budget_new,
+    price_proposal_new,
+)
 from saas.operations.lists.partners import (
     AgreementAdmin,
     ListingAdmin,
@@ -39,7 +48,14 @@ from tenants.kernel.models import OutboxEvent
 from tenants.ledger.models import Wallet
 from tenants.marketplace.models import Listing, PartnerStatement, Payout
 from tenants.partners.models import Agreement
-from tenants.pricing.models import Contract, PriceBook, PriceBookVersion
+from tenants.pricing.models import (
+    Contract,
+    FloorFinding,
+    LossBudget,
+    PriceBook,
+    PriceBookVersion,
+    PriceProposal,
+)
 from workers.assets.models import BaseModel
 from workers.jobs.models import Attempt, Cohort, Job, Worker
 from workers.serving.models import Replica
@@ -59,6 +75,9 @@ operations.register(BaseModel, BaseModelAdmin)
 operations.register(PriceBook, PriceBookAdmin)
 operations.register(PriceBookVersion, PriceVersionAdmin)
 operations.register(Contract, ContractAdmin)
+operations.register(FloorFinding, FloorFindingAdmin)
+operations.register(LossBudget, LossBudgetAdmin)
+operations.register(PriceProposal, ProposalAdmin)
 operations.register(Wallet, WalletAdmin)
 operations.register(Statement, StatementAdmin)
 operations.register(Invoice, InvoiceAdmin)
@@ -77,6 +96,11 @@ operations.register(StripeObject, ObjectAdmin)
 operations.pages = (
     Page("costs/", "costs", costs),
     Page("margins/", "margins", margins),
+    Page("floors/", "floors", floors),
+    Page("floors/policy/", "floor_policy", floor_policy),
+    Page("calibration/", "calibration", calibration),
+    Page("pricing/lossbudget/new/", "loss_budget_create", loss_budget_new),
+    Page("pricing/priceproposal/new/", "price_proposal_create", price_proposal_new),
     Page("books/", "books", books),
     Page("pricing/pricebook/new/", "price_book_create", price_book_new),
     Page("pricing/contract/new/", "contract_create", contract_create),

@@ -22,7 +22,13 @@ from tenants.kernel.scope import system_scope
 from tenants.ledger.services import grants_expire, holds_expire
 from tenants.marketplace.services.builtins import builtins_release
 from tenants.marketplace.services.statements import partners_advance
-from tenants.pricing.services import contracts_apply, usage_sweep
+from tenants.pricing.services import (
+    contracts_apply,
+    floors_sweep,
+    losses_record,
+    price_proposals_advance,
+    usage_sweep,
+)
 from tenants.usage.partitions import partitions_ensure
 from workers.assets.retention import (
     files_expire,
@@ -106,6 +112,17 @@ def billing() -> None:
     statements_advance()
     partners_advance()
     dunning_advance()
+
+
+@shared_task(name="control.prices", acks_late=True)
+def prices() -> None:
+    losses_record()
+    price_proposals_advance()
+
+
+@shared_task(name="control.floors", acks_late=True)
+def floors() -> None:
+    floors_sweep()
 
 
 @shared_task(name=STRIPE, acks_late=True)

@@ -6,6 +6,7 @@ from django.urls import URLPattern, path
 
 from saas.api.operator import (
     books,
+    calibration,
     capacity,
     contracts,
     costs,
@@ -134,6 +135,7 @@ _books = [
     path("operator/v1/ledger", books.LedgerView.as_view()),
     path("operator/v1/margins", books.MarginsView.as_view()),
     path("operator/v1/quote_errors", books.QuoteErrorsView.as_view()),
+    path("operator/v1/quote_calibration", calibration.QuoteCalibrationView.as_view()),
 ]
 _partners = [
     path("operator/v1/listings", partners.OperatorListingsView.as_view()),
