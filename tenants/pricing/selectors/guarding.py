@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from django.db.models import F, Q
 
@@ -13,10 +14,17 @@ from tenants.costs.defaults import CURRENCY as COST_CURRENCY
 from tenants.costs.standard import Assumptions
 from tenants.costs.unit_economics import avoidable_now, unit_economics
 from tenants.kernel.clock import database_now
+from tenants.pricing.cards import CardPrice
 from tenants.pricing.floors import ClassFloor, FloorTerms, Takes, class_floors
 from tenants.pricing.guard import EffectivePrice, effective_prices
-from tenants.pricing.models import FloorPolicy, LossBudget, PriceOverride, PriceProposal
-from tenants.pricing.selectors.sales import SaleFacts, volumes_expected
+from tenants.pricing.models import (
+    FloorPolicy,
+    LossBudget,
+    PriceBookVersion,
+    PriceOverride,
+    PriceProposal,
+)
+from tenants.pricing.selectors.sales import Maker, SaleFacts, volumes_expected
 
 ANY_METER = "*"  # of an override: every meter
 
@@ -96,6 +104,26 @@ def prices_standing() -> list[Standing]:
     own. A book in a currency without a rate into that of costs is left out, and logged.
     """
     return Guarded(ahead=False, strict=False).standing()
+
+
+def quote_shortfalls(
+    tenant_id: str, version_id: str, prices: Sequence[CardPrice], discount: Decimal
+) -> list[EffectivePrice]:
+    """Which of a version's `prices` a discount of a tenant's quote takes below their floors without
+    a permit, what the tenant was given counted too (system scope).
+    """
+    moment, terms = database_now(), floor_terms()
+    if not (floors := floors_now(moment, terms)):
+        return []
+    volumes = volumes_expected(moment)
+    facts = SaleFacts(moment, months=terms.months, volumes=volumes, tenant_id=tenant_id)
+    version = PriceBookVersion.objects.select_related("book").get(pk=version_id)
+    held = facts.stretches(tenant_id, ahead=False)[0]
+    maker = Maker(facts, replace(held, version=version), tenant_id)
+    sale = replace(maker(), prices=prices, discount=discount)
+    below = [p for p in effective_prices(sale, floors, currency=COST_CURRENCY) if p.is_below]
+    permits = Permits(moment, below)
+    return [price for price in below if permits.of(price) is None]
 
 
 class Permits:

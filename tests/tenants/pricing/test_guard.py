@@ -24,6 +24,8 @@ from tenants.pricing.defaults import FIRST_VERSION, LIST_BOOK
 from tenants.pricing.floors import ClassFloor, FloorTerms, Takes
 from tenants.pricing.guard import Sale, effective_prices, kept_share
 from tenants.pricing.models import PriceOverride
+from tenants.pricing.selectors import version_prices
+from tenants.pricing.selectors.guarding import quote_shortfalls
 from tenants.pricing.services import (
     contract_end,
     floor_policy_set,
@@ -461,3 +463,24 @@ def test_two_writers_at_once_cannot_both_pass() -> None:
         thread.join()
     assert sorted(found) == ["price_below_floor", "written"]
     assert standing_below() == []
+
+
+@pytest.mark.django_db
+def test_a_quotes_discount_is_held_to_the_floor_and_to_what_the_tenant_was_given() -> None:
+    platform_make()
+    version = publish(dearly())
+    tenant = tenant_make(credit="20")
+    charge(tenant, "k", item("tokens.trained", 1_000_000, job_id="j"))
+    cost_measure("5")
+
+    def short(discount: str) -> list[str]:
+        with system_scope():
+            prices = version_prices(version)
+            found = quote_shortfalls(tenant, version.id, prices, D(discount))
+        return [price.price_key for price in found]
+
+    assert (short("0.16"), short("0.17")) == ([], ["tokens.trained"])
+    credit(tenant, "6", "k")  # half a dollar a month of six
+    assert (short("0.09"), short("0.1")) == ([], ["tokens.trained"])
+    override("tokens.trained", tenant_id=tenant)
+    assert short("0.9") == []
