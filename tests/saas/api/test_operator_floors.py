@@ -6,9 +6,13 @@ import pytest
 
 from tenants.kernel.clock import now
 from tenants.pricing.defaults import LIST_BOOK
+from tenants.pricing.services import floors_sweep
 from tests.saas.api.factories import Caller, operator_caller
+from tests.saas.api.test_query_counts import queries_of
 from tests.saas.money import cost_measured
-from tests.tenants.pricing.floors_made import DAY, WHY, per_million
+from tests.tenants.pricing.books import contract_make, tenant_make
+from tests.tenants.pricing.factories import D
+from tests.tenants.pricing.floors_made import DAY, WHY, override, per_million
 
 pytestmark = pytest.mark.django_db
 
@@ -126,3 +130,25 @@ def test_what_is_faulty_is_refused(operator: Caller, path: str, body: dict[str, 
 def test_customers_see_nothing_of_it(api: Caller) -> None:
     for path in ("floors", "floor_policy", "floor_findings", "losses", "loss_budgets"):
         assert api.get(f"/operator/v1/{path}").status in {401, 403, 404}, path
+
+
+def test_a_longer_list_of_prices_asks_no_more(operator: Caller) -> None:
+    paths = ["/operator/v1/floors", "/operator/v1/floor_findings"]
+
+    def discounted() -> None:
+        contract_make(tenant_make(), discount=D("0.1"), cap=D(100))
+
+    def asked() -> list[tuple[int, int]]:
+        floors_sweep()
+        return [queries_of(operator, path) for path in paths]
+
+    operator.post("/operator/v1/floor_policy", {"margin": "0.99", "reason": "to find them all"})
+    override("*", book_id=LIST_BOOK)
+    discounted()
+    asked()
+    before = asked()
+    for _ in range(3):
+        discounted()
+    after = asked()
+    assert [rows for rows, _ in after] == [rows + 3 for rows, _ in before]
+    assert [queries for _, queries in after] == [queries for _, queries in before]

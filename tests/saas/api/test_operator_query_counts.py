@@ -20,7 +20,7 @@ from tests.tenants.billing.factories import operator_of
 pytestmark = pytest.mark.django_db
 
 LISTS = [
-    "bank_transfers", "contracts", "floor_findings", "floors", "loss_budgets", "price_proposals",
+    "bank_transfers", "contracts", "loss_budgets", "price_proposals",
     "costs/jobs", "grants", "invoices", "margins", "payments",
     "price_books", f"price_books/{LIST_BOOK}/versions", "price_overrides", "quote_errors",
     "statements", "tax_rates", "tenants",
