@@ -74,6 +74,7 @@ def price_version_draft(
     does not exist. What the version lacks as a whole is checked when it is published.
     """
     operators_only(actor)
+    prices_lock()  # before the book: who drafts and publishes in one go takes them in this order
     book = book_locked(book_id)
     version = PriceBookVersion(
         id=new_id("bookv_"),

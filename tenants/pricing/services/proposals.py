@@ -12,10 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from django.db import transaction
-
 from tenants.accounts.actors import Actor, ActorKind, system_actor
-from tenants.accounts.audit import audit_record
 from tenants.accounts.models import Tenant
 from tenants.kernel.clock import database_now
 from tenants.kernel.errors import (
@@ -26,23 +23,21 @@ from tenants.kernel.errors import (
     PermissionDenied,
 )
 from tenants.kernel.ids import new_id
-from tenants.kernel.outbox import emit
-from tenants.kernel.scope import atomic, required_scope, system_scope
+from tenants.kernel.scope import atomic, system_scope
 from tenants.pricing.charge_json import model_from_json, model_to_json
 from tenants.pricing.charge_models import Matrix
-from tenants.pricing.events import PriceProposalMoved
-from tenants.pricing.locks import book_locked
 from tenants.pricing.matching import match_check, match_of, price_key
-from tenants.pricing.models import LossBudget, Price, PriceBook, PriceBookVersion, PriceProposal
+from tenants.pricing.models import LossBudget, PriceBook, PriceProposal
 from tenants.pricing.permissions import operators_only, reason_checked
-from tenants.pricing.price_writes import price_guard, prices_lock
-from tenants.pricing.selectors.books import version_in_force, version_rows
-from tenants.pricing.selectors.sold import proposal_actual
-from tenants.pricing.services.books import (
-    NewPrice,
-    price_version_draft,
-    version_put_in_force,
+from tenants.pricing.price_writes import prices_lock
+from tenants.pricing.proposal_moves import (
+    proposal_activate,
+    proposal_end,
+    proposal_moved,
+    proposal_refuse,
+    proposal_rehearse,
 )
+from tenants.pricing.selectors.sold import proposal_actual
 from tenants.pricing.services.floors import LONGEST, MOST
 
 State = PriceProposal.State
@@ -106,7 +101,7 @@ def price_proposal_make(*, actor: Actor, proposal: NewProposal) -> PriceProposal
         note=reason_checked(proposal.note),
         proposed_by=actor.id,
     )
-    _moved(actor, row, "propose")
+    proposal_moved(actor, row, "propose")
     return row
 
 
@@ -132,12 +127,12 @@ def price_proposal_approve(*, actor: Actor, proposal_id: str) -> PriceProposal:
     _check_overlap(row)
     row.decided_by, row.decided_at = actor.id, moment
     if row.starts <= moment:
-        _activate(actor, row)
+        proposal_activate(actor, row)
     else:
-        _rehearse(actor, row)
+        proposal_rehearse(actor, row)
         row.state = State.APPROVED
         row.save(update_fields=["state", "decided_by", "decided_at"])
-    _moved(actor, row, "approve")
+    proposal_moved(actor, row, "approve")
     return row
 
 
@@ -145,7 +140,7 @@ def price_proposal_refuse(*, actor: Actor, proposal_id: str, reason: str) -> Pri
     """Refuse a proposal, or withdraw one's own. Raises PermissionDenied, NotFound, Conflict."""
     operators_only(actor)
     row = _locked(proposal_id, State.PROPOSED, State.APPROVED)
-    _refuse(actor, row, reason_checked(reason))
+    proposal_refuse(actor, row, reason_checked(reason))
     return row
 
 
@@ -154,7 +149,7 @@ def price_proposal_end(*, actor: Actor, proposal_id: str, reason: str) -> PriceP
     operators_only(actor)
     prices_lock()
     row = _locked(proposal_id, State.ACTIVE)
-    _end(actor, row, reason_checked(reason))
+    proposal_end(actor, row, reason_checked(reason))
     return row
 
 
@@ -200,95 +195,19 @@ def _begin(proposal_id: str) -> None:
         with atomic():
             if row.ends <= database_now():
                 raise Conflict("its time is over")
-            _activate(actor, row)
+            proposal_activate(actor, row)
     except BreakwaterError as error:
         row.refresh_from_db()
-        _refuse(actor, row, error.message[:500])
+        proposal_refuse(actor, row, error.message[:500])
         return
-    _moved(actor, row, "begin")
+    proposal_moved(actor, row, "begin")
 
 
 def _end_if_active(proposal_id: str, why: str) -> None:
     prices_lock()
     row = PriceProposal.objects.select_for_update().get(pk=proposal_id)
     if row.state == State.ACTIVE:
-        _end(_platform(), row, why)
-
-
-def _activate(actor: Actor, row: PriceProposal) -> None:
-    """Put its price in force, past the guard; what it replaces is kept on the row."""
-    book = book_locked(row.book_id)
-    with price_guard(book_id=book.id):
-        held = {_key(price): price for price in _rows_now(book)}
-        before = held.get(row.price_key)
-        row.replaced = None if before is None else _kept(before)
-        revenue = (before or held[row.meter]).revenue
-        row.state = State.ACTIVE
-        row.version = _publish(
-            actor, book, row.price_key, NewPrice(row.meter, revenue, row.charge, row.match)
-        )
-        row.save()
-
-
-def _rehearse(actor: Actor, row: PriceProposal) -> None:
-    """Would the guard let it pass if it began now? Nothing stays. Raises what `_activate` does."""
-
-    with atomic():
-        _activate(actor, row)
-        transaction.set_rollback(True, using=required_scope().alias)
-    row.state, row.version, row.replaced = State.PROPOSED, None, None
-
-
-def _end(actor: Actor, row: PriceProposal, why: str) -> None:
-    """Give back what it replaced, unless something else holds there by now."""
-    book = book_locked(row.book_id)
-    held = {_key(price): price for price in _rows_now(book)}.get(row.price_key)
-    if held is not None and held.charge == row.charge:
-        kept = row.replaced
-        price = None if kept is None else NewPrice(row.meter, match=row.match, **kept)
-        row.end_version = _publish(actor, book, row.price_key, price)
-    row.state, row.ended_at, row.ended_why = State.ENDED, database_now(), why
-    row.save(update_fields=["state", "ended_at", "ended_why", "end_version"])
-    _moved(actor, row, "end")
-
-
-def _refuse(actor: Actor, row: PriceProposal, why: str) -> None:
-    row.state, row.ended_why = State.REFUSED, why
-    row.decided_by, row.decided_at = actor.id, database_now()
-    row.save(update_fields=["state", "ended_why", "decided_by", "decided_at"])
-    _moved(actor, row, "refuse")
-
-
-def _publish(actor: Actor, book: PriceBook, key: str, price: NewPrice | None) -> PriceBookVersion:
-    """The prices in force now with another (or none) under `key`, from now on."""
-    others = [_again(held) for held in _rows_now(book) if _key(held) != key]
-    version = price_version_draft(
-        actor=actor,
-        book_id=book.id,
-        prices=[*others, *([price] if price else [])],
-        note=f"price proposal for {key}"[:200],
-    )
-    version_put_in_force(actor=actor, version=version, between=True)
-    return version
-
-
-def _rows_now(book: PriceBook) -> list[Price]:
-    return list(version_rows(version_in_force(book, database_now())))
-
-
-def _key(price: Price) -> str:
-    """Its price key; a matrix has none."""
-    if price.charge.get("model") == "matrix":
-        return ""
-    return price_key(price.meter, match_of(price.match))
-
-
-def _kept(price: Price) -> dict[str, Any]:
-    return {"revenue": price.revenue, "charge": price.charge}
-
-
-def _again(price: Price) -> NewPrice:
-    return NewPrice(price.meter, price.revenue, price.charge, price.match)
+        proposal_end(_platform(), row, why)
 
 
 def _locked(proposal_id: str, *states: PriceProposal.State) -> PriceProposal:
@@ -356,19 +275,3 @@ def _foreseen(given: Mapping[str, Decimal]) -> dict[str, str]:
 
 def _platform() -> Actor:
     return system_actor(Tenant.objects.values_list("id", flat=True).get(is_platform=True))
-
-
-def _moved(actor: Actor, row: PriceProposal, action: str) -> None:
-    data = {"price_key": row.price_key, "state": str(row.state), "why": row.ended_why}
-    audit_record(actor=actor, action=f"price_proposal.{action}", target=row.id, data=data)
-    emit(
-        PriceProposalMoved(
-            tenant_id=None,
-            proposal_id=row.id,
-            campaign_id=row.campaign_id,
-            book_id=row.book_id,
-            price_key=row.price_key,
-            state=str(row.state),
-            why=row.ended_why,
-        )
-    )
