@@ -45,8 +45,7 @@ def proposal_activate(actor: Actor, row: PriceProposal) -> None:
 
 
 def proposal_rehearse(actor: Actor, row: PriceProposal) -> None:
-    """Would the guard let it pass if it began now? Nothing stays. Raises what `_activate` does."""
-
+    """Would the guard let it pass if it began now? Nothing stays. Raises what the guard does."""
     with atomic():
         proposal_activate(actor, row)
         transaction.set_rollback(True, using=required_scope().alias)

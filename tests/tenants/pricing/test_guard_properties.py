@@ -387,5 +387,6 @@ def test_no_sequence_brings_a_price_below_its_floor_unrecorded() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_no_long_sequence_brings_a_price_below_its_floor_unrecorded() -> None:
-    run(examples=50, steps=20)
+    run(examples=40, steps=20)
