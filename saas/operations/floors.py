@@ -20,6 +20,7 @@ from saas.operations.costs import since_midnight
 from saas.operations.words import BASES
 from tenants.accounts.models import Tenant
 from tenants.costs.defaults import CURRENCY
+from tenants.pricing.exact import plain
 from tenants.pricing.floors import FloorTerms, Takes
 from tenants.pricing.models import PriceBook
 from tenants.pricing.selectors import prices_standing
@@ -111,7 +112,7 @@ def floor_policy(request: HttpRequest) -> HttpResponse:
         "basis": held.basis,
         "days": held.days,
         "months": held.months,
-        **{name: (value * 100).normalize() for name, value in shares.items()},
+        **{name: plain(value * 100) for name, value in shares.items()},
     }
 
     def run(*, reason: str, **given: Any) -> Any:

@@ -79,9 +79,10 @@ def _over(budget: LossBudget) -> LossBudget.End | None:
 
 def _of_proposal(proposal: PriceProposal) -> QuerySet[ChargeLine]:
     """Lines priced by the proposal's price: in its version, and in those that kept it."""
+    lines: QuerySet[ChargeLine] = ChargeLine.objects.filter(price_key=proposal.price_key)
     first = proposal.version
     if first is None:
-        return ChargeLine.objects.none()
+        return lines.none()
     keeping = Price.objects.filter(
         version__book=proposal.book_id,
         version__valid_from__gte=first.valid_from,
@@ -92,7 +93,7 @@ def _of_proposal(proposal: PriceProposal) -> QuerySet[ChargeLine]:
     if proposal.ended_at is not None:
         keeping = keeping.filter(version__valid_from__lt=proposal.ended_at)
     versions = list(keeping.values_list("version_id", flat=True))
-    return ChargeLine.objects.filter(price_key=proposal.price_key, version_id__in=versions)
+    return lines.filter(version_id__in=versions)
 
 
 def _of_tenant(budget: LossBudget) -> QuerySet[ChargeLine]:

@@ -51,6 +51,7 @@ def test_the_page_lays_prices_beside_their_floors(operator: Person) -> None:
 
 def test_the_policy_is_set_in_percent_and_moves_the_floors(operator: Person) -> None:
     given = operator.get("/operations/floors/policy/").context["form"].initial
+    assert (given["planned_utilisation"], given["margin"]) == ("70", "0")
     changed = {**given, "planned_utilisation": "2", "margin": "20", "reason": WHY}
     assert operator.post("/operations/floors/policy/", **changed).status_code == 302
     with system_scope():
