@@ -22,6 +22,7 @@ class AdvisoryLock(IntEnum):
     PARTNER = 1006  # one writer at a time moves what a partner may be paid (keyed; also in SQL)
     AGREEMENT = 1007  # one sale at a time counts towards tiers and caps (keyed; only in SQL)
     PRICES = 1008  # one writer at a time sets what anybody pays
+    MARKET = 1010  # one file of rivals' prices is read at a time
 
 
 def try_advisory_lock(lock: AdvisoryLock) -> bool:

@@ -14,7 +14,7 @@ from tenants.kernel.rls import append_only, hidden
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0004_shared_passes"),
-        ("pricing", "0004_price_matrices"),
+        ("pricing", "0005_quote_adjustments"),
     ]
 
     operations = [

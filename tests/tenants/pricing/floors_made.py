@@ -36,8 +36,10 @@ def per_million(usd: str) -> dict[str, str]:
     return {"model": "standard", "unit": usd, "per": "1000000"}
 
 
-def cost_measure(floor: str, *, kind: str = "fine_tune", days_ago: float = 1) -> None:
-    """Work of `kind` on base "mini" that cost 70% of `floor` for a million tokens: planned are 70%
+def cost_measure(
+    floor: str, *, kind: str = "fine_tune", days_ago: float = 1, base: str = "mini"
+) -> None:
+    """Work of `kind` on a base that cost 70% of `floor` for a million tokens: planned are 70%
     utilisation, so that is its floor, and 70% of it the short-run cost at which all stops.
     """
     at = now() - dt.timedelta(days=days_ago)
@@ -46,13 +48,13 @@ def cost_measure(floor: str, *, kind: str = "fine_tune", days_ago: float = 1) ->
     entry = SlotTime(
         worker="wrk", slot=0, resource=resource, purpose="job", tenant_id=tenant, job_id="j",
         attempt=1, started_at=at, ended_at=at + dt.timedelta(seconds=1), key=new_id("k"),
-        labels={"kind": kind, "base": "mini"},
+        labels={"kind": kind, "base": base},
     )  # fmt: skip
     with system_scope():
         slot_time_record(entries=[entry])
     meter = "tokens.trained" if kind == "fine_tune" else "tokens.output"
     dimensions = {"job_id": "j"} if kind == "fine_tune" else {}
-    count(tenant, meter, 1_000_000, at=at, source="jobs", model="mini", base="mini", **dimensions)
+    count(tenant, meter, 1_000_000, at=at, source="jobs", model=base, base=base, **dimensions)
 
 
 def override(meter: str, *, expires: dt.timedelta = DAY, **of: str) -> None:
