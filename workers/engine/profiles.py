@@ -30,8 +30,9 @@ BYTES = 4
 TIED = frozenset({"gpt2"})  # families whose head is the embedding unless they say otherwise
 HEADER_LIMIT = 100 * 2**20  # bytes; the format's own
 OFFLOADING_TASKS = ("text_generation", "preference")
+HEAD_STRETCH = 2**21  # logits at once (`kernels.head`): they are never kept
 HIGH = 1.4  # what to allow for, over what is expected
-RUNTIME_BYTES = 600 * 2**20  # the process with its libraries
+RUNTIME_BYTES = 400 * 2**20  # the process with its libraries
 FARTHEST = 8.0  # times as many parameters, or as few: what another shape may be measured by
 BORROWED = 1.5  # by what bounds are wider then
 
@@ -345,6 +346,6 @@ def memory_bytes(spec: FineTuneSpec, shape: Shape, *, tokens: int | None = None)
     per_token = ACTIVATIONS_PER_LAYER * shape.hidden * shape.layers
     if spec.activation_checkpointing == "full":
         per_token = shape.hidden * (shape.layers + ACTIVATIONS_PER_LAYER)
-    logits = 3 * tokens * shape.vocabulary
+    logits = 3 * min(tokens * shape.vocabulary, HEAD_STRETCH)
     numbers = shape.parameters + 4 * trained + tokens * per_token + logits
     return RUNTIME_BYTES + BYTES * numbers
