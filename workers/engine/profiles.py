@@ -26,6 +26,7 @@ FORWARD_PART = 1 / 3  # of a pass's fixed costs
 # Saved activations per token and layer, in multiples of the hidden size (fp32): norms, q, k, v, the
 # attention's output, gate, up and their product.
 ACTIVATIONS_PER_LAYER = 30
+ACTIVATIONS_SELECTIVE = 18  # without what norms and gates make
 BYTES = 4
 TIED = frozenset({"gpt2"})  # families whose head is the embedding unless they say otherwise
 HEADER_LIMIT = 100 * 2**20  # bytes; the format's own
@@ -344,6 +345,8 @@ def memory_bytes(spec: FineTuneSpec, shape: Shape, *, tokens: int | None = None)
     trained = shape.parameters if spec.method == "full" else adapter_parameters(spec, shape)
     tokens = tokens or max(spec.micro_batch_tokens, spec.max_length)
     per_token = ACTIVATIONS_PER_LAYER * shape.hidden * shape.layers
+    if spec.activation_checkpointing == "selective":
+        per_token = ACTIVATIONS_SELECTIVE * shape.hidden * shape.layers
     if spec.activation_checkpointing == "full":
         per_token = shape.hidden * (shape.layers + ACTIVATIONS_PER_LAYER)
     logits = 3 * min(tokens * shape.vocabulary, HEAD_STRETCH)
