@@ -49,6 +49,8 @@ _models = [
     path("v1/models/<path:model>/download", models.ModelDownloadView.as_view()),
     path("v1/models/<path:model>", models.ModelView.as_view()),
     path("v1/datasets", datasets.DatasetsView.as_view()),
+    path("v1/datasets/import", datasets.DatasetImportView.as_view()),
+    path("v1/datasets/prepare", datasets.DatasetPrepareView.as_view()),
     path("v1/datasets/<str:dataset_id>", datasets.DatasetView.as_view()),
 ]
 _jobs = [

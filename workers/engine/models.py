@@ -29,6 +29,9 @@ DTYPES = {
 }
 
 
+CLASS_HEADS = ("classifier", "score")  # how transformers calls what tells classes apart
+
+
 def model_load(folder: Path, *, dtype: str = "float32", device: str = "cpu") -> nn.Module:
     """The causal language model of a local folder, in evaluation mode, all frozen.
 
@@ -42,7 +45,16 @@ def model_load(folder: Path, *, dtype: str = "float32", device: str = "cpu") -> 
 
     config = quantise.quantised_config(folder)
     if config is not None:
-        quantised = quantise.quantised_load(folder, config, DTYPES[dtype])
+
+        def build() -> nn.Module:
+            model: nn.Module = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
+                quantise.plain_config(folder),
+                dtype=DTYPES[dtype],
+                attn_implementation=attention.NAME,
+            )
+            return model
+
+        quantised = quantise.quantised_load(folder, config, build)
         return quantised.requires_grad_(requires_grad=False).eval().to(device)
     try:
         model: nn.Module = AutoModelForCausalLM.from_pretrained(
@@ -165,7 +177,9 @@ def linear_names(model: nn.Module) -> list[str]:
     return [
         name.removesuffix(".base")
         for name, module in model.named_modules()
-        if isinstance(module, (nn.Linear, Conv1D)) and module is not head
+        if isinstance(module, (nn.Linear, Conv1D))
+        and module is not head
+        and name.partition(".")[0] not in CLASS_HEADS
     ]
 
 
@@ -179,6 +193,12 @@ def blocks_of(model: nn.Module) -> nn.ModuleList:
     if not lists:
         raise ModelError(f"{type(model).__name__} has no list of decoder layers")
     return max(lists, key=len)
+
+
+def layer_count(model: nn.Module) -> int:
+    """How many layers stand in the model's list of them; 0 where it has none."""
+    lists = [m for m in model.modules() if isinstance(m, nn.ModuleList)]
+    return max(map(len, lists), default=0)
 
 
 def config_of(model: nn.Module) -> Any:

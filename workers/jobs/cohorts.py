@@ -160,7 +160,8 @@ def _sharer(member: Claim) -> Sharer:
 
 def _pays(sharers: Sequence[Sharer], newcomer: Sharer, base: BaseModel, worker_class: str) -> bool:
     """Whether that class of workers was measured to gain by it."""
-    profile = profiles_read(base.profile).get((worker_class, newcomer.spec.method))
+    asked = newcomer.spec
+    profile = profiles_read(base.profile).get((worker_class, asked.task, asked.method))
     if profile is None:
         return False
     try:

@@ -141,9 +141,15 @@ class PreferenceTuning:
         }
 
     def scores(
-        self, model: nn.Module, data: Preferences, budget: int, device: str
+        self,
+        model: nn.Module,
+        data: Preferences,
+        budget: int,
+        device: str,
+        *,
+        chosen: Sequence[int] | None = None,
     ) -> Iterator[Score]:
-        return scores_of(self, model, data, budget, device)
+        return scores_of(self, model, data, budget, device, chosen=chosen)
 
     def metrics(self, score: Score) -> dict[str, float]:
         """Loss in nats; of the rewards β·log π/π₀: how often the preferred output's is the higher

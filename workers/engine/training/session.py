@@ -11,7 +11,7 @@ from workers.engine.errors import EngineError
 from workers.engine.folders import folder_digest
 from workers.engine.protocol import Command, FailureKind, Handle, Outcome, Progress, Result
 from workers.engine.tasks.scores import Score
-from workers.engine.tasks.task import Prepares
+from workers.engine.tasks.task import HasBaseline, Prepares
 from workers.engine.training.member import Run, Update
 from workers.engine.training.precision import Precision
 from workers.engine.training.snapshots import Origin
@@ -182,6 +182,9 @@ class Session:
             metrics |= run.epoch_metrics()
         if run.state.closed == 0:
             run.state.metrics |= {f"initial_{name}": value for name, value in metrics.items()}
+            if wanted and isinstance(run.task, HasBaseline):
+                plain = run.task.baseline(run.data, run.validation)
+                metrics |= {f"baseline_{name}": value for name, value in plain.items()}
         run.state.metrics |= metrics
         if run.state.closed:
             self._checkpoint(metrics)

@@ -154,7 +154,7 @@ def test_the_peak_is_lower_by_what_stays_in_files(tmp_path: Path) -> None:
     shape = Shape.of_folder(base)
     memory = memory_least(spec(epochs=1), shape) + 1
     whole, parted = (peak(base, data, tmp_path / str(m), m) for m in (0, memory))
-    # then one block of eight is there at once, and what is being read, and what malloc keeps
+    # then of eight blocks one is there at once, what is being read, and what the allocator keeps
     assert parted["losses"] == whole["losses"]
     assert whole["peak"] - parted["peak"] > 4 * shape.body / 2
 
