@@ -31,13 +31,15 @@ SEQUENCES_OF = {EMBEDDINGS: 2, PREFERENCE: 2}  # of an example, where it is not 
 # Saved activations per token and layer, in multiples of the hidden size (fp32): norms, q, k, v, the
 # attention's output, gate, up and their product.
 ACTIVATIONS_PER_LAYER = 30
+ACTIVATIONS_SELECTIVE = 18  # without what norms and gates make
 BYTES = 4
 # Families whose head is the embedding, or that have none, unless they say otherwise.
 TIED = frozenset({"bert", "gpt2", "vit", "audio-spectrogram-transformer"})
 HEADER_LIMIT = 100 * 2**20  # bytes; the format's own
 OFFLOADING_TASKS = ("text_generation", "preference")
+HEAD_STRETCH = 2**21  # logits at once (`kernels.head`): they are never kept
 HIGH = 1.4  # what to allow for, over what is expected
-RUNTIME_BYTES = 600 * 2**20  # the process with its libraries
+RUNTIME_BYTES = 400 * 2**20  # the process with its libraries
 FARTHEST = 8.0  # times as many parameters, or as few: what another shape may be measured by
 BORROWED = 1.5  # by what bounds are wider then
 
@@ -410,8 +412,10 @@ def memory_bytes(spec: FineTuneSpec, shape: Shape, *, tokens: int | None = None)
     trained = shape.parameters if spec.method == "full" else adapter_parameters(spec, shape)
     tokens = tokens or max(spec.micro_batch_tokens, spec.max_length)
     per_token = ACTIVATIONS_PER_LAYER * shape.hidden * shape.layers
+    if spec.activation_checkpointing == "selective":
+        per_token = ACTIVATIONS_SELECTIVE * shape.hidden * shape.layers
     if spec.activation_checkpointing == "full":
         per_token = shape.hidden * (shape.layers + ACTIVATIONS_PER_LAYER)
-    logits = 3 * tokens * shape.vocabulary
+    logits = 3 * min(tokens * shape.vocabulary, HEAD_STRETCH)
     numbers = shape.parameters + 4 * trained + tokens * per_token + logits
     return RUNTIME_BYTES + BYTES * numbers
