@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from workers.engine import devices
 from workers.engine.clocks import clock_of
@@ -42,7 +43,7 @@ from workers.engine.training.opening import Base, session_open
 UPDATES = 3  # that are timed, after a first
 MANY = {"tabular": 50}  # where one takes less than a clock can tell
 COSTS = ("flops", "update_s", "pack_s", "sequence_s")
-Numbers = np.typing.NDArray[np.float64]
+Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,10 @@ class _Nobody:
     def snapshot(self, key: str, step: int, folder: Path) -> Handle:
         raise NotImplementedError(f"trials take no snapshots ({key}, step {step}, {folder})")
 
-    checkpoint = snapshot
+    def checkpoint(self, key: str, step: int, folder: Path, metrics: Mapping[str, float]) -> Handle:
+        raise NotImplementedError(
+            f"trials keep no models ({key}, step {step}, {folder}, {metrics})"
+        )
 
     def joining(self) -> Sequence[Member]:
         return ()
@@ -163,7 +167,9 @@ def measure_task(
         read_s=statistics.median(run.read_s for run in runs),
     )
     if spec.task == PREFERENCE and text is not None:
-        kept = {name: getattr(text, name) for name in (*COSTS, "square_s", "adapter_flops")}
+        kept: dict[str, Any] = {
+            name: getattr(text, name) for name in (*COSTS, "square_s", "adapter_flops")
+        }
         found = replace(nothing, **kept, column_s=text.column_s, rank=text.rank)
         return bounded(found, [run.seconds / computed(run, found) for run in runs])
     others = [[run for run in runs if run is not one] for one in runs]
@@ -190,13 +196,18 @@ def bounded(profile: Profile, ratios: Sequence[float]) -> Profile:
 def fitted(runs: Sequence[Timed], nothing: Profile) -> Profile:
     """The profile whose costs explain the runs best, relatively; `nothing` costs nothing."""
     nothing = replace(nothing, flops=math.inf)
-    units = [replace(nothing, **{name: 1.0}) for name in COSTS]
+    units = [_unit(nothing, name) for name in COSTS]
     rows = np.array([[computed(run, unit) / run.seconds for unit in units] for run in runs])
     slowness, *seconds = nonnegative(rows)
-    found = dict(zip(COSTS[1:], map(float, seconds), strict=True))
+    found: dict[str, Any] = dict(zip(COSTS[1:], map(float, seconds), strict=True))
     # where trials are too small to tell what operations cost, the fastest one bounds it
     flops = 1 / slowness if slowness > 0 else rows[:, 0].max()
     return replace(nothing, flops=float(flops), **found)
+
+
+def _unit(nothing: Profile, cost: str) -> Profile:
+    one: dict[str, Any] = {cost: 1.0}
+    return replace(nothing, **one)
 
 
 def computed(run: Timed, profile: Profile) -> float:
