@@ -20,6 +20,7 @@ import numpy.typing as npt
 from workers.engine import devices
 from workers.engine.clocks import clock_of
 from workers.engine.made_up import file_make
+from workers.engine.models import config_load, context_length
 from workers.engine.profiles import (
     PREFERENCE,
     DataSize,
@@ -41,6 +42,7 @@ from workers.engine.specs import PRESETS, FineTuneSpec
 from workers.engine.training.opening import Base, session_open
 
 UPDATES = 3  # that are timed, after a first
+WORDS_FIT = 12  # tokens of context for each word of a typical text, the longest having four times
 MANY = {"tabular": 50}  # where one takes less than a clock can tell
 COSTS = ("flops", "update_s", "pack_s", "sequence_s")
 Numbers = npt.NDArray[np.float64]
@@ -242,7 +244,8 @@ def trial_run(base: Path, numerics: Numerics, spec: FineTuneSpec, trial: Trial, 
         updates = MANY.get(spec.task, UPDATES)
         count = trial.batch * (updates + 1)
         path = folder / "data"
-        file_make(spec.task, base, path, count=count, size=trial.size, seed=seed)
+        size = _words(base, trial) if spec.task == PREFERENCE else trial.size
+        file_make(spec.task, base, path, count=count, size=size, seed=seed)
         work = Work(Handle(base, HUGGING_FACE_MODEL, ""), (), folder / "work", numerics)
         member = Member("trial", asked, Handle(path, JSONL, ""))
         begin = clock()
@@ -258,11 +261,16 @@ def trial_run(base: Path, numerics: Numerics, spec: FineTuneSpec, trial: Trial, 
             seconds = clock() - begin
         sizes, tokens = run.data.sizes, sum(each.tokens for each in done)
         learned = round(sizes.loss_tokens * tokens / sizes.tokens)
-        size = DataSize(trial.batch * updates, tokens, learned)
+        made = DataSize(trial.batch * updates, tokens, learned)
         return Timed(
-            asked, _shape(base, asked, trial), size, seconds,
+            asked, _shape(base, asked, trial), made, seconds,
             read_s / sizes.tokens, max(0.0, opened_s - read_s),
         )  # fmt: skip
+
+
+def _words(base: Path, trial: Trial) -> int:
+    """So many that a prompt leaves room for an output where the model reads little."""
+    return max(1, min(trial.size, context_length(config_load(base)) // WORDS_FIT))
 
 
 def _asked(spec: FineTuneSpec, trial: Trial) -> FineTuneSpec:
