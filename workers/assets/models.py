@@ -56,6 +56,8 @@ class File(TenantModel):
     bytes = models.BigIntegerField()
     sha256 = models.CharField(max_length=64)
     storage_key = models.CharField(max_length=200)
+    made_by = models.CharField(max_length=40, default="", blank=True)  # the job, of what one made
+    made_of = models.CharField(max_length=40, default="", blank=True)  # the file, where of one
     status = models.CharField(max_length=16, choices=Status, default=Status.UPLOADED)
     status_details = models.TextField(default="", blank=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -193,6 +195,8 @@ class ModelVersion(TenantModel):
     kind = models.CharField(max_length=16, choices=Kind)
     base = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="versions")
     parent = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="children")
+    # The compressed version that an adapter was carried over to; none = its base's own weights.
+    over = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="adapters")
     job_id = models.CharField(max_length=40, default="", blank=True)
     dataset = models.ForeignKey(Dataset, null=True, on_delete=models.PROTECT, related_name="+")
     is_checkpoint = models.BooleanField(default=False)  # an epoch's end, not the final result

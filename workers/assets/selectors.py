@@ -153,5 +153,5 @@ def _text_reader(path: str, sha256: str) -> TextReader:
 
 def versions_visible() -> QuerySet[ModelVersion]:
     """Versions that are not deleted."""
-    rows: QuerySet[ModelVersion] = ModelVersion.objects.select_related("base", "parent")
+    rows: QuerySet[ModelVersion] = ModelVersion.objects.select_related("base", "parent", "over")
     return rows.filter(deleted_at__isnull=True)

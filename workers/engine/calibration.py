@@ -21,7 +21,7 @@ from workers.engine.kernels.block import fast_blocks
 from workers.engine.methods.method import method_open
 from workers.engine.models import config_of, context_length, shape_of
 from workers.engine.profiles import DataSize, Profile, run_s
-from workers.engine.protocol import JSONL, Handle, Member
+from workers.engine.protocol import JSONL, Handle, Member, Numerics
 from workers.engine.specs import FineTuneSpec
 from workers.engine.tasks.text_generation import TextGeneration
 from workers.engine.training.activation import checkpointing
@@ -99,7 +99,8 @@ def ratio(
         ):
             member = Member("", asked, Handle(base, JSONL, ""))
             task = TextGeneration(base, asked)
-            run = Run(member, task, method, data, None, profile.device)
+            numerics = Numerics(profile.dtype, profile.threads, profile.device)
+            run = Run(member, task, method, data, None, numerics)
             run.update()
             begin = clock()
             done = [run.update() for _ in range(UPDATES)]

@@ -35,6 +35,8 @@ BYTES = 4
 # Families whose head is the embedding, or that have none, unless they say otherwise.
 TIED = frozenset({"bert", "gpt2", "vit", "audio-spectrogram-transformer"})
 HEADER_LIMIT = 100 * 2**20  # bytes; the format's own
+OFFLOADING_TASKS = ("text_generation", "preference")
+HIGH = 1.4  # what to allow for, over what is expected
 RUNTIME_BYTES = 600 * 2**20  # the process with its libraries
 FARTHEST = 8.0  # times as many parameters, or as few: what another shape may be measured by
 BORROWED = 1.5  # by what bounds are wider then
@@ -284,7 +286,7 @@ def estimate(spec: FineTuneSpec, shape: Shape, data: DataSize, profile: Profile)
         seconds_high=high,
         tokens=tokens,
         memory_bytes=memory,
-        memory_bytes_high=int(memory * 1.4),
+        memory_bytes_high=int(memory * HIGH),
         flops=tokens * flops_per_token(spec, shape) + evaluated * FORWARD * shape.parameters,
     )
 
@@ -362,6 +364,41 @@ def _packs(spec: FineTuneSpec, data: DataSize) -> float:
     fill = data.tokens / updates / spec.micro_batch_tokens
     most = each * (2 if spec.task == EMBEDDINGS else 1)  # texts go apart
     return updates * min(max(1.0, fill + 0.5), most)
+
+
+def can_offload(spec: FineTuneSpec) -> bool:
+    """Whether blocks may be read from their files each time that they compute, and not be kept.
+
+    Their weights have to be frozen, and nothing else may read them.
+    """
+    plain = spec.method == "lora" and not spec.lora.use_dora and spec.processes == 1
+    return plain and spec.task in OFFLOADING_TASKS
+
+
+def resident_blocks(spec: FineTuneSpec, shape: Shape, memory: int) -> int:
+    """How many of the base's blocks to keep within so many bytes; all where that is not known.
+
+    Raises:
+        ModelError: it does not fit even with one block at a time.
+    """
+    needed = memory_bytes(spec, shape)
+    if not memory or needed <= memory or not can_offload(spec):
+        return shape.layers
+    block = BYTES * shape.body / shape.layers
+    kept = shape.layers - math.ceil((needed - memory) / block) - 1  # the one at work needs its room
+    if kept < 0:
+        least = memory_least(spec, shape)
+        raise ModelError(
+            f"training needs {least:,} bytes even with one layer in memory at a time, and has "
+            f"{memory:,}; lower micro_batch_tokens and max_length, or set activation_checkpointing."
+        )
+    return kept
+
+
+def memory_least(spec: FineTuneSpec, shape: Shape) -> int:
+    """Peak memory, in bytes, with as little of the base in it as can be."""
+    saved = (shape.layers - 1) * shape.body // shape.layers if can_offload(spec) else 0
+    return memory_bytes(spec, shape) - BYTES * saved
 
 
 def memory_bytes(spec: FineTuneSpec, shape: Shape, *, tokens: int | None = None) -> int:

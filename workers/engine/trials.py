@@ -134,9 +134,7 @@ class _Nobody:
         raise NotImplementedError(f"trials take no snapshots ({key}, step {step}, {folder})")
 
     def checkpoint(self, key: str, step: int, folder: Path, metrics: Mapping[str, float]) -> Handle:
-        raise NotImplementedError(
-            f"trials keep no models ({key}, step {step}, {folder}, {metrics})"
-        )
+        raise NotImplementedError(f"{key}, step {step}, {folder}: {dict(metrics)}")
 
     def joining(self) -> Sequence[Member]:
         return ()
@@ -198,18 +196,13 @@ def bounded(profile: Profile, ratios: Sequence[float]) -> Profile:
 def fitted(runs: Sequence[Timed], nothing: Profile) -> Profile:
     """The profile whose costs explain the runs best, relatively; `nothing` costs nothing."""
     nothing = replace(nothing, flops=math.inf)
-    units = [_unit(nothing, name) for name in COSTS]
+    units = [replace(nothing, **{name: 1.0}) for name in COSTS]  # type: ignore[arg-type]
     rows = np.array([[computed(run, unit) / run.seconds for unit in units] for run in runs])
     slowness, *seconds = nonnegative(rows)
-    found: dict[str, Any] = dict(zip(COSTS[1:], map(float, seconds), strict=True))
+    found = dict(zip(COSTS[1:], map(float, seconds), strict=True))
     # where trials are too small to tell what operations cost, the fastest one bounds it
     flops = 1 / slowness if slowness > 0 else rows[:, 0].max()
-    return replace(nothing, flops=float(flops), **found)
-
-
-def _unit(nothing: Profile, cost: str) -> Profile:
-    one: dict[str, Any] = {cost: 1.0}
-    return replace(nothing, **one)
+    return replace(nothing, flops=float(flops), **found)  # type: ignore[arg-type]
 
 
 def computed(run: Timed, profile: Profile) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from tenants.accounts.actors import Actor, system_actor
@@ -14,10 +15,13 @@ from tenants.accounts.audit import audit_record
 from tenants.accounts.standing import tenant_require_active
 from tenants.kernel.errors import BreakwaterError, Conflict, InvalidInput
 from tenants.kernel.ids import new_id
+from tenants.kernel.outbox import emit
 from tenants.kernel.scope import atomic
 from tenants.pricing.models import Quote
 from workers.assets.credit import standing_require
 from workers.assets.services.datasets import DatasetBeingRead
+from workers.engine.specs import FineTuneSpec, SpecError
+from workers.jobs.events import JobQueued
 from workers.jobs.kinds import KINDS, FailureKind
 from workers.jobs.models import Job
 from workers.jobs.money import job_cover, job_promise, job_promise_more, work_quote
@@ -112,6 +116,8 @@ def _accept(job: Job, complete: Checked, quote: Quote | None, said: str) -> None
     if quote is not None:
         job_promise(job, quote)
     job_say(job, said)
+    for each in quote.adjustments if quote is not None else ():
+        job_say(job, f"Price {Decimal(each['share']):+.1%} by {each['plugin']}: {each['reason']}")
     if complete.chosen:
         _explain(job, complete.chosen)
     job_queue(job)
@@ -134,7 +140,7 @@ def job_ask(*, actor: Actor, parent: Job, step: str, kind: Kind, spec: Mapping[s
     if known is not None:
         return known
     complete = checked(kind, actor=actor, spec=spec)
-    job_promise_more(parent, _quote(actor, kind, complete))
+    job_promise_more(parent, _quote(actor, kind, complete, adjustable=False))
     asked = {"parent_id": parent.id, "asked_by": step}
     job = _created(actor, kind, complete, priority=parent.priority, **asked)
     job_say(job, f"Created job {job.id} for the step {step} of {parent.id}.")
@@ -214,7 +220,14 @@ def job_choices(*, actor: Actor, kind: Kind, spec: Mapping[str, Any]) -> Mapping
     return checked(kind, actor=actor, spec=spec).chosen
 
 
-def _quote(actor: Actor, kind: Kind, complete: Checked, quote_id: str | None = None) -> Quote:
+def _quote(
+    actor: Actor,
+    kind: Kind,
+    complete: Checked,
+    quote_id: str | None = None,
+    *,
+    adjustable: bool = True,
+) -> Quote:
     return work_quote(
         actor=actor,
         kind=kind,
@@ -222,6 +235,7 @@ def _quote(actor: Actor, kind: Kind, complete: Checked, quote_id: str | None = N
         lines=complete.lines,
         seconds=complete.seconds,
         quote_id=quote_id,
+        adjustable=adjustable,
     )
 
 
@@ -301,3 +315,47 @@ def _cover_again(actor: Actor, job: Job) -> None:
         standing_require(actor=actor, model=str(job.spec.get("model") or ""))
     else:
         job_cover(job)
+
+
+def job_place(*, actor: Actor, job_id: str, worker_class: str) -> str:
+    """Move a waiting job to another class of workers; return the queue that it was in.
+
+    Raises NotFound, Conflict for one that does not wait, Unavailable where no such worker is there.
+    """
+    job = _queued(actor, job_id)
+    family, before = KINDS[job.kind].family, str(job.queue)
+    place(Needs(device=worker_class), offers_now())
+    job.queue = f"{family}.{worker_class}"
+    job.save(update_fields=["queue"])
+    emit(JobQueued(tenant_id=job.tenant_id, job_id=job.id, kind=job.kind, queue=job.queue))
+    audit_record(
+        actor=actor, action="job.place", target=job.id, data={"from": before, "to": job.queue}
+    )
+    return before
+
+
+def job_pass_resize(*, actor: Actor, job_id: str, tokens: int) -> int:
+    """Set how many tokens a pass of a waiting fine-tune takes; return how many it took.
+
+    The result is the same. Raises NotFound, Conflict for one that does not wait, InvalidInput.
+    """
+    job = _queued(actor, job_id)
+    settings = dict(job.spec.get("settings") or {})
+    before = int(settings.get("micro_batch_tokens", FineTuneSpec.micro_batch_tokens))
+    try:
+        spec = FineTuneSpec.from_dict({**settings, "micro_batch_tokens": tokens})
+    except SpecError as error:
+        raise InvalidInput(str(error), param="micro_batch_tokens") from error
+    job.spec = {**job.spec, "settings": spec.to_dict()}
+    job.save(update_fields=["spec"])
+    audit_record(
+        actor=actor, action="job.pass_resize", target=job.id, data={"from": before, "to": tokens}
+    )
+    return before
+
+
+def _queued(actor: Actor, job_id: str) -> Job:
+    job = _job_for(actor, job_id)
+    if job.state != State.QUEUED:
+        raise Conflict(f"{job.id} is {job.state}; only a job that waits can be changed")
+    return job

@@ -41,6 +41,10 @@ def quote_shown(quote: Quote) -> dict[str, Any]:
             }
             for case in CASES
         ],
+        "adjustments": [
+            {**each, "amount": as_money(Decimal(each["amount"]), quote.currency)}
+            for each in quote.adjustments
+        ],
         "is_timed": bool(seconds),
         "available": as_money(balance.available.amount, quote.currency),
         "after": as_money(after.amount, quote.currency),

@@ -12,6 +12,8 @@ from tenants.kernel.clock import now
 from tenants.kernel.scope import system_scope
 from tenants.ledger.models import Hold
 from tests.saas.api.factories import BASE, Caller, chats
+from tests.tenants.partners.releases import enabled
+from tests.tenants.partners.trusted import trusted_released
 from tests.workers.jobs.factories import claimed, make_worker
 from tests.workers.jobs.money import trained
 from workers.assets.models import BaseModel
@@ -52,6 +54,27 @@ def test_a_quote_says_what_a_fine_tune_costs_and_holds_nothing(
     with system_scope():
         assert not Hold.objects.exists()
         assert not Job.objects.exists()
+
+
+def test_a_plugins_discount_is_shown_with_its_reason_and_kept(
+    api: Caller, body: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert api.tenant is not None
+    listed = api.post("/v1/quotes", {"kind": "fine_tune", **body}).json
+    assert listed["adjustments"] == []
+    trusted_released(monkeypatch, "adjusting", "tests.tenants.partners.adjusting", ("data.quotes",))
+    enabled(api.tenant.id, "adjusting")
+
+    quote = api.post("/v1/quotes", {"kind": "fine_tune", **body}).json
+
+    before = Decimal(listed["expected"]["net"])
+    (told,) = quote["adjustments"]
+    assert (told["plugin"], told["reason"]) == ("adjusting", "Ten per cent off in March")
+    assert (Decimal(told["share"]), Decimal(told["amount"])) == (Decimal("-0.1"), before / -10)
+    assert Decimal(quote["expected"]["net"]) == before * Decimal("0.9")
+    assert api.get(f"/v1/quotes/{quote['id']}").json == quote
+    job = api.post("/v1/fine_tuning/jobs", {**body, "quote_id": quote["id"]}).json
+    assert job["breakwater"]["estimate"]["high"] == quote["high"]["total"]
 
 
 def test_a_job_is_held_to_the_quote_it_names_and_shows_its_price(

@@ -34,8 +34,9 @@ class DatasetBeingRead(Conflict):
     def __init__(self, dataset: Dataset, *, param: str) -> None:
         percent = 100 * dataset.read_bytes // max(dataset.file.bytes, 1)
         super().__init__(
-            f"{dataset.file_id} is large, and a worker reads it first ({percent}% so far); have it "
-            "validated (POST /v1/datasets) and ask again then, or submit the job, which waits",
+            f"{dataset.file_id} is large, and a worker reads it first ({percent}% so far): "
+            "validate it (POST /v1/datasets) and ask again once it is valid, or submit the job, "
+            "which waits",
             param=param,
         )
         self.dataset_id = str(dataset.id)

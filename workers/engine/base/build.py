@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -113,9 +113,17 @@ class _Narrator:
 
 
 def base_build(
-    out: Path, say: Say, *, size: Size = DEFAULT_SIZE, seed: int = 0, threads: int = 1
+    out: Path,
+    say: Say,
+    *,
+    size: Size = DEFAULT_SIZE,
+    seed: int = 0,
+    threads: int = 1,
+    data: Iterable[Mapping[str, Any]] | None = None,
 ) -> None:
     """Build the model into `out`, which appears whole or not at all.
+
+    It learns from the rows of `data`; by default from all of Python's text (`base.text`).
 
     The same seed, Python, torch and threads give the same weights on the same kind of machine. One
     thread by default: two that wait for each other take many times as long on a busy machine.
@@ -128,12 +136,12 @@ def base_build(
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
         scratch = Path(temporary)
-        data, start = scratch / "data.jsonl", scratch / "start"
-        _write_data(data, size.sections)
-        _write_start(start, data, size, seed)
+        file, start = scratch / "data.jsonl", scratch / "start"
+        _write_data(file, data or islice(rows(), size.sections and 2 * size.sections))
+        _write_start(start, file, size, seed)
         say({"event": "prepared", "seconds": round(time.monotonic() - begin, 1)})
         model, metrics = _pretrain(
-            start, data, scratch, say, replace(PRETRAINING, epochs=size.epochs, seed=seed), threads
+            start, file, scratch, say, replace(PRETRAINING, epochs=size.epochs, seed=seed), threads
         )
         _write_companions(model, size, metrics)
         shutil.rmtree(out, ignore_errors=True)
@@ -148,9 +156,9 @@ def base_build(
     )
 
 
-def _write_data(path: Path, sections: int | None) -> None:
+def _write_data(path: Path, data: Iterable[Mapping[str, Any]]) -> None:
     with path.open("w", encoding="utf-8") as handle:
-        for row in islice(rows(), sections and 2 * sections):
+        for row in data:
             handle.write(json.dumps(row) + "\n")
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
 
 from workers.engine.compression.specs import CompressSpec, PruneSpec, TargetSpec
 
+Key = tuple[float, str, str]  # ratio, scorer, format
+
 
 @dataclass(frozen=True)
 class Candidate:
     """Settings, and what they came to: `latency` and `bytes` as shares of the dense model's,
 
-    `quality_loss` the growth of perplexity; of a proxy until it `is_measured`.
+    `quality_loss` the share by which quality got worse (`quality.py`); of a proxy until it
+    `is_measured`.
     """
 
     ratio: float
@@ -26,7 +30,7 @@ class Candidate:
     is_measured: bool = False
 
     @property
-    def key(self) -> tuple[float, str, str]:
+    def key(self) -> Key:
         return self.ratio, self.scorer, self.format
 
     def to_dict(self) -> dict[str, Any]:
@@ -66,16 +70,46 @@ def cost(candidate: Candidate, target: TargetSpec) -> float:
     return candidate.bytes if target.bytes and not target.latency else candidate.latency
 
 
-def finalists(proxies: Sequence[Candidate], target: TargetSpec) -> list[Candidate]:
-    """Which candidates are worth measuring: those that reach the target, the best quality first.
+def next_finalist(
+    proxies: Sequence[Candidate], measured: Sequence[Candidate], target: TargetSpec
+) -> Candidate | None:
+    """Whom to measure next, to find the cheapest that keeps the bound; None where it is enough.
 
-    Where too few do, those nearest to it fill up.
+    Along the proxies' front quality falls as cost falls, so bisection finds the edge of the bound.
+    What measurements are left over go to the best of those that would be cheaper still. The last
+    one goes to the best quality there is, where nothing has kept the bound yet.
     """
-    reach = [c for c in proxies if excess(c, target) <= 1]
-    rest = [c for c in proxies if excess(c, target) > 1]
-    reach.sort(key=lambda c: (c.quality_loss, cost(c, target)))
-    rest.sort(key=lambda c: excess(c, target))
-    return [*reach, *rest][: target.finalists]
+    known = {c.key: c for c in measured}
+    left = [c for c in proxies if c.key not in known]
+    room = target.finalists - len(measured)
+    if room <= 0 or not left:
+        return None
+    kept = [c for c in proxies if c.key in known and _keeps(known[c.key], target)]
+    if room == 1 and not kept:
+        return min(left, key=lambda c: (c.quality_loss, cost(c, target)))
+    edge = _bisected(front(proxies, target), known, target)
+    if edge is not None:
+        return edge
+    best = min((cost(c, target) for c in kept), default=math.inf)
+    return min(left, key=lambda c: (cost(c, target) >= best, c.quality_loss, cost(c, target)))
+
+
+def _bisected(
+    line: Sequence[Candidate], known: Mapping[Key, Candidate], target: TargetSpec
+) -> Candidate | None:
+    """The next to measure of a line from cheap to good; None once the edge is known."""
+    low, high = 0, len(line)  # the cheapest that keeps the bound stands at low … high
+    while low < high:
+        middle = (low + high) // 2
+        found = known.get(line[middle].key)
+        if found is None:
+            return line[middle]
+        low, high = (low, middle) if _keeps(found, target) else (middle + 1, high)
+    return None
+
+
+def _keeps(candidate: Candidate, target: TargetSpec) -> bool:
+    return candidate.quality_loss <= target.quality_loss
 
 
 def front(measured: Sequence[Candidate], target: TargetSpec) -> list[Candidate]:
@@ -99,14 +133,14 @@ class Recommendation:
 
 def recommend(measured: Sequence[Candidate], target: TargetSpec) -> Recommendation:
     """The cheapest that keeps the bound and reaches the target; else the nearest to them."""
-    bounded = [c for c in measured if c.quality_loss <= target.quality_loss]
+    bounded = [c for c in measured if _keeps(c, target)]
     good = [c for c in bounded if excess(c, target) <= 1]
     if good:
         return Recommendation(min(good, key=lambda c: cost(c, target)), reached=True, limit="")
     if not bounded:
         best = min(measured, key=lambda c: c.quality_loss)
         limit = (
-            f"quality: no candidate keeps perplexity within {target.quality_loss:.0%}; the nearest "
+            f"quality: no candidate keeps it within {target.quality_loss:.0%}; the nearest "
             f"loses {best.quality_loss:.1%}. Allow more loss, give recover.tokens, or offer "
             "smaller ratios."
         )

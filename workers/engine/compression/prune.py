@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -35,6 +35,7 @@ class Sample:
 
     forward: Callable[[nn.Module], Any]
     loss: Callable[[nn.Module], Tensor]
+    real: Tensor | None = None  # (positions,): which are no padding; None = all of them
 
 
 @dataclass
@@ -66,7 +67,8 @@ def prune(
     job = _Pruning(model, graph, spec, gradients)
     layers = job.layers_kept(samples)
     job.remove_layers(layers)
-    for layer, runs in _stages(model, job.student, graph, layers, samples):
+    looks = spec.reconstruct or spec.scorer == "wanda"  # at activations
+    for layer, runs in _stages(model, job.student, graph, layers, samples if looks else ()):
         for group in graph.of_layer(layer) if graph.blocks else _inner(graph):
             job.prune_group(group, counts[group.name], runs)
         tick()
@@ -85,12 +87,17 @@ def _multiple(group: Group, spec: PruneSpec) -> int:
     return spec.multiple_of if group.kind is Kind.MLP else 1
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Run:
     """One batch through a part of both models, from where each of them stands."""
 
     dense: Callable[[], Any]
     student: Callable[[], Any]
+    real: Tensor | None
+    after: Any = None  # what the dense one, which stays as it is, gave in its last whole pass
+
+    def dense_whole(self) -> None:
+        self.after = self.dense()
 
 
 class _Pruning:
@@ -131,7 +138,8 @@ class _Pruning:
         if whole and not (self.spec.reconstruct and (self.units or self.spec.layers)):
             return
         needs = self.spec.reconstruct or self.spec.scorer == "wanda"
-        moments = self._moments(reader, runs) if needs else None
+        last = group.kind is Kind.MLP  # what follows it is little, and the next layer reads it
+        moments = self._moments(reader, runs, whole_pass=last) if needs else None
         scores = self._scores(group, moments)
         units = tuple(sorted(scores.argsort(descending=True, stable=True)[:count].tolist()))
         columns = _columns(group, units).to(self._weight(reader).device)
@@ -180,18 +188,19 @@ class _Pruning:
             return magnitude(weight.t())
         return wanda(weight, norms)
 
-    def _moments(self, reader: str, runs: Sequence[_Run]) -> Moments:
+    def _moments(self, reader: str, runs: Sequence[_Run], *, whole_pass: bool) -> Moments:
         weight = self._weight(reader)
         moments = Moments.empty(weight.shape[1], weight.device)
         with (
-            inputs_of(self.dense, (reader,)) as dense,
-            inputs_of(self.student, (reader,)) as student,
+            inputs_of(self.dense, (reader,), stop=not whole_pass) as dense,
+            inputs_of(self.student, (reader,), stop=True) as student,
         ):
             for run in runs:
-                with torch.no_grad():
-                    run.dense()
-                    run.student()
-                moments.add(student.pop(reader), dense.pop(reader))
+                for call in (run.dense_whole if whole_pass else run.dense, run.student):
+                    with torch.no_grad(), suppress(_Reached):
+                        call()
+                x, wanted = student.pop(reader), dense.pop(reader)
+                moments.add(unpadded(x, run.real), unpadded(wanted, run.real))
         return moments
 
     def _solve(self, reader: str, columns: Tensor, change: Tensor) -> None:
@@ -232,14 +241,25 @@ def _columns(group: Group, units: Sequence[int]) -> Tensor:
     return (starts + torch.arange(group.block)).flatten()
 
 
+class _Reached(Exception):
+    """What a pass was run for is known; the rest of it is not needed."""
+
+
 @contextmanager
-def inputs_of(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
-    """Each call's input of `layers`, as (tokens, in), while the context is open."""
+def inputs_of(
+    model: nn.Module, layers: Sequence[str], *, stop: bool = False
+) -> Iterator[dict[str, Tensor]]:
+    """Each call's input of `layers`, as (tokens, in), while the context is open.
+
+    With `stop` a pass ends there, by `_Reached`.
+    """
     seen: dict[str, Tensor] = {}
 
     def hook(name: str) -> Callable[..., None]:
         def keep(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
             seen[name] = args[0].detach().reshape(-1, args[0].shape[-1])
+            if stop:
+                raise _Reached
 
         return keep
 
@@ -251,6 +271,11 @@ def inputs_of(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Ten
             each.remove()
 
 
+def unpadded(x: Tensor, real: Tensor | None) -> Tensor:
+    """(positions, n) without padding; what sees one position of each text has none."""
+    return x if real is None or len(real) != len(x) else x[real.to(x.device)]
+
+
 def input_norms(
     model: nn.Module, layers: Sequence[str], samples: Sequence[Sample]
 ) -> dict[str, Tensor]:
@@ -260,7 +285,7 @@ def input_norms(
         for sample in samples:
             sample.forward(model)
             for name, x in seen.items():
-                square = x.double().square().sum(0)
+                square = unpadded(x, sample.real).double().square().sum(0)
                 squares[name] = squares[name] + square if name in squares else square
     return {name: square.sqrt() for name, square in squares.items()}
 
@@ -282,10 +307,6 @@ def _gradients(model: nn.Module, graph: Graph, samples: Sequence[Sample]) -> dic
     return found
 
 
-class _Reached(Exception):
-    """The first layer's input is known; the rest of the pass is not needed."""
-
-
 def _stages(
     dense: nn.Module,
     student: nn.Module,
@@ -301,7 +322,7 @@ def _stages(
         yield (
             0,
             [
-                _Run(_bound(sample.forward, dense), _bound(sample.forward, student))
+                _Run(_bound(sample.forward, dense), _bound(sample.forward, student), sample.real)
                 for sample in samples
             ],
         )
@@ -313,17 +334,21 @@ def _stages(
         blocks = dense.get_submodule(name), student.get_submodule(name)
         runs = [
             _Run(
-                *(
-                    _bound(block, hidden, *args, **kwargs)
-                    for block, hidden in zip(blocks, pair, strict=True)
-                )
+                _bound(blocks[0], pair[0], *args, **kwargs),
+                _bound(blocks[1], pair[1], *args, **kwargs),
+                sample.real,
             )
-            for pair, (_, args, kwargs) in zip(streams, entries, strict=True)
+            for sample, pair, (_, args, kwargs) in zip(samples, streams, entries, strict=True)
         ]
         if layer in layers:
             yield layer, runs
+        if layer == layers[-1]:
+            return  # nobody reads what comes after
         with torch.no_grad():
-            streams = [(_hidden(run.dense()), _hidden(run.student())) for run in runs]
+            for run in runs:
+                if run.after is None:
+                    run.dense_whole()
+            streams = [(_hidden(run.after), _hidden(run.student())) for run in runs]
 
 
 def _bound(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[[], Any]:
@@ -343,10 +368,8 @@ def _entry(
     first = model.get_submodule(f"{graph.blocks}.0")
     hook = first.register_forward_pre_hook(catch, with_kwargs=True)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), suppress(_Reached):
             sample.forward(model)
-    except _Reached:
-        pass
     finally:
         hook.remove()
     args, kwargs = caught[0]

@@ -23,6 +23,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import AutoModel
 
 from workers.engine.checks import SpecError
+from workers.engine.compression.quantise import plain_config, quantised_config, quantised_load
 from workers.engine.data.model_files import read_json
 from workers.engine.data.packing import Ints, alike
 from workers.engine.data.text_pairs import Pairs, pairs_read
@@ -33,7 +34,7 @@ from workers.engine.profiles import BACKWARD_ACTIVATIONS, BACKWARD_WEIGHTS, FORW
 from workers.engine.protocol import Numerics
 from workers.engine.specs import EvaluateSpec, FineTuneSpec
 from workers.engine.tasks.retrieval import Retrieval
-from workers.engine.tasks.scores import GROUP, Score
+from workers.engine.tasks.scores import Score, groups_of
 
 
 @dataclass(frozen=True)
@@ -98,10 +99,7 @@ class Embeddings:
 
     def model(self, numerics: Numerics) -> nn.Module:
         self._device = numerics.device
-        model = encoder_load(self.base, numerics)
-        if getattr(model, "pooler", None) is not None:  # not part of these vectors: never learns
-            cast("Any", model).pooler = None
-        return model
+        return encoder_without_head(self.base, numerics)
 
     def micro_batches(
         self,
@@ -133,9 +131,13 @@ class Embeddings:
     def loss(
         self, model: nn.Module, batch: PairBatch, device: str
     ) -> tuple[Tensor, Mapping[str, Any]]:
-        return self._loss(vectors_of(model, batch, device), batch)
+        return self.loss_of(self.outputs(model, batch, device), batch)
 
-    def _loss(self, vectors: Tensor, batch: PairBatch) -> tuple[Tensor, Mapping[str, Any]]:
+    def outputs(self, model: nn.Module, batch: PairBatch, device: str) -> Tensor:
+        return vectors_of(model, batch, device)
+
+    def loss_of(self, outputs: Tensor, batch: PairBatch) -> tuple[Tensor, Mapping[str, Any]]:
+        vectors = outputs
         anchors, candidates = (side.to(vectors.device) for side in _sides(batch))
         cosines = vectors[anchors] @ vectors[candidates].t()
         numbers = torch.arange(len(candidates), device=vectors.device)
@@ -146,16 +148,23 @@ class Embeddings:
         hits = (scaled.detach().argmax(1) == own).sum()
         return cross_entropy(scaled, own, reduction="sum"), {"hits": hits}
 
-    def scores(self, model: nn.Module, data: Pairs, budget: int, device: str) -> Iterator[Score]:
+    def scores(
+        self,
+        model: nn.Module,
+        data: Pairs,
+        budget: int,
+        device: str,
+        *,
+        chosen: Sequence[int] | None = None,
+    ) -> Iterator[Score]:
         """In groups, each told apart by itself; then how anchors find theirs among all."""
         found = Retrieval()
-        for start in range(0, len(data), GROUP):
-            chosen = range(start, min(start + GROUP, len(data)))
-            (batch,) = self.micro_batches(data, chosen, budget, packing=True)
+        for group in groups_of(data, chosen):
+            (batch,) = self.micro_batches(data, group, budget, packing=True)
             with torch.inference_mode():
                 vectors = vectors_of(model, batch, device)
-                loss, sums = self._loss(vectors, batch)
-                texts = data.texts[list(chosen)]
+                loss, sums = self.loss_of(vectors, batch)
+                texts = data.texts[list(group)]
                 found.add(vectors.cpu().numpy(), batch.texts, data.shards, texts)
                 yield Score.of(batch, loss, sums)
         yield Score(sums=found.sums())
@@ -178,16 +187,34 @@ class Embeddings:
         return products * parameter_count(model)
 
 
+def encoder_without_head(folder: Path, numerics: Numerics) -> nn.Module:
+    """An encoder, less what is no part of these vectors. Raises ModelError."""
+    model = encoder_load(folder, numerics)
+    if getattr(model, "pooler", None) is not None:  # it would never learn
+        cast("Any", model).pooler = None
+    return model
+
+
 def encoder_load(folder: Path, numerics: Numerics) -> nn.Module:
     """An encoder's folder, frozen, in evaluation mode.
 
     Raises:
         ModelError: it holds no encoder.
     """
+    dtype = DTYPES[numerics.dtype]
+    quantised = quantised_config(folder)
+    if quantised is not None:
+
+        def build() -> nn.Module:
+            made: nn.Module = AutoModel.from_config(plain_config(folder), dtype=dtype)  # type: ignore[no-untyped-call]
+            return made
+
+        rounded: nn.Module = quantised_load(folder, quantised, build)
+        return rounded.requires_grad_(requires_grad=False).eval().to(numerics.device)
     try:
         model: nn.Module = AutoModel.from_pretrained(
             str(folder),
-            dtype=DTYPES[numerics.dtype],
+            dtype=dtype,
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,

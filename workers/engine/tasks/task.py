@@ -82,14 +82,35 @@ class Task(Protocol):
         The latter are tensors without gradient.
         """
 
-    def scores(self, model: nn.Module, data: Any, budget: int, device: str) -> Iterator[Score]:
-        """One score per forward pass over `data`, in order; their sum is the whole."""
+    def scores(
+        self,
+        model: nn.Module,
+        data: Any,
+        budget: int,
+        device: str,
+        *,
+        chosen: Sequence[int] | None = None,
+    ) -> Iterator[Score]:
+        """One score per forward pass over `data`, or over the `chosen` of it, in order; their sum
+
+        is the whole.
+        """
 
     def metrics(self, score: Score) -> dict[str, float]:
         """The figures of a sum of scores, by name; `loss` among them."""
 
     def flops_per_token(self, model: nn.Module, *, training: bool) -> float:
         """Floating-point operations on one token, with or without the backward pass."""
+
+
+class Teaches(Task, Protocol):
+    """A task whose model another one can learn from, by its outputs."""
+
+    def outputs(self, model: nn.Module, batch: Any, device: str) -> Tensor:
+        """(rows, n): logits, vectors or quantities, of one micro-batch."""
+
+    def loss_of(self, outputs: Tensor, batch: Any) -> tuple[Tensor, Mapping[str, Any]]:
+        """As `loss`, from outputs that are there already."""
 
 
 @runtime_checkable

@@ -149,11 +149,24 @@ class TextClassification:
     def loss(
         self, model: nn.Module, batch: TextBatch, device: str
     ) -> tuple[Tensor, Mapping[str, Any]]:
-        labels = torch.from_numpy(batch.labels).to(device)
-        return class_loss(logits_of_texts(model, batch.ids, batch.mask, device), labels)
+        return self.loss_of(self.outputs(model, batch, device), batch)
 
-    def scores(self, model: nn.Module, data: Labelled, budget: int, device: str) -> Iterator[Score]:
-        return scores_of(self, model, data, budget, device)
+    def outputs(self, model: nn.Module, batch: TextBatch, device: str) -> Tensor:
+        return logits_of_texts(model, batch.ids, batch.mask, device)
+
+    def loss_of(self, outputs: Tensor, batch: TextBatch) -> tuple[Tensor, Mapping[str, Any]]:
+        return class_loss(outputs, torch.from_numpy(batch.labels).to(outputs.device))
+
+    def scores(
+        self,
+        model: nn.Module,
+        data: Labelled,
+        budget: int,
+        device: str,
+        *,
+        chosen: Sequence[int] | None = None,
+    ) -> Iterator[Score]:
+        return scores_of(self, model, data, budget, device, chosen=chosen)
 
     def metrics(self, score: Score) -> dict[str, float]:
         """Loss in nats, accuracy, macro F1."""

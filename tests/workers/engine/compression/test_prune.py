@@ -53,7 +53,7 @@ def test_every_scorer_keeps_the_wanted_numbers(scorer: str) -> None:
     assert output_of("qwen3", made).isfinite().all()
 
 
-@pytest.mark.parametrize("family", [*DECODERS, "bert", "vit"])
+@pytest.mark.parametrize("family", [*DECODERS, "bert", "vit", "ast"])
 def test_least_squares_is_nearer_to_the_dense_model(family: str) -> None:
     model = model_of(family)
     graph, samples = graph_of(model), samples_for(family)
@@ -94,6 +94,16 @@ def test_the_least_influential_layer_goes() -> None:
     made = prune(model, graph_of(model), PruneSpec(layers=1), samples_for("llama"))
     assert made.kept.layers == (0, 2)
     assert (output_of("llama", made.model) - output_of("llama", model)).abs().max() < 0.1
+
+
+def test_weights_alone_need_no_pass() -> None:
+    def never(_model: nn.Module) -> Any:
+        raise AssertionError("nothing here looks at activations")
+
+    model = model_of("llama")
+    spec = PruneSpec(mlp=0.5, scorer="magnitude", reconstruct=False)
+    made = prune(model, graph_of(model), spec, [Sample(never, never)])
+    assert {len(units) for units in made.kept.units.values()} == {24}
 
 
 def test_the_model_stays_as_it_was() -> None:
