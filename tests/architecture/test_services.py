@@ -40,6 +40,7 @@ EXEMPT = {
     "workers.assets.services.base_models.base_model_measure": "of the machine; bases are nobody's",
     "workers.assets.services.base_models.base_model_register": "typed on the machine; audited",
     "workers.assets.services.base_models.base_model_verify": "reads only; bases are nobody's",
+    "workers.jobs.services.job_take_up": "the job names its tenant; its data have been read",
     "workers.waste.services.waste_measure": "every finding's; each names its own subject",
     "workers.waste.services.waste_sweep": "every tenant's, as the facts say",
     "workers.serving.services.base_deployments_ensure": "for the platform's tenant, `platform_id`",
@@ -49,7 +50,9 @@ EXEMPT = {
 PURE = {
     "tenants.billing.services.invoices.require_payable",
     "tenants.billing.services.refunds.cash_available",
+    "workers.assets.services.datasets.dataset_conclude",
     "workers.assets.services.datasets.dataset_require_valid",
+    "workers.assets.services.datasets.found",
     "workers.assets.services.files.refuse_purpose",
     "workers.assets.services.files.clean_media_type",
     "workers.assets.services.files.removed_on_error",

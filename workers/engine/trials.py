@@ -21,14 +21,7 @@ from workers.engine import devices
 from workers.engine.clocks import clock_of
 from workers.engine.made_up import file_make
 from workers.engine.models import config_load, context_length
-from workers.engine.profiles import (
-    PREFERENCE,
-    DataSize,
-    Profile,
-    Shape,
-    run_s,
-    table_shape,
-)
+from workers.engine.profiles import PREFERENCE, DataSize, Profile, run_s
 from workers.engine.protocol import (
     HUGGING_FACE_MODEL,
     JSONL,
@@ -38,6 +31,7 @@ from workers.engine.protocol import (
     Numerics,
     Work,
 )
+from workers.engine.shapes import Shape, table_shape
 from workers.engine.specs import PRESETS, FineTuneSpec
 from workers.engine.training.opening import Base, session_open
 

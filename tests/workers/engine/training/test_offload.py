@@ -26,8 +26,9 @@ from tests.workers.engine.factories import (
 )
 from tests.workers.engine.training.factories import weights
 from workers.engine.errors import ModelError
-from workers.engine.profiles import Shape, memory_bytes, memory_least, resident_blocks
+from workers.engine.profiles import memory_bytes, memory_least, resident_blocks
 from workers.engine.protocol import Member, Result
+from workers.engine.shapes import Shape
 from workers.engine.training.loop import train
 from workers.tasks.process import ROOT
 
