@@ -9,8 +9,12 @@ from saas.acting import acting_for
 from tenants.accounts.actors import Actor
 from tenants.accounts.services import platform_tenant_ensure
 from tenants.kernel.errors import Conflict
+from tenants.kernel.scope import atomic
 from tenants.market.campaigns.history import market_facts
+from tenants.market.proposing import Wish, proposals_of
 from tenants.market.selectors import market_history
+from tenants.pricing.models import PriceProposal
+from tenants.pricing.services import price_proposal_make
 from workers.jobs.models import Job
 from workers.jobs.selectors import job_get
 from workers.jobs.services import job_cancel, job_submit
@@ -34,6 +38,16 @@ def campaign_cancel(*, actor: Actor, campaign_id: str) -> Job:
     """Raises PermissionDenied, NotFound."""
     job = job_get(campaign_id, kind=Kind.CAMPAIGN)
     return job_cancel(actor=acting_for(actor, job.tenant_id), job_id=job.id)
+
+
+def campaign_propose(*, actor: Actor, campaign_id: str, wish: Wish) -> list[PriceProposal]:
+    """Propose a rehearsed policy's prices, all or none, for another person to approve.
+
+    Raises PermissionDenied, NotFound, InvalidInput, Conflict while there is no result.
+    """
+    asked = proposals_of(campaign_result(campaign_id), campaign_id, wish)
+    with atomic():
+        return [price_proposal_make(actor=actor, proposal=one) for one in asked]
 
 
 def campaign_result(campaign_id: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
@@ -13,7 +13,12 @@ from django.utils.html import format_html
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from saas.campaigns import campaign_cancel, campaign_result, campaign_submit
+from saas.campaigns import (
+    campaign_cancel,
+    campaign_propose,
+    campaign_result,
+    campaign_submit,
+)
 from saas.console import columns as show
 from saas.console.asking import actor_of, ask, choices_set, perform
 from saas.console.market_words import LEVER_WORDS, POLICY_WORDS, PRIOR_WORDS
@@ -21,12 +26,15 @@ from saas.console.pages.live import percent
 from saas.console.readonly import Section
 from saas.console.words import JOB_STATES
 from saas.markdown import as_html
+from tenants.kernel.clock import database_now
 from tenants.market.campaigns.dials import LEVERS, PRIORS, Dial, dialled
 from tenants.market.drafting import Stated, campaign_draft
+from tenants.market.proposing import Wish
 from tenants.market.reporting.brief import brief
 from tenants.market.reporting.plots import PLOTS, plot
 from tenants.market.reporting.words import LANGUAGES
 from tenants.market.selectors import offers
+from tenants.pricing.selectors.guarding import budgets_open
 from workers.jobs.models import Job
 from workers.jobs.selectors import job_get, jobs_visible
 from workers.jobs.states import FINAL, Kind, State
@@ -68,6 +76,23 @@ class CampaignForm(forms.Form):
             self.fields[f"lever_{name}"] = _slider(LEVER_WORDS[name], dial)
         for name, dial in PRIORS.items():
             self.fields[f"prior_{name}"] = _slider(PRIOR_WORDS[name], dial)
+
+
+class PricesForm(forms.Form):
+    """Which policy to follow, for how long, under which loss budget."""
+
+    base = forms.ChoiceField(label=_("Our model"))
+    policy = forms.ChoiceField(label=_("Policy"))
+    months = forms.IntegerField(label=_("Months"), min_value=1, max_value=120)
+    loss_budget_id = forms.ChoiceField(label=_("Loss budget"), required=False)
+
+    def __init__(self, result: Mapping[str, Any], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = [row["policy"] for row in result["policies"]]
+        budgets = [(row.id, row.reason) for row in budgets_open(database_now())]
+        choices_set(self, "base", [(row.base, row.base) for row in offers()])
+        choices_set(self, "policy", [(name, POLICY_WORDS.get(name, name)) for name in names])
+        choices_set(self, "loss_budget_id", [("", _("None: not below the floor")), *budgets])
 
 
 def campaigns(request: HttpRequest) -> HttpResponse:
@@ -133,6 +158,36 @@ def campaign(request: HttpRequest, campaign_id: str) -> HttpResponse:
         brief=as_html(brief(result, _language())) if result else "",
         chart=months_chart(result) if result else None,
         plots=[*PLOTS] if result else [],
+    )
+
+
+def campaign_prices(request: HttpRequest, campaign_id: str) -> HttpResponse:
+    """Propose the prices of a rehearsed policy."""
+    from saas.operations.site import operations
+
+    result = campaign_result(campaign_id)
+
+    def form(*args: Any, **kwargs: Any) -> PricesForm:
+        return PricesForm(result, *args, **kwargs)
+
+    def run(**fields: Any) -> Any:
+        return campaign_propose(
+            actor=actor_of(request), campaign_id=campaign_id, wish=Wish(**fields)
+        )
+
+    return ask(
+        request,
+        operations,
+        form=cast("type[forms.Form]", form),
+        run=run,
+        then=lambda _made: redirect("operations:pricing_priceproposal_changelist"),
+        title=_("Propose these prices"),
+        done=_("The prices are proposed. They hold nowhere until another person approves them."),
+        initial={"policy": result["recommendation"]["policy"] or "", "months": 3},
+        crumbs=[
+            {"title": _("Campaigns"), "link": reverse("operations:campaigns")},
+            {"title": _("Propose these prices")},
+        ],
     )
 
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from saas.console.sites import Page
 from saas.operations.books import books
 from saas.operations.calibration import calibration
-from saas.operations.campaigns import campaign, campaign_new, campaign_plot, campaigns
+from saas.operations.campaigns import (
+    campaign,
+    campaign_new,
+    campaign_plot,
+    campaign_prices,
+    campaigns,
+)
 from saas.operations.costs import costs
 from saas.operations.floors import floor_policy, floors
 from saas.operations.forms import price_book_new, tax_rate_new, transfers_import
@@ -123,6 +129,7 @@ operations.pages = (
     Page("campaigns/", "campaigns", campaigns),
     Page("campaigns/new/", "campaign_new", campaign_new),
     Page("campaigns/<str:campaign_id>/", "campaign", campaign),
+    Page("campaigns/<str:campaign_id>/prices/", "campaign_prices", campaign_prices),
     Page("campaigns/<str:campaign_id>/plots/<str:name>/", "campaign_plot", campaign_plot),
     Page("pricing/pricebook/new/", "price_book_create", price_book_new),
     Page("pricing/contract/new/", "contract_create", contract_create),

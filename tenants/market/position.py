@@ -16,7 +16,7 @@ from tenants.costs.daily import DAY, midnight
 from tenants.costs.defaults import CURRENCY
 from tenants.costs.unit_economics import UnitEconomics, unit_economics
 from tenants.kernel.clock import database_now
-from tenants.kernel.errors import InvalidInput
+from tenants.kernel.errors import InvalidInput, NotFound
 from tenants.market.models import MarketOffer, MarketProduct
 from tenants.market.moves import Price
 from tenants.market.records import DECIMALS, price_on
@@ -24,8 +24,9 @@ from tenants.market.selectors import offers, products_on_sale
 from tenants.pricing.cards import CardPrice, PriceList
 from tenants.pricing.charge_models import lowest_unit
 from tenants.pricing.floors import Takes, price_floor
-from tenants.pricing.guard import MILLION
+from tenants.pricing.guard import MILLION, SOLD_BY
 from tenants.pricing.matching import matches
+from tenants.pricing.models import PriceBook
 from tenants.pricing.selectors import (
     exchange_rate,
     price_books,
@@ -155,10 +156,23 @@ def _unit(prices: PriceList | None, meter: str, base: str) -> Decimal | None:
     return next((lowest_unit(p.model) for p in found if matches(p.match, of)), None)
 
 
-def _list_prices(moment: dt.datetime) -> PriceList | None:
-    book = price_books().filter(is_list=True).first()
+def list_book() -> PriceBook:
+    """Raises NotFound."""
+    book: PriceBook | None = price_books().filter(is_list=True).first()
     if book is None:
-        return None
+        raise NotFound("there is no list of prices yet")
+    return book
+
+
+def list_units(base: str) -> dict[str, Decimal]:
+    """What the list asks for one unit of each meter of a base's tokens, before any discount."""
+    prices = _list_prices(database_now())
+    found = {meter: _unit(prices, meter, base) for meter in SOLD_BY}
+    return {meter: unit for meter, unit in found.items() if unit is not None}
+
+
+def _list_prices(moment: dt.datetime) -> PriceList | None:
+    book = list_book()
     in_force = price_versions(book.id).filter(published_at__isnull=False, valid_from__lte=moment)
     version = in_force.order_by("-valid_from").first()
     return PriceList(tuple(version_prices(version))) if version else None

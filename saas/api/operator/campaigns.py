@@ -14,11 +14,19 @@ from rest_framework.response import Response
 from saas.api.fields import Constant, UnixTime
 from saas.api.openai.fine_tuning_shapes import JobErrorOut, ProgressOut
 from saas.api.openai.statuses import STATUSES, error_of, progress_of, status_of
+from saas.api.operator.costs import table, table_of
+from saas.api.operator.proposals import PriceProposalOut, render_proposal
 from saas.api.pagination import PageQuery, page
 from saas.api.schema import list_of, operation
 from saas.api.views import ApiView
-from saas.campaigns import campaign_cancel, campaign_result, campaign_submit
+from saas.campaigns import (
+    campaign_cancel,
+    campaign_propose,
+    campaign_result,
+    campaign_submit,
+)
 from tenants.market.drafting import Stated, campaign_draft
+from tenants.market.proposing import Wish
 from tenants.market.reporting.brief import brief
 from tenants.market.reporting.plots import PLOTS, plot
 from tenants.market.reporting.words import LANGUAGES
@@ -68,6 +76,18 @@ class CampaignOut(serializers.Serializer[Any]):
 class CampaignResultOut(serializers.Serializer[Any]):
     object = Constant("campaign.result")
     result = serializers.DictField()
+
+
+class ProposeIn(serializers.Serializer[Any]):
+    base = serializers.CharField(max_length=200)
+    policy = serializers.CharField(
+        required=False, default="", allow_blank=True, max_length=60, help_text="Default: proposed."
+    )
+    months = serializers.IntegerField(required=False, default=3, min_value=1, max_value=120)
+    starts = UnixTime(required=False, allow_null=True, default=None, help_text="Default: now.")
+    loss_budget_id = serializers.CharField(
+        required=False, default="", allow_blank=True, max_length=40, help_text="Below the floor."
+    )
 
 
 class BriefQuery(serializers.Serializer[Any]):
@@ -141,6 +161,25 @@ class CampaignResultView(ApiView):
     @operation("Retrieve a campaign's result", tag=TAG, needs=READ, answer=CampaignResultOut)
     def get(self, request: Request, campaign_id: str) -> Response:  # noqa: ARG002
         return Response(CampaignResultOut({"result": campaign_result(campaign_id)}).data)
+
+
+class CampaignProposeView(ApiView):
+    """The prices of a policy, for another person to approve; see price proposals."""
+
+    @operation(
+        "Propose a campaign's prices",
+        tag=TAG,
+        needs="billing.write",
+        answer=table_of(PriceProposalOut, "CampaignProposalList"),
+        status=201,
+        body=ProposeIn,
+    )
+    def post(self, request: Request, campaign_id: str) -> Response:  # noqa: ARG002
+        wish = Wish(**self.body(ProposeIn))
+        rows = campaign_propose(actor=self.actor, campaign_id=campaign_id, wish=wish)
+        answer = table(render_proposal(row) for row in rows)
+        answer.status_code = 201
+        return answer
 
 
 class CampaignBriefView(ApiView):

@@ -168,6 +168,9 @@ _market = [
     path("operator/v1/campaigns/<str:campaign_id>", campaigns.CampaignView.as_view()),
     path("operator/v1/campaigns/<str:campaign_id>/cancel", campaigns.CampaignCancelView.as_view()),
     path("operator/v1/campaigns/<str:campaign_id>/result", campaigns.CampaignResultView.as_view()),
+    path(
+        "operator/v1/campaigns/<str:campaign_id>/propose", campaigns.CampaignProposeView.as_view()
+    ),
     path("operator/v1/campaigns/<str:campaign_id>/brief", campaigns.CampaignBriefView.as_view()),
     path(
         "operator/v1/campaigns/<str:campaign_id>/plots/<str:name>",

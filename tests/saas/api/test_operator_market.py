@@ -130,6 +130,43 @@ def test_a_campaign_is_drafted_from_the_books_and_rehearsed(operator: Caller) ->
     assert operator.get(f"{where}/plots/art").status == 400
 
 
+def test_a_rehearsed_policy_becomes_prices_that_another_person_approves(
+    operator: Caller,
+) -> None:
+    sold(cost=Decimal("0.35"))
+    read(operator, csv_of(launched(model="dear", input_after=2, output_after=2)))
+    spec = operator.post(f"{CAMPAIGNS}/draft", {"base": "mini", "cash": 1000}).json["campaign"]
+    policies = [{"name": "hold"}, {"name": "match", "parameters": {"premium": -0.6}}]
+    made = operator.post(CAMPAIGNS, {"campaign": spec | FEW | {"policies": policies}})
+    where = f"{CAMPAIGNS}/{made.json['id']}"
+    assert operator.post(f"{where}/propose", {"base": "mini"}).status == 409
+    start(make_worker(), queue="pipeline.cpu").join()
+    result = operator.get(f"{where}/result").json["result"]
+    row = next(one for one in result["policies"] if one["policy"] == "match")
+    factor = sum(row["by_month"]["price"]["median"][:2]) / 2 / spec["own"]["price"]
+    assert factor != pytest.approx(1.0)
+
+    proposed = operator.post(f"{where}/propose", {"base": "mini", "policy": "match", "months": 2})
+    assert proposed.status == 201, proposed.content
+    rows = {one["meter"]: one for one in proposed.json["data"]}
+    for meter, listed in (("tokens.input", 0.60), ("tokens.output", 1.80), ("tokens.cached", 0.15)):
+        charge = rows[meter]["charge"]
+        assert float(charge["unit"]) == pytest.approx(listed * factor, abs=1e-6)
+        assert (rows[meter]["match"], rows[meter]["state"]) == ({"base": "mini"}, "proposed")
+    revenue = sum(float(one["foreseen"]["revenue"]) for one in rows.values())
+    assert revenue == pytest.approx(row["revenue"]["usage"]["mean"] * 2 / 3, rel=1e-3)
+    mine = operator.post(f"/operator/v1/price_proposals/{rows['tokens.input']['id']}/approve")
+    assert mine.error["code"] == "same_person"
+    listed_again = operator.get(f"/operator/v1/price_proposals?campaign={made.json['id']}")
+    assert len(listed_again.json["data"]) == 3
+    for body, says in (
+        ({"base": "mini", "policy": "bribe"}, "was not rehearsed"),
+        ({"base": "mini", "policy": "match", "months": 9}, "has 3 months"),
+        ({"base": "mini", "policy": "match", "loss_budget_id": "no"}, "no"),
+    ):
+        assert says in operator.post(f"{where}/propose", body).error["message"]
+
+
 def test_a_campaign_waiting_is_cancelled(operator: Caller) -> None:
     made = operator.post(CAMPAIGNS, {"campaign": campaign(**FEW)})
     ended = operator.post(f"{CAMPAIGNS}/{made.json['id']}/cancel")

@@ -94,6 +94,7 @@ STAFF: dict[str, dict[str, Any] | None] = {
     "GET /operator/v1/campaigns/{campaign_id}": None,
     "POST /operator/v1/campaigns/{campaign_id}/cancel": {},
     "GET /operator/v1/campaigns/{campaign_id}/result": None,
+    "POST /operator/v1/campaigns/{campaign_id}/propose": {"base": "mini"},
     "GET /operator/v1/campaigns/{campaign_id}/brief": None,
     "GET /operator/v1/campaigns/{campaign_id}/plots/{name}": None,
     "POST /operator/v1/listings/{listing_id}/check": {},

@@ -12,6 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from saas.markdown import as_html
 from tenants.kernel.scope import system_scope
 from tenants.market.models import MarketAlert, MarketProduct
+from tenants.pricing.models import PriceProposal
 from tests.saas.console.factories import Person
 from tests.tenants.market.market import csv_of, cut, launched, read, sold
 from tests.workers.jobs.factories import job_row, make_worker
@@ -110,6 +111,15 @@ def test_sliders_make_a_campaign_and_its_page_tells_how_it_went(operator: Person
     assert len(data_of(page, "campaign-data")["datasets"]) == 8
     assert operator.get(f"{made['location']}plots/tornado/")["content-type"] == "image/svg+xml"
     assert "Autumn" in operator.get("/operations/campaigns/").content.decode()
+
+    sent = {"base": "mini", "policy": "hold", "months": "2", "loss_budget_id": ""}
+    done = operator.client.post(f"{made['location']}prices/", sent)
+    assert done.status_code == 302, done.content.decode()[:3000]
+    with system_scope():
+        proposals = PriceProposal.objects.filter(campaign_id=job.pk)
+        assert {row.meter for row in proposals} == {
+            "tokens.input", "tokens.output", "tokens.cached"
+        }  # fmt: skip
 
 
 def test_a_rehearsal_is_stopped_from_its_page(operator: Person) -> None:
