@@ -14,7 +14,7 @@ from celery.signals import setup_logging
 from django.conf import settings
 from kombu.entity import Exchange, Queue
 
-from workers.jobs.kinds import CONTROL, QUEUES
+from workers.jobs.kinds import CONTROL, QUEUES, REVIEW
 
 _ON_RABBITMQ = settings.BROKER_URL.startswith(("amqp:", "amqps:", "pyamqp:"))
 _QUORUM = {"x-queue-type": "quorum"} if _ON_RABBITMQ else None
@@ -31,7 +31,7 @@ app.conf.update(
     imports=["workers.tasks.tasks"],
     task_queues=[
         Queue(name, _EXCHANGE, routing_key=name, queue_arguments=_QUORUM)
-        for name in (*QUEUES, CONTROL)
+        for name in (*QUEUES, CONTROL, REVIEW)
     ],
     task_default_queue=CONTROL,
     task_create_missing_queues=False,
@@ -57,6 +57,8 @@ app.conf.beat_schedule = {
         "control.sweep": settings.SWEEP_EVERY_S,
         "control.orphans": settings.ORPHANS_EVERY_S,
         "control.meter": settings.METER_EVERY_S,
+        "control.plugins": settings.PLUGINS_EVERY_S,
+        "control.waste": settings.WASTE_EVERY_S,
         "control.partitions": settings.PARTITIONS_EVERY_S,
         "control.billing": settings.BILLING_EVERY_S,
         "control.stripe": settings.STRIPE_SEND_EVERY_S,

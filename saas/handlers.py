@@ -6,6 +6,10 @@ system.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Literal
+
+from plugins.sdk.contracts import JobFinished
 from tenants.accounts.events import TenantClosed
 from tenants.billing.events import (
     CreditNoteIssued,
@@ -26,18 +30,33 @@ from tenants.billing.stripe.events import (
 )
 from tenants.kernel.events import Event
 from tenants.kernel.outbox import HandlerTable, Subscription
-from tenants.marketplace.events import OrderMoved, OrderRated
+from tenants.marketplace.events import ListingMoved, OrderMoved, OrderRated
 from tenants.marketplace.services.listings import listing_follow_suspension
 from tenants.marketplace.services.orders import order_settle, rating_count
-from tenants.marketplace.states import OrderState
+from tenants.marketplace.states import ListingState, OrderState
 from tenants.partners.events import PluginDisabled, PluginEnabled, PluginSuspended
 from tenants.partners.services import installs_count
+from tenants.partners.services.reactions import reaction_note
 from tenants.pricing.events import ContractChanged
+from workers.assets.events import DatasetAsked
 from workers.jobs.events import JobCancelled, JobFailed, JobQueued, JobSucceeded
 from workers.jobs.services import job_children_cancel, job_go_on
 from workers.serving.events import DeploymentSlept, DeploymentWoken
 from workers.serving.services import deployments_ensure_for_job
-from workers.tasks.hints import hint_send, reconcile_send, stripe_send
+from workers.tasks.hints import (
+    hint_send,
+    plugins_send,
+    reading_send,
+    reconcile_send,
+    review_send,
+    stripe_send,
+)
+
+_ENDS: Mapping[type[Event], Literal["succeeded", "failed", "cancelled"]] = {
+    JobSucceeded: "succeeded",
+    JobFailed: "failed",
+    JobCancelled: "cancelled",
+}
 
 
 def _hint(event: JobQueued) -> None:
@@ -52,6 +71,17 @@ def _offer_models(event: JobSucceeded) -> None:
 def _ended(event: JobSucceeded | JobFailed | JobCancelled) -> None:
     if event.tenant_id is not None:
         job_go_on(tenant_id=event.tenant_id, job_id=event.job_id)
+
+
+def _tell_plugins(event: JobSucceeded | JobFailed | JobCancelled) -> None:
+    if event.tenant_id is None:
+        return
+    told = JobFinished(event.job_id, event.kind, _ENDS[type(event)])
+    noted = reaction_note(
+        tenant_id=event.tenant_id, hook="job_finished", key=event.job_id, args={"job": told}
+    )
+    if noted:
+        plugins_send()
 
 
 def _cancel_children(event: JobCancelled) -> None:
@@ -75,6 +105,11 @@ def _suspend_listing(event: PluginSuspended) -> None:
     listing_follow_suspension(release_id=event.release_id, reason=event.reason)
 
 
+def _review(event: ListingMoved) -> None:
+    if event.state == ListingState.CHECKING:
+        review_send()
+
+
 def _settle_order(event: OrderMoved) -> None:
     if event.state in {OrderState.DECLINED, OrderState.CANCELLED}:
         order_settle(tenant_id=event.customer_id, order_id=event.order_id)
@@ -88,20 +123,30 @@ def _reconcile(_: Event) -> None:
     reconcile_send()
 
 
+def _read(_: Event) -> None:
+    reading_send()
+
+
 def _stripe(_: Event) -> None:
     stripe_send()
 
 
 HANDLERS: HandlerTable = {
+    DatasetAsked: (Subscription("datasets.read", _read),),
     JobQueued: (Subscription("jobs.hint", _hint),),
     JobSucceeded: (
         Subscription("serving.offer_models", _offer_models),
         Subscription("pipelines.go_on_succeeded", _ended),
+        Subscription("plugins.job_succeeded", _tell_plugins),
     ),
-    JobFailed: (Subscription("pipelines.go_on_failed", _ended),),
+    JobFailed: (
+        Subscription("pipelines.go_on_failed", _ended),
+        Subscription("plugins.job_failed", _tell_plugins),
+    ),
     JobCancelled: (
         Subscription("pipelines.go_on_cancelled", _ended),
         Subscription("pipelines.cancel_children", _cancel_children),
+        Subscription("plugins.job_cancelled", _tell_plugins),
     ),
     DeploymentWoken: (Subscription("serving.reconcile_woken", _reconcile),),
     DeploymentSlept: (Subscription("serving.reconcile_slept", _reconcile),),
@@ -120,6 +165,7 @@ HANDLERS: HandlerTable = {
     PluginEnabled: (Subscription("partners.count_enabled", _count_installs),),
     PluginDisabled: (Subscription("partners.count_disabled", _count_installs),),
     PluginSuspended: (Subscription("marketplace.suspend_listing", _suspend_listing),),
+    ListingMoved: (Subscription("marketplace.review", _review),),
     OrderMoved: (Subscription("marketplace.settle_order", _settle_order),),
     OrderRated: (Subscription("marketplace.count_rating", _count_rating),),
     StripeVisitAsked: (Subscription("stripe.open_visit", to_stripe.open_visit),),

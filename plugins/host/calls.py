@@ -72,6 +72,16 @@ class PluginHost:
         )
         return tuple(outcome for outcome in outcomes if outcome is not None)
 
+    def implemented(self, name: str, tenant: str) -> frozenset[str]:
+        """The hooks that a plugin has. Raises CallFailed where it cannot be started to be asked."""
+        found = [plugin for plugin in self._callable if plugin.name == name]
+        return frozenset(h for h in hooks() for plugin in found if self._has(plugin, h, tenant))
+
+    def _has(self, plugin: Plugin, hook: str, tenant: str) -> bool:
+        if plugin.mode == "trusted":
+            return self._trusted.implements(plugin.name, hook)
+        return self._isolated.implements(plugin, hook, tenant)
+
     def _one(
         self,
         plugin: Plugin,
@@ -82,7 +92,7 @@ class PluginHost:
         order: WorkOrder | None,
         timeout: float | None,
     ) -> Outcome | None:
-        if plugin.mode == "trusted" and not self._trusted.implements(plugin.name, hook):
+        if plugin.mode == "trusted" and not self._has(plugin, hook, tenant):
             return None
         make = functools.partial(Outcome, plugin.name, plugin.version)
         if not self.breaker.allows(plugin.name):
@@ -91,7 +101,7 @@ class PluginHost:
         level: Level | str = plugin.mode
         value, failure, keys = None, None, {}
         try:
-            if plugin.mode == "isolated" and not self._isolated.implements(plugin, hook, tenant):
+            if not self._has(plugin, hook, tenant):
                 return None
             _permitted(plugin, hook, enabled)
             value, level = self._value(plugin, hook, args, tenant, enabled, order, timeout, cpu)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from plugins.host.errors import WheelRefused
 
+MOST_UNPACKED, MOST_FILES = 1024**3, 20_000  # bytes, of all files
 PROVIDED = ("numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl", "narwhals", "statsmodels")
 
 
@@ -54,8 +55,14 @@ def _inspect(wheel: Path) -> None:
     try:
         with zipfile.ZipFile(wheel) as archive:
             names = archive.namelist()
+            unpacked = sum(each.file_size for each in archive.infolist())
     except (OSError, zipfile.BadZipFile) as error:
         raise WheelRefused(f"{wheel.name}: no readable wheel ({error})") from error
+    if unpacked > MOST_UNPACKED or len(names) > MOST_FILES:
+        raise WheelRefused(
+            f"{wheel.name}: {len(names):,} files of {unpacked:,} bytes; at most {MOST_FILES:,} "
+            f"of {MOST_UNPACKED:,}"
+        )
     for name in names:
         if name.endswith(".pth"):
             raise WheelRefused(f"{wheel.name}: {name} would run at every start of Python")

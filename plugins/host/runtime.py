@@ -11,6 +11,7 @@ import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pluggy
 
@@ -32,6 +33,20 @@ class Runtime:
     python: Path
     readable: tuple[str, ...]
     environment: Mapping[str, str]
+
+    @classmethod
+    def from_json(cls, made: Mapping[str, Any]) -> Runtime:
+        """One that another process has made: its `to_json`."""
+        readable, environment = tuple(made["readable"]), dict(made["environment"])
+        return cls(Path(made["folder"]), Path(made["python"]), readable, environment)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "folder": str(self.folder),
+            "python": str(self.python),
+            "readable": list(self.readable),
+            "environment": dict(self.environment),
+        }
 
     @property
     def launcher(self) -> Path:

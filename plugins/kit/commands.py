@@ -46,7 +46,10 @@ def new(options: Any, platform_version: str) -> list[str]:
         licence=options.licence,
     )
     folder = options.into / options.name
-    return [*map(str, made), f"next: cd {folder}, and run pytest"]
+    return [
+        *map(str, made),
+        f"next: cd {folder}, and run pytest, where SDK and kit are installed (README.md)",
+    ]
 
 
 def check(options: Any, platform_version: str) -> Report:

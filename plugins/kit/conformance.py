@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from plugins.host.catalog import Plugin
@@ -20,32 +20,55 @@ from plugins.kit.stand import Stand
 from plugins.sdk.version import SDK_VERSION
 
 
-def conformance_check(wheel: Path, *, sandbox: Sandbox, platform_version: str) -> Report:
-    """Never raises for the plugin's sake: whatever it does is in the report."""
+def conformance_check(
+    wheel: Path,
+    *,
+    sandbox: Sandbox,
+    platform_version: str,
+    told: Callable[[Check], None] = lambda _: None,
+) -> Report:
+    """Never raises for the plugin's sake: whatever it does is in the report.
+
+    `told` hears each check as it is made.
+    """
     folder = Path(tempfile.mkdtemp(prefix="conformance-", dir=sandbox.folder))
     folder.chmod(0o755)
     try:
-        return _report(wheel, folder, sandbox, platform_version)
+        return _report(wheel, folder, sandbox, platform_version, told)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _report(wheel: Path, folder: Path, sandbox: Sandbox, platform_version: str) -> Report:
+def _report(
+    wheel: Path,
+    folder: Path,
+    sandbox: Sandbox,
+    platform_version: str,
+    told: Callable[[Check], None],
+) -> Report:
     versions = provided_versions()
-    plugin, checks = package_read(
+    plugin, read = package_read(
         wheel, folder / "site", platform_version=platform_version, provided=versions
     )
     level = ""
     lacking: tuple[str, ...] = ()
+    checks: list[Check] = []
+
+    def keep(found: Iterable[Check]) -> None:
+        for check in found:
+            checks.append(check)
+            told(check)
+
+    keep(read)
     if plugin is not None:
         try:
             chosen = sandbox.chosen()
             level, lacking = chosen.level, tuple(sorted(chosen.not_enforced))
         except SandboxUnavailable as error:
-            checks.append(Check("isolation", "level", "failed", str(error)))
+            keep([Check("isolation", "level", "failed", str(error))])
         else:
-            checks.append(_level(level, chosen.enforced))
-            checks += _run(plugin, folder, sandbox, versions)
+            keep([_level(level, chosen.enforced)])
+            keep(_run(plugin, folder, sandbox, versions))
     return Report(
         plugin=plugin.name if plugin else wheel.name.split("-")[0],
         version=plugin.version if plugin else "",
@@ -67,14 +90,17 @@ def _level(level: str, enforced: frozenset[str]) -> Check:
 
 def _run(
     plugin: Plugin, folder: Path, sandbox: Sandbox, versions: Mapping[str, str]
-) -> list[Check]:
+) -> Iterator[Check]:
+    """The samples' checks only where all before them passed."""
     pool = Pool()
     try:
         lent = provided_link(folder / "lent", versions)
         stand = Stand(plugin, sandbox, pool, lent, folder)
-        checks = list(signatures(stand))
-        if all(check.verdict == "passed" for check in checks):
-            checks += samples(stand)
-        return checks
+        passed = True
+        for check in signatures(stand):
+            passed = passed and check.verdict == "passed"
+            yield check
+        if passed:
+            yield from samples(stand)
     finally:
         pool.close()

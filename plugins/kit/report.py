@@ -54,6 +54,20 @@ class Report:
         return bool(self.level) and not self.failures
 
     @property
+    def judged(self) -> bool:
+        """False where the fault is not the wheel's: no level of isolation holds here."""
+        return bool(self.level) or any(check.group == "package" for check in self.failures)
+
+    @property
+    def reason(self) -> str:
+        """Why it may not be listed, in a line."""
+        if not self.failures:
+            return "nothing was checked" if not self.level else ""
+        first = self.failures[0]
+        count = len(self.failures)
+        return f"{count} failed; {first.group}: {first.subject}: {first.message}"
+
+    @property
     def failures(self) -> tuple[Check, ...]:
         return tuple(check for check in self.checks if check.verdict == "failed")
 

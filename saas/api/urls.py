@@ -26,6 +26,7 @@ from saas.api.platform import (
     plugins,
     prices,
     quotes,
+    recipes,
     services,
     sign_up,
     tax_profile,
@@ -48,9 +49,12 @@ _models = [
     path("v1/models/<path:model>/download", models.ModelDownloadView.as_view()),
     path("v1/models/<path:model>", models.ModelView.as_view()),
     path("v1/datasets", datasets.DatasetsView.as_view()),
+    path("v1/datasets/import", datasets.DatasetImportView.as_view()),
+    path("v1/datasets/prepare", datasets.DatasetPrepareView.as_view()),
     path("v1/datasets/<str:dataset_id>", datasets.DatasetView.as_view()),
 ]
 _jobs = [
+    path("v1/fine_tuning/recipes", recipes.RecipesView.as_view()),
     path("v1/fine_tuning/jobs", fine_tuning.JobsView.as_view()),
     path("v1/fine_tuning/jobs/<str:job_id>", fine_tuning.JobView.as_view()),
     path("v1/fine_tuning/jobs/<str:job_id>/cancel", fine_tuning.JobCancelView.as_view()),

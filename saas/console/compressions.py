@@ -22,14 +22,30 @@ def compression_shown(job: Job) -> dict[str, Any] | None:
         "figures": [line for line in map(_line(job.result["metrics"]), _FIGURES) if line],
         "plot": _plot(search) if search else None,
         "search": search,
+        "masked": "masked_weights" in job.result["report"],
+        "adapters": [
+            (each["model"], each["carried_from"], f"{each['error']:.1%}")
+            for each in job.result.get("adapters", [])
+        ],
     }
 
 
+def _figure(value: float) -> str:
+    return f"{value:.4g}"
+
+
+METRICS = {
+    "perplexity": _("Perplexity"),
+    "accuracy": _("Accuracy"),
+    "mrr": _("Mean reciprocal rank"),
+    "mse": _("Mean squared error"),
+    "r2": _("Variance explained (R²)"),
+}
 _FIGURES = (
     ("parameters", _("Parameters"), as_number),
     ("bytes", _("Size"), as_size),
-    ("latency_ms", _("Time of 4 × 128 tokens"), lambda value: f"{value:.2f} ms"),
-    ("perplexity", _("Perplexity"), lambda value: f"{value:.4g}"),
+    ("latency_ms", _("Time of a pass"), lambda value: f"{value:.2f} ms"),
+    *((name, label, _figure) for name, label in METRICS.items()),
 )
 
 
@@ -37,9 +53,9 @@ def _line(metrics: dict[str, float]) -> Any:
     def line(figure: Any) -> tuple[Any, str, str, str] | None:
         name, label, shown = figure
         before, after = metrics.get(f"dense_{name}"), metrics.get(name)
-        if not before or after is None:
+        if before is None or after is None:
             return None
-        return label, shown(before), shown(after), f"{after / before:.0%}"
+        return label, shown(before), shown(after), f"{after / before:.0%}" if before else "–"
 
     return line
 
@@ -48,5 +64,6 @@ def _plot(search: dict[str, Any]) -> Any:
     """The candidates, drawn; numbers and the engine's own words only."""
     by_bytes = search["target"]["bytes"] and not search["target"]["latency"]
     cost = _("Bytes, of the whole model's") if by_bytes else _("Time, of the whole model's")
-    drawn = pareto_svg(search, cost=str(cost), loss=str(_("Growth of perplexity")))
+    lost = _("Quality lost: %(metric)s") % {"metric": METRICS[search.get("metric", "perplexity")]}
+    drawn = pareto_svg(search, cost=str(cost), loss=lost)
     return mark_safe(drawn)  # noqa: S308 -- `pareto_svg` escapes what it writes

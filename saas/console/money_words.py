@@ -38,6 +38,7 @@ LINE_KINDS: Mapping[str, Word] = {
     "plan_fee": _("Plan fee"),
     "true_up": _("Up to the commitment"),
     "cap": _("Down to the cap"),
+    "adjustment": _("Discount or surcharge of a quote"),
     "quote_cap": _("Beyond what was quoted"),
     "waiver": _("Waived: our failure"),
     "credit": _("Prepaid credit"),

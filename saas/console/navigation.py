@@ -58,6 +58,7 @@ _MENU: Menu = [
                 "partners_installation_changelist",
                 "plugins.read",
             ),
+            Entry(_("Panels"), "dashboard", "panels", "usage.read"),
             Entry(_("Services"), "support_agent", "marketplace_service_changelist", "orders.read"),
             Entry(_("Orders"), "shopping_bag", "marketplace_order_changelist", "orders.read"),
         ],

@@ -25,6 +25,7 @@ from saas.console.pages.invoices import invoice_csv, invoice_pdf, line
 from saas.console.pages.keys import key_create
 from saas.console.pages.live import job_live
 from saas.console.pages.members import member_create, switch
+from saas.console.pages.panels import panels
 from saas.console.pages.partner import earnings, submit
 from saas.console.pages.playground import playground, playground_key
 from saas.console.pages.prices import prices
@@ -108,6 +109,7 @@ console.pages = (
     Page("listings/submit/", "listing_submit", submit, permission="partner.write"),
     Page("earnings/", "earnings", earnings, permission="partner.read"),
     Page("usage/", "usage", usage, permission="usage.read"),
+    Page("panels/", "panels", panels, permission="usage.read"),
     Page("accounts/apikey/create/", "key_create", key_create, permission="keys.write"),
     Page("accounts/member/join/", "member_add", member_create, permission="members.write"),
     Page("switch/<str:tenant_id>/", "switch", switch),

@@ -44,7 +44,11 @@ FILE_STATES: Mapping[str, Word] = {
     "processed": _("Processed"),
     "error": _("Error"),
 }
-DATASET_STATES: Mapping[str, Word] = {"valid": _("Valid"), "invalid": _("Invalid")}
+DATASET_STATES: Mapping[str, Word] = {
+    "validating": _("Validating"),
+    "valid": _("Valid"),
+    "invalid": _("Invalid"),
+}
 VERSION_KINDS: Mapping[str, Word] = {
     "adapter": _("Adapter"),
     "full": _("Full"),

@@ -38,7 +38,7 @@ class Compressed:
     model: str
     figures: Mapping[str, Mapping[str, float]]
     prices: Mapping[str, str]
-    cost: Mapping[str, str]  # before, after, currency
+    cost: Mapping[str, str]  # before, after, their floors, currency
     search: Mapping[str, Any]
 
 
@@ -115,6 +115,10 @@ def tell(narration: Narration, found: Compressed) -> None:
         (
             "cost of a million tokens (USD)",
             *(f"{Decimal(found.cost[s]):.6f}" for s in ("before", "after")),
+        ),
+        (
+            "the lowest price that pays it",
+            *(f"{Decimal(found.cost[s]):.6f}" for s in ("floor_before", "floor_after")),
         ),
         (
             "its price at the same margin",

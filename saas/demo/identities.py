@@ -44,6 +44,7 @@ class DemoFile:
     base_model: str = ""
     fine_tuned_models: list[str] = field(default_factory=list)
     compressed_model: str | None = None
+    campaign: str | None = None
     identities: dict[str, Identity] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:

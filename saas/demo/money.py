@@ -31,19 +31,26 @@ class Account:
     identity: Identity
 
     def get(self, path: str, **query: str) -> Any:
-        return self._send("GET", path, params=query)
+        return self._send("GET", path, params=query).json()
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        return self._send("POST", path, json=dict(body))
+        return self._send("POST", path, json=dict(body)).json()
 
-    def _send(self, method: str, path: str, **more: Any) -> Any:
+    def put(self, path: str, body: Mapping[str, Any]) -> Any:
+        return self._send("PUT", path, json=dict(body)).json()
+
+    def raw(self, path: str, **query: str) -> bytes:
+        """An answer that is no JSON."""
+        return self._send("GET", path, params=query).content
+
+    def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.identity.api_key}"}
         answer = httpx.request(
             method, f"{self.base_url}{path}", headers=headers, timeout=60, **more
         )
         if answer.is_error:
             raise DemoFailed(f"{method} {path} answered {answer.status_code}: {answer.text}")
-        return answer.json()
+        return answer
 
 
 def top_up(customer: Account, operator: Account, amount: str) -> str:

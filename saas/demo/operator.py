@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import secrets
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from saas.demo.identities import Identity, identity_works
+from saas.demo.identities import DemoFailed, Identity, identity_works
 from saas.demo.narration import Narration
 from tenants.accounts.actors import system_actor
 from tenants.accounts.roles import Role
 from tenants.accounts.services import api_key_create, platform_tenant_ensure, user_create
-from tenants.kernel.scope import tenant_scope
+from tenants.costs.allocating import allocation_of
+from tenants.costs.allocation import sum_exact
+from tenants.kernel.clock import database_now
+from tenants.kernel.scope import system_scope, tenant_scope
+from workers.jobs.clocks import BOUND, clock_error, clocks_balance
 
 
 def operator_identity(base_url: str, kept: Identity | None) -> Identity:
@@ -29,6 +34,26 @@ def operator_identity(base_url: str, kept: Identity | None) -> Identity:
             actor=system_actor(platform.id), name="demo operator", role=Role.ADMIN
         )
     return Identity(tenant=platform.id, email=email, password=password, api_key=issued.secret)
+
+
+def conserved(narration: Narration) -> None:
+    """Slot time sums to the clock, and its costs to shares and strategic idle.
+
+    Raises DemoFailed.
+    """
+    with system_scope():
+        at = database_now()
+        balances = list(clocks_balance(since=at - dt.timedelta(hours=6)))
+        found = allocation_of(since=at - dt.timedelta(days=1), until=at)
+    error = clock_error(balances)
+    if not balances or error > BOUND:
+        raise DemoFailed(f"slot time is off by {error:.3%} of the clock")
+    if sum_exact([found.allocated, found.strategic_idle]) != found.total:
+        raise DemoFailed(f"shares and strategic idle are not the total, {found.total}")
+    narration.say(
+        f"the slot-seconds of {len(balances)} slots sum to the clock within {error:.3%}; "
+        f"shares + strategic idle = {found.total:.6f} USD, to the last decimal"
+    )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from openai import OpenAI
 
 from plugins.host.errors import HostError
-from saas.demo import cards, compress, money, partners, work
+from saas.demo import campaign, cards, compress, money, partners, work
 from saas.demo.data import Corpus, character_corpus, library_corpus
 from saas.demo.identities import (
     DemoFailed,
@@ -19,7 +19,7 @@ from saas.demo.identities import (
     sign_up,
 )
 from saas.demo.narration import Narration
-from saas.demo.operator import CostReport, operator_identity
+from saas.demo.operator import CostReport, conserved, operator_identity
 from saas.demo.plots import plot_losses, plot_margins
 
 CUSTOMERS = ("customer", "rival")
@@ -68,6 +68,8 @@ class Story:
             self._account()
         with self.narration.step("What was quoted, charged and earned, and that it adds up"):
             self._books()
+        with self.narration.step("Rehearse a price war on these books"):
+            self._campaign()
         self.file.save(self.path)
 
     def _people(self) -> None:
@@ -214,6 +216,7 @@ class Story:
         report = CostReport.fetch(self.base_url, self.file.identities["operator"].api_key)
         jobs = {run.job.id: role for role, run in self.runs.items()}
         report.tell(self.narration, jobs)
+        conserved(self.narration)
 
     def _books(self) -> None:
         found = self._account_of("operator").get("/operator/v1/margins")["data"]
@@ -237,6 +240,19 @@ class Story:
         picture = self.var / "money.png"
         plot_margins(rows, picture)
         self.narration.say(f"quotes, charges and costs: {picture}")
+
+    def _campaign(self) -> None:
+        operator, base = self._account_of("operator"), self.file.base_model
+        place = campaign.prepare(operator, base)
+        self.narration.say(
+            f"{base} costs {place['price']} {place['currency']} a million tokens (floor "
+            f"{place['floor']}); the cheapest of {len(place['rivals'])} rivals, {place['cheapest']}"
+        )
+        self.file.campaign = campaign.rehearse(operator, base)
+        folder = self.var / "campaign"
+        for line in campaign.files_save(operator, self.file.campaign, folder).splitlines():
+            self.narration.say(line)
+        self.narration.say(f"the brief in two languages, and its plots: {folder}")
 
     def _account_of(self, role: str) -> money.Account:
         return money.Account(self.base_url, self.file.identities[role])

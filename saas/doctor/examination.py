@@ -25,6 +25,7 @@ DATABASE: Mapping[str, Check] = {
     "usage": books.usage_check,
     "outbox": work.outbox_check,
     "workers": work.workers_check,
+    "clocks": work.clocks_check,
 }
 AFTER: Mapping[str, Check] = {
     "web": work.web_check,

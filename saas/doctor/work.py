@@ -13,9 +13,11 @@ from saas.doctor.findings import Finding, failed, good, warning
 from tenants.kernel.clock import database_now
 from tenants.kernel.models import OutboxEvent
 from tenants.kernel.scope import system_scope
+from workers.jobs.clocks import BOUND, clock_error, clocks_balance
 from workers.jobs.fleet import queues, workers_alive
 
 _LATE = dt.timedelta(minutes=1)
+_DAY = dt.timedelta(days=1)
 
 
 def outbox_check() -> Iterator[Finding]:
@@ -54,6 +56,23 @@ def workers_check() -> Iterator[Finding]:
                 f"{queue.waiting} jobs wait and no living worker serves it",
                 f"start one: celery -A saas.celery worker -P threads -Q {queue.name}",
             )
+
+
+def clocks_check() -> Iterator[Finding]:
+    """Every slot-second of the last day is accounted for, once."""
+    with system_scope():
+        balances = list(clocks_balance(since=database_now() - _DAY))
+    error = clock_error(balances)
+    if error > BOUND:
+        worst = max(balances, key=lambda balance: balance.error)
+        yield warning(
+            "clocks",
+            f"slot time is off by {error:.2%} of the clock, most on slot {worst.slot} of "
+            f"{worst.worker}: {worst.missing:.1f} s missing, {worst.doubled:.1f} s doubled",
+            "a worker could not write its costs (see its log), or was killed",
+        )
+    else:
+        yield good("clocks", f"{len(balances)} slots account for the day to {error:.3%}")
 
 
 def web_check() -> Iterator[Finding]:

@@ -9,13 +9,17 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
+from saas.console import columns as show
 from saas.console.columns import as_number
 from saas.console.figures import DayOfUsage, first_day, stacked_days, totals
+from saas.console.waste_words import LEVERS
 from saas.console.words import COST_PURPOSES, JOB_KINDS
 from tenants.accounts.models import Tenant
 from tenants.costs.daily import DAY, midnight
 from tenants.costs.defaults import CURRENCY
-from tenants.costs.selectors import Grouping, cost_totals, unit_costs
+from tenants.costs.explorer import Group, costs_by_day
+from tenants.costs.levers import levers_newest
+from tenants.costs.selectors import unit_costs
 from tenants.costs.unit_economics import UnitEconomics, unit_economics
 from tenants.kernel.clock import now
 from tenants.kernel.money import Money
@@ -23,7 +27,7 @@ from workers.jobs.compression_costs import compression_costs
 
 COMPRESSIONS_SHOWN = 20
 RANGES = {7: _("7 days"), 30: _("30 days"), 90: _("90 days")}
-GROUPS: dict[Grouping, Any] = {
+GROUPS: dict[Group, Any] = {
     "purpose": _("By purpose"),
     "tenant": _("By tenant"),
     "resource": _("By resource"),
@@ -36,7 +40,7 @@ def costs(request: HttpRequest) -> HttpResponse:
 
     given = request.GET
     days = int(given["days"]) if given.get("days") in {str(d) for d in RANGES} else 30
-    group: Grouping = next((name for name in GROUPS if name == given.get("group")), "purpose")
+    group: Group = next((name for name in GROUPS if name == given.get("group")), "purpose")
     rows = daily_costs(group=group, days=days)
     names = _names("tenant")
     return operations.page(
@@ -51,13 +55,25 @@ def costs(request: HttpRequest) -> HttpResponse:
         ],
         economics=(three := unit_economics(since=since_midnight(days), until=tomorrow())),
         economics_chart=economics_chart(three),
+        levers=[
+            (
+                LEVERS[row.lever],
+                show.as_percent(Decimal(repr(row.point))),
+                f"{row.low:.1%} – {row.high:.1%}",
+                f"{row.saved:.4f} {row.currency}",
+                row.sample,
+            )
+            for row in levers_newest()
+        ],
         compressed=[
             (
                 cost.job.id,
                 names.get(cost.job.tenant_id, ""),
                 cost.job.spec["base_id"],
-                shown(cost.before),
-                shown(cost.after),
+                shown(cost.before.cost),
+                shown(cost.after.cost),
+                shown(cost.before.floor),
+                shown(cost.after.floor),
             )
             for cost in compression_costs(COMPRESSIONS_SHOWN)
         ],
@@ -68,13 +84,12 @@ def costs(request: HttpRequest) -> HttpResponse:
     )
 
 
-def daily_costs(*, group: Grouping, days: int) -> list[DayOfUsage]:
-    """Sums by UTC day and group, the group by its name."""
-    names = _names(group)
+def daily_costs(*, group: Group, days: int) -> list[DayOfUsage]:
+    """Sums by UTC day and group, the group by its name; the smaller groups as one."""
+    names = {None: _("All others"), **_names(group)}
     return [
-        DayOfUsage(day.date(), str(names.get(value, value or _("Nobody's"))), total.cost.amount)
-        for total in cost_totals(group_by=("day", group), since=since_midnight(days))
-        for day, value in [total.group]
+        DayOfUsage(row.day, str(names.get(row.group, row.group or _("Nobody's"))), row.amount)
+        for row in costs_by_day(group=group, since=since_midnight(days))
     ]
 
 
@@ -108,7 +123,7 @@ def since_midnight(days: int) -> dt.datetime:
     return dt.datetime.combine(first_day(days), dt.time(), tzinfo=dt.UTC)
 
 
-def _names(group: Grouping) -> dict[Any, Any]:
+def _names(group: Group) -> dict[Any, Any]:
     if group == "purpose":
         return dict(COST_PURPOSES)
     return dict(Tenant.objects.values_list("id", "name")) if group == "tenant" else {}

@@ -35,11 +35,22 @@ _MENU: Menu = [
         [
             Entry(_("Margins"), "trending_up", "margins"),
             Entry(_("Costs"), "payments", "costs"),
+            Entry(_("Waste"), "savings", "costs_wastefinding_changelist"),
             Entry(_("Cost entries"), "list_alt", "costs_costentry_changelist"),
             Entry(_("Rates"), "price_change", "costs_rate_changelist"),
             Entry(_("Price books"), "sell", "pricing_pricebook_changelist"),
             Entry(_("Price versions"), "history_edu", "pricing_pricebookversion_changelist"),
             Entry(_("Contracts"), "handshake", "pricing_contract_changelist"),
+        ],
+    ),
+    (
+        _("Market"),
+        [
+            Entry(_("Market"), "monitoring", "market"),
+            Entry(_("Market alerts"), "notifications", "market_marketalert_changelist"),
+            Entry(_("Rivals' products"), "storefront", "market_marketproduct_changelist"),
+            Entry(_("Market files"), "upload_file", "market_marketimport_changelist"),
+            Entry(_("Campaigns"), "swords", "campaigns"),
         ],
     ),
     (

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from saas.console.sites import Page
 from saas.operations.books import books
+from saas.operations.campaigns import campaign, campaign_new, campaign_plot, campaigns
 from saas.operations.costs import costs
 from saas.operations.forms import price_book_new, tax_rate_new, transfers_import
 from saas.operations.lists.billing import InvoiceAdmin, StatementAdmin, TaxRateAdmin
 from saas.operations.lists.business import BaseModelAdmin, CostEntryAdmin, RateAdmin, TenantAdmin
 from saas.operations.lists.contracts import ContractAdmin, contract_create
+from saas.operations.lists.market import (
+    MarketAlertAdmin,
+    MarketImportAdmin,
+    MarketProductAdmin,
+    market_import,
+    offer_new,
+)
 from saas.operations.lists.partners import (
     AgreementAdmin,
     ListingAdmin,
@@ -21,6 +29,7 @@ from saas.operations.lists.payments import BankTransferAdmin, PaymentAdmin
 from saas.operations.lists.prices import PriceBookAdmin, PriceVersionAdmin
 from saas.operations.lists.stripe import CallAdmin, EventAdmin, FindingAdmin, ObjectAdmin
 from saas.operations.lists.wallets import WalletAdmin
+from saas.operations.lists.waste import WasteAdmin
 from saas.operations.lists.work import (
     AttemptAdmin,
     CohortAdmin,
@@ -30,13 +39,15 @@ from saas.operations.lists.work import (
     WorkerAdmin,
 )
 from saas.operations.margins import margins
+from saas.operations.market import market
 from saas.operations.site import operations
 from tenants.accounts.models import Tenant
 from tenants.billing.models import BankTransfer, Invoice, Payment, Statement, TaxRate
 from tenants.billing.stripe.models import StripeCall, StripeEvent, StripeFinding, StripeObject
-from tenants.costs.models import CostEntry, Rate
+from tenants.costs.models import CostEntry, Rate, WasteFinding
 from tenants.kernel.models import OutboxEvent
 from tenants.ledger.models import Wallet
+from tenants.market.models import MarketAlert, MarketImport, MarketProduct
 from tenants.marketplace.models import Listing, PartnerStatement, Payout
 from tenants.partners.models import Agreement
 from tenants.pricing.models import Contract, PriceBook, PriceBookVersion
@@ -55,6 +66,7 @@ operations.register(OutboxEvent, OutboxAdmin)
 operations.register(Tenant, TenantAdmin)
 operations.register(CostEntry, CostEntryAdmin)
 operations.register(Rate, RateAdmin)
+operations.register(WasteFinding, WasteAdmin)
 operations.register(BaseModel, BaseModelAdmin)
 operations.register(PriceBook, PriceBookAdmin)
 operations.register(PriceBookVersion, PriceVersionAdmin)
@@ -69,6 +81,9 @@ operations.register(Listing, ListingAdmin)
 operations.register(Agreement, AgreementAdmin)
 operations.register(PartnerStatement, PartnerStatementAdmin)
 operations.register(Payout, PayoutAdmin)
+operations.register(MarketProduct, MarketProductAdmin)
+operations.register(MarketAlert, MarketAlertAdmin)
+operations.register(MarketImport, MarketImportAdmin)
 operations.register(StripeFinding, FindingAdmin)
 operations.register(StripeEvent, EventAdmin)
 operations.register(StripeCall, CallAdmin)
@@ -78,6 +93,13 @@ operations.pages = (
     Page("costs/", "costs", costs),
     Page("margins/", "margins", margins),
     Page("books/", "books", books),
+    Page("market/", "market", market),
+    Page("market/file/new/", "market_import", market_import),
+    Page("market/offer/new/", "market_offer", offer_new),
+    Page("campaigns/", "campaigns", campaigns),
+    Page("campaigns/new/", "campaign_new", campaign_new),
+    Page("campaigns/<str:campaign_id>/", "campaign", campaign),
+    Page("campaigns/<str:campaign_id>/plots/<str:name>/", "campaign_plot", campaign_plot),
     Page("pricing/pricebook/new/", "price_book_create", price_book_new),
     Page("pricing/contract/new/", "contract_create", contract_create),
     Page("partners/agreement/new/", "agreement_create", agreement_new),

@@ -51,7 +51,7 @@ def services(
         web_service(int(settings["BREAKWATER_PORT"])),
         Service("relay", _manage("relay"), APPLICATION, stop_order=1),
         Service("scheduler", _celery("beat", "-S", "celery.beat:Scheduler"), APPLICATION),
-        _worker("control", "control", 2),
+        _worker("control", "control,review", 3),
         _worker("cpu", "train.cpu,compress.cpu,pipeline.cpu", 2),
         _worker("infer", "infer.cpu", 1),
         _worker("serve", "serve.cpu", 4),

@@ -26,6 +26,7 @@ INSTALLED_APPS = [
     "tenants.billing",
     "tenants.billing.stripe",
     "tenants.marketplace",
+    "tenants.market",
     "workers.assets",
     "workers.jobs",
     "workers.serving",

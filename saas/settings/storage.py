@@ -22,3 +22,5 @@ MAX_PART_BYTES = int(value("MAX_PART_BYTES", str(64 * 1024 * 1024)))
 UPLOAD_EXPIRES_S = int(value("UPLOAD_EXPIRES_S", "3600"))
 MODEL_RESTORE_S = int(value("MODEL_RESTORE_S", str(7 * 24 * 3600)))  # a deletion may be undone
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
+READ_AT_ONCE_BYTES = int(value("READ_AT_ONCE_BYTES", str(8 * 1024 * 1024)))  # larger: by a worker
+READ_LEASE_S = float(value("READ_LEASE_S", "60"))  # a reader's right to a dataset without a word

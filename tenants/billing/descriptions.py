@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from tenants.billing.documents.view import Line
 from tenants.billing.stating import LATE, LineKey
-from tenants.pricing.rating import CAP, PLAN_FEE, QUOTE_CAP, TRUE_UP, USAGE, WAIVER
+from tenants.pricing.rating import ADJUSTMENT, CAP, PLAN_FEE, QUOTE_CAP, TRUE_UP, USAGE, WAIVER
 from tenants.usage.meters import METERS
 
 CREDIT = "credit"  # the line of a top-up
@@ -34,6 +34,7 @@ ENGLISH = Phrases(
         TRUE_UP: "Minimum commitment, amount not used",
         CAP: "Monthly cap, amount above it",
         QUOTE_CAP: "Work that cost more than its quote: kept to the quote",
+        ADJUSTMENT: "Discounts and surcharges of quotes",
         WAIVER: "Work that failed by our fault: not charged",
         CREDIT: "Prepaid credit",
     },
@@ -48,6 +49,7 @@ CHINESE = Phrases(
         TRUE_UP: "最低消费承诺的未使用部分",
         CAP: "超出每月封顶金额的部分",
         QUOTE_CAP: "超出报价的部分：按报价收取",
+        ADJUSTMENT: "报价中的折扣与附加费",
         WAIVER: "因我方原因失败的任务：不收费",
         CREDIT: "预付余额",
     },

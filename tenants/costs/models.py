@@ -5,6 +5,8 @@ The platform's own; no tenant reads it.
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from django.db import models
 from django.db.models.functions import Now
 
@@ -153,3 +155,97 @@ class CostWorkerDay(_DaySum):
                 name="cost_worker_day_once",
             ),
         )
+
+
+class WasteFinding(models.Model):
+    """Money that leaks: what the sweep found of one subject, for as long as it is found.
+
+    `version` names the state that the action relies on: one that has changed since is refused.
+    `undo` is what the action needs to be taken back, until `undo_until`. Money is USD a month.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        APPLIED = "applied"
+        UNDONE = "undone"
+        CLOSED = "closed"  # not found any more, or an operator wants it so
+
+    id = models.CharField(max_length=40, primary_key=True)
+    kind = models.CharField(max_length=40)
+    subject = models.CharField(max_length=300)
+    tenant_id = models.CharField(max_length=40, default="", blank=True)
+    saving = models.DecimalField(max_digits=20, decimal_places=2)
+    beside = models.DecimalField(max_digits=20, decimal_places=2)  # beyond the others: these sum
+    currency = models.CharField(max_length=3, default="USD")
+    action = models.CharField(max_length=40)
+    arguments = models.JSONField(default=dict)
+    evidence = models.JSONField(default=dict)
+    version = models.CharField(max_length=64)
+    state = models.CharField(max_length=8, choices=State, default=State.OPEN)
+    first_seen_at = models.DateTimeField(db_default=Now())
+    last_seen_at = models.DateTimeField(db_default=Now())
+    applied_at = models.DateTimeField(null=True)
+    applied_by = models.CharField(max_length=40, default="", blank=True)
+    undo = models.JSONField(null=True)
+    undo_until = models.DateTimeField(null=True)
+    closed_at = models.DateTimeField(null=True)
+    closed_by = models.CharField(max_length=40, default="", blank=True)  # "": the sweep
+    before = models.DecimalField(max_digits=20, decimal_places=2, null=True)
+    after = models.DecimalField(max_digits=20, decimal_places=2, null=True)
+    measured_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "waste_finding"
+        constraints = (
+            models.UniqueConstraint(
+                fields=["kind", "subject"],
+                name="waste_finding_once",
+                condition=models.Q(state="open"),
+            ),
+        )
+        indexes = (models.Index(fields=["state", "-saving"], name="waste_finding_list"),)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subject}"
+
+    @property
+    def measured(self) -> Decimal | None:
+        """What a month costs less than before its action; None until it was measured."""
+        return None if self.before is None or self.after is None else self.before - self.after
+
+
+class LeverMeasurement(models.Model):
+    """What a way of working more cheaply gained in a period, from the work done in it.
+
+    `point` is the share of the cost that it saved, between `low` and `high` (90%); `saved` is USD.
+    """
+
+    class Lever(models.TextChoices):
+        COHORT = "cohort"
+        COMPRESSION = "compression"
+        UTILISATION = "utilisation"
+        PROCUREMENT = "procurement"
+
+    id = models.BigAutoField(primary_key=True)
+    lever = models.CharField(max_length=16, choices=Lever)
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+    point = models.FloatField()
+    low = models.FloatField()
+    high = models.FloatField()
+    saved = models.DecimalField(max_digits=20, decimal_places=6)
+    currency = models.CharField(max_length=3, default="USD")
+    sample = models.PositiveIntegerField()  # jobs, or days, that it comes from
+    evidence = models.JSONField(default=dict)
+    measured_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "lever_measurement"
+        constraints = (
+            models.UniqueConstraint(
+                fields=["lever", "since", "until"], name="lever_measurement_once"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.lever} {self.point:.0%}"

@@ -1,5 +1,7 @@
 """The conformance report that comes with a wheel: JSON of `manage.py plugin check`. Pure.
 
+It spares a partner a review that is known to fail, and proves nothing: `services/reviews.py`.
+
 {"plugin": "risk", "version": "1.0", "sha256": "…", "level": "namespaces",
  "checks": [{"group": "billing", "subject": "score", "verdict": "passed", "message": "…"}]}
 """

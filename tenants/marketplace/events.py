@@ -10,7 +10,7 @@ from tenants.kernel.events import Event
 
 @dataclass(frozen=True)
 class ListingMoved(Event, name="listing.moved", aggregate="listing_id"):
-    """A partner's listing went on: submitted, checked, approved, published, suspended, refused."""
+    """A partner's listing went on: submitted, checking, checked, approved, published and so on."""
 
     listing_id: str
     plugin: str

@@ -17,7 +17,16 @@ from tenants.kernel.version import code_version
 from tenants.partners.host import host_make
 from tenants.partners.wheels import wheel_unpack
 
-DECLARED = ("pipelines", "meters", "prices", "services")
+DECLARED = (
+    "pipelines",
+    "meters",
+    "prices",
+    "services",
+    "dataset_readers",
+    "training_methods",
+    "compression_methods",
+    "evaluations",
+)
 
 
 def wheel_examine(name: str, content: bytes) -> Manifest:
@@ -34,7 +43,10 @@ def wheel_examine(name: str, content: bytes) -> Manifest:
 
 
 def declarations(plugin: Plugin, tenant_id: str) -> dict[str, Any]:
-    """What a plugin declares, as JSON. Raises InvalidInput where a hook failed."""
+    """What a plugin declares, as JSON, and in `hooks` what it has at all.
+
+    Raises InvalidInput where a hook failed.
+    """
     host = host_make([plugin])
     offers: dict[str, Any] = {}
     for hook in DECLARED:
@@ -44,7 +56,7 @@ def declarations(plugin: Plugin, tenant_id: str) -> dict[str, Any]:
                 raise _wrong(f"{hook}() failed ({failure.kind}): {failure.message}")
             offers[hook] = to_json(outcome.value)
     _check(offers)
-    return offers
+    return {**offers, "hooks": sorted(host.implemented(plugin.name, tenant_id))}
 
 
 def stored_plugin(name: str, key: str, digest: str) -> Plugin:

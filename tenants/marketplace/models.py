@@ -40,7 +40,12 @@ class Listing(TenantModel):
     reason = models.CharField(max_length=500, default="", blank=True)  # of the latest move
     manifest = models.JSONField()
     offers = models.JSONField(default=dict)
-    conformance = models.JSONField(default=dict)  # the report: see `conformance.py`
+    submitted_report = models.JSONField(default=dict)  # its partner's: nothing rests on it
+    conformance = models.JSONField(default=dict)  # the platform's own: see `conformance.py`
+    check_tries = models.PositiveSmallIntegerField(default=0)  # the latest one may write
+    check_until = models.DateTimeField(null=True)  # the lease of whoever checks
+    checks_made = models.PositiveSmallIntegerField(default=0)
+    check_subject = models.CharField(max_length=200, default="", blank=True)  # the latest
     wheel_name = models.CharField(max_length=200)
     wheel_key = models.CharField(max_length=200)
     wheel_sha256 = models.CharField(max_length=64)

@@ -11,6 +11,7 @@ from tenants.kernel.errors import Conflict
 
 class ListingState(TextChoices):
     SUBMITTED = "submitted"
+    CHECKING = "checking"  # the platform runs the conformance kit on its wheel
     CHECKED = "checked"  # it conforms: what it is was read, what it declares was asked
     APPROVED = "approved"
     PUBLISHED = "published"
@@ -34,7 +35,10 @@ class PayoutState(TextChoices):
 
 
 LISTING_MOVES: Mapping[str, frozenset[str]] = {
-    ListingState.SUBMITTED: frozenset({ListingState.CHECKED, ListingState.REFUSED}),
+    ListingState.SUBMITTED: frozenset({ListingState.CHECKING, ListingState.REFUSED}),
+    ListingState.CHECKING: frozenset(  # back where it was no fault of the plugin's
+        {ListingState.CHECKED, ListingState.REFUSED, ListingState.SUBMITTED}
+    ),
     ListingState.CHECKED: frozenset({ListingState.APPROVED, ListingState.REFUSED}),
     ListingState.APPROVED: frozenset({ListingState.PUBLISHED, ListingState.REFUSED}),
     ListingState.PUBLISHED: frozenset({ListingState.SUSPENDED}),

@@ -205,3 +205,30 @@ class Health(models.Model):
 
     def __str__(self) -> str:
         return f"{self.release_id} {self.day}"
+
+
+class Reaction(TenantModel):
+    """What a plugin is to be told of: queued with the event, gone once it has been told.
+
+    `args` are the hook's, as JSON. One row an event and plugin: `key` names the event.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    plugin = models.CharField(max_length=63)
+    hook = models.CharField(max_length=40)
+    key = models.CharField(max_length=200)
+    args = models.JSONField()
+    tries = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField(db_default=Now())
+
+    class Meta(TenantModel.Meta):
+        db_table = "plugin_reaction"
+        indexes = (models.Index(fields=["due_at"], name="plugin_reaction_due"),)
+        constraints = (
+            models.UniqueConstraint(
+                fields=["tenant", "plugin", "hook", "key"], name="plugin_reaction_once"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.plugin}.{self.hook} of {self.key}"

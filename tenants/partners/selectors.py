@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connections
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from packaging.version import Version
 
 from tenants.kernel.errors import NotFound
@@ -63,9 +63,19 @@ def installation_get(installation_id: str) -> Installation:
     return row
 
 
-def enabled_of(tenant_id: str, *, plugin: str = "") -> list[Enabled]:
-    """What a tenant enabled and may be called, by name."""
-    rows = installations_visible().filter(tenant_id=tenant_id, release__suspended_at__isnull=True)
+def hearers(hook: str) -> QuerySet[Installation]:
+    """Installations in force, of the scope, whose release may be called and has a hook.
+
+    Releases that were examined before `hooks` was noted may have any.
+    """
+    has = Q(release__offers__hooks__contains=[hook]) | ~Q(release__offers__has_key="hooks")
+    return installations_visible().filter(has, release__suspended_at__isnull=True)
+
+
+def enabled_of(tenant_id: str, *, plugin: str = "", hook: str = "") -> list[Enabled]:
+    """What a tenant enabled and may be called, by name; `hook`: only what has it."""
+    rows = hearers(hook) if hook else installations_visible()
+    rows = rows.filter(tenant_id=tenant_id, release__suspended_at__isnull=True)
     rows = rows.filter(plugin=plugin) if plugin else rows
     return [
         Enabled(

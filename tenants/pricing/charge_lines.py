@@ -1,4 +1,4 @@
-"""The lines of one charge: rated usage, what a quote caps, what is waived. Pure."""
+"""The lines of one charge: rated usage, what its quote adjusts and caps, what is waived. Pure."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Protocol
 from urllib.parse import unquote
 
 from tenants.pricing.cards import CardPrice, RateCard, Terms, period_of
-from tenants.pricing.exact import EXACT, ZERO
-from tenants.pricing.rating import QUOTE_CAP, USAGE, WAIVER, Piece, pieces_amount
+from tenants.pricing.exact import EXACT, ZERO, round12
+from tenants.pricing.rating import ADJUSTMENT, QUOTE_CAP, USAGE, WAIVER, Piece, pieces_amount
 
 TotalKey = tuple[str, dt.date, str, str]  # tenant, month, currency, price key
 CardKey = tuple[str, str]  # version, contract
@@ -128,6 +128,12 @@ def seller_in(price_key: str) -> str:
     """`seller_of` what a price is for."""
     pairs = (pair.partition("=") for pair in price_key.partition("?")[2].split("&"))
     return seller_of({name: unquote(value) for name, _, value in pairs})
+
+
+def adjusted(lines: Sequence[Line], share: Decimal) -> list[Line]:
+    """Lines that change each of `lines` by a share of it: below 0 a discount."""
+    changes = [(line, round12(EXACT.multiply(line.net, share))) for line in lines]
+    return [_against(line, ADJUSTMENT, EXACT.minus(net)) for line, net in changes if net]
 
 
 def capped(lines: Sequence[Line], bound: Decimal) -> list[Line]:

@@ -40,7 +40,8 @@ class ChargeRequest:
     """What one piece of work used, to be charged under `key`.
 
     `hold_key`: drawn first, then closed unless `keep_hold`. `bound`: the most that is charged, net
-    of tax; the rest is a `quote_cap` line. `waive`: why this request, and all that its subject was
+    of tax; the rest is a `quote_cap` line. `adjust`: what its quote was adjusted by, as a share of
+    every line. `waive`: why this request, and all that its subject was
     charged before, is given back as `waiver` lines. `labels` name api_key_id and model for budgets.
     `occurred_at` defaults to the latest event's time. `seller`: who shares in all of it
     ("plugin:name"), where its items do not say; `cost`: its measured compute, which a partner may
@@ -54,6 +55,7 @@ class ChargeRequest:
     items: Sequence[ChargeItem]
     hold_key: str | None = None
     bound: Money | None = None
+    adjust: Decimal = Decimal(0)
     waive: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     quote_id: str = ""
@@ -81,8 +83,9 @@ class ChargeRequest:
         """sha256 of what is charged: not of when, as repeated work is counted later."""
         items = [(item.meter, item.quantity, dict(item.dimensions)) for item in self.items]
         bound = (self.bound.amount, self.bound.currency) if self.bound else None
+        adjust = [self.adjust] if self.adjust else []
         return canonical_hash(
-            [self.subject_kind, self.subject_id, items, bound, self.waive, self.quote_id]
+            [self.subject_kind, self.subject_id, items, bound, self.waive, self.quote_id, *adjust]
         )
 
 

@@ -22,7 +22,7 @@ from tenants.kernel.errors import Conflict, InvalidInput
 from tenants.kernel.ids import new_id
 from tenants.kernel.money import Money
 from tenants.pricing.cards import Terms, period_of, terms_of
-from tenants.pricing.charge_lines import Line, Totals, capped, rated_lines, waived
+from tenants.pricing.charge_lines import Line, Totals, adjusted, capped, rated_lines, waived
 from tenants.pricing.charge_requests import Charged, ChargeItem, ChargeRequest
 from tenants.pricing.charge_shares import shares_of
 from tenants.pricing.charge_statements import (
@@ -184,6 +184,7 @@ def _rate(works: Sequence[_Work]) -> Generator[Statement, list[Row], None]:
     for work in works:
         request = work.request
         work.lines = rated_lines(request.items, work.terms, totals, request.labels)
+        work.lines += adjusted(work.lines, request.adjust)
         work.rated = _sum(line.net for line in work.lines)
         if request.bound is not None and not request.waive:
             work.lines += capped(work.lines, request.bound.amount)

@@ -29,6 +29,10 @@ def _million(usd: str) -> dict[str, str]:
 
 
 FREE = {"model": "standard", "unit": "0"}
+# an order's price is agreed on between its parties, and counted in the book's currency
+AGREED = DefaultPrice(
+    "service.units", "services", {"model": "standard", "unit": "1"}, {"sku": "agreed"}
+)
 PRICES = (
     DefaultPrice("tokens.input", "tokens", _million("0.60")),
     DefaultPrice("tokens.cached", "tokens", _million("0.15")),
@@ -43,8 +47,5 @@ PRICES = (
     DefaultPrice("slot.seconds", "services", FREE),
     DefaultPrice("plugin.units", "plugins", FREE),  # until a plugin's price is published
     DefaultPrice("service.units", "services", FREE),
-    # an order's price is agreed on between its parties, and counted in the book's currency
-    DefaultPrice(
-        "service.units", "services", {"model": "standard", "unit": "1"}, {"sku": "agreed"}
-    ),
+    AGREED,
 )

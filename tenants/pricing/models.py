@@ -194,6 +194,7 @@ class Quote(TenantModel):
     high_net = money()
     high_tax = money()
     seconds = models.JSONField(null=True)  # low, expected, high; strings
+    adjustments = models.JSONField(default=list)  # plugin, reason, amount, share; in the nets
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()
 
@@ -243,8 +244,8 @@ class Charge(TenantModel):
 class ChargeLine(TenantModel):
     """What one count added to a charge. Append-only.
 
-    `kind`: usage, quote_cap, waiver, true_up … Sums over a month and price key, kind usage, are
-    `PeriodTotal`.
+    `kind`: usage, adjustment, quote_cap, waiver, true_up … Sums over a month and price key, kind
+    usage, are `PeriodTotal`.
     """
 
     id = models.BigAutoField(primary_key=True)

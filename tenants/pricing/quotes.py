@@ -19,6 +19,7 @@ from tenants.pricing.charge_models import most
 from tenants.pricing.exact import EXACT, ZERO, plain, round12
 from tenants.pricing.matching import match_of
 from tenants.pricing.models import PeriodTotal, Quote
+from tenants.pricing.quote_adjusting import Adjusted, adjustments_asked
 from tenants.pricing.rating import Piece, pieces_amount
 from tenants.pricing.selectors.books import tenant_terms
 
@@ -66,13 +67,15 @@ def quote_make(
     fingerprint: str,
     lines: Sequence[QuoteLine],
     seconds: Sequence[Decimal] | None = None,
+    adjustable: bool = False,
 ) -> Quote:
     """Price work for the actor's tenant, and keep the promise for an hour.
 
     Low and expected count on from what this month has used. High is the most that the high
     quantities can cost wherever in the month they fall, no free units counted on: other work may
     use those up first. Tax is what would be due if no part were paid by untaxed credit. `seconds`:
-    low, expected and high duration. Raises InvalidInput.
+    low, expected and high duration. `adjustable`: the tenant's plugins may change it; who charges
+    the work passes `quote_share` on. Raises InvalidInput.
     """
     if seconds is not None and len(seconds) != len(CASES):
         raise InvalidInput("seconds are low, expected and high", param="seconds")
@@ -82,9 +85,14 @@ def quote_make(
     card = terms.at(moment)
     rated = _rated(terms, moment, lines)
     tax_rate = wallet_balance(tenant_id=actor.tenant_id, currency=card.currency).tax_rate
+    found: tuple[Adjusted, ...] = ()
+    if adjustable:
+        expected = Money(rated["expected"], card.currency)
+        found = adjustments_asked(actor.tenant_id, kind, expected, lines, card)
+    factor = EXACT.add(Decimal(1), sum((each.share for each in found), ZERO))
     amounts: dict[str, Any] = {}
     for case in CASES:
-        net = rated[case]
+        net = round12(EXACT.multiply(rated[case], factor))
         amounts[f"{case}_net"] = net
         amounts[f"{case}_tax"] = round12(EXACT.multiply(net, tax_rate))
     quote: Quote = Quote.objects.create(
@@ -97,6 +105,7 @@ def quote_make(
         contract_id=card.contract_id,
         lines=[_told(line) for line in lines],
         seconds=None if seconds is None else [plain(s) for s in seconds],
+        adjustments=[each.told() for each in found],
         created_at=moment,
         expires_at=moment + VALID_FOR,
         **amounts,
@@ -137,6 +146,11 @@ def quote_use(quote_id: str, fingerprint: str) -> Quote:
             code="quote_expired",
         )
     return quote
+
+
+def quote_share(quote: Quote) -> Decimal:
+    """What a quote was adjusted by in all, as a share of its price before; below 0: a discount."""
+    return sum((Decimal(each["share"]) for each in quote.adjustments), ZERO)
 
 
 def quote_amounts(quote: Quote) -> dict[str, QuoteAmount]:

@@ -18,7 +18,7 @@ from tenants.pricing.exact import EXACT, ZERO, round12, share_of, to_minor_unit
 ALGORITHM = 1  # raised when `rate` would answer otherwise; old statements keep theirs
 
 USAGE, PLAN_FEE, TRUE_UP, CAP = "usage", "plan_fee", "true_up", "cap"
-QUOTE_CAP, WAIVER = "quote_cap", "waiver"
+QUOTE_CAP, WAIVER, ADJUSTMENT = "quote_cap", "waiver", "adjustment"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,9 @@ class KeyTotal:
 
 @dataclass(frozen=True)
 class Adjustment:
-    """Money that charges took off outside of prices: kind `quote_cap` or `waiver`, `net` < 0."""
+    """Money that charges took off outside of prices: kind `quote_cap` or `waiver`, `net` < 0; or
+    what a quote was adjusted by, `adjustment`, of either sign.
+    """
 
     kind: str
     revenue: str

@@ -94,7 +94,7 @@ class NewUsage:
         Without the event time: work that a crash made us repeat is counted later than at first,
         and is the same event; the first one's time stands.
         """
-        what = ", ".join(map(_quoted, (self.meter, _plain(self.quantity), self.source)))
+        what = ", ".join(map(_quoted, (self.meter, plain_quantity(self.quantity), self.source)))
         return hashlib.sha256(f"[{what}, {self.dimensions_json}]".encode()).hexdigest()
 
 
@@ -199,6 +199,6 @@ def _check_text(value: str, param: str, longest: int) -> None:
         raise InvalidInput(f"{param} is 1 to {longest} printable characters", param=param)
 
 
-def _plain(quantity: Decimal) -> str:
+def plain_quantity(quantity: Decimal) -> str:
     """One text for one number: 1, 1.0 and 1E+0 are equal payloads."""
     return f"{quantity.normalize(_WIDE):f}" if quantity else "0"

@@ -108,3 +108,19 @@ class UsageHour(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.meter} {self.quantity} at {self.hour:%Y-%m-%d %H}"
+
+
+class UsageTold(TenantModel):
+    """How far an installation has been told of its tenant's usage: everything up to this event."""
+
+    installation_id = models.CharField(max_length=40, primary_key=True)
+    ingested_at = models.DateTimeField()
+    event_id = models.CharField(max_length=40, default="", blank=True)
+    due_at = models.DateTimeField(db_default=Now())
+
+    class Meta(TenantModel.Meta):
+        db_table = "usage_told"
+        indexes = (models.Index(fields=["tenant", "due_at"], name="usage_told_due"),)
+
+    def __str__(self) -> str:
+        return f"{self.installation_id} up to {self.ingested_at}"

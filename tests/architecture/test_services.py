@@ -21,7 +21,13 @@ EXEMPT = {
     "tenants.ledger.services.credit.grants_expire": "sweeps all tenants; each grant names its own",
     "tenants.ledger.services.holds.holds_expire": "sweeps all tenants; each hold names its own",
     "tenants.marketplace.services.listings.listing_follow_suspension": "the release names its own",
+    "tenants.marketplace.services.reviews.review_claim": "each listing names its partner",
+    "tenants.marketplace.services.reviews.review_end": "its listing names its partner",
+    "tenants.marketplace.services.reviews.review_run": "its listing names its partner",
+    "tenants.marketplace.services.reviews.reviews_run": "sweeps all listings that wait",
+    "tenants.marketplace.services.reviews.reviews_waiting": "reads over all listings",
     "tenants.partners.services.health.health_record": "counts calls over all tenants",
+    "tenants.partners.services.reactions.reactions_call": "every tenant's; each row names its own",
     "tenants.marketplace.services.statements.partners_advance": "every partner's, as shares say",
     "tenants.pricing.services.books.price_books_ensure": "the list's first prices, for all",
     "tenants.pricing.services.charges.usage_charges": "each request names its tenant",
@@ -31,6 +37,8 @@ EXEMPT = {
     "workers.assets.services.base_models.base_model_measure": "of the machine; bases are nobody's",
     "workers.assets.services.base_models.base_model_register": "typed on the machine; audited",
     "workers.assets.services.base_models.base_model_verify": "reads only; bases are nobody's",
+    "workers.waste.services.waste_measure": "every finding's; each names its own subject",
+    "workers.waste.services.waste_sweep": "every tenant's, as the facts say",
     "workers.serving.services.base_deployments_ensure": "for the platform's tenant, `platform_id`",
 }
 

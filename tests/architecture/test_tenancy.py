@@ -21,6 +21,7 @@ OTHERWISE_GUARDED = {
     "price": "as price_book",
     "price_override": "hidden from the app's role: costs and reasons are the platform's own",
     "stripe_finding": "hidden from the app's role: what operators look into; often nobody's yet",
+    "waste_finding": "as cost_entry: what operators look into",
     "cost_day": "as cost_entry, whose sums it keeps",
     "cost_entry": "hidden from the app's role altogether: what compute costs is the platform's own",
 }
@@ -31,8 +32,8 @@ APP_MAY_WRITE = {"django_session": "sessions belong to browsers; their keys are 
 HIDDEN = {
     "account_emailaddress", "account_emailconfirmation", "bank_transfer", "cohort", "cost_day",
     "cost_entry", "cost_rate", "cost_resource", "cost_worker_day", "document_number", "inbox_entry",
-    "meter_watermark", "partner_share", "plugin_health", "price_override", "replica",
-    "stripe_event", "stripe_finding", "worker",
+    "lever_measurement", "meter_watermark", "partner_share", "plugin_health", "price_override",
+    "replica", "stripe_event", "stripe_finding", "waste_finding", "worker",
 }  # fmt: skip
 
 

@@ -49,7 +49,8 @@ def errors(base: Path, method: str) -> dict[str, Any]:
     import numpy as np
 
     from workers.engine.calibration import Sample, ratio
-    from workers.engine.measuring import clock_of, measure
+    from workers.engine.clocks import clock_of
+    from workers.engine.measuring import measure
     from workers.engine.models import model_load
     from workers.engine.protocol import Numerics
     from workers.engine.specs import FineTuneSpec

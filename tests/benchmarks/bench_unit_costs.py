@@ -121,7 +121,8 @@ def entry(number: int) -> Any:
 
 
 def reading() -> dict[str, Any]:
-    from tenants.costs.selectors import cost_totals, unit_costs
+    from tenants.costs.explorer import costs_by_day
+    from tenants.costs.selectors import unit_costs
     from tenants.costs.unit_economics import unit_economics
     from tenants.kernel.scope import system_scope
 
@@ -129,8 +130,8 @@ def reading() -> dict[str, Any]:
     reads: dict[str, Callable[[], Any]] = {
         "units": lambda: unit_economics(since=since, until=since + dt.timedelta(days=DAYS)),
         "measured": lambda: unit_costs(since=since),
-        "by_day": lambda: cost_totals(group_by=("day", "base"), since=since),
-        "by_tenant": lambda: cost_totals(group_by=("day", "tenant"), since=since),
+        "by_day": lambda: costs_by_day(group="base", since=since),
+        "by_tenant": lambda: costs_by_day(group="tenant", since=since),
     }
     with system_scope():
         check()

@@ -23,6 +23,8 @@ from workers.assets.models import ModelVersion
 from workers.jobs.models import Attempt, Checkpoint, Job, JobEvent, Snapshot
 from workers.jobs.states import FINAL
 
+OTHER_WEIGHTS = "its weights differ from the uninterrupted run's"
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -70,7 +72,7 @@ def _violations(job_id: str, reference: Reference) -> Iterator[str]:
     yield from _sales(job_id, reference)
     yield from _charges(job)
     if weights_hash(job_id) != reference.weights:
-        yield "its weights differ from the uninterrupted run's"
+        yield OTHER_WEIGHTS
 
 
 def _endings(attempts: list[Attempt], endings: list[str], versions: int) -> Iterator[str]:

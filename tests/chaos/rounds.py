@@ -16,9 +16,16 @@ from tenants.costs.services import resources_ensure
 from tenants.kernel.scope import system_scope, tenant_scope
 from tests.chaos.database import sat_out
 from tests.chaos.faults import FAULTS
-from tests.chaos.invariants import Reference, books_violations, reference_of, violations
+from tests.chaos.invariants import (
+    OTHER_WEIGHTS,
+    Reference,
+    books_violations,
+    reference_of,
+    violations,
+)
 from tests.chaos.workers import SpareWorker
 from tests.workers.jobs.factories import actor_of, make_tenant
+from tests.workers.tasks.cohorts import measure_base, sharing_tenant
 from tests.workers.tasks.factories import BASE_ID, register_base, submit_fine_tune
 from workers.jobs.models import Attempt, Job
 from workers.jobs.states import FINAL
@@ -100,13 +107,45 @@ class Rounds:
             zombie.end()
             heir.end()
 
+    def cohort(self, seed: int) -> dict[str, Any]:
+        """A worker is killed while two tenants' jobs share its passes; another one goes on.
+
+        Their weights agree with a run alone within rounding only, so these are not compared here.
+        """
+        assert self.reference is not None
+        rng = random.Random(seed)
+        sat_out(measure_base)
+        sharing = [sat_out(sharing_tenant) for _ in range(2)]
+        first = SpareWorker("first", "train.gpu", slots=1)
+        second = SpareWorker("second", "train.gpu")
+        try:
+            jobs = [self._submit_for(tenant, queue="train.gpu") for tenant in sharing]
+            first.revive()
+            wait(lambda: _share_passes(jobs), "both in one cohort and under way")
+            time.sleep(rng.uniform(0, MOMENT_S))
+            first.end()
+            second.revive()
+            wait(lambda: _ended(jobs), f"the end of {jobs}")
+            broken = [text for job in jobs for text in sat_out(lambda job=job: self._rules(job))]
+            broken += sat_out(books_violations)
+            return {"attempts": sat_out(lambda: _attempts(jobs)), "violations": broken}
+        finally:
+            first.end()
+            second.end()
+
+    def _rules(self, job_id: str) -> list[str]:
+        """Every rule but that of equal weights."""
+        assert self.reference is not None
+        return [v for v in violations(job_id, self.reference) if not v.endswith(OTHER_WEIGHTS)]
+
     def _check(self, job_id: str) -> list[str]:
         assert self.reference is not None
         return violations(job_id, self.reference)
 
     def _submit(self, number: int, *, queue: str | None = None) -> str:
-        tenant = self.tenants[number % len(self.tenants)]
+        return self._submit_for(self.tenants[number % len(self.tenants)], queue=queue)
 
+    def _submit_for(self, tenant: Tenant, *, queue: str | None = None) -> str:
         def submit() -> str:
             with tenant_scope(tenant.id):
                 job = submit_fine_tune(tenant, rows=ROWS, validation=False, **SETTINGS)
@@ -152,6 +191,16 @@ def _ended(job_ids: list[str]) -> bool:
     with system_scope():
         rows = Job.objects.filter(pk__in=job_ids, state__in=FINAL)
         return bool(rows.count() == len(job_ids))
+
+
+def _share_passes(job_ids: list[str]) -> bool:
+    """Whether all are members of one running cohort, and each has a snapshot to go on from."""
+    with system_scope():
+        running = Attempt.objects.filter(job_id__in=job_ids, ended_at__isnull=True)
+        cohorts = set(running.values_list("cohort_id", flat=True))
+        started = Job.objects.filter(pk__in=job_ids).exclude(resume_from="").count()
+        together = running.count() == len(job_ids) and len(cohorts - {None, ""}) == 1
+        return bool(together and started == len(job_ids))
 
 
 def _somebody_steps() -> bool:

@@ -48,6 +48,14 @@ def test_on_redis_every_job_ends_once_with_the_same_weights(on_redis: Driver, se
     assert answer["violations"] == [], answer
 
 
+def test_every_member_of_a_killed_cohort_ends_once_and_is_charged_once(on_redis: Driver) -> None:
+    answer = on_redis.ask(do="cohort", seed=0)
+    assert answer["violations"] == [], answer
+    for outcomes in answer["attempts"].values():
+        assert outcomes[0].startswith("lost"), answer
+        assert outcomes[-1].startswith("succeeded"), answer
+
+
 def test_a_worker_that_wakes_after_its_lease_changes_nothing(on_redis: Driver) -> None:
     answer = on_redis.ask(do="zombie", seed=0, fenced=True)
     assert answer["violations"] == [], answer

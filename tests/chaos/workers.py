@@ -18,13 +18,23 @@ class SpareWorker:
     name: str
     queue: str
     settings_module: str = "saas.settings"
+    slots: int = 2
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def revive(self) -> None:
         if self.process is not None and self.process.poll() is None:
             return
         command = [sys.executable, "-m", "celery", "-A", "saas.celery", "worker"]
-        options = ["-Q", self.queue, "-P", "threads", "-c", "2", "-n", f"{self.name}@%h"]
+        options = [
+            "-Q",
+            self.queue,
+            "-P",
+            "threads",
+            "-c",
+            str(self.slots),
+            "-n",
+            f"{self.name}@%h",
+        ]
         with Layout.current().log(self.name).open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, *options, "--without-gossip", "--without-mingle"],

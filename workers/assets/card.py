@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,6 +66,7 @@ class Card:
     parent: str = ""
     spec: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    notes: Sequence[str] = ()  # what the figures do not show by themselves
 
 
 def card_text(card: Card) -> str:
@@ -91,7 +92,7 @@ pipeline_tag: {use.pipeline}
 
 ## Figures
 
-{_figures(card.metrics)}
+{_figures(card.metrics)}{"".join(f"{chr(10) * 2}{note}" for note in card.notes)}
 
 ## Settings
 

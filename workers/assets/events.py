@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from tenants.kernel.events import Event
 
@@ -15,6 +16,22 @@ class FileCreated(Event, name="file.created", aggregate="file_id"):
 
 @dataclass(frozen=True)
 class FileDeleted(Event, name="file.deleted", aggregate="file_id"):
+    file_id: str
+
+
+@dataclass(frozen=True)
+class FileExpirySet(Event, name="file.expiry_set", aggregate="file_id"):
+    """When it ends by itself; None: it is kept."""
+
+    file_id: str
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True)
+class DatasetAsked(Event, name="dataset.asked", aggregate="dataset_id"):
+    """A file is too large to be read at once: a worker reads it."""
+
+    dataset_id: str
     file_id: str
 
 

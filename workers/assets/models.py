@@ -56,6 +56,8 @@ class File(TenantModel):
     bytes = models.BigIntegerField()
     sha256 = models.CharField(max_length=64)
     storage_key = models.CharField(max_length=200)
+    made_by = models.CharField(max_length=40, default="", blank=True)  # the job, of what one made
+    made_of = models.CharField(max_length=40, default="", blank=True)  # the file, where of one
     status = models.CharField(max_length=16, choices=Status, default=Status.UPLOADED)
     status_details = models.TextField(default="", blank=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -122,9 +124,14 @@ class UploadPart(TenantModel):
 
 
 class Dataset(TenantModel):
-    """A validated, counted reading of a file, for one base model's tokenizer and template."""
+    """A validated, counted reading of a file, for one base model's tokenizer and template.
+
+    A large file is read by a worker: `asked` is how, `read_bytes` how far it is, `read_until` how
+    long the reader with the newest `read_token` may still be at it.
+    """
 
     class Status(models.TextChoices):
+        VALIDATING = "validating"
         VALID = "valid"
         INVALID = "invalid"
 
@@ -144,11 +151,22 @@ class Dataset(TenantModel):
     template_sha256 = models.CharField(max_length=64, default="", blank=True)
     problems = models.JSONField(default=list)  # the first hundred: line, field, reason, fix
     problem_count = models.PositiveIntegerField(default=0)
+    asked = models.JSONField(default=dict)
+    read_bytes = models.BigIntegerField(default=0)
+    read_token = models.PositiveIntegerField(default=0)
+    read_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta(TenantModel.Meta):
         db_table = "dataset"
-        indexes = (models.Index(fields=["tenant", "-id"], name="dataset_list"),)
+        indexes = (
+            models.Index(fields=["tenant", "-id"], name="dataset_list"),
+            models.Index(
+                fields=["created_at"],
+                name="dataset_to_read",
+                condition=models.Q(status="validating"),
+            ),
+        )
         constraints = (
             models.UniqueConstraint(
                 fields=["tenant", "file", "base", "task", "reading"], name="dataset_once"
@@ -177,6 +195,8 @@ class ModelVersion(TenantModel):
     kind = models.CharField(max_length=16, choices=Kind)
     base = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="versions")
     parent = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="children")
+    # The compressed version that an adapter was carried over to; none = its base's own weights.
+    over = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="adapters")
     job_id = models.CharField(max_length=40, default="", blank=True)
     dataset = models.ForeignKey(Dataset, null=True, on_delete=models.PROTECT, related_name="+")
     is_checkpoint = models.BooleanField(default=False)  # an epoch's end, not the final result

@@ -1,4 +1,4 @@
-"""Names of models that tenants make: `ft:base:organisation:suffix:id`. Pure."""
+"""Names of models that tenants make: `ft:base:organisation:suffix:id`, and parts. Pure."""
 
 from __future__ import annotations
 
@@ -23,8 +23,16 @@ def clean_suffix(suffix: str) -> str:
 
 
 def version_name(
-    *, base_id: str, slug: str, suffix: str, source_id: str, step: int | None = None
+    *,
+    base_id: str,
+    slug: str,
+    suffix: str,
+    source_id: str,
+    step: int | None = None,
+    adapter: int | None = None,
 ) -> str:
-    """`ft:base:organisation:suffix:id[:ckpt-step-n]`, with the last characters of `source_id`."""
+    """`ft:base:organisation:suffix:id[:ckpt-step-n|:adapter-n]`, the id from `source_id`'s end."""
     name = f"ft:{base_id}:{slug}:{clean_suffix(suffix)}:{source_id[-_ID_LENGTH:]}"
+    if adapter is not None:
+        return f"{name}:adapter-{adapter}"
     return name if step is None else f"{name}:ckpt-step-{step}"

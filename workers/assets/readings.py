@@ -12,11 +12,13 @@ from typing import Any, BinaryIO, Protocol, cast
 
 from django.conf import settings
 
+from tenants.kernel.crypto import tenant_data_key
 from tenants.kernel.errors import InvalidInput
 from workers.assets.datasets import row_format
 from workers.assets.models import BaseModel, File
-from workers.assets.selectors import file_chunks, text_reader
+from workers.assets.selectors import text_reader
 from workers.assets.sniffing import HEAD, PARQUET, ZIP, kind_of
+from workers.assets.storage import object_read
 from workers.assets.streams import reader
 from workers.engine.data.images import ImageFormat
 from workers.engine.data.labelled import labelled_read
@@ -30,6 +32,28 @@ from workers.engine.specs import MAX_LENGTH, TabularSpec
 
 NO_KINDS: frozenset[str] = frozenset()
 IN_MEMORY = 64 * 2**20  # bytes of a file that is read by seeking
+
+
+class Source:
+    """A file's bytes, as often as they are asked for, and how far they were ever read.
+
+    Made in a scope; read without one, so that no transaction stays open meanwhile.
+    """
+
+    def __init__(self, file: File) -> None:
+        self._file, self._data_key = file, tenant_data_key(file.tenant_id)
+        self.read_bytes = 0
+        self.tell: Callable[[], None] = lambda: None  # called with each piece
+
+    def chunks(self) -> Iterator[bytes]:
+        file, come = self._file, 0
+        for chunk in object_read(
+            tenant_id=file.tenant_id, key=file.storage_key, data_key=self._data_key
+        ):
+            come += len(chunk)
+            self.read_bytes = max(self.read_bytes, come)
+            self.tell()
+            yield chunk
 
 
 class Reading(Protocol):
@@ -53,17 +77,17 @@ class TextReading:
     settings = ""
     kinds, wants = NO_KINDS, "JSONL, an object a line"
 
-    def __init__(self, file: File, base: BaseModel, _: TabularSpec, *, training: bool) -> None:
+    def __init__(self, source: Source, base: BaseModel, _: TabularSpec, *, training: bool) -> None:
         del training  # every row of text teaches something, or is refused
-        self._file, self._text = file, text_reader(base)
+        self._source, self._text = source, text_reader(base)
         self.template_sha256 = self._text.template.sha256 if self._text.template else ""
 
     def items(self) -> Iterator[Any]:
-        source, text = reader(file_chunks(self._file)), self._text
+        source, text = reader(self._source.chunks()), self._text
         yield from read_stream(source, text.tokenizer, text.template, "error", MAX_LENGTH)
 
     def format(self) -> str:
-        return row_format(reader(file_chunks(self._file)).readline(LINE_LIMIT))
+        return row_format(reader(self._source.chunks()).readline(LINE_LIMIT))
 
 
 class TableReading:
@@ -72,19 +96,19 @@ class TableReading:
     template_sha256 = ""
     kinds, wants = frozenset({PARQUET}), "CSV or Parquet"
 
-    def __init__(self, file: File, _: BaseModel, spec: TabularSpec, *, training: bool) -> None:
-        self._file, self._spec, self._training = file, spec, training
+    def __init__(self, source: Source, _: BaseModel, spec: TabularSpec, *, training: bool) -> None:
+        self._source, self._spec, self._training = source, spec, training
         told = {"target": spec.target, "problem": spec.problem, "training": training}
         self.settings = json.dumps(told, sort_keys=True, ensure_ascii=False)
 
     def items(self) -> Iterator[Any]:
-        source = reader(file_chunks(self._file))
+        source = reader(self._source.chunks())
         table, problems = table_read(source, self._spec, training=self._training)
         yield from problems
         yield from table.rows if table else ()
 
     def format(self) -> str:
-        return "parquet" if _kind(self._file) == PARQUET else "csv"
+        return "parquet" if _kind(self._source) == PARQUET else "csv"
 
 
 class LabelledReading:
@@ -93,13 +117,13 @@ class LabelledReading:
     template_sha256 = ""
     kinds, wants = NO_KINDS, "JSONL, an object a line"
 
-    def __init__(self, file: File, base: BaseModel, _: TabularSpec, *, training: bool) -> None:
-        self._file, self._tokenizer = file, text_reader(base).tokenizer
+    def __init__(self, source: Source, base: BaseModel, _: TabularSpec, *, training: bool) -> None:
+        self._source, self._tokenizer = source, text_reader(base).tokenizer
         self._training = training
         self.settings = json.dumps({"training": training})
 
     def items(self) -> Iterator[Any]:
-        source = reader(file_chunks(self._file))
+        source = reader(self._source.chunks())
         yield from labelled_read(
             source, self._tokenizer, "error", MAX_LENGTH, training=self._training
         )
@@ -114,13 +138,13 @@ class PairReading:
     template_sha256 = ""
     kinds, wants = NO_KINDS, "JSONL, an object a line"
 
-    def __init__(self, file: File, base: BaseModel, _: TabularSpec, *, training: bool) -> None:
-        self._file, self._tokenizer = file, text_reader(base).tokenizer
+    def __init__(self, source: Source, base: BaseModel, _: TabularSpec, *, training: bool) -> None:
+        self._source, self._tokenizer = source, text_reader(base).tokenizer
         self._training = training
         self.settings = json.dumps({"training": training})
 
     def items(self) -> Iterator[Any]:
-        source = reader(file_chunks(self._file))
+        source = reader(self._source.chunks())
         yield from pairs_read(source, self._tokenizer, "error", MAX_LENGTH, training=self._training)
 
     def format(self) -> str:
@@ -131,7 +155,7 @@ class PreferenceReading(TextReading):
     """Pairs of outputs, through a tokenizer and a chat template."""
 
     def items(self) -> Iterator[Any]:
-        source, text = reader(file_chunks(self._file)), self._text
+        source, text = reader(self._source.chunks()), self._text
         yield from preferences_read(source, text.tokenizer, text.template, "error", MAX_LENGTH)
 
     def format(self) -> str:
@@ -147,13 +171,13 @@ class SampleReading:
     def __init__(
         self,
         form: Callable[[Path], Format],
-        file: File,
+        source: Source,
         base: BaseModel,
         _: TabularSpec,
         *,
         training: bool,
     ) -> None:
-        self._file, self._form = file, form(Path(base.path))
+        self._source, self._form = source, form(Path(base.path))
         self._training = training
         self.settings = json.dumps({"training": training})
 
@@ -161,18 +185,18 @@ class SampleReading:
         """The file in a nameless place: an archive is read by seeking."""
         settings.SCRATCH_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
         with SpooledTemporaryFile(IN_MEMORY, dir=str(settings.SCRATCH_DIR)) as whole:
-            shutil.copyfileobj(reader(file_chunks(self._file)), whole)
+            shutil.copyfileobj(reader(self._source.chunks()), whole)
             whole.seek(0)
             yield from samples_read(
                 cast("BinaryIO", whole), self._form, None, training=self._training
             )
 
     def format(self) -> str:
-        return "zip" if _kind(self._file) == ZIP else "labelled"
+        return "zip" if _kind(self._source) == ZIP else "labelled"
 
 
-def _kind(file: File) -> str | None:
-    return kind_of(reader(file_chunks(file)).read(HEAD))
+def _kind(source: Source) -> str | None:
+    return kind_of(reader(source.chunks()).read(HEAD))
 
 
 READINGS: Mapping[str, Callable[..., Reading]] = {

@@ -71,13 +71,13 @@ def upload_get(upload_id: str) -> Upload:
 
 def datasets_visible() -> QuerySet[Dataset]:
     """Every reading of the files in scope."""
-    rows: QuerySet[Dataset] = Dataset.objects.all()
+    rows: QuerySet[Dataset] = Dataset.objects.select_related("file")
     return rows
 
 
 def dataset_get(dataset_id: str) -> Dataset:
     """Return a dataset. Raises NotFound."""
-    row: Dataset | None = Dataset.objects.filter(pk=dataset_id).first()
+    row: Dataset | None = datasets_visible().filter(pk=dataset_id).first()
     if row is None:
         raise NotFound(f"no dataset {dataset_id!r}", param="dataset_id")
     return row
@@ -153,5 +153,5 @@ def _text_reader(path: str, sha256: str) -> TextReader:
 
 def versions_visible() -> QuerySet[ModelVersion]:
     """Versions that are not deleted."""
-    rows: QuerySet[ModelVersion] = ModelVersion.objects.select_related("base", "parent")
+    rows: QuerySet[ModelVersion] = ModelVersion.objects.select_related("base", "parent", "over")
     return rows.filter(deleted_at__isnull=True)

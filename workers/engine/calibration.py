@@ -20,8 +20,8 @@ from workers.engine.data.shards import Shards
 from workers.engine.kernels.block import fast_blocks
 from workers.engine.methods.method import method_open
 from workers.engine.models import config_of, context_length, shape_of
-from workers.engine.profiles import DataSize, Profile, training_s, update_s
-from workers.engine.protocol import JSONL, Handle, Member
+from workers.engine.profiles import DataSize, Profile, run_s
+from workers.engine.protocol import JSONL, Handle, Member, Numerics
 from workers.engine.specs import FineTuneSpec
 from workers.engine.tasks.text_generation import TextGeneration
 from workers.engine.training.activation import checkpointing
@@ -99,17 +99,15 @@ def ratio(
         ):
             member = Member("", asked, Handle(base, JSONL, ""))
             task = TextGeneration(base, asked)
-            run = Run(member, task, method, data, None, profile.device)
+            numerics = Numerics(profile.dtype, profile.threads, profile.device)
+            run = Run(member, task, method, data, None, numerics)
             run.update()
             begin = clock()
-            for _ in range(UPDATES):
-                run.update()
+            done = [run.update() for _ in range(UPDATES)]
             real = clock() - begin
-    size = DataSize(data.sizes.examples, data.sizes.tokens, data.sizes.loss_tokens)
-    whole = training_s(asked, shape_of(model), size, profile) + (UPDATES + 1) * update_s(
-        asked, profile
-    )
-    return real / (whole * UPDATES / (UPDATES + 1))
+    tokens, learned = sum(each.tokens for each in done), sum(each.weight for each in done)
+    size = DataSize(sample.batch * UPDATES, tokens, learned)
+    return real / run_s(asked, shape_of(model), size, profile)
 
 
 def _examples(model: nn.Module, sample: Sample, folder: Path, seed: int) -> Shards:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from workers.engine.kernels.head import Scored, head_loss
-from workers.engine.models import Batch, exact_dtype, hidden_of, logits_of, plain_head
+from workers.engine.models import Batch, exact_dtype, hidden_of, logits_of, plain_head, within
 
 
 class _CrossEntropySum(torch.autograd.Function):
@@ -45,6 +45,11 @@ def weighted_loss(model: nn.Module, batch: Batch, weights: Tensor) -> tuple[Tens
     `weights` (L,) is what each place counts. Memory does not grow with the vocabulary where the
     head is plain.
     """
+    found: tuple[Tensor, Scored] = within(model, _weighted_loss, batch, weights)
+    return found
+
+
+def _weighted_loss(model: nn.Module, batch: Batch, weights: Tensor) -> tuple[Tensor, Scored]:
     head = plain_head(model)
     if head is not None:
         rows = hidden_of(model, batch)
@@ -63,6 +68,13 @@ def losses_then(
     `then` takes (L,), in nats, to a scalar. Where the head is plain, logits are made twice, once
     for the losses and once for their gradient, and never kept.
     """
+    found: tuple[Tensor, Tensor] = within(model, _losses_then, batch, then)
+    return found
+
+
+def _losses_then(
+    model: nn.Module, batch: Batch, then: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
     head = plain_head(model)
     if head is None:
         losses = cross_entropy(logits_of(model, batch).float(), batch.labels, reduction="none")

@@ -1,8 +1,9 @@
 """Measures how fast this machine trains, for `profiles.estimate`.
 
-`python -m workers.engine.measuring BASE_FOLDER` takes some seconds for each method, and writes its
-profile as a line of JSON. Passes of different make are timed and their costs fitted (`fit`); then
-whole runs say how far the fit is off (`calibration`).
+`python -m workers.engine.measuring BASE_FOLDER [TASK …]` takes some seconds for each task and
+method, and writes its profile as a line of JSON. For text generation passes of different make are
+timed and their costs fitted (`fit`); then whole runs say how far the fit is off (`calibration`).
+What all other tasks cost, short runs of theirs tell (`trials`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,22 +25,26 @@ from torch import nn
 
 from workers.engine import devices
 from workers.engine.calibration import calibrated
+from workers.engine.clocks import clock_of
 from workers.engine.data.packing import Ints, Pack, join, pack
+from workers.engine.errors import EngineError
 from workers.engine.kernels.block import fast_blocks
 from workers.engine.losses import batch_loss
 from workers.engine.methods.lora.bank import AdapterBank, Segment
 from workers.engine.methods.lora.method import Seat
 from workers.engine.methods.method import Method, method_open
 from workers.engine.models import Batch, config_of, model_load, shape_of
-from workers.engine.profiles import DataSize, Profile, Shape, training_s
+from workers.engine.profiles import TEXT_GENERATION, DataSize, Profile, Shape, training_s
 from workers.engine.protocol import Numerics
 from workers.engine.specs import FineTuneSpec
 from workers.engine.training.optim import OPTIMISERS
+from workers.engine.trials import measure_task, nonnegative
 
 SEQUENCE, MEMBERS = 64, 8  # tokens of each member's part in a shared pass, and members
 REPEATS = 5
 SMALLEST_SPREAD = 0.15
-METHODS = ("lora", "full")
+METHODS = {"text_generation": ("lora", "full"), "preference": ("lora", "full")}
+WHOLE = ("full",)  # of all other tasks
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,7 @@ def fit(spec: FineTuneSpec, shape: Shape, seconds: Sequence[float], profile: Pro
         squares *= shape.layers * shape.hidden
         rows.append([work, 1.0, size.examples, squares, thin, columns])
     costs = np.array(rows) / np.array(seconds)[:, None]
-    found = _nonnegative(costs)
+    found = nonnegative(costs)
     return replace(
         profile,
         flops=float(1 / found[0] if found[0] > 0 else _alone(costs)),
@@ -137,21 +142,6 @@ def fit(spec: FineTuneSpec, shape: Shape, seconds: Sequence[float], profile: Pro
         adapter_flops=float(1 / found[4]) if found[4] > 0 else None,
         column_s=float(found[5]),
     )
-
-
-def _nonnegative(costs: Ints) -> Ints:
-    """The x ≥ 0 with costs · x nearest to one everywhere."""
-    scale = costs.max(axis=0)
-    kept = [int(column) for column in np.flatnonzero(scale)]
-    while True:
-        used = costs[:, kept] / scale[kept]
-        found, *_ = np.linalg.lstsq(used, np.ones(len(costs)), rcond=None)
-        if len(kept) == 1 or (found >= 0).all():
-            break
-        kept.pop(int(np.argmin(found)))
-    whole = np.zeros(costs.shape[1])
-    whole[kept] = np.maximum(found, 0.0) / scale[kept]
-    return whole
 
 
 def _alone(costs: Ints) -> float:
@@ -165,11 +155,6 @@ def _segment_s(spec: FineTuneSpec, shape: Shape, profile: Profile, shared: float
     whole = replace(spec, batch_size=MEMBERS, micro_batch_tokens=tokens)
     alike = training_s(whole, shape, DataSize(MEMBERS, tokens, tokens - MEMBERS), profile)
     return max(0.0, shared - alike) / MEMBERS
-
-
-def clock_of(device: str) -> Callable[[], float]:
-    """Processor time, which other processes do not disturb; by the wall on an accelerator."""
-    return time.process_time if device == "cpu" else time.perf_counter
 
 
 def _spread(times: Sequence[float]) -> float:
@@ -267,21 +252,44 @@ def _update_seconds(
     return statistics.median(found)
 
 
-def main() -> None:
-    """The command line."""
+def profiles_of(base: Path, numerics: Numerics, tasks: Sequence[str]) -> Iterator[Profile]:
+    """What fine-tunes of `tasks` cost here, by each method; text generation comes first.
+
+    A task that this base cannot learn after all (it has no tokenizer, …) is left out, and said.
+    """
+    texts: dict[str, Profile] = {}
+    for task in tasks:
+        for method in METHODS.get(task, WHOLE):
+            spec = FineTuneSpec(task=task, method=method)
+            try:
+                if task == TEXT_GENERATION:
+                    found = texts[method] = measure(base, numerics, spec)
+                else:
+                    found = measure_task(base, numerics, spec, text=texts.get(method))
+            except EngineError as error:
+                sys.stderr.write(f"{task}, {method}: {error}\n")
+                continue
+            yield found
+
+
+def main() -> int:
+    """The command line; 1 where nothing could be measured."""
     up_s = time.process_time()  # what a job's process takes to import all this
     parser = argparse.ArgumentParser(description="Measure how fast this machine trains.")
     parser.add_argument("base", type=Path)
+    parser.add_argument("tasks", nargs="*", default=[TEXT_GENERATION])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu")
     given = parser.parse_args()
-    for method in METHODS:
-        numerics = Numerics(threads=given.threads, device=given.device)
-        profile = measure(given.base, numerics, FineTuneSpec(method=method))
+    numerics = Numerics(threads=given.threads, device=given.device)
+    measured = False
+    for profile in profiles_of(given.base, numerics, given.tasks):
         found = asdict(replace(profile, load_s=profile.load_s + up_s))
         sys.stdout.write(json.dumps(found) + "\n")
         sys.stdout.flush()
+        measured = True
+    return 0 if measured else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -28,6 +29,9 @@ DTYPES = {
 }
 
 
+CLASS_HEADS = ("classifier", "score")  # how transformers calls what tells classes apart
+
+
 def model_load(folder: Path, *, dtype: str = "float32", device: str = "cpu") -> nn.Module:
     """The causal language model of a local folder, in evaluation mode, all frozen.
 
@@ -41,7 +45,16 @@ def model_load(folder: Path, *, dtype: str = "float32", device: str = "cpu") -> 
 
     config = quantise.quantised_config(folder)
     if config is not None:
-        quantised = quantise.quantised_load(folder, config, DTYPES[dtype])
+
+        def build() -> nn.Module:
+            model: nn.Module = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
+                quantise.plain_config(folder),
+                dtype=DTYPES[dtype],
+                attn_implementation=attention.NAME,
+            )
+            return model
+
+        quantised = quantise.quantised_load(folder, config, build)
         return quantised.requires_grad_(requires_grad=False).eval().to(device)
     try:
         model: nn.Module = AutoModelForCausalLM.from_pretrained(
@@ -102,6 +115,15 @@ class Batch:
         )
 
 
+def within(model: nn.Module, compute: Callable[..., Any], *given: Any) -> Any:
+    """`compute(model, *given)`, where the model's weights are whole.
+
+    They are anyway, but in a model that is spread over processes (`distributed.sharded`).
+    """
+    spread = getattr(model, "compute_within", None)
+    return compute(model, *given) if spread is None else spread(compute, *given)
+
+
 def logits_of(model: nn.Module, batch: Batch) -> Tensor:
     """(L, vocabulary): logits at the learned places; the head is computed nowhere else."""
     out = model(
@@ -155,7 +177,9 @@ def linear_names(model: nn.Module) -> list[str]:
     return [
         name.removesuffix(".base")
         for name, module in model.named_modules()
-        if isinstance(module, (nn.Linear, Conv1D)) and module is not head
+        if isinstance(module, (nn.Linear, Conv1D))
+        and module is not head
+        and name.partition(".")[0] not in CLASS_HEADS
     ]
 
 
@@ -169,6 +193,12 @@ def blocks_of(model: nn.Module) -> nn.ModuleList:
     if not lists:
         raise ModelError(f"{type(model).__name__} has no list of decoder layers")
     return max(lists, key=len)
+
+
+def layer_count(model: nn.Module) -> int:
+    """How many layers stand in the model's list of them; 0 where it has none."""
+    lists = [m for m in model.modules() if isinstance(m, nn.ModuleList)]
+    return max(map(len, lists), default=0)
 
 
 def config_of(model: nn.Module) -> Any:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,13 +23,20 @@ FORWARD = 2.0
 BACKWARD_ACTIVATIONS = 2.0
 BACKWARD_WEIGHTS = 2.0
 FORWARD_PART = 1 / 3  # of a pass's fixed costs
+TEXT_GENERATION, EMBEDDINGS, PREFERENCE = "text_generation", "embeddings", "preference"
+WITH_HEAD = frozenset({TEXT_GENERATION, PREFERENCE})  # tasks that need the output head
+FIXED_LENGTH = frozenset({"audio_classification", "image_classification", "tabular"})
+SEQUENCES_OF = {EMBEDDINGS: 2, PREFERENCE: 2}  # of an example, where it is not one
 
 # Saved activations per token and layer, in multiples of the hidden size (fp32): norms, q, k, v, the
 # attention's output, gate, up and their product.
 ACTIVATIONS_PER_LAYER = 30
 BYTES = 4
-TIED = frozenset({"gpt2"})  # families whose head is the embedding unless they say otherwise
+# Families whose head is the embedding, or that have none, unless they say otherwise.
+TIED = frozenset({"bert", "gpt2", "vit", "audio-spectrogram-transformer"})
 HEADER_LIMIT = 100 * 2**20  # bytes; the format's own
+OFFLOADING_TASKS = ("text_generation", "preference")
+HIGH = 1.4  # what to allow for, over what is expected
 RUNTIME_BYTES = 600 * 2**20  # the process with its libraries
 FARTHEST = 8.0  # times as many parameters, or as few: what another shape may be measured by
 BORROWED = 1.5  # by what bounds are wider then
@@ -66,15 +74,33 @@ class Shape:
         """
         try:
             config = json.loads((folder / "config.json").read_text("utf-8"))
+            stored = sum(map(_stored_numbers, sorted(folder.glob("*.safetensors"))))
             return cls(
-                parameters=sum(map(_stored_numbers, sorted(folder.glob("*.safetensors")))),
+                parameters=stored or _block_weights(config),
                 layers=config.get("num_hidden_layers") or config["n_layer"],
                 hidden=config.get("hidden_size") or config["n_embd"],
-                vocabulary=config["vocab_size"],
+                vocabulary=config.get("vocab_size", 0),
                 tied=bool(config.get("tie_word_embeddings", config["model_type"] in TIED)),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{folder.name} holds no readable model ({error!r})") from error
+
+
+# What stands for a table's network where shapes are compared: it is made for the table.
+TABLE = Shape(parameters=1, layers=1, hidden=1, vocabulary=0)
+
+
+def table_shape(hidden: Sequence[int], columns: int) -> Shape:
+    """A table's network by the weights that each cell passes through, for it counts as a token."""
+    sizes = [columns, *hidden, 1]
+    weights = sum(a * b for a, b in pairwise(sizes))
+    return replace(TABLE, parameters=max(1, round(weights / max(columns, 1))))
+
+
+def _block_weights(config: Mapping[str, Any]) -> int:
+    """The weights that a transformer without any yet will have in its blocks."""
+    hidden, middle = config["hidden_size"], config["intermediate_size"]
+    return int(config["num_hidden_layers"] * hidden * (4 * hidden + 2 * middle))
 
 
 def _stored_numbers(path: Path) -> int:
@@ -89,12 +115,13 @@ def _stored_numbers(path: Path) -> int:
 
 @dataclass(frozen=True)
 class DataSize:
-    """One pass over the data, in examples and tokens; `validation_tokens` per evaluation."""
+    """One pass over the data, in examples and tokens; `validation_…` those of an evaluation."""
 
     examples: int
     tokens: int
     loss_tokens: int
     validation_tokens: int = 0
+    validation_examples: int = 0
 
 
 @dataclass(frozen=True)
@@ -122,7 +149,9 @@ class Profile:
     load_s: float
     spread: float
     segment_s: float | None = None
+    task: str = TEXT_GENERATION
     method: str = "lora"
+    read_s: float = 0.0
     sequence_s: float = 0.0
     square_s: float = 0.0
     adapter_flops: float | None = None
@@ -164,18 +193,19 @@ class Profile:
         return {"cuda": "gpu", "xla": "tpu"}.get(self.device.partition(":")[0], "cpu")
 
 
-Stored = Mapping[str, Mapping[str, Any]]  # profiles as JSON, by "class:method"
+Stored = Mapping[str, Mapping[str, Any]]  # profiles as JSON, by "class:task:method"
+Key = tuple[str, str, str]
 
 
-def profiles_read(stored: Stored | Mapping[str, Any]) -> dict[tuple[str, str], Profile]:
-    """The profiles of one base, by worker class and method; a single one is that of LoRA."""
+def profiles_read(stored: Stored | Mapping[str, Any]) -> dict[Key, Profile]:
+    """The profiles of one base, by worker class, task and method; a single one is that of LoRA."""
     found = [stored] if "flops" in stored else list(stored.values())
-    return {(p.worker_class, p.method): p for p in (Profile(**each) for each in found)}
+    return {(p.worker_class, p.task, p.method): p for p in (Profile(**each) for each in found)}
 
 
 def profile_key(profile: Profile) -> str:
     """Where it stands in what is stored of a base."""
-    return f"{profile.worker_class}:{profile.method}"
+    return f"{profile.worker_class}:{profile.task}:{profile.method}"
 
 
 def nearest(candidates: Mapping[Shape, Profile], wanted: Shape) -> Profile | None:
@@ -239,47 +269,81 @@ def adapter_parameters(spec: FineTuneSpec, shape: Shape) -> int:
 def estimate(spec: FineTuneSpec, shape: Shape, data: DataSize, profile: Profile) -> Estimate:
     """What a fine-tune of a base of `shape` on `data` costs on a machine of this `profile`."""
     tokens = data.tokens * spec.epochs
-    updates = -(-data.examples // spec.batch_size) * spec.epochs
     evaluations = spec.epochs + 1 if spec.evaluate_each_epoch else 0
-    forward = evaluations * data.validation_tokens * FORWARD * shape.parameters
-    computing = (
-        training_s(spec, shape, data, profile) * spec.epochs
-        + forward / profile.flops
-        + updates * update_s(spec, profile)
-    )
+    evaluated = evaluations * data.validation_tokens
+    if spec.task == PREFERENCE:  # the reference is asked once
+        evaluated += data.tokens + data.validation_tokens
+    read = (data.tokens + data.validation_tokens) * profile.read_s
+    computing = run_s(spec, shape, data, profile) + read
+    if evaluated:
+        examples = data.validation_examples * evaluations
+        computing += forward_s(spec, shape, evaluated, examples, profile)
     low, middle, high = (profile.load_s + computing * times for times in profile.quantiles)
-    memory = memory_bytes(spec, shape)
+    memory = memory_bytes(spec, shape if has_head(spec) else replace(shape, vocabulary=0))
     return Estimate(
         seconds=middle,
         seconds_low=low,
         seconds_high=high,
         tokens=tokens,
         memory_bytes=memory,
-        memory_bytes_high=int(memory * 1.4),
-        flops=tokens * flops_per_token(spec, shape) + forward,
+        memory_bytes_high=int(memory * HIGH),
+        flops=tokens * flops_per_token(spec, shape) + evaluated * FORWARD * shape.parameters,
     )
+
+
+def run_s(spec: FineTuneSpec, shape: Shape, data: DataSize, profile: Profile) -> float:
+    """Seconds of all updates."""
+    updates = -(-data.examples // spec.batch_size)
+    once = training_s(spec, shape, data, profile) + updates * update_s(spec, profile)
+    return spec.epochs * once
+
+
+def forward_s(
+    spec: FineTuneSpec, shape: Shape, tokens: int, examples: int, profile: Profile
+) -> float:
+    """Seconds of forward passes over so many tokens."""
+    weights = shape.parameters if has_head(spec) else shape.body
+    fixed = tokens / spec.micro_batch_tokens * profile.pack_s
+    fixed += examples * SEQUENCES_OF.get(spec.task, 1) * profile.sequence_s
+    return tokens * FORWARD * weights / profile.flops + FORWARD_PART * fixed
 
 
 def training_s(spec: FineTuneSpec, shape: Shape, data: DataSize, profile: Profile) -> float:
     """Seconds of the forward and backward passes over the data, once."""
+    again = _repeats_forward(spec, data)
     per_weight = flops_per_weight(spec)
-    work = per_weight * (data.tokens * shape.body + data.loss_tokens * shape.head)
+    if again and spec.activation_checkpointing != "full":
+        per_weight += FORWARD
+    head = data.loss_tokens * shape.head if has_head(spec) else 0
+    work = per_weight * (data.tokens * shape.body + head)
     adapters, pack_s = 0.0, profile.pack_s
     if spec.method == "lora":
-        adapters = data.tokens * 3 * FORWARD * adapter_parameters(spec, shape)
+        adapters = data.tokens * (3 + again) * FORWARD * adapter_parameters(spec, shape)
         pack_s += spec.lora.rank * profile.column_s
-    squares = data.tokens**2 / max(data.examples, 1) * shape.layers * shape.hidden
+    sequences = data.examples * SEQUENCES_OF.get(spec.task, 1)
+    squares = data.tokens**2 / max(sequences, 1) * shape.layers * shape.hidden
     fixed = (
-        _packs(spec, data) * pack_s
-        + data.examples * profile.sequence_s
-        + squares * profile.square_s
+        _packs(spec, data) * pack_s + sequences * profile.sequence_s + squares * profile.square_s
     )
-    again = FORWARD_PART if spec.activation_checkpointing == "full" else 0.0
     return (
         work / profile.flops
         + adapters / (profile.adapter_flops or profile.flops)
-        + fixed * (1 + again)
+        + fixed * (1 + FORWARD_PART * again)
     )
+
+
+def has_head(spec: FineTuneSpec) -> bool:
+    """Whether the output head over the vocabulary is computed."""
+    return spec.task in WITH_HEAD
+
+
+def _repeats_forward(spec: FineTuneSpec, data: DataSize) -> bool:
+    """Whether the forward pass is made twice: asked for, or since all pairs of an update are told
+    apart though they fill several passes (`tasks.embeddings`).
+    """
+    updates = max(1, -(-data.examples // spec.batch_size))
+    many = data.tokens / updates > spec.micro_batch_tokens
+    return spec.activation_checkpointing == "full" or (spec.task == EMBEDDINGS and many)
 
 
 def update_s(spec: FineTuneSpec, profile: Profile) -> float:
@@ -293,8 +357,48 @@ def _packs(spec: FineTuneSpec, data: DataSize) -> float:
     do not fit into the one before; a pass holds one example at least.
     """
     updates = -(-data.examples // spec.batch_size)
+    each = data.examples / updates
+    if spec.task in FIXED_LENGTH:
+        size = max(1, spec.micro_batch_tokens * data.examples // data.tokens)
+        return updates * math.ceil(each / size)
     fill = data.tokens / updates / spec.micro_batch_tokens
-    return updates * min(max(1.0, fill + 0.5), data.examples / updates)
+    most = each * (2 if spec.task == EMBEDDINGS else 1)  # texts go apart
+    return updates * min(max(1.0, fill + 0.5), most)
+
+
+def can_offload(spec: FineTuneSpec) -> bool:
+    """Whether blocks may be read from their files each time that they compute, and not be kept.
+
+    Their weights have to be frozen, and nothing else may read them.
+    """
+    plain = spec.method == "lora" and not spec.lora.use_dora and spec.processes == 1
+    return plain and spec.task in OFFLOADING_TASKS
+
+
+def resident_blocks(spec: FineTuneSpec, shape: Shape, memory: int) -> int:
+    """How many of the base's blocks to keep within so many bytes; all where that is not known.
+
+    Raises:
+        ModelError: it does not fit even with one block at a time.
+    """
+    needed = memory_bytes(spec, shape)
+    if not memory or needed <= memory or not can_offload(spec):
+        return shape.layers
+    block = BYTES * shape.body / shape.layers
+    kept = shape.layers - math.ceil((needed - memory) / block) - 1  # the one at work needs its room
+    if kept < 0:
+        least = memory_least(spec, shape)
+        raise ModelError(
+            f"training needs {least:,} bytes even with one layer in memory at a time, and has "
+            f"{memory:,}; lower micro_batch_tokens and max_length, or set activation_checkpointing."
+        )
+    return kept
+
+
+def memory_least(spec: FineTuneSpec, shape: Shape) -> int:
+    """Peak memory, in bytes, with as little of the base in it as can be."""
+    saved = (shape.layers - 1) * shape.body // shape.layers if can_offload(spec) else 0
+    return memory_bytes(spec, shape) - BYTES * saved
 
 
 def memory_bytes(spec: FineTuneSpec, shape: Shape, *, tokens: int | None = None) -> int:

@@ -65,9 +65,11 @@ class Handle:
 class Numerics:
     """How numbers are computed."""
 
-    dtype: str = "float32"  # or "bfloat16"
+    dtype: str = "float32"  # or "bfloat16", "float16"; "auto": what suits the device
     threads: int = 1
     device: str = "cpu"  # or "cuda:0"
+    processes: int = 1  # that train one member together, each on a device of its own
+    memory_bytes: int = 0  # that the pass may take; 0: not known
 
 
 DEFAULT_NUMERICS = Numerics()

@@ -34,6 +34,8 @@ TASKS = (
 )
 MAX_SEED = 2**63 - 1
 MAX_LENGTH = 1_048_576
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+SPREAD_TASKS = ("text_generation", "preference", "text_classification")  # of `processes`
 CHECKPOINTING = ("none", "selective", "full")
 # What a model is called for, where its task has another name.
 SERVED_AS = {"embeddings": "embedding", "preference": "text_generation"}
@@ -194,6 +196,8 @@ class FineTuneSpec(_Spec):
     warmup_fraction: float = 0.0  # of all updates
     schedule: str = "linear"  # after the warm-up
     gradient_clip: float = 1.0  # largest gradient norm; 0 = never clip
+    dtype: str = "auto"  # of products; "auto": fp32 on a CPU, what is fastest on an accelerator
+    processes: int = 1  # that train it together, where its worker has so many; not the result
     packing: bool = True  # several examples in one forward pass, without attention across them
     activation_checkpointing: str = "none"  # selective: cheap parts are recomputed; full: blocks
     seed: int = 0
@@ -208,6 +212,8 @@ class FineTuneSpec(_Spec):
         self._check_optimiser()
         self._check_batches()
         one_of("activation_checkpointing", self.activation_checkpointing, CHECKPOINTING)
+        one_of("dtype", self.dtype, PRECISIONS)
+        self._check_processes()
         whole("seed", self.seed, 0, MAX_SEED, "any seed")
         whole(
             "snapshot_every_steps",
@@ -220,6 +226,11 @@ class FineTuneSpec(_Spec):
         whole("patience", self.patience, 0, 1000, "epochs; 0 = never stop early")
         if self.patience and not self.evaluate_each_epoch:
             raise SpecError("patience", "needs evaluate_each_epoch: it watches validation losses.")
+
+    def _check_processes(self) -> None:
+        whole("processes", self.processes, 1, 64, "that train together")
+        if self.processes > 1 and self.task not in SPREAD_TASKS:
+            raise SpecError("processes", f"only {', '.join(SPREAD_TASKS)} can be spread over some.")
 
     def _check_optimiser(self) -> None:
         one_of("optimiser", self.optimiser, ("sgd", "adam", "adamw"))

@@ -34,7 +34,6 @@ from workers.jobs.moves import lease_end
 from workers.jobs.outcomes import job_hand_back
 from workers.jobs.states import HELD_BY_WORKER, State
 
-DTYPE = "float32"  # that workers train in
 PASS_TOKENS = 4096  # of a shared pass, at most
 
 
@@ -52,12 +51,13 @@ def cohort_key_of(model: ResolvedModel, settings: FineTuneSpec, update_tokens: f
     own = Sharer(settings, update_tokens)
     if not any(_pays([own], own, model.base, device) for device in WORKER_CLASSES):
         return ""
-    return f"{model.base.id}:{model.base.sha256[:16]}:{DTYPE}:{settings.task}"
+    return f"{model.base.id}:{model.base.sha256[:16]}:{settings.dtype}:{settings.task}"
 
 
 def shareable(settings: FineTuneSpec) -> bool:
     """Whether the engine can train it in a shared pass (`engine.training.cohort`)."""
     plain = settings.method == "lora" and not settings.lora.use_dora
+    plain = plain and settings.dtype != "float16" and settings.processes == 1
     return plain and settings.task == "text_generation"
 
 
@@ -160,7 +160,8 @@ def _sharer(member: Claim) -> Sharer:
 
 def _pays(sharers: Sequence[Sharer], newcomer: Sharer, base: BaseModel, worker_class: str) -> bool:
     """Whether that class of workers was measured to gain by it."""
-    profile = profiles_read(base.profile).get((worker_class, newcomer.spec.method))
+    asked = newcomer.spec
+    profile = profiles_read(base.profile).get((worker_class, asked.task, asked.method))
     if profile is None:
         return False
     try:

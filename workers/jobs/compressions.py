@@ -10,17 +10,31 @@ from typing import Any
 
 from tenants.kernel.errors import InvalidInput
 from tenants.pricing.quotes import QuoteLine, price_now
-from workers.assets.models import Dataset, ModelVersion
+from workers.assets.models import BaseModel, Dataset, ModelVersion
 from workers.assets.selectors import ResolvedModel, model_resolve
 from workers.assets.weights import model_config
 from workers.engine.compression.candidates import candidates_of
-from workers.engine.compression.limits import FAMILIES, check_prune
+from workers.engine.compression.limits import (
+    FAMILIES,
+    check_prune,
+    check_task,
+    check_widths,
+    widest_cut,
+)
 from workers.engine.compression.specs import CompressSpec, TargetSpec
+from workers.engine.specs import PRESETS
 from workers.jobs.bounds import Range
-from workers.jobs.estimates import line_of
+from workers.jobs.estimates import MOST_TEXTS, line_of
 
 MILLION = Decimal(1_000_000)
 FEWEST_ROWS = 3  # two to calibrate with, one to measure on
+TEXT_GENERATION, TABULAR = "text_generation", "tabular"
+UNTRAINED = frozenset({BaseModel.Kind.TABULAR, BaseModel.Kind.IMAGE, BaseModel.Kind.AUDIO})
+# What a million of is sold, and where; all else are predictions.
+SOLD = {
+    "text_generation": ("tokens.output", "chat.completions"),
+    "embeddings": ("tokens.embedded", "embeddings"),
+}
 
 
 @dataclass(frozen=True)
@@ -31,18 +45,45 @@ class Use:
     trained: Range
 
 
-def check(model: ResolvedModel, settings: CompressSpec, data: Dataset) -> None:
-    """Refuse what cannot be compressed so.
+def is_compressible(model: ResolvedModel) -> bool:
+    """Whether it may be offered to be made smaller."""
+    made_for = model.version.spec.get("task", "") if model.version else ""
+    try:
+        check_model(model, made_for)
+    except InvalidInput:
+        return False
+    return True
 
-    Raises InvalidInput, SpecError.
-    """
+
+def check_model(model: ResolvedModel, task: str) -> None:
+    """Refuse what no settings could compress, before its data are read. Raises InvalidInput."""
     version = model.version
+    if version is None and (model.base.kind in UNTRAINED or "classification" in task):
+        raise InvalidInput(
+            f"{model.name} has learned no {task} yet; fine-tune it, and compress the result",
+            param="model",
+            code="model_not_trained",
+        )
+    if version is not None and version.over_id is not None:
+        raise InvalidInput(
+            f"{model.name} is on a compressed model already; compress the adapter that it came "
+            "from",
+            param="model",
+            code="model_not_supported",
+        )
     if version is not None and version.kind == ModelVersion.Kind.QUANTISED:
         raise InvalidInput(
             f"{model.name} is quantised already; compress the model that it was made from",
             param="model",
             code="model_not_supported",
         )
+
+
+def check(model: ResolvedModel, settings: CompressSpec, data: Dataset) -> None:
+    """Refuse what cannot be compressed so.
+
+    Raises InvalidInput, SpecError.
+    """
     cuts = settings.target is not None or not settings.prune.is_nothing
     if cuts and model.base.family not in FAMILIES:
         raise InvalidInput(
@@ -51,8 +92,8 @@ def check(model: ResolvedModel, settings: CompressSpec, data: Dataset) -> None:
             param="model",
             code="unsupported_architecture",
         )
-    if version is None or version.kind == ModelVersion.Kind.ADAPTER:
-        check_prune(model_config(Path(model.base.path)), settings.prune)
+    check_task(settings)
+    _check_sizes(model, settings, data)
     if data.examples < FEWEST_ROWS:
         raise InvalidInput(
             f"{data.file_id} has {data.examples} rows, too few to calibrate with and to measure "
@@ -62,11 +103,45 @@ def check(model: ResolvedModel, settings: CompressSpec, data: Dataset) -> None:
         )
 
 
+def _check_sizes(model: ResolvedModel, settings: CompressSpec, data: Dataset) -> None:
+    """Refuse what a model of its base's shape cannot lose, or what data are too few for.
+
+    A version made of another version may have any shape; the engine sees it. Raises InvalidInput,
+    SpecError.
+    """
+    version = model.version
+    if settings.task == TABULAR:
+        hidden = (version.spec.get("tabular") or {}).get("hidden") if version else None
+        if version is not None and version.kind == ModelVersion.Kind.FULL and hidden:
+            sizes = PRESETS[hidden] if isinstance(hidden, str) else hidden
+            check_widths(sizes, settings.prune)
+        return
+    if version is not None and not _has_shape_of_base(version):
+        return
+    config = model_config(Path(model.base.path))
+    check_prune(config, settings.prune)
+    needed = widest_cut(config, settings.prune)
+    if data.tokens < needed:
+        raise InvalidInput(
+            f"{data.file_id} has {data.tokens:,} tokens; least squares over {needed:,} inputs "
+            "needs at least as many to calibrate with. Give more rows, or set "
+            "prune.reconstruct to false",
+            param="file",
+            code="too_little_data",
+        )
+
+
+def _has_shape_of_base(version: ModelVersion) -> bool:
+    if version.kind == ModelVersion.Kind.ADAPTER:
+        return True
+    return version.kind == ModelVersion.Kind.FULL and version.parent_id is None
+
+
 def adapters_of(names: Sequence[str], model: ResolvedModel, settings: CompressSpec) -> list[str]:
     """The ids of the adapters to carry over. Raises InvalidInput, NotFound."""
     if not names:
         return []
-    if model.version is not None or settings.target is not None:
+    if model.version is not None or settings.target is not None or settings.task != TEXT_GENERATION:
         raise InvalidInput(
             "adapters are carried over from their base with given settings; name the base as "
             "model, and leave target out",
@@ -84,6 +159,12 @@ def _adapter(name: str, model: ResolvedModel) -> str:
             f"{name} is a DoRA, tied to the lengths of its base's rows; compress it by itself",
             param="adapters",
         )
+    if version.over_id is not None:
+        raise InvalidInput(
+            f"{name} was carried over already; give the adapter that it came from",
+            param="adapters",
+            code="adapter_of_another_base",
+        )
     if version.base_id != model.base.id:
         raise InvalidInput(
             f"{name} is an adapter of {version.base_id}, not of {model.base.id}",
@@ -100,14 +181,16 @@ def with_price(
 
     A price is what a million generated tokens may cost; the dense model's is what this tenant pays
     now. What serves a token in half the time can be sold for half the price at the same margin.
+    Models that write no text are sold by the tokens, patches or cells that they read.
     Returns the settings, and the prices that the share came from. Raises InvalidInput.
     """
     target = settings.get("target")
     if not isinstance(target, Mapping) or target.get("price") is None:
         return dict(settings), None
     wanted = _price(target["price"])
-    dimensions = {"model": model.name, "base": model.base.id, "endpoint": "chat.completions"}
-    line = QuoteLine("tokens.output", MILLION, MILLION, MILLION, dimensions)
+    meter, endpoint = SOLD.get(settings["task"], ("tokens.input", "predictions"))
+    dimensions = {"model": model.name, "base": model.base.id, "endpoint": endpoint}
+    line = QuoteLine(meter, MILLION, MILLION, MILLION, dimensions)
     dense = price_now(tenant_id, line)
     if dense.amount <= 0:
         raise InvalidInput(
@@ -181,10 +264,10 @@ def tokens_of(settings: CompressSpec, data: Dataset, whole: Range, validation: R
     The most that held-out and calibration rows can have is bounded by their number and the longest
     row, and by the file.
     """
-    longest = min(data.longest, settings.max_length)
+    longest = min(data.longest, settings.max_length) * MOST_TEXTS.get(settings.task, 1)
     held_rows = max(1, round(data.examples * settings.held_out))
     held = validation or _some(whole, data.examples, held_rows, longest)
-    calibration = _some(whole, data.examples, settings.calibration_examples, longest)
+    calibration = _some(whole, data.examples, settings.calibration_rows, longest)
     recover = settings.recover.tokens
     # a budget below one example still buys one
     trained = Range(0, recover, max(recover, longest) if recover else 0)

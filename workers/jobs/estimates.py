@@ -15,6 +15,7 @@ from workers.assets.models import BaseModel, Dataset
 from workers.assets.selectors import ResolvedModel
 from workers.engine.errors import EngineError
 from workers.engine.profiles import (
+    TABLE,
     DataSize,
     Estimate,
     Profile,
@@ -22,11 +23,11 @@ from workers.engine.profiles import (
     estimate,
     nearest,
     profiles_read,
+    table_shape,
 )
-from workers.engine.specs import FineTuneSpec
+from workers.engine.specs import PRESETS, FineTuneSpec
 from workers.jobs.bounds import Measured, Range, tokens_of_a_pass
 
-TEXT_GENERATION = "text_generation"
 MOST_TEXTS = {"embeddings": 3, "preference": 2}  # of one example, each as long as the limit allows
 ANY = "any"  # the cheapest class that can do it, which today is measured on a CPU
 
@@ -39,13 +40,12 @@ def fine_tune_estimate(
     validation: Dataset | None,
 ) -> Estimate | None:
     """Time and memory on `device`; None where nothing like it was measured there."""
-    if settings.task != TEXT_GENERATION:
-        return None
     try:
-        shape = base_shape(base)
+        wanted = base_shape(base)
     except EngineError as error:
         raise BreakwaterError(f"the folder of {base.id} cannot be read: {error}") from error
-    profile = nearest(_measured("cpu" if device == ANY else device, settings.method), shape)
+    worker_class = "cpu" if device == ANY else device
+    profile = nearest(_measured(base.kind, worker_class, settings), wanted)
     if profile is None:
         return None
     size = DataSize(
@@ -53,13 +53,22 @@ def fine_tune_estimate(
         tokens=training.tokens,
         loss_tokens=training.loss_tokens,
         validation_tokens=validation.tokens if validation else 0,
+        validation_examples=validation.examples if validation else 0,
     )
+    shape = _network(settings, training) if base.kind == BaseModel.Kind.TABULAR else wanted
     return estimate(settings, shape, size, profile)
+
+
+def _network(settings: FineTuneSpec, training: Dataset) -> Shape:
+    """The network that is made for a table."""
+    hidden = settings.tabular.hidden
+    columns = training.tokens // max(training.examples, 1)
+    return table_shape(PRESETS[hidden] if isinstance(hidden, str) else hidden, columns)
 
 
 def base_shape(base: BaseModel) -> Shape:
     """The sizes that a base's cost depends on. Raises ModelError for an unreadable folder."""
-    return _shape(base.path, base.sha256)
+    return TABLE if base.kind == BaseModel.Kind.TABULAR else _shape(base.path, base.sha256)
 
 
 @lru_cache(maxsize=64)
@@ -68,11 +77,12 @@ def _shape(path: str, sha256: str) -> Shape:
     return Shape.of_folder(Path(path))
 
 
-def _measured(worker_class: str, method: str) -> dict[Shape, Profile]:
-    """What was measured on that class by that method, by the bases' shapes."""
+def _measured(kind: str, worker_class: str, settings: FineTuneSpec) -> dict[Shape, Profile]:
+    """What was measured on that class of such fine-tunes, by the bases' shapes."""
     found: dict[Shape, Profile] = {}
-    for base in BaseModel.objects.filter(kind=TEXT_GENERATION).exclude(profile={}):
-        profile = profiles_read(base.profile).get((worker_class, method))
+    for base in BaseModel.objects.filter(kind=kind).exclude(profile={}):
+        key = (worker_class, settings.task, settings.method)
+        profile = profiles_read(base.profile).get(key)
         if profile is not None:
             try:
                 found[base_shape(base)] = profile

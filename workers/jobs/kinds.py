@@ -57,6 +57,7 @@ FAMILIES = ("train", "compress", "infer", "pipeline", "serve")
 WORKER_CLASSES = ("cpu", "gpu", "tpu")
 QUEUES = tuple(f"{family}.{device}" for family in FAMILIES for device in WORKER_CLASSES)
 CONTROL = "control"  # short periodic work; never a job
+REVIEW = "review"  # partners' wheels under the conformance kit: minutes, one at a time a process
 
 MAX_BACK_OFF_S = 60.0
 

@@ -15,6 +15,9 @@ class Worker(models.Model):
     id = models.CharField(max_length=40, primary_key=True)
     name = models.CharField(max_length=120)
     worker_class = models.CharField(max_length=16)  # cpu, gpu, tpu
+    rate_kind = models.CharField(
+        max_length=16, default="on_demand", db_default="on_demand"
+    )  # how its time is bought
     queues = models.JSONField(default=list)
     slots = models.PositiveIntegerField()
     host = models.CharField(max_length=120)
@@ -22,6 +25,7 @@ class Worker(models.Model):
     started_at = models.DateTimeField(db_default=Now())
     heartbeat_at = models.DateTimeField(db_default=Now())
     draining_at = models.DateTimeField(null=True)
+    drain_asked_at = models.DateTimeField(null=True)  # by an operator, who may take it back
     stopped_at = models.DateTimeField(null=True)
     busy = models.PositiveIntegerField(default=0)  # slots at work, as of the last heartbeat
     memory_bytes = models.BigIntegerField(default=0)  # of one slot; 0: not known

@@ -1,6 +1,7 @@
 """What a job costs: quoted before, held while it goes on, charged as it is used, settled once.
 
-`Job.quoted` holds the quote's gross totals as texts: currency, low, expected, high. The hold of a
+`Job.quoted` holds the quote's gross totals as texts: currency, low, expected, high, and the
+`share` that plugins changed it by, which every charge is changed by. The hold of a
 job is `job:{id}` at the quote's upper bound, tax in it. What is charged goes through `job_sell`, in
 the transaction that records the usage; `job_close` ends the hold with the job. Where the contract
 goes on in another currency in mid-work, `bound`, `charged` and the hold do too (`_promise_in`).
@@ -25,9 +26,9 @@ from tenants.ledger.models import Hold
 from tenants.ledger.selectors import wallet_balance
 from tenants.ledger.services import hold_extend, hold_place, hold_release
 from tenants.pricing.charge_requests import Charged, ChargeItem, ChargeRequest
-from tenants.pricing.exact import round12
+from tenants.pricing.exact import plain, round12
 from tenants.pricing.models import Charge, Quote
-from tenants.pricing.quotes import QuoteLine, quote_make, quote_use
+from tenants.pricing.quotes import QuoteLine, quote_make, quote_share, quote_use
 from tenants.pricing.selectors import exchange_rate, rate_card
 from tenants.pricing.services import usage_charge
 from tenants.usage.ingestion import NewUsage
@@ -50,13 +51,19 @@ def work_quote(
     lines: Sequence[QuoteLine],
     seconds: tuple[float, float, float] | None,
     quote_id: str | None = None,
+    adjustable: bool = True,
 ) -> Quote:
     """Return the quote named, or else make one. Raises what `quote_use` does for another's work."""
     content = [kind.value, dict(spec)]
     if quote_id:
         return quote_use(quote_id, _fingerprint(content))
     return content_quote(
-        actor=actor, kind=kind.value, content=content, lines=lines, seconds=seconds
+        actor=actor,
+        kind=kind.value,
+        content=content,
+        lines=lines,
+        seconds=seconds,
+        adjustable=adjustable,
     )
 
 
@@ -67,6 +74,7 @@ def content_quote(
     content: Any,
     lines: Sequence[QuoteLine],
     seconds: tuple[float, float, float] | None = None,
+    adjustable: bool = False,
 ) -> Quote:
     """Quote what `content` (of JSON) asks for."""
     return quote_make(
@@ -75,6 +83,7 @@ def content_quote(
         fingerprint=_fingerprint(content),
         lines=lines,
         seconds=[Decimal(f"{s:.3f}") for s in seconds] if seconds else None,
+        adjustable=adjustable,
     )
 
 
@@ -94,6 +103,8 @@ def job_promise(job: Job, quote: Quote) -> None:
         case: f"{getattr(quote, f'{case}_net') + getattr(quote, f'{case}_tax'):f}"
         for case in ("low", "expected", "high")
     } | {"currency": quote.currency}
+    if quote.adjustments:
+        job.quoted["share"] = plain(quote_share(quote))
     high = quote.high_net + quote.high_tax
     if high > 0:
         hold_place(
@@ -106,13 +117,16 @@ def job_promise(job: Job, quote: Quote) -> None:
 
 
 def job_sell(job: Job, usage: Sequence[NewUsage]) -> None:
-    """Record what a locked job used, and charge it: with what came before, at most its bound."""
+    """Record what a locked job used, and charge it: with what came before, at most its bound.
+
+    What its own quote was changed by holds for it: a pipeline's for none of the engine's work.
+    """
     if not usage:
         return
     usage_record(tenant_id=job.tenant_id, events=usage)
     if _is_charged(job):
-        payer = _payer(job)
-        _count(payer, _charge(payer, usage))
+        payer, share = _payer(job), Decimal(job.quoted.get("share", 0))
+        _count(payer, _charge(payer, usage, share))
 
 
 def job_promise_more(job: Job, quote: Quote) -> None:
@@ -200,12 +214,14 @@ def _payer(job: Job) -> Job:
     return parent
 
 
-def _charge(job: Job, usage: Sequence[NewUsage]) -> Charged:
+def _charge(job: Job, usage: Sequence[NewUsage], share: Decimal) -> Charged:
     part = f"{usage[0].key}..{usage[-1].key}".replace(f"{job.id}:", "")
     currency = rate_card(job.tenant_id, usage[-1].event_time).currency
     if job.currency not in {"", currency}:
         _promise_in(job, currency, usage[-1].event_time)
-    return usage_charge(tenant_id=job.tenant_id, request=_request(job, usage, part=part))
+    return usage_charge(
+        tenant_id=job.tenant_id, request=_request(job, usage, part=part, adjust=share)
+    )
 
 
 def _promise_in(job: Job, currency: str, at: dt.datetime) -> None:

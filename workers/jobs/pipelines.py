@@ -17,6 +17,7 @@ from tenants.pricing.quotes import QuoteLine
 from workers.assets.models import File
 from workers.assets.selectors import file_get
 from workers.jobs.placement import Needs
+from workers.jobs.plugin_steps import files_check, model_of, steps_named
 
 METER = "plugin.units"
 NEEDED = "data.datasets"
@@ -44,28 +45,32 @@ def checked(
             param="plugin",
             code="plugin_suspended",
         )
-    pipeline = _pipeline(release, name)
     files = [file_get(str(file_id)) for file_id in _file_ids(given.get("file_ids") or ())]
+    steps = _steps(release, name, files)
     spec = {
         "plugin": plugin,
         "version": release.version,
         "release_id": release.id,
         "installation_id": installation.id,
         "pipeline": name,
-        "steps": pipeline["steps"],
+        "steps": steps,
         "file_ids": [file.id for file in files],
         "notice": release.manifest.get("notice", ""),
+        **model_of(installation, steps[0], given.get("model")),
     }
-    device = "gpu" if any(step["queue"] == "gpu" for step in pipeline["steps"]) else "cpu"
+    device = "gpu" if any(step["queue"] == "gpu" for step in steps) else "cpu"
     return spec, Needs(device=device), _lines(release, files, given.get("units") or {})
 
 
-def _pipeline(release: Release, name: str) -> dict[str, Any]:
-    declared = {each["name"]: each for each in release.offers.get("pipelines", ())}
-    if name not in declared:
-        known = ", ".join(sorted(declared)) or "none"
-        raise InvalidInput(f"{release} has no pipeline {name!r}; it has {known}", param="pipeline")
-    found: dict[str, Any] = declared[name]
+def _steps(release: Release, name: str, files: Sequence[File]) -> list[dict[str, Any]]:
+    """Of a pipeline that it declares, or of one of its other hooks."""
+    known = {each["name"]: each["steps"] for each in release.offers.get("pipelines", ())}
+    known = {other: [step] for other, step in steps_named(release, files)} | known
+    if name not in known:
+        has = ", ".join(sorted(known)) or "none"
+        raise InvalidInput(f"{release} has no pipeline {name!r}; it has {has}", param="pipeline")
+    found: list[dict[str, Any]] = known[name]
+    files_check(found[0], files)
     return found
 
 

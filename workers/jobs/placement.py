@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from tenants.kernel.errors import Unavailable
 
+OFFLOADED = 1.5  # times as long, where layers are read anew for each pass
 TPU_HINT = (
     "torch_xla is not installed on this platform's TPU workers; install it, or ask for cpu or gpu"
 )
@@ -17,13 +18,14 @@ TPU_HINT = (
 @dataclass(frozen=True)
 class Needs:
     """What a job asks for. `device` "any" leaves the choice to us; `work_s` is its time on one CPU
-    slot.
+    slot with `memory_bytes`; with no more than `least_bytes` it goes on, but slower.
     """
 
     device: str = "any"
     memory_bytes: int = 0
     work_s: float = 0.0
     deadline_s: float | None = None
+    least_bytes: int | None = None  # None: it needs all
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,9 @@ def _refusal(needs: Needs, offer: Offer) -> str:
         return f"the job asks for {needs.device}"
     if offer.unusable:
         return offer.unusable
-    if offer.memory_bytes is not None and needs.memory_bytes > offer.memory_bytes:
-        return f"needs {needs.memory_bytes:,} bytes of memory, a slot has {offer.memory_bytes:,}"
+    least = needs.memory_bytes if needs.least_bytes is None else needs.least_bytes
+    if offer.memory_bytes is not None and least > offer.memory_bytes:
+        return f"needs {least:,} bytes of memory, a slot has {offer.memory_bytes:,}"
     return ""
 
 
@@ -78,12 +81,17 @@ def _meets_deadline(needs: Needs, offer: Offer) -> bool:
 
 def _duration(needs: Needs, offer: Offer) -> float:
     """Seconds on this class; one without a free slot is taken to wait for one job's length."""
-    run = needs.work_s / offer.speed
+    run = needs.work_s / offer.speed * _slowdown(needs, offer)
     return run if offer.free_slots else 2 * run
 
 
+def _slowdown(needs: Needs, offer: Offer) -> float:
+    is_short = offer.memory_bytes is not None and needs.memory_bytes > offer.memory_bytes
+    return OFFLOADED if is_short else 1.0
+
+
 def _preference(needs: Needs, offer: Offer) -> tuple[Decimal, float, str]:
-    work = Decimal(repr(max(needs.work_s, 1.0) / offer.speed))
+    work = Decimal(repr(max(needs.work_s, 1.0) / offer.speed * _slowdown(needs, offer)))
     return offer.price * work, _duration(needs, offer), offer.worker_class
 
 

@@ -7,20 +7,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from tenants.accounts.actors import Actor, system_actor
 from tenants.accounts.audit import audit_record
 from tenants.accounts.standing import tenant_require_active
-from tenants.kernel.errors import Conflict, InvalidInput
+from tenants.kernel.errors import BreakwaterError, Conflict, InvalidInput
 from tenants.kernel.ids import new_id
+from tenants.kernel.outbox import emit
+from tenants.kernel.scope import atomic
 from tenants.pricing.models import Quote
 from workers.assets.credit import standing_require
-from workers.jobs.kinds import KINDS
+from workers.assets.services.datasets import DatasetBeingRead
+from workers.engine.specs import FineTuneSpec, SpecError
+from workers.jobs.events import JobQueued
+from workers.jobs.kinds import KINDS, FailureKind
 from workers.jobs.models import Job
 from workers.jobs.money import job_cover, job_promise, job_promise_more, work_quote
 from workers.jobs.moves import (
     job_cancel_now,
+    job_fail_now,
     job_locked,
     job_move,
     job_pause_now,
@@ -28,11 +35,12 @@ from workers.jobs.moves import (
     job_say,
 )
 from workers.jobs.offers import offers_now
-from workers.jobs.placement import place
+from workers.jobs.placement import Needs, place
 from workers.jobs.states import HELD_BY_WORKER, Kind, State, check_move
 from workers.jobs.submissions import Checked, Choice, checked
 
 PRIORITIES = range(-10, 11)
+WAITS_FOR = "waits_for"  # in the spec of a job: the dataset that is being read for it
 
 
 def job_submit(
@@ -46,25 +54,80 @@ def job_submit(
 ) -> Job:
     """Check a job, quote it (or use the quote named), hold its price, find its queue and queue it.
 
-    Raises InvalidInput (bad settings or data, with the field in `param`; another quote's work),
-    NotFound (file, model, quote), PermissionDenied (suspended tenant), InsufficientCredit (no
-    credit, or beyond a hard budget), Unavailable where no worker class can do it.
+    Where its data are still being read it waits for them unpriced, and is checked after
+    (`job_take_up`). Raises InvalidInput (bad settings or data, with the field in `param`; another
+    quote's work), NotFound (file, model, quote), PermissionDenied (suspended tenant),
+    InsufficientCredit (no credit, or beyond a hard budget), Unavailable where no worker class can
+    do it.
     """
     actor.require("jobs.write")
     is_charged = not tenant_require_active(actor).is_platform and KINDS[kind].is_charged
     if priority not in PRIORITIES:
         raise InvalidInput("priority is -10 to 10", param="priority")
     labels = checked_metadata(metadata or {})
-    complete = checked(kind, actor=actor, spec=spec)
+    try:
+        complete = checked(kind, actor=actor, spec=spec)
+    except DatasetBeingRead as being_read:
+        standing_require(actor=actor, model=str(spec.get("model") or ""))
+        asked = _waiting(spec, being_read.dataset_id, quote_id)
+        job = _created(actor, kind, asked, priority=priority, metadata=labels)
+        job_say(job, f"Created job {job.id}; its data are being read.")
+        audit_record(actor=actor, action="job.submit", target=job.id, data={"kind": kind.value})
+        return job
     job = _created(actor, kind, complete, priority=priority, metadata=labels)
-    if is_charged:
-        job_promise(job, _quote(actor, kind, complete, quote_id))
-    job_say(job, f"Created job {job.id}; data and settings are valid.")
+    audit_record(actor=actor, action="job.submit", target=job.id, data={"kind": kind.value})
+    quote = _quote(actor, kind, complete, quote_id) if is_charged else None
+    _accept(job, complete, quote, f"Created job {job.id}; data and settings are valid.")
+    return job
+
+
+def job_take_up(*, job_id: str) -> Job:
+    """Check and queue a job whose data have been read since; or fail it, saying why.
+
+    One that waits for nothing (any more) is left as it is. Raises NotFound.
+    """
+    job = job_locked(job_id)
+    if job.state != State.VALIDATING or WAITS_FOR not in job.spec:
+        return job
+    actor, kind = system_actor(job.tenant_id), Kind(job.kind)
+    asked, quote_id = job.spec["asked"], job.spec["asked_quote"]
+    try:
+        is_charged = not tenant_require_active(actor).is_platform and KINDS[kind].is_charged
+        complete = checked(kind, actor=actor, spec=asked)
+        with atomic():
+            job.spec, job.queue = complete.spec, _queue(kind, complete)
+            job.cohort_key, job.update_tokens = complete.cohort_key, complete.update_tokens
+            job.save(update_fields=["spec", "queue", "cohort_key", "update_tokens"])
+            quote = _quote(actor, kind, complete, quote_id) if is_charged else None
+            _accept(job, complete, quote, "The data have been read and are valid.")
+    except DatasetBeingRead as next_one:
+        job.spec = job.spec | {WAITS_FOR: next_one.dataset_id}
+        job.save(update_fields=["spec"])
+    except BreakwaterError as error:
+        job.refresh_from_db()
+        param = getattr(error, "param", None)
+        told = {"code": error.code, "message": error.message, "param": param}
+        job_fail_now(job, FailureKind.CUSTOMER, told)
+    return job
+
+
+def _accept(job: Job, complete: Checked, quote: Quote | None, said: str) -> None:
+    """A job has been checked: its price is promised, and it may start."""
+    if quote is not None:
+        job_promise(job, quote)
+    job_say(job, said)
+    for each in quote.adjustments if quote is not None else ():
+        job_say(job, f"Price {Decimal(each['share']):+.1%} by {each['plugin']}: {each['reason']}")
     if complete.chosen:
         _explain(job, complete.chosen)
-    audit_record(actor=actor, action="job.submit", target=job.id, data={"kind": kind.value})
     job_queue(job)
-    return job
+
+
+def _waiting(spec: Mapping[str, Any], dataset_id: str, quote_id: str | None) -> Checked:
+    """What is known of a job while its data are being read: what was asked for."""
+    shown = {**spec, "settings": dict(spec.get("settings") or {})}
+    asked = {"asked": dict(spec), "asked_quote": quote_id, WAITS_FOR: dataset_id}
+    return Checked(shown | asked, Needs(device=str(spec.get("device") or "any")))
 
 
 def job_ask(*, actor: Actor, parent: Job, step: str, kind: Kind, spec: Mapping[str, Any]) -> Job:
@@ -77,7 +140,7 @@ def job_ask(*, actor: Actor, parent: Job, step: str, kind: Kind, spec: Mapping[s
     if known is not None:
         return known
     complete = checked(kind, actor=actor, spec=spec)
-    job_promise_more(parent, _quote(actor, kind, complete))
+    job_promise_more(parent, _quote(actor, kind, complete, adjustable=False))
     asked = {"parent_id": parent.id, "asked_by": step}
     job = _created(actor, kind, complete, priority=parent.priority, **asked)
     job_say(job, f"Created job {job.id} for the step {step} of {parent.id}.")
@@ -116,7 +179,7 @@ def _created(actor: Actor, kind: Kind, complete: Checked, **fields: Any) -> Job:
         tenant_id=actor.tenant_id,
         kind=kind,
         state=State.VALIDATING,
-        queue=f"{rules.family}.{place(complete.needs, offers_now())}",
+        queue=_queue(kind, complete),
         spec=complete.spec,
         cohort_key=complete.cohort_key,
         update_tokens=complete.update_tokens,
@@ -125,6 +188,10 @@ def _created(actor: Actor, kind: Kind, complete: Checked, **fields: Any) -> Job:
         **fields,
     )
     return job
+
+
+def _queue(kind: Kind, complete: Checked) -> str:
+    return f"{KINDS[kind].family}.{place(complete.needs, offers_now())}"
 
 
 def _explain(job: Job, chosen: Mapping[str, Choice]) -> None:
@@ -147,7 +214,20 @@ def job_quote(*, actor: Actor, kind: Kind, spec: Mapping[str, Any]) -> Quote:
     return _quote(actor, kind, checked(kind, actor=actor, spec=spec))
 
 
-def _quote(actor: Actor, kind: Kind, complete: Checked, quote_id: str | None = None) -> Quote:
+def job_choices(*, actor: Actor, kind: Kind, spec: Mapping[str, Any]) -> Mapping[str, Choice]:
+    """The settings that a job leaves to us, what each comes to, and why. Raises as `job_quote`."""
+    actor.require("jobs.write")
+    return checked(kind, actor=actor, spec=spec).chosen
+
+
+def _quote(
+    actor: Actor,
+    kind: Kind,
+    complete: Checked,
+    quote_id: str | None = None,
+    *,
+    adjustable: bool = True,
+) -> Quote:
     return work_quote(
         actor=actor,
         kind=kind,
@@ -155,6 +235,7 @@ def _quote(actor: Actor, kind: Kind, complete: Checked, quote_id: str | None = N
         lines=complete.lines,
         seconds=complete.seconds,
         quote_id=quote_id,
+        adjustable=adjustable,
     )
 
 
@@ -234,3 +315,47 @@ def _cover_again(actor: Actor, job: Job) -> None:
         standing_require(actor=actor, model=str(job.spec.get("model") or ""))
     else:
         job_cover(job)
+
+
+def job_place(*, actor: Actor, job_id: str, worker_class: str) -> str:
+    """Move a waiting job to another class of workers; return the queue that it was in.
+
+    Raises NotFound, Conflict for one that does not wait, Unavailable where no such worker is there.
+    """
+    job = _queued(actor, job_id)
+    family, before = KINDS[job.kind].family, str(job.queue)
+    place(Needs(device=worker_class), offers_now())
+    job.queue = f"{family}.{worker_class}"
+    job.save(update_fields=["queue"])
+    emit(JobQueued(tenant_id=job.tenant_id, job_id=job.id, kind=job.kind, queue=job.queue))
+    audit_record(
+        actor=actor, action="job.place", target=job.id, data={"from": before, "to": job.queue}
+    )
+    return before
+
+
+def job_pass_resize(*, actor: Actor, job_id: str, tokens: int) -> int:
+    """Set how many tokens a pass of a waiting fine-tune takes; return how many it took.
+
+    The result is the same. Raises NotFound, Conflict for one that does not wait, InvalidInput.
+    """
+    job = _queued(actor, job_id)
+    settings = dict(job.spec.get("settings") or {})
+    before = int(settings.get("micro_batch_tokens", FineTuneSpec.micro_batch_tokens))
+    try:
+        spec = FineTuneSpec.from_dict({**settings, "micro_batch_tokens": tokens})
+    except SpecError as error:
+        raise InvalidInput(str(error), param="micro_batch_tokens") from error
+    job.spec = {**job.spec, "settings": spec.to_dict()}
+    job.save(update_fields=["spec"])
+    audit_record(
+        actor=actor, action="job.pass_resize", target=job.id, data={"from": before, "to": tokens}
+    )
+    return before
+
+
+def _queued(actor: Actor, job_id: str) -> Job:
+    job = _job_for(actor, job_id)
+    if job.state != State.QUEUED:
+        raise Conflict(f"{job.id} is {job.state}; only a job that waits can be changed")
+    return job

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from tenants.costs.models import CostEntry
+from tenants.costs.models import CostEntry, Rate
 from tenants.costs.services import slot_time_record
 from tenants.costs.slot_time import SlotTime
 from tenants.kernel.scope import system_scope
@@ -91,9 +91,11 @@ class SlotClock:
         now: dt.datetime,
         monotonic: Callable[[], float] = time.monotonic,
         elapsed_s: float = 0.0,
+        rate_kind: str = Rate.Kind.ON_DEMAND,
     ) -> None:
         """The first stretch, start-up, began `elapsed_s` before `now`."""
         self._worker_id, self._slot, self._resource = worker_id, slot, resource
+        self._rate_kind = rate_kind
         self._monotonic, self._origin = monotonic, monotonic() - elapsed_s
         self._wall = now - dt.timedelta(seconds=elapsed_s)
         self._purpose: Purpose | SharedTime = STARTUP
@@ -149,6 +151,7 @@ class SlotClock:
                 job_id=purpose.job_id,
                 attempt=purpose.attempt,
                 labels=purpose.labels,
+                rate_kind=self._rate_kind,
             )
         )
         self._start, self._sequence = end, self._sequence + 1

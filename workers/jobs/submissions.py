@@ -19,11 +19,12 @@ from workers.assets.selectors import ResolvedModel, model_resolve
 from workers.assets.services import dataset_require_valid, dataset_validate
 from workers.engine.compression.specs import LENGTH_POLICY, CompressSpec
 from workers.engine.hyperparameters import resolve_auto
+from workers.engine.profiles import memory_least
 from workers.engine.specs import EvaluateSpec, FineTuneSpec, SpecError, TabularSpec
 from workers.jobs import campaigns, compressions, pipelines
 from workers.jobs.bounds import Range
 from workers.jobs.cohorts import cohort_key_of
-from workers.jobs.estimates import fine_tune_estimate, line_of, tokens_of
+from workers.jobs.estimates import base_shape, fine_tune_estimate, line_of, tokens_of
 from workers.jobs.placement import Needs
 from workers.jobs.states import Kind
 
@@ -39,6 +40,7 @@ TRAINED_WHOLE = frozenset(  # no adapters so far
         "text_classification",
     }
 )
+SHORTEST = 2  # tokens that a length may be limited to
 KEPT = ("lora", "tabular", "embeddings")  # settings that a version goes on with
 _HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
 
@@ -75,7 +77,9 @@ class Choice:
 
 
 def checked(kind: Kind, *, actor: Actor, spec: Mapping[str, Any]) -> Checked:
-    """Return the complete spec. Raises InvalidInput with the field in `param`, NotFound."""
+    """Return the complete spec. Raises InvalidInput with the field in `param`, NotFound,
+    DatasetBeingRead.
+    """
     check = _CHECKS.get(kind)
     if check is None:
         raise InvalidInput(f"jobs of kind {kind.value!r} cannot be submitted yet", param="kind")
@@ -129,7 +133,9 @@ def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
     )
     if expected is None:
         return done
-    needs = Needs(device, expected.memory_bytes_high, expected.seconds, deadline)
+    high = expected.memory_bytes_high
+    least = high - expected.memory_bytes + memory_least(settings, base_shape(model.base))
+    needs = Needs(device, high, expected.seconds, deadline, least)
     seconds = (expected.seconds_low, expected.seconds, expected.seconds_high)
     return replace(done, needs=needs, seconds=seconds)
 
@@ -202,6 +208,13 @@ def _continued(version: ModelVersion, settings: Mapping[str, Any]) -> dict[str, 
             param="model",
             code="model_not_supported",
         )
+    if version.over_id is not None:
+        raise InvalidInput(
+            f"{version.name} was carried over to a compressed model; fine-tune the adapter that it "
+            "came from, and compress with that one again",
+            param="model",
+            code="model_not_supported",
+        )
     kept = {
         "method": "lora" if version.kind == ModelVersion.Kind.ADAPTER else "full",
         **{name: version.spec[name] for name in KEPT if name in version.spec},
@@ -231,6 +244,14 @@ def _refuse_too_long(
 def _evaluate(actor: Actor, given: Mapping[str, Any]) -> Checked:
     """An evaluation's spec from model, file_id, and optionally settings."""
     model = model_resolve(str(given["model"]))
+    over = model.version.over if model.version else None
+    if over is not None and over.kind == ModelVersion.Kind.QUANTISED:
+        raise InvalidInput(
+            f"{model.name} is on rounded weights, which it cannot be merged into to be measured; "
+            f"call it, or evaluate {over.name}",
+            param="model",
+            code="model_not_supported",
+        )
     asked = {"max_length": model.base.context_length, **dict(given.get("settings") or {})}
     asked["task"] = _task(model, asked)
     asked["tabular"] = _tabular(model, asked).to_dict()
@@ -259,16 +280,13 @@ def _compress(actor: Actor, given: Mapping[str, Any]) -> Checked:
     That is validation_file_id, adapters, suffix and device.
     """
     model = model_resolve(str(given["model"]))
-    read = {"task": _task(model, {})}
-    if read["task"] != TEXT_GENERATION:
-        raise InvalidInput(
-            f"{model.name} is a {read['task']} model; choose one that writes text",
-            param="model",
-            code="model_not_supported",
-        )
+    settings_given = dict(given.get("settings") or {})
+    asked = {"max_length": max(model.base.context_length, SHORTEST), **settings_given}
+    asked["task"] = _compressed_as(model, settings_given)
+    compressions.check_model(model, asked["task"])
+    read = {"task": asked["task"]}
     data = _valid_dataset(actor, given["file_id"], model, read, "file")
     validation = _optional_dataset(actor, given.get("validation_file_id"), model, read)
-    asked = {"max_length": model.base.context_length, **dict(given.get("settings") or {})}
     asked, price = compressions.with_price(asked, model, actor.tenant_id)
     asked = compressions.with_budget(asked, model, actor.tenant_id)
     settings = CompressSpec.from_dict(asked)
@@ -284,6 +302,7 @@ def _compress(actor: Actor, given: Mapping[str, Any]) -> Checked:
         "suffix": _suffix(given.get("suffix")),
         "settings": settings.to_dict(),
         "price": price,
+        "tabular": _tabular(model, {}).to_dict() if read["task"] == "tabular" else None,
     }
 
     def tokens(dataset: Dataset) -> Range:
@@ -296,6 +315,12 @@ def _compress(actor: Actor, given: Mapping[str, Any]) -> Checked:
     if use.trained.high:
         lines.append(line_of("tokens.trained", use.trained, model))
     return Checked(spec, Needs(device=str(given.get("device") or "any")), tuple(lines))
+
+
+def _compressed_as(model: ResolvedModel, settings: Mapping[str, Any]) -> str:
+    """What a model is compressed for: a preference-tuned one is one that writes text."""
+    task = _task(model, settings)
+    return TEXT_GENERATION if task == PREFERENCE else task
 
 
 def _campaign(actor: Actor, given: Mapping[str, Any]) -> Checked:

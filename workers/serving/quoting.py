@@ -56,4 +56,5 @@ def _model(found: ResolvedModel) -> Model:
         context_length=found.base.context_length,
         version_id=version.id if version else None,
         adapter_id=version.id if version and is_adapter else None,
+        over_id=version.over_id if version else None,
     )

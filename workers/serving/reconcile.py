@@ -143,7 +143,7 @@ def _spec(deployment: Deployment) -> dict[str, str | None]:
     return {
         "target": deployment.target,
         "base_id": deployment.base_id,
-        "version_id": deployment.version_id if whole else None,
+        "version_id": deployment.target if whole else None,
     }
 
 

@@ -102,17 +102,19 @@ def replica_stopped(*, lease: Lease) -> None:
         _row(lease).update(state=Replica.State.STOPPED, stopped_at=Now(), active=0)
 
 
-def adapter_open(*, base_id: str, tenant_id: str, version_id: str, into: Path) -> Path:
-    """Open one tenant's adapter of a base into the folder `into`. Returns that folder.
+def adapter_open(*, serving: Serving, tenant_id: str, version_id: str, into: Path) -> Path:
+    """Open one tenant's adapter of what is served into the folder `into`. Returns that folder.
 
-    Raises NotFound unless that version is this tenant's, of this base, an adapter and not deleted.
+    Raises NotFound unless that version is this tenant's, an adapter on exactly this base or
+    version, and not deleted.
     """
     with system_scope():
         version = (
             ModelVersion.objects.filter(
                 pk=version_id,
                 tenant_id=tenant_id,
-                base_id=base_id,
+                base_id=serving.base_id,
+                over_id=serving.version_id,
                 kind=ModelVersion.Kind.ADAPTER,
                 deleted_at__isnull=True,
             )
@@ -120,7 +122,7 @@ def adapter_open(*, base_id: str, tenant_id: str, version_id: str, into: Path) -
             .first()
         )
         if version is None:
-            raise NotFound(f"tenant {tenant_id} has no adapter {version_id} of {base_id}")
+            raise NotFound(f"tenant {tenant_id} has no adapter {version_id} of {serving.target}")
         data_key = tenant_data_key(tenant_id)
     version_to_folder(version=version, data_key=data_key, into=into)
     return into

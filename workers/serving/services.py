@@ -157,9 +157,11 @@ def base_deployments_ensure(*, platform_id: str) -> int:
 
 
 def target_of(base: BaseModel, version: ModelVersion | None) -> str:
-    """What a replica must have loaded: an adapter's base, or a full version itself."""
-    if version is None or version.kind == ModelVersion.Kind.ADAPTER:
+    """What a replica must have loaded: a full version itself, or what an adapter belongs on."""
+    if version is None:
         return base.id
+    if version.kind == ModelVersion.Kind.ADAPTER:
+        return version.over_id or base.id
     return version.id
 
 

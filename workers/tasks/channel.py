@@ -55,6 +55,10 @@ class Channel:
                 return None
         return frame
 
+    def fileno(self) -> int:
+        """The socket's descriptor."""
+        return self._socket.fileno()
+
     def close(self) -> None:
         self._socket.close()
 

@@ -31,7 +31,6 @@ from workers.tasks.conversation import Conversation
 from workers.tasks.database import OUTAGES, brief_connections
 from workers.tasks.heart import Heart
 from workers.tasks.process import Child
-from workers.tasks.runs.run import numerics
 from workers.tasks.scratch import scratch_folder
 from workers.tasks.supervise import EXIT_S, TICK_S, why_it_ended
 from workers.tasks.watch import Phase, Watch
@@ -185,7 +184,7 @@ class CohortSupervision:
             "base": requests[0]["base"],
             "members": [_member(each) for each in requests],
             "scratch": str(work),
-            "numerics": numerics(),
+            "numerics": requests[0]["numerics"],
             "pass_tokens": PASS_TOKENS,
         }
 

@@ -5,187 +5,44 @@ It loads torch. Never imported by the parent: it is the child's ENTRY.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 from workers.engine.compression.compress import compress
-from workers.engine.compression.specs import CompressSpec
 from workers.engine.evaluation import evaluate
-from workers.engine.protocol import (
-    SNAPSHOT,
-    Command,
-    CompressWork,
-    EvaluateWork,
-    Handle,
-    Member,
-    Numerics,
-    Result,
-    Work,
-)
-from workers.engine.specs import EvaluateSpec, FineTuneSpec
 from workers.engine.training.loop import train
-from workers.jobs.progress import finite
-from workers.tasks.channel import Channel, ChannelClosed, Frame
+from workers.tasks.channel import Channel, Frame
+from workers.tasks.engine_frames import (
+    ChannelProgress,
+    compress_work_of,
+    evaluate_work_of,
+    result_frame,
+    work_of,
+)
+from workers.tasks.rank_child import train_in_processes
 
 
 def run(channel: Channel, request: Frame) -> None:
     """Do the work that `request` describes and send its result."""
-    if request["work"] == "cohort":
+    kind, processes = request["work"], int(request["numerics"].get("processes", 1))
+    if kind == "cohort":
         _train_cohort(channel, request)
         return
+    if kind == "fine_tune" and processes > 1:
+        train_in_processes(channel, request, processes)
+        return
     progress = ChannelProgress(channel)
-    if request["work"] == "evaluate":
-        result = evaluate(_evaluate_work(request), progress)
-    elif request["work"] == "compress":
-        result = compress(_compress_work(request), progress)
+    if kind == "evaluate":
+        result = evaluate(evaluate_work_of(request), progress)
+    elif kind == "compress":
+        result = compress(compress_work_of(request), progress)
     else:
-        (result,) = train(_work(request, (_member(request),)), progress)
-    channel.send({"type": "result", **_result(result)})
+        (result,) = train(work_of(request), progress)
+    channel.send({"type": "result", **result_frame(result)})
 
 
 def _train_cohort(channel: Channel, request: Frame) -> None:
     """Each member's result goes out as it ends; at the end of all, word of that."""
-    members = tuple(_member(each) for each in request["members"])
-    work = replace(_work(request, members), together=True, pass_tokens=int(request["pass_tokens"]))
+    work = replace(work_of(request), together=True, pass_tokens=int(request["pass_tokens"]))
     for result in train(work, ChannelProgress(channel, is_open=True)):
-        channel.send({"type": "result", "key": result.key, **_result(result)})
+        channel.send({"type": "result", "key": result.key, **result_frame(result)})
     channel.send({"type": "done"})
-
-
-class ChannelProgress:
-    """The engine's `Progress`, spoken over the channel. `is_open`: others may join."""
-
-    def __init__(self, channel: Channel, *, is_open: bool = False) -> None:
-        self._channel, self._is_open = channel, is_open
-
-    def beat(
-        self, key: str, step: int, of: int, cursor: Mapping[str, int], metrics: Mapping[str, float]
-    ) -> Command:
-        self._channel.send(
-            {
-                "type": "beat",
-                "key": key,
-                "step": step,
-                "of": of,
-                "cursor": dict(cursor),
-                "metrics": finite(metrics),
-            }
-        )
-        return Command(self._answer()["command"])
-
-    def used(
-        self, key: str, seq: int, start: int, stop: int, tokens: int, device_s: float, flops: float
-    ) -> None:
-        self._channel.send(
-            {
-                "type": "used",
-                "key": key,
-                "seq": seq,
-                "start": start,
-                "stop": stop,
-                "tokens": tokens,
-                "device_s": device_s,
-                "flops": flops,
-            }
-        )
-
-    def event(self, key: str, level: str, message: str, data: Mapping[str, Any]) -> None:
-        self._channel.send(
-            {"type": "event", "key": key, "level": level, "message": message, "data": dict(data)}
-        )
-
-    def snapshot(self, key: str, step: int, folder: Path) -> Handle:
-        self._channel.send({"type": "snapshot", "key": key, "step": step, "folder": str(folder)})
-        return Handle(folder, SNAPSHOT, str(self._answer()["sha256"]))
-
-    def checkpoint(self, key: str, step: int, folder: Path, metrics: Mapping[str, float]) -> Handle:
-        self._channel.send(
-            {
-                "type": "checkpoint",
-                "key": key,
-                "step": step,
-                "folder": str(folder),
-                "metrics": finite(metrics),
-            }
-        )
-        return Handle(folder, "application/vnd.breakwater.model", str(self._answer()["sha256"]))
-
-    def joining(self) -> Sequence[Member]:
-        if not self._is_open:
-            return ()
-        self._channel.send({"type": "joining"})
-        return [_member(each) for each in self._answer()["members"]]
-
-    def _answer(self) -> Frame:
-        frame = self._channel.receive()
-        if frame is None:
-            raise ChannelClosed("no answer")
-        return frame
-
-
-def _member(given: Mapping[str, Any]) -> Member:
-    return Member(
-        key=given["key"],
-        spec=FineTuneSpec.from_dict(given["spec"]),
-        data=_given(given["data"]),
-        validation=_handle(given["validation"]),
-        resume=_handle(given["resume"]),
-        adapter=_handle(given["adapter"]),
-    )
-
-
-def _work(request: Frame, members: tuple[Member, ...]) -> Work:
-    return Work(
-        base=_given(request["base"]),
-        members=members,
-        scratch=Path(request["scratch"]),
-        numerics=Numerics(**request["numerics"]),
-    )
-
-
-def _evaluate_work(request: Frame) -> EvaluateWork:
-    return EvaluateWork(
-        base=_given(request["base"]),
-        key=request["key"],
-        spec=EvaluateSpec.from_dict(request["spec"]),
-        data=_given(request["data"]),
-        scratch=Path(request["scratch"]),
-        adapter=_handle(request["adapter"]),
-        numerics=Numerics(**request["numerics"]),
-    )
-
-
-def _compress_work(request: Frame) -> CompressWork:
-    return CompressWork(
-        base=_given(request["base"]),
-        key=request["key"],
-        spec=CompressSpec.from_dict(request["spec"]),
-        data=_given(request["data"]),
-        scratch=Path(request["scratch"]),
-        validation=_handle(request["validation"]),
-        adapter=_handle(request["adapter"]),
-        adapters=tuple(_given(each) for each in request["adapters"]),
-        resume=_handle(request["resume"]),
-        numerics=Numerics(**request["numerics"]),
-    )
-
-
-def _handle(given: Mapping[str, str] | None) -> Handle | None:
-    return None if given is None else _given(given)
-
-
-def _given(given: Mapping[str, str]) -> Handle:
-    return Handle(Path(given["path"]), given["media_type"], given["sha256"])
-
-
-def _result(result: Result) -> Frame:
-    artifact = result.artifact
-    return {
-        "outcome": result.outcome.value,
-        "artifact": None if artifact is None else str(artifact.path),
-        "metrics": finite(result.metrics),
-        "failure": None if result.failure is None else result.failure.value,
-        "error": result.error,
-    }

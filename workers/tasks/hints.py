@@ -5,10 +5,15 @@ from __future__ import annotations
 from celery import current_app
 
 from workers.jobs.hints import queues_waiting
+from workers.jobs.kinds import REVIEW
 
 WORK_AVAILABLE = "jobs.work_available"
 RECONCILE = "control.reconcile"
 STRIPE = "control.stripe"
+PLUGINS = "control.plugins"
+REVIEWS = "marketplace.review"
+READ_DATASETS = "datasets.read"
+READERS = "infer.cpu"  # the queue of those who read: no slot of training waits for it
 EXPIRES_S = 30.0  # unread hints lapse; the periodic ones come anyway
 
 
@@ -29,9 +34,26 @@ def reconcile_send() -> None:
     current_app.send_task(RECONCILE, expires=EXPIRES_S, retry=False, ignore_result=True)
 
 
+def reading_send() -> None:
+    """Have a worker read the data that wait for it."""
+    current_app.send_task(
+        READ_DATASETS, queue=READERS, expires=EXPIRES_S, retry=False, ignore_result=True
+    )
+
+
 def stripe_send() -> None:
     """Have what waits for Stripe, or came from it, dealt with now."""
     current_app.send_task(STRIPE, expires=EXPIRES_S, retry=False, ignore_result=True)
+
+
+def plugins_send() -> None:
+    """Have plugins told now of what they wait to hear."""
+    current_app.send_task(PLUGINS, expires=EXPIRES_S, retry=False, ignore_result=True)
+
+
+def review_send() -> None:
+    """Have wheels that wait for their review judged now."""
+    current_app.send_task(REVIEWS, queue=REVIEW, expires=EXPIRES_S, retry=False, ignore_result=True)
 
 
 def hints_repeat() -> int:

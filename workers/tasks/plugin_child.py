@@ -20,12 +20,13 @@ from plugins.host.breaker import Breaker
 from plugins.host.calls import PluginHost
 from plugins.host.catalog import Plugin, catalog_make, discover
 from plugins.host.environments import provided_versions
-from plugins.host.facts import Enabled, Limits, Outcome
+from plugins.host.facts import Enabled, Failure, Limits, Outcome
 from plugins.host.isolated import Isolated
 from plugins.host.orders import WorkOrder
 from plugins.host.pool import Pool
 from plugins.host.runtime import Runtime
 from plugins.host.sandbox import Sandbox
+from workers.jobs.plugin_hooks import hook_of, judged
 from workers.tasks.channel import Channel, ChannelClosed, Frame
 
 TICK_S = 0.2  # how often it tells that a step goes on, and hears orders
@@ -122,6 +123,7 @@ class Conversation:
             snapshot=lambda state: told.put(("snapshot", dict(state))),
         )
         outcome, stop = self._supervised(step, order, told)
+        outcome = judged(step, outcome, results)
         if stop and outcome.failure is not None and outcome.failure.kind == "cancelled":
             raise Stopped(stop)
         self._tell_outcome(outcome)
@@ -195,9 +197,9 @@ class Conversation:
         self._hear(told, done)
         if errors:
             raise errors[0]
-        (outcome,) = ended[0] or (None,)
-        if outcome is None:
-            raise RuntimeError(f"{self._request['plugin']} has no hook run_step")
+        hook, plugin = hook_of(step, self._request["pipeline"])[0], self._request["plugin"]
+        lacking = Outcome(plugin, "", failure=Failure("contract", f"it has no hook {hook}"))
+        (outcome,) = ended[0] or (lacking,)
         return outcome, stop
 
     def _call(
@@ -209,11 +211,12 @@ class Conversation:
     ) -> None:
         request = self._request
         enabled = Enabled(request["plugin"], request["settings"], frozenset(request["permissions"]))
+        hook, args = hook_of(step, request["pipeline"])
         try:
             ended.append(
                 self._host.call(
-                    "run_step",
-                    {"pipeline": request["pipeline"], "step": step["name"]},
+                    hook,
+                    args,
                     tenant=request["tenant"],
                     enabled=[enabled],
                     order=order,
@@ -322,14 +325,7 @@ def _host(request: Frame, pool: Pool) -> PluginHost:
         Path(request["folder"]),
         accept_risk=bool(request["accept_risk"]),
         limits=limits,
-        made=None
-        if made is None
-        else Runtime(
-            Path(made["folder"]),
-            Path(made["python"]),
-            tuple(made["readable"]),
-            dict(made["environment"]),
-        ),
+        made=None if made is None else Runtime.from_json(made),
     )
     catalog = catalog_make(
         _found(request), platform_version=request["platform"], provided=provided_versions()

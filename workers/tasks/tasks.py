@@ -21,9 +21,13 @@ from tenants.kernel.idempotency import idempotent_requests_purge
 from tenants.kernel.scope import system_scope
 from tenants.ledger.services import grants_expire, holds_expire
 from tenants.marketplace.services.builtins import builtins_release
+from tenants.marketplace.services.reviews import reviews_run, reviews_waiting
 from tenants.marketplace.services.statements import partners_advance
+from tenants.partners.services.reactions import reactions_call
 from tenants.pricing.services import contracts_apply, usage_sweep
 from tenants.usage.partitions import partitions_ensure
+from tenants.usage.telling import usage_tell
+from workers.assets.reading import dataset_read_next, datasets_to_read
 from workers.assets.retention import (
     files_expire,
     files_purge,
@@ -34,11 +38,24 @@ from workers.assets.retention import (
 )
 from workers.jobs.reaper import leases_reap, workers_bury
 from workers.jobs.retention import snapshot_orphans_purge, snapshots_purge
+from workers.jobs.waiting import jobs_take_up
 from workers.serving.metering import deployments_meter, storage_meter
 from workers.serving.reconcile import deployments_reconcile
 from workers.serving.rent import deployments_hold
 from workers.tasks import process_wide
-from workers.tasks.hints import RECONCILE, STRIPE, WORK_AVAILABLE, hints_repeat
+from workers.tasks.hints import (
+    PLUGINS,
+    READ_DATASETS,
+    RECONCILE,
+    REVIEWS,
+    STRIPE,
+    WORK_AVAILABLE,
+    hints_repeat,
+    reading_send,
+    review_send,
+)
+from workers.waste.levers import levers_measure
+from workers.waste.services import waste_measure, waste_sweep
 
 
 @shared_task(name=WORK_AVAILABLE)  # acknowledged early: leases protect the work
@@ -54,6 +71,25 @@ def reap() -> None:
 @shared_task(name="control.hint", acks_late=True)
 def hint() -> None:
     hints_repeat()
+    with system_scope():
+        waiting = reviews_waiting()
+    if waiting:
+        review_send()
+    if datasets_to_read():
+        reading_send()
+    jobs_take_up()
+
+
+@shared_task(name=REVIEWS)  # acknowledged early: leases protect the work
+def review() -> None:
+    reviews_run()
+
+
+@shared_task(name=READ_DATASETS)  # acknowledged early: leases protect the reading
+def read_datasets() -> None:
+    """One dataset after another, and the jobs that wait for each."""
+    while dataset_read_next() is not None:
+        jobs_take_up()
 
 
 @shared_task(name=RECONCILE, acks_late=True)
@@ -91,6 +127,13 @@ def meter() -> None:
     deployments_meter()
 
 
+@shared_task(name="control.waste", acks_late=True)
+def waste() -> None:
+    waste_sweep()
+    waste_measure()
+    levers_measure()
+
+
 @shared_task(name="control.partitions", acks_late=True)
 def partitions() -> None:
     partitions_ensure()
@@ -106,6 +149,12 @@ def billing() -> None:
     statements_advance()
     partners_advance()
     dunning_advance()
+
+
+@shared_task(name=PLUGINS, acks_late=True)
+def plugins() -> None:
+    reactions_call()
+    usage_tell()
 
 
 @shared_task(name=STRIPE, acks_late=True)

@@ -21,7 +21,13 @@ from tenants.kernel.clock import now
 from workers.jobs.claims import Claim, claim
 from workers.jobs.offers import offers_now
 from workers.jobs.slots import IDLE, Purpose, SlotClock, purpose_of, slots_flush
-from workers.jobs.workers import worker_drain, worker_heartbeat, worker_register, worker_stop
+from workers.jobs.workers import (
+    worker_drain,
+    worker_heartbeat,
+    worker_register,
+    worker_resume,
+    worker_stop,
+)
 from workers.tasks.cohort import CohortSupervision
 from workers.tasks.database import OUTAGES, brief_connections, persistently
 from workers.tasks.scratch import scratch_sweep
@@ -38,6 +44,8 @@ class WorkerProcess:
 
     def __init__(self, *, name: str, queue_names: Sequence[str], slots: int) -> None:
         self.draining = threading.Event()
+        self._ending = False  # it drains because its process ends; nobody takes that back
+        self._told_drain = False
         self._stopped = threading.Event()
         memory = psutil.virtual_memory().total // max(slots, 1)
         deadline = time.monotonic() + REGISTER_S
@@ -48,6 +56,7 @@ class WorkerProcess:
                 queues=queue_names,
                 slots=slots,
                 memory_bytes=memory,
+                rate_kind=settings.WORKER_RATE_KIND,
             ),
             until=lambda: deadline,
         )
@@ -72,6 +81,7 @@ class WorkerProcess:
 
     def drain(self) -> None:
         """Claim no more; running attempts snapshot and hand their jobs back."""
+        self._ending = True
         self.draining.set()
 
     def stop(self) -> None:
@@ -91,6 +101,7 @@ class WorkerProcess:
             resource=f"worker.{settings.WORKER_CLASS}",
             now=now(),
             elapsed_s=max(since_boot, 0.0),
+            rate_kind=settings.WORKER_RATE_KIND,
         )
 
     def _work(self, queue: str, slot: int) -> int:
@@ -144,21 +155,38 @@ class WorkerProcess:
         clock.switch(cohort.time)
         cohort.run()
 
+    def beat(self) -> None:
+        """One pulse: tell that we live, do as asked, account for the time."""
+        with brief_connections():
+            busy = len(self._clocks) - self._free.qsize()
+            self._obey(drain=worker_heartbeat(worker_id=self.row.id, busy=busy))
+            slots_flush(self._clocks)
+            self._prices = {o.worker_class: float(o.price) for o in offers_now()}
+            scratch_sweep()
+            self._tell_drain()
+
     def _beat(self) -> None:
-        told_drain = False
         while not self._stopped.wait(PULSE_S):
             try:
-                with brief_connections():
-                    busy = len(self._clocks) - self._free.qsize()
-                    worker_heartbeat(worker_id=self.row.id, busy=busy)
-                    slots_flush(self._clocks)
-                    self._prices = {o.worker_class: float(o.price) for o in offers_now()}
-                    scratch_sweep()
-                    if self.draining.is_set() and not told_drain:
-                        worker_drain(worker_id=self.row.id)
-                        told_drain = True
+                self.beat()
             except Exception as error:  # noqa: BLE001 -- the pulse must go on
                 log.warning("pulse missed", error=str(error))
+
+    def _obey(self, *, drain: bool) -> None:
+        """An operator may have it drain, and claim again."""
+        if drain:
+            self.draining.set()
+        elif not self._ending:
+            self.draining.clear()
+
+    def _tell_drain(self) -> None:
+        """Tell the platform when that changes."""
+        drains = self.draining.is_set()
+        if drains and not self._told_drain:
+            worker_drain(worker_id=self.row.id)
+        elif self._told_drain and not drains:
+            worker_resume(worker_id=self.row.id)
+        self._told_drain = drains
 
 
 def _purpose(found: Claim, purpose: str) -> Purpose:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 
-MACHINE = platform.machine()
+MACHINE = os.uname().machine
 PR_SET_NO_NEW_PRIVS = 38
 PR_SET_SECCOMP = 22
 _CAPSET = {"x86_64": 126, "aarch64": 91}

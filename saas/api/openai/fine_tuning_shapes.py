@@ -181,7 +181,7 @@ def render_job(job: Job) -> dict[str, Any]:
 def _method(job: Job, chosen: dict[str, Any]) -> dict[str, Any]:
     kind = job.spec.get("method", "supervised")
     if kind == "dpo":
-        chosen = {**chosen, "beta": job.spec["settings"]["preference"]["beta"]}
+        chosen = {**chosen, "beta": job.spec["settings"].get("preference", {}).get("beta", "auto")}
     return {"type": kind, kind: {"hyperparameters": chosen}}
 
 

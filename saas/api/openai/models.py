@@ -38,6 +38,9 @@ class ModelOut(serializers.Serializer[Any]):
     parent = serializers.CharField(  # type: ignore[assignment]
         allow_null=True, help_text="The model it was made from."
     )
+    served_on = serializers.CharField(
+        allow_null=True, help_text="The compressed model that an adapter was carried over to."
+    )
     job_id = serializers.CharField(allow_null=True)
     is_checkpoint = serializers.BooleanField()
     licence = serializers.CharField()
@@ -59,6 +62,7 @@ def render(model: ResolvedModel) -> dict[str, Any]:
         "owned_by": "breakwater",
         "kind": "base",
         "parent": None,
+        "served_on": None,
         "job_id": None,
         "is_checkpoint": False,
         "licence": base.licence,
@@ -71,6 +75,7 @@ def render(model: ResolvedModel) -> dict[str, Any]:
             "owned_by": version.tenant_id,
             "kind": version.kind,
             "parent": version.parent.name if version.parent else base.id,
+            "served_on": version.over.name if version.over else None,
             "job_id": version.job_id or None,
             "is_checkpoint": version.is_checkpoint,
             "licence": version.licence,

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from saas.api.fields import Constant, UnixTime
+from saas.api.fields import Constant, Month, UnixTime
+from saas.api.platform.invoice_documents import sent_as
 from saas.api.schema import operation
 from saas.api.views import ApiView
+from tenants.billing.periods import Period
+from tenants.billing.selectors.focus import focus_cost_rows
 from tenants.costs.selectors import cost_totals, unit_costs
-from workers.jobs.compression_costs import compression_costs
+from tenants.kernel.clock import now
 
 TAG = "operator"
 NEEDS = "costs.read"
@@ -47,18 +52,6 @@ class UnitCostOut(_Cost):
     meter = serializers.CharField()
     tokens = serializers.CharField()
     per_million = serializers.CharField(help_text="What a million tokens cost.")
-
-
-class CompressionCostOut(serializers.Serializer[Any]):
-    """Of a slot that is kept busy; waiting comes on top, by the traffic."""
-
-    object = Constant("cost.compression")
-    compression_id = serializers.CharField()
-    tenant_id = serializers.CharField()
-    base = serializers.CharField()
-    before = serializers.CharField(help_text="A million tokens through the dense model.")
-    after = serializers.CharField(help_text="A million tokens through the compressed one.")
-    currency = serializers.CharField()
 
 
 class SlotCostOut(_Cost):
@@ -120,19 +113,6 @@ def unit_rows(query: dict[str, Any]) -> Iterator[dict[str, Any]]:
             }
 
 
-def compression_rows() -> Iterator[dict[str, Any]]:
-    for cost in compression_costs():
-        yield {
-            "object": "cost.compression",
-            "compression_id": cost.job.id,
-            "tenant_id": cost.job.tenant_id,
-            "base": cost.job.spec["base_id"],
-            "before": f"{cost.before.amount:f}",
-            "after": f"{cost.after.amount:f}",
-            "currency": cost.after.currency,
-        }
-
-
 def slot_rows(query: dict[str, Any]) -> Iterator[dict[str, Any]]:
     totals = cost_totals(
         group_by=("resource", "purpose"),
@@ -187,12 +167,22 @@ class CostsBySlotView(ApiView):
         return table(slot_rows(self.query(RangeQuery)))
 
 
-class CostsByCompressionView(ApiView):
+class CostsFocusQuery(serializers.Serializer[Any]):
+    period = Month(required=False, help_text="Default: the month under way.")
+
+
+class CostsFocusView(ApiView):
+    """By day, resource, purpose, tenant and how it was bought. https://focus.finops.org"""
+
     @operation(
-        "Unit costs before and after compressions",
+        "Export costs as FOCUS",
         tag=TAG,
         needs=NEEDS,
-        answer=table_of(CompressionCostOut, "CompressionCostList"),
+        answer=OpenApiTypes.STR,
+        media_type="text/csv",
+        query=CostsFocusQuery,
     )
-    def get(self, request: Request) -> Response:  # noqa: ARG002
-        return table(compression_rows())
+    def get(self, request: Request) -> HttpResponse:  # noqa: ARG002
+        month = self.query(CostsFocusQuery).get("period")
+        period = Period(month) if month else Period.of(now())
+        return sent_as(focus_cost_rows(period=period), "text/csv", f"focus-costs-{period}.csv")

@@ -27,13 +27,17 @@ from tenants.pricing.floors import Takes, price_floor
 USUAL = dt.timedelta(days=30)
 
 
-class _PlannedQuery(RangeQuery):
-    planned_utilisation = serializers.DecimalField(
+def planned() -> serializers.DecimalField:
+    return serializers.DecimalField(
         max_digits=4,
         decimal_places=3,
         required=False,
         help_text="The share of capacity that is planned to work; idle time beyond it is nobody's.",
     )
+
+
+class _PlannedQuery(RangeQuery):
+    planned_utilisation = planned()
 
 
 def _share(of: str) -> serializers.DecimalField:
@@ -42,11 +46,16 @@ def _share(of: str) -> serializers.DecimalField:
     )
 
 
-class EconomicsQuery(_PlannedQuery):
-    split = serializers.ChoiceField(["tenant", "day", "meter"], required=False)
+class TakesQuery(serializers.Serializer[Any]):
+    """What is taken of a price before it pays a cost."""
+
     fees = _share("Ad-valorem fees")
     share = _share("A partner's part")
     margin = _share("The margin wanted")
+
+
+class EconomicsQuery(_PlannedQuery, TakesQuery):
+    split = serializers.ChoiceField(["tenant", "day", "meter"], required=False)
 
 
 class EconomicsOut(serializers.Serializer[Any]):
@@ -90,8 +99,8 @@ def days_of(query: dict[str, Any]) -> tuple[dt.datetime, dt.datetime]:
 
 def economics_of(query: dict[str, Any]) -> list[UnitEconomics]:
     since, until = days_of(query)
-    planned = query.get("planned_utilisation") or Assumptions.planned_utilisation
-    given = Assumptions(planned_utilisation=planned, avoidable=avoidable_now())
+    utilisation = query.get("planned_utilisation") or Assumptions.planned_utilisation
+    given = Assumptions(planned_utilisation=utilisation, avoidable=avoidable_now())
     return unit_economics(since=since, until=until, split=query.get("split", ""), given=given)
 
 
@@ -167,6 +176,6 @@ class CostAllocationView(ApiView):
     def get(self, request: Request) -> Response:  # noqa: ARG002
         query = self.query(_PlannedQuery)
         since, until = days_of(query)
-        planned = query.get("planned_utilisation") or Terms.planned_utilisation
-        terms = Terms(planned_utilisation=planned)
+        utilisation = query.get("planned_utilisation") or Terms.planned_utilisation
+        terms = Terms(planned_utilisation=utilisation)
         return table(allocation_rows(allocation_of(since=since, until=until, terms=terms)))

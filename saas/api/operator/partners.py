@@ -102,7 +102,9 @@ class OperatorListingsView(ApiView):
 
 
 class ListingCheckView(ApiView):
-    """Reads the wheel, asks the plugin in its sandbox what it declares; refuses what fails."""
+    """A worker runs the conformance kit on the wheel, confined: then it is `checked`, `refused`, or
+    `submitted` again where it could not be judged here.
+    """
 
     @operation("Check a listing", tag=TAG, needs=WRITE, answer=ListingOut)
     def post(self, request: Request, listing_id: str) -> Response:  # noqa: ARG002

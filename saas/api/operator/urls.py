@@ -6,17 +6,22 @@ from django.urls import URLPattern, path
 
 from saas.api.operator import (
     books,
+    campaigns,
     capacity,
+    compressions,
     contracts,
     costs,
     economics,
     invoices,
+    market,
+    market_records,
     money_in,
     partners,
     prices,
     statements,
     stripe,
     tenants,
+    waste,
 )
 
 _work = [
@@ -33,7 +38,13 @@ _work = [
     path("operator/v1/costs/slots", costs.CostsBySlotView.as_view()),
     path("operator/v1/costs/economics", economics.CostEconomicsView.as_view()),
     path("operator/v1/costs/allocation", economics.CostAllocationView.as_view()),
-    path("operator/v1/costs/compressions", costs.CostsByCompressionView.as_view()),
+    path("operator/v1/costs/compressions", compressions.CostsByCompressionView.as_view()),
+    path("operator/v1/costs/focus", costs.CostsFocusView.as_view()),
+    path("operator/v1/levers", waste.LeversView.as_view()),
+    path("operator/v1/waste", waste.WasteView.as_view()),
+    path("operator/v1/waste/<str:waste_id>/apply", waste.WasteApplyView.as_view()),
+    path("operator/v1/waste/<str:waste_id>/undo", waste.WasteUndoView.as_view()),
+    path("operator/v1/waste/<str:waste_id>/close", waste.WasteCloseView.as_view()),
 ]
 _prices = [
     path("operator/v1/price_books", prices.PriceBooksView.as_view()),
@@ -105,6 +116,32 @@ _books = [
     path("operator/v1/margins", books.MarginsView.as_view()),
     path("operator/v1/quote_errors", books.QuoteErrorsView.as_view()),
 ]
+_market = [
+    path("operator/v1/market/trends", market.MarketTrendsView.as_view()),
+    path("operator/v1/market/positions", market.MarketPositionsView.as_view()),
+    path("operator/v1/market/products", market_records.MarketProductsView.as_view()),
+    path(
+        "operator/v1/market/products/<str:product_id>", market_records.MarketProductView.as_view()
+    ),
+    path("operator/v1/market/moves", market_records.MarketMovesView.as_view()),
+    path("operator/v1/market/imports", market_records.MarketImportsView.as_view()),
+    path("operator/v1/market/offers", market_records.MarketOffersView.as_view()),
+    path("operator/v1/market/offers/<str:base>", market_records.MarketOfferView.as_view()),
+    path("operator/v1/market/alerts", market_records.MarketAlertsView.as_view()),
+    path(
+        "operator/v1/market/alerts/<str:alert_id>/see", market_records.MarketAlertSeeView.as_view()
+    ),
+    path("operator/v1/campaigns", campaigns.CampaignsView.as_view()),
+    path("operator/v1/campaigns/draft", campaigns.CampaignDraftView.as_view()),
+    path("operator/v1/campaigns/<str:campaign_id>", campaigns.CampaignView.as_view()),
+    path("operator/v1/campaigns/<str:campaign_id>/cancel", campaigns.CampaignCancelView.as_view()),
+    path("operator/v1/campaigns/<str:campaign_id>/result", campaigns.CampaignResultView.as_view()),
+    path("operator/v1/campaigns/<str:campaign_id>/brief", campaigns.CampaignBriefView.as_view()),
+    path(
+        "operator/v1/campaigns/<str:campaign_id>/plots/<str:name>",
+        campaigns.CampaignPlotView.as_view(),
+    ),
+]
 _partners = [
     path("operator/v1/listings", partners.OperatorListingsView.as_view()),
     path("operator/v1/listings/<str:listing_id>/check", partners.ListingCheckView.as_view()),
@@ -118,4 +155,12 @@ _partners = [
     path("operator/v1/payouts", partners.OperatorPayoutsView.as_view()),
     path("operator/v1/payouts/<str:payout_id>/confirm", partners.PayoutConfirmView.as_view()),
 ]
-operator_urls: list[URLPattern] = [*_work, *_prices, *_money, *_statements, *_books, *_partners]
+operator_urls: list[URLPattern] = [
+    *_work,
+    *_prices,
+    *_money,
+    *_statements,
+    *_books,
+    *_market,
+    *_partners,
+]

@@ -25,6 +25,7 @@ from saas.api.schema import list_of, operation
 from saas.api.views import ApiView
 from saas.pareto import pareto_svg
 from tenants.kernel.errors import Conflict, NotFound
+from workers.engine.compression.specs import NO_GAIN
 from workers.jobs.models import Job
 from workers.jobs.selectors import job_events, job_get, jobs_visible
 from workers.jobs.services import job_cancel, job_submit
@@ -36,7 +37,8 @@ TAG = "compressions"
 class CompressionIn(serializers.Serializer[Any]):
     model = serializers.CharField(max_length=160, help_text="A base model, or one of your own.")
     file = serializers.CharField(
-        max_length=64, help_text="Examples as for a fine-tune, to calibrate and recover with."
+        max_length=64,
+        help_text="Examples as for a fine-tune of this model, to calibrate and recover with.",
     )
     validation_file = serializers.CharField(
         max_length=64,
@@ -54,7 +56,7 @@ class CompressionIn(serializers.Serializer[Any]):
         child=serializers.CharField(max_length=160),
         required=False,
         max_length=32,
-        help_text="Your adapters of this base, to carry over: they come in the model's download.",
+        help_text="Your adapters of this base, to carry over: each becomes a model of its own.",
     )
     settings = serializers.DictField(
         help_text="`prune`, `mask`, `quantise` and `recover`; or `target`: `price` per million "
@@ -93,7 +95,8 @@ class CompressionOut(serializers.Serializer[Any]):
     state = serializers.ChoiceField(State.values)
     metrics = serializers.DictField(
         child=serializers.FloatField(),
-        help_text="Parameters, bytes, latency of 4 × 128 tokens, perplexity; `dense_…`: before.",
+        help_text="Parameters, bytes, latency of `latency_tokens`, and the task's own measures; "
+        "`dense_…`: before.",
     )
     metadata = Metadata()
     error = JobErrorOut(allow_null=True)
@@ -112,17 +115,29 @@ class CandidateOut(serializers.Serializer[Any]):
     format = serializers.CharField()
     latency = serializers.FloatField(help_text="Of the dense model's.")
     bytes = serializers.FloatField(help_text="Of the dense model's.")
-    quality_loss = serializers.FloatField(help_text="Growth of perplexity.")
+    quality_loss = serializers.FloatField(help_text="Share by which the metric got worse.")
     is_measured = serializers.BooleanField(help_text="False: by a cheap proxy only.")
+
+
+class CarriedOut(serializers.Serializer[Any]):
+    model = serializers.CharField(help_text="An adapter on the compressed model; call it by this.")
+    carried_from = serializers.CharField(help_text="The adapter of the base that it was.")
+    error = serializers.FloatField(
+        help_text="The share of its output that is lost, as a mean over layers."
+    )
 
 
 class SearchOut(serializers.Serializer[Any]):
     reached = serializers.BooleanField()
     limit = serializers.CharField(help_text="What limits it, where the target was not reached.")
+    metric = serializers.SerializerMethodField(help_text="What quality is judged by.")
     recommended = CandidateOut()
     candidates = CandidateOut(many=True)
     measured = CandidateOut(many=True)
     front = CandidateOut(many=True, help_text="The Pareto front, cheapest first.")
+
+    def get_metric(self, search: dict[str, Any]) -> str:
+        return str(search.get("metric", "perplexity"))
 
 
 class CompressionResultsOut(serializers.Serializer[Any]):
@@ -133,15 +148,17 @@ class CompressionResultsOut(serializers.Serializer[Any]):
     prices = serializers.DictField(
         child=serializers.CharField(),
         allow_null=True,
-        help_text="Of a million generated tokens, where a price was the target: `target`, `dense`, "
+        help_text="Of a million tokens, where a price was the target: `target`, `dense`, "
         "and `reached`, the compressed model's at the dense one's margin.",
     )
     quantisation_errors = serializers.DictField(child=serializers.FloatField())
-    adapter_errors = serializers.DictField(
-        child=serializers.FloatField(),
-        help_text="Of each adapter carried over, in their order: its share of the output that is "
-        "lost, as a mean over layers.",
+    masked_weights = serializers.IntegerField(
+        allow_null=True, help_text="Weights set to zero, where a mask was asked for."
     )
+    notes = serializers.ListField(
+        child=serializers.CharField(), help_text="What these figures do not show by themselves."
+    )
+    adapters = CarriedOut(many=True, help_text="Those that were carried over, in their order.")
     search = SearchOut(allow_null=True)
 
 
@@ -183,7 +200,9 @@ def render_results(job: Job) -> dict[str, Any]:
             "settings": report["settings"],
             "prices": prices_of(job),
             "quantisation_errors": report.get("quantisation_errors", {}),
-            "adapter_errors": report.get("adapter_errors", {}),
+            "masked_weights": report.get("masked_weights"),
+            "notes": [NO_GAIN] if "masked_weights" in report else [],
+            "adapters": job.result.get("adapters", []),
             "search": report.get("search"),
         }
     ).data
@@ -191,7 +210,7 @@ def render_results(job: Job) -> dict[str, Any]:
 
 
 def prices_of(job: Job) -> dict[str, str] | None:
-    """Of a million generated tokens, where a price was the target: `target`, `dense`, and what the
+    """Of a million tokens, where a price was the target: `target`, `dense`, and what the
     compressed model `reached`: its price at the dense model's margin.
     """
     asked: dict[str, str] | None = job.spec["price"]
@@ -299,5 +318,9 @@ class CompressionPlotView(ApiView):
                 f"{compression_id} had given settings, so there was no search to draw",
                 code="no_search",
             )
-        drawn = pareto_svg(search, cost="cost, of the dense model's", loss="perplexity lost")
+        drawn = pareto_svg(
+            search,
+            cost="cost, of the dense model's",
+            loss=f"{search.get('metric', 'perplexity')} lost",
+        )
         return HttpResponse(drawn, content_type="image/svg+xml")

@@ -65,7 +65,12 @@ class ListingOut(serializers.Serializer[Any]):
     wheel_sha256 = serializers.CharField()
     wheel_bytes = serializers.IntegerField()
     permissions = serializers.ListField(child=serializers.CharField())
-    conformance = serializers.DictField()
+    conformance = serializers.DictField(
+        help_text="The report of the platform's own run of the kit; empty until then."
+    )
+    submitted_report = serializers.DictField(help_text="Its partner's own, as it came.")
+    checks_made = serializers.IntegerField(help_text="How far the platform's run is.")
+    check_subject = serializers.CharField(help_text="What it looked at last.")
     offers = serializers.DictField(help_text="What the plugin declared when it was checked.")
     steps = ListingStepOut(many=True)
     created_at = UnixTime()
@@ -76,7 +81,7 @@ class ListingIn(serializers.Serializer[Any]):
     title = serializers.CharField(max_length=120)
     description = serializers.CharField(required=False, default="", max_length=5000)
     conformance = serializers.CharField(
-        required=False, default="", help_text="The report of `manage.py plugin check`, as JSON."
+        required=False, default="", help_text="Your own report of `plugin check`, as JSON."
     )
 
 
@@ -155,7 +160,8 @@ class DeliverIn(serializers.Serializer[Any]):
 def render_listing(row: Listing) -> dict[str, Any]:
     names = (
         "id", "plugin", "version", "title", "description", "state", "reason", "wheel_sha256",
-        "wheel_bytes", "conformance", "offers", "created_at",
+        "wheel_bytes", "conformance", "submitted_report", "checks_made", "check_subject", "offers",
+        "created_at",
     )  # fmt: skip
     answer: dict[str, Any] = ListingOut(
         {

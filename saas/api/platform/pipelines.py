@@ -31,7 +31,16 @@ TAG = "pipelines"
 
 class PipelineIn(serializers.Serializer[Any]):
     plugin = serializers.CharField(max_length=63, help_text="One that is enabled.")
-    pipeline = serializers.CharField(max_length=100, help_text="One that the plugin declares.")
+    pipeline = serializers.CharField(
+        max_length=100,
+        help_text="One that the plugin declares; or `prepare_dataset`, `read_dataset`, "
+        "`training/NAME`, `compression/NAME`, `evaluation/NAME` of its other hooks.",
+    )
+    model = serializers.CharField(
+        required=False,
+        max_length=160,
+        help_text="Whose files a method or an evaluation is handed, where it may see models.",
+    )
     files = serializers.ListField(
         child=serializers.CharField(max_length=64), required=False, default=list, max_length=16
     )
@@ -52,6 +61,7 @@ class PipelineIn(serializers.Serializer[Any]):
             "pipeline": sent["pipeline"],
             "file_ids": sent["files"],
             "units": sent["units"],
+            "model": sent.get("model"),
         }
 
 

@@ -25,6 +25,16 @@ from tenants.partners.services import (
 
 TAG = "plugins"
 READ, WRITE = "plugins.read", "plugins.write"
+OFFERED = (
+    "pipelines",
+    "dataset_readers",
+    "training_methods",
+    "compression_methods",
+    "evaluations",
+    "hooks",
+    "meters",
+    "prices",
+)
 
 
 class PluginPriceOut(serializers.Serializer[Any]):
@@ -47,6 +57,13 @@ class ReleaseOut(serializers.Serializer[Any]):
     permissions = serializers.ListField(child=serializers.CharField())
     settings_schema = serializers.DictField(help_text="JSON Schema (2020-12).")
     pipelines = serializers.ListField(child=serializers.DictField())
+    dataset_readers = serializers.ListField(child=serializers.DictField())
+    training_methods = serializers.ListField(child=serializers.DictField())
+    compression_methods = serializers.ListField(child=serializers.DictField())
+    evaluations = serializers.ListField(child=serializers.DictField())
+    hooks = serializers.ListField(
+        child=serializers.CharField(), help_text="Where the platform calls it: docs/hooks.md."
+    )
     meters = serializers.ListField(child=serializers.DictField())
     prices = PluginPriceOut(many=True)
     published_at = UnixTime()
@@ -110,9 +127,7 @@ def render_release(release: Release) -> dict[str, Any]:
             "notice": manifest.get("notice", ""),
             "permissions": manifest.get("permissions", []),
             "settings_schema": manifest.get("settings", {}),
-            "pipelines": offers.get("pipelines", []),
-            "meters": offers.get("meters", []),
-            "prices": offers.get("prices", []),
+            **{name: offers.get(name, []) for name in OFFERED},
             "published_at": release.published_at,
         }
     ).data

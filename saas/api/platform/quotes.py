@@ -34,7 +34,7 @@ class QuoteIn(serializers.Serializer[Any]):
 
     kind = serializers.ChoiceField(["fine_tune", "evaluate", "compress", "chat", "pipeline"])
     model = serializers.CharField(
-        max_length=160, required=False, help_text="Of all kinds but pipelines."
+        max_length=160, required=False, help_text="Of pipelines for methods only."
     )
 
 
@@ -44,6 +44,15 @@ class QuoteLineOut(serializers.Serializer[Any]):
     expected = Amount()
     high = Amount()
     dimensions = serializers.DictField(child=serializers.CharField())
+
+
+class AdjustmentOut(serializers.Serializer[Any]):
+    """What a plugin that you enabled changes the price by. It is in the amounts already."""
+
+    plugin = serializers.CharField()
+    reason = serializers.CharField()
+    share = Amount(help_text="Of the price before: -0.1 is a discount of 10%.")
+    amount = Amount(help_text="Of the expected price, net.")
 
 
 class SecondsOut(serializers.Serializer[Any]):
@@ -62,6 +71,7 @@ class QuoteOut(serializers.Serializer[Any]):
     kind = serializers.CharField()
     currency = serializers.CharField()
     lines = QuoteLineOut(many=True)
+    adjustments = AdjustmentOut(many=True)
     low = PriceOut()
     expected = PriceOut()
     high = PriceOut(help_text="The most that this work is charged. Name the quote as `quote_id`.")
@@ -82,6 +92,7 @@ def render(quote: Quote) -> dict[str, Any]:
             "kind": quote.kind,
             "currency": quote.currency,
             "lines": quote.lines,
+            "adjustments": quote.adjustments,
             "seconds": seconds,
             **amounts,
         }

@@ -17,7 +17,7 @@ from saas.console.asking import actor_of
 from saas.console.compressions import compression_shown
 from saas.console.filters import choice_filter
 from saas.console.lists.files import file_link
-from saas.console.pages.live import live_state
+from saas.console.pages.live import live_state, task_of
 from saas.console.readonly import Act, ReadOnlyAdmin, Section
 from saas.console.words import JOB_KINDS, JOB_STATES, OUTCOMES
 from workers.jobs.models import Attempt, Checkpoint, Job
@@ -194,6 +194,7 @@ class JobAdmin(ReadOnlyAdmin):
             "live_url": reverse("console:job_live", args=[row.pk]),
             "compression": compression_shown(row),
             "has_curve": row.kind in {"fine_tune", "compress"},
+            "judged": task_of(row) if row.kind == "fine_tune" else None,
             "pairs": [
                 (_("Result"), show.as_pairs(flat(row.result))),
                 (_("Settings"), show.as_pairs(flat(row.spec))),

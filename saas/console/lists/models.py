@@ -39,13 +39,17 @@ def _delete(request: HttpRequest, version_id: str) -> Any:
 
 def _compress_url(row: ModelVersion) -> str:
     """The form for making this model smaller; empty for one that is rounded already."""
-    if row.kind == ModelVersion.Kind.QUANTISED:
+    if row.kind == ModelVersion.Kind.QUANTISED or row.over_id is not None:
         return ""
     return reverse("console:compress") + f"?model={row.name}"
 
 
 def _parent(row: ModelVersion) -> Any:
     return version_link(row.parent) if row.parent else None
+
+
+def _over(row: ModelVersion) -> Any:
+    return version_link(row.over) if row.over else None
 
 
 def _data(row: ModelVersion) -> Any:
@@ -94,6 +98,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         show.text("base_id", _("Base model")),
         _STAGE,
         show.column(_parent, _("Made from")),
+        show.column(_over, _("Served on")),
         show.column(_data, _("Trained on")),
         show.column(_job, _("Job")),
         show.number("step", _("Step")),
@@ -126,7 +131,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         rows = super().get_queryset(request).filter(deleted_at__isnull=True)
-        return rows.select_related("parent", "dataset__file")
+        return rows.select_related("parent", "over", "dataset__file")
 
     def sections(self, request: HttpRequest, row: ModelVersion) -> Sequence[Section]:
         del request

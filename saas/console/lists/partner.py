@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from saas.console import columns as show
 from saas.console.filters import choice_filter
-from saas.console.market_words import LISTING_STATES, PAYOUT_STATES
+from saas.console.market_words import LISTING_STATES, PAYOUT_STATES, VERDICTS
 from saas.console.readonly import ReadOnlyAdmin, Section
 from tenants.marketplace.models import Listing, PartnerStatement
 
@@ -17,6 +17,12 @@ _STEPS = (
     show.moment("created_at", _("Time")),
     show.badge("state", _("State"), LISTING_STATES),
     show.text("reason", _("Why")),
+)
+_CHECKS = (
+    show.text("group", _("Group")),
+    show.text("subject", _("Subject")),
+    show.derived("verdict", _("Verdict"), lambda value: VERDICTS.get(value, value)),
+    show.text("message", _("Message")),
 )
 _SHARES = (
     show.text("cause", _("Kind")),
@@ -26,6 +32,16 @@ _SHARES = (
     show.right(show.text("share", _("Share"))),
     show.right(show.text("cost", _("Compute borne"))),
 )
+
+
+def _progress(row: Listing) -> str:
+    return f"{row.checks_made}: {row.check_subject}" if row.checks_made else ""
+
+
+def _not_enforced(row: Listing) -> str:
+    return ", ".join(row.conformance.get("not_enforced", ()))
+
+
 LISTING_COLUMNS = (
     show.text("title", _("Plugin"), sort=True),
     show.text("version", _("Version")),
@@ -39,7 +55,9 @@ LISTING_DETAILS = (
     show.text("description", _("Description")),
     show.column(lambda row: ", ".join(row.manifest.get("permissions", [])), _("Permissions")),
     show.column(lambda row: row.manifest["licence"], _("Licence")),
+    show.column(_progress, _("Checks made")),
     show.column(lambda row: row.conformance.get("level"), _("Checked at level")),
+    show.column(_not_enforced, _("Not enforced there")),
     show.code("wheel_sha256", "SHA-256"),
     show.size("wheel_bytes", _("Size")),
 )
@@ -62,7 +80,9 @@ PAYOUT_COLUMNS = (
 
 
 def listing_sections(row: Listing) -> Sequence[Section]:
-    return (Section(_("What happened"), _STEPS, list(row.steps.order_by("id"))),)
+    checks = [type("Check", (), each) for each in row.conformance.get("checks", ())]
+    found = [Section(_("What happened"), _STEPS, list(row.steps.order_by("id")))]
+    return [*found, Section(_("Conformance"), _CHECKS, checks)] if checks else found
 
 
 def statement_sections(row: PartnerStatement) -> Sequence[Section]:

@@ -10,9 +10,13 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from saas.console.asking import choices_set
-from saas.console.pages.fine_tune import TEXT, training_files
-from saas.console.pages.playground import callable_models
+from saas.console.pages.fine_tune import training_files
+from saas.console.pages.playground import SHOWN
 from saas.console.pages.quoted import quoted
+from workers.assets.models import ModelVersion
+from workers.assets.selectors import model_resolve, models_visible, versions_visible
+from workers.engine.compression.limits import has_heads
+from workers.jobs.compressions import is_compressible
 from workers.jobs.states import Kind
 
 GOALS = {
@@ -46,7 +50,7 @@ class CompressForm(forms.Form):
     )
     goal = forms.ChoiceField(label=_("Down to"), choices=list(GOALS.items()), initial="latency")
     price = forms.DecimalField(
-        label=_("Price of a million generated tokens"),
+        label=_("Price of a million tokens"),
         min_value=Decimal("0.000001"),
         max_digits=12,
         decimal_places=6,
@@ -63,7 +67,7 @@ class CompressForm(forms.Form):
         min_value=0,
         max_value=1000,
         initial=10,
-        help_text=_("By how much perplexity may grow."),
+        help_text=_("By how much perplexity or error may grow, or accuracy fall."),
     )
     int8 = forms.BooleanField(
         label=_("Round weights to 8 bits where that pays"), required=False, initial=True
@@ -76,10 +80,17 @@ class CompressForm(forms.Form):
         help_text=_("The smaller model learns again from the whole one; 0 leaves that out."),
     )
 
+    adapters = forms.MultipleChoiceField(
+        label=_("Adapters to carry over"),
+        required=False,
+        help_text=_("Of the chosen base. Each becomes a model of its own, on the smaller base."),
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         files = training_files()
-        choices_set(self, "model", [(name, name) for name in callable_models(TEXT)])
+        choices_set(self, "model", [(name, name) for name in compressible_models()])
+        choices_set(self, "adapters", [(name, name) for name in carriable_adapters()])
         choices_set(self, "file", files)
         choices_set(self, "validation_file", [("", _("None")), *files])
 
@@ -88,6 +99,8 @@ class CompressForm(forms.Form):
         given: dict[str, Any] = super().clean() or {}
         if given.get("goal") == "price" and given.get("price") is None:
             self.add_error("price", _("Say which price."))
+        if given.get("adapters") and given.get("goal") != "ratio":
+            self.add_error("adapters", _("A search carries none over; choose a share of neurons."))
         return given
 
     def spec(self) -> dict[str, Any]:
@@ -98,7 +111,7 @@ class CompressForm(forms.Form):
             "file_id": given["file"],
             "validation_file_id": given["validation_file"] or None,
             "suffix": given["suffix"] or None,
-            "adapters": None,
+            "adapters": given["adapters"] or None,
             "settings": self._settings(),
         }
 
@@ -109,7 +122,8 @@ class CompressForm(forms.Form):
         recover = {"recover": {"tokens": given["recover_tokens"], "labels": 1.0}}
         if goal == "ratio":
             gone = round(1 - share, 2)
-            return {"prune": {"mlp": gone, "heads": gone}, "quantise": best, **recover}
+            heads = gone if has_heads(model_resolve(given["model"]).base.family) else 0.0
+            return {"prune": {"mlp": gone, "heads": heads}, "quantise": best, **recover}
         wanted = {"price": f"{given['price']:f}"} if goal == "price" else {goal: share}
         target = {
             **wanted,
@@ -118,6 +132,19 @@ class CompressForm(forms.Form):
             "formats": list(dict.fromkeys(["none", best])),
         }
         return {"target": target, **recover}
+
+
+def compressible_models() -> list[str]:
+    """The tenant's models that can be made smaller, newest first, then the catalogue's."""
+    found = [model for model in models_visible() if is_compressible(model)]
+    own = [model.name for model in found if model.version]
+    return own[:SHOWN] + [model.name for model in found if not model.version]
+
+
+def carriable_adapters() -> list[str]:
+    """The tenant's adapters of a base's own weights, newest first."""
+    rows = versions_visible().filter(kind=ModelVersion.Kind.ADAPTER, over=None)
+    return list(rows.order_by("-id").values_list("name", flat=True)[:SHOWN])
 
 
 def compress(request: HttpRequest) -> HttpResponse:

@@ -1,27 +1,40 @@
-"""Starting a fine-tune: which model, which data, how thoroughly, and at what price."""
+"""Starting a fine-tune: which task, model and data, how thoroughly, and at what price."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from saas.console.asking import choices_set
-from saas.console.pages.playground import callable_models
 from saas.console.pages.quoted import quoted
+from saas.console.task_words import PRESETS, PROBLEMS, TASKS
 from workers.assets.models import BaseModel
-from workers.assets.selectors import files_visible
+from workers.assets.readings import TASKS_OF
+from workers.assets.selectors import files_visible, models_visible
+from workers.engine.specs import served_as
 from workers.jobs.states import Kind
 
 TEXT = BaseModel.Kind.TEXT_GENERATION
 AUTO = _("Leave empty to let us choose.")
+SHOWN = 100  # of a tenant's own models, the newest
+ONLY_OF = {  # fields that belong to one task
+    "beta": "preference",
+    "temperature": "embeddings",
+    "target": "tabular",
+    "problem": "tabular",
+    "hidden": "tabular",
+}
 
 
 class FineTuneForm(forms.Form):
-    """What is asked of a person; everything else takes the engine's defaults."""
+    """What is asked of a person for one task; everything else takes the engine's defaults."""
 
+    task = forms.CharField(widget=forms.HiddenInput, required=False)
     model = forms.ChoiceField(label=_("Start from"))
     training_file = forms.ChoiceField(label=_("Training data"))
     validation_file = forms.ChoiceField(
@@ -44,6 +57,32 @@ class FineTuneForm(forms.Form):
         ],
         required=False,
     )
+    target = forms.CharField(
+        label=_("Column to predict"),
+        max_length=200,
+        required=False,
+        help_text=_("Leave empty for the last one."),
+    )
+    problem = forms.ChoiceField(
+        label=_("What it holds"), choices=list(PROBLEMS.items()), required=False
+    )
+    hidden = forms.ChoiceField(
+        label=_("Hidden layers"), choices=list(PRESETS.items()), required=False
+    )
+    beta = forms.FloatField(
+        label=_("Nearness to the model as it is (beta)"),
+        min_value=0.001,
+        max_value=10,
+        required=False,
+        help_text=_("0.1 where left empty; the higher, the less it changes."),
+    )
+    temperature = forms.FloatField(
+        label=_("Temperature"),
+        min_value=0.001,
+        max_value=10,
+        required=False,
+        help_text=_("0.05 where left empty; the lower, the more the hardest negatives count."),
+    )
     n_epochs = forms.IntegerField(
         label=_("Passes over the data"), min_value=1, max_value=1000, required=False, help_text=AUTO
     )
@@ -63,12 +102,21 @@ class FineTuneForm(forms.Form):
     )
     seed = forms.IntegerField(label=_("Seed"), min_value=0, max_value=2**31 - 1, required=False)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, task: str, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        files = training_files()
-        choices_set(self, "model", [(name, name) for name in callable_models(TEXT)])
+        self.task, words, files = task, TASKS[task], training_files()
+        self.fields["task"].initial = task
+        choices_set(self, "model", [(name, name) for name in models_that_learn(task)])
         choices_set(self, "training_file", files)
         choices_set(self, "validation_file", [("", _("None")), *files])
+        self.fields["training_file"].help_text = format_html(
+            "{} <code>{}</code>", words.data, words.example
+        )
+        if not words.has_adapters:
+            del self.fields["method"]
+        for name, owner in ONLY_OF.items():
+            if owner != task:
+                del self.fields[name]
 
     def spec(self) -> dict[str, Any]:
         """The job's spec as `job_submit` takes it; what was left empty is "auto"."""
@@ -79,13 +127,38 @@ class FineTuneForm(forms.Form):
             "training_file_id": given["training_file"],
             "validation_file_id": given["validation_file"] or None,
             "suffix": given["suffix"] or None,
-            "method": "supervised",
+            "method": "dpo" if self.task == "preference" else "supervised",
             "requested_hyperparameters": {
                 name: "auto" if given[name] is None else given[name] for name in asked
             },
-            "settings": {"method": given["method"]} if given["method"] else {},
+            "settings": self._settings(),
             "seed": given["seed"],
         }
+
+    def _settings(self) -> dict[str, Any]:
+        """What was filled in; a version that goes on keeps what it was made with."""
+        given = self.cleaned_data
+        settings: dict[str, Any] = {"task": self.task}
+        if given.get("method"):
+            settings["method"] = given["method"]
+        if given.get("beta") is not None:
+            settings["preference"] = {"beta": given["beta"]}
+        if given.get("temperature") is not None:
+            settings["embeddings"] = {"temperature": given["temperature"]}
+        if self.task == "tabular" and BaseModel.objects.filter(pk=given["model"]).exists():
+            settings["tabular"] = {
+                name: given[name] for name in ("target", "problem", "hidden") if given[name]
+            }
+        return settings
+
+
+def models_that_learn(task: str) -> list[str]:
+    """The tenant's models that may go on learning it, newest first, then the catalogue's."""
+    found = models_visible()
+    own = [m.name for m in found if m.version and m.kind == served_as(task)]
+    return own[:SHOWN] + [
+        m.name for m in found if not m.version and task in TASKS_OF.get(m.base.kind, ())
+    ]
 
 
 def training_files() -> list[tuple[str, str]]:
@@ -94,4 +167,12 @@ def training_files() -> list[tuple[str, str]]:
 
 
 def fine_tune(request: HttpRequest) -> HttpResponse:
-    return quoted(request, FineTuneForm, kind=Kind.FINE_TUNE, title=_("Start a fine-tune"))
+    asked = request.POST.get("task") or request.GET.get("task") or TEXT.value
+    task = asked if asked in TASKS else TEXT.value
+    return quoted(
+        request,
+        partial(FineTuneForm, task),
+        kind=Kind.FINE_TUNE,
+        title=_("Start a fine-tune"),
+        more={"tasks": TASKS, "task": task, "about": TASKS[task]},
+    )

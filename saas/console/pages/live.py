@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.http import Http404, HttpRequest, JsonResponse
 from django.utils.translation import gettext
 
 from saas.console.columns import as_badge, as_duration
+from saas.console.task_words import TASKS, TaskWords
 from saas.console.words import JOB_STATES
 from tenants.kernel.clock import now
 from workers.jobs.models import Job, JobEvent
@@ -46,6 +47,7 @@ def live_state(job: Job, *, after: str = "") -> dict[str, Any]:
     return {
         **standing(job),
         "curve": curve(events),
+        "metric": metric(job, events),
         "events": [event_line(event) for event in messages[-EVENTS_SHOWN:]],
         "after": events[-1].pk if events else after,
     }
@@ -98,6 +100,29 @@ def curve(events: Iterable[JobEvent]) -> dict[str, list[dict[str, float]]]:
         "train": [vars(p) for p in points(measured, TRAIN_KEYS)],
         "validation": [vars(p) for p in points(measured, VALIDATION_KEYS)],
     }
+
+
+def metric(job: Job, events: Iterable[JobEvent]) -> dict[str, Any]:
+    """The held-out figure that the job's task is judged by, by step, and the plain baseline's.
+
+    The baseline is what no learning reaches: the untouched model, or a guess by the training data.
+    """
+    words = task_of(job)
+    measured = [event.data for event in events if event.type == "metrics"]
+    found = points(measured, (words.metric,))
+    plain = words.metric.replace("validation_", "baseline_")
+    told = [data[plain] for data in measured if isinstance(data.get(plain), int | float)]
+    told += [point.y for point in found if point.x == 0]
+    return {"points": [vars(p) for p in found], "baseline": told[0] if told else None}
+
+
+def task_of(job: Job) -> TaskWords:
+    """What a fine-tune learns. A table's classes are judged by accuracy, its numbers by error."""
+    task = job.spec.get("settings", {}).get("task", "text_generation")
+    words = TASKS.get(task, TASKS["text_generation"])
+    if task == "tabular" and any("accuracy" in name for name in job.metrics):
+        return replace(TASKS["text_classification"], name=words.name)
+    return words
 
 
 def points(measured: Iterable[Mapping[str, Any]], keys: tuple[str, ...]) -> list[Point]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
 from saas.console.columns import as_duration, as_money
+from saas.console.task_words import SETTINGS
+from saas.console.words import Word
 from tenants.ledger.selectors import wallet_balance
 from tenants.pricing.models import Quote
 from tenants.pricing.quotes import CASES, quote_amounts
+from workers.jobs.submissions import Choice
 
 LABELS = {"low": _("Low"), "expected": _("Expected"), "high": _("At most")}
 
@@ -37,8 +41,26 @@ def quote_shown(quote: Quote) -> dict[str, Any]:
             }
             for case in CASES
         ],
+        "adjustments": [
+            {**each, "amount": as_money(Decimal(each["amount"]), quote.currency)}
+            for each in quote.adjustments
+        ],
         "is_timed": bool(seconds),
         "available": as_money(balance.available.amount, quote.currency),
         "after": as_money(after.amount, quote.currency),
         "enough": after.amount >= Decimal(0),
     }
+
+
+def choices_shown(chosen: Mapping[str, Choice]) -> list[tuple[Word, str, Word]]:
+    """Settings that were left to us: what each is called, what it came to, and why."""
+    return [
+        (*_named(name, choice.value), SETTINGS[name][1])
+        for name, choice in chosen.items()
+        if name in SETTINGS
+    ]
+
+
+def _named(name: str, value: Any) -> tuple[Word, str]:
+    shown = f"{value:.3g}" if isinstance(value, float) else f"{value:,}"
+    return SETTINGS[name][0], shown

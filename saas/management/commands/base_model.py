@@ -36,7 +36,7 @@ class Command(BaseCommand):
         verify.add_argument("id", nargs="*", help="all, if none is named")
         actions.add_parser("build", help="build, register and measure the local models, once")
         measure = actions.add_parser("measure", help="measure how fast this machine trains them")
-        measure.add_argument("id", nargs="*", help="all that write text, if none is named")
+        measure.add_argument("id", nargs="*", help="all, if none is named")
 
     _quiet_until = 0.0
 
@@ -74,13 +74,12 @@ class Command(BaseCommand):
         del options
         for row in base_models_ensure(self._say):
             self.stdout.write(_line(row))
-            if row.kind == BaseModel.Kind.TEXT_GENERATION and not row.profile:
+            if not row.profile:
                 self._measure_or_say(row.id)
 
     def measure(self, options: Mapping[str, Any]) -> None:
         with system_scope():
-            rows = BaseModel.objects.filter(kind=BaseModel.Kind.TEXT_GENERATION).order_by("id")
-            known = list(rows.values_list("id", flat=True))
+            known = list(BaseModel.objects.order_by("id").values_list("id", flat=True))
         for model_id in options["id"] or known:
             self._measure(model_id)
 
@@ -96,9 +95,9 @@ class Command(BaseCommand):
         for profile in profiles_read(row.profile).values():
             low, middle, high = profile.quantiles
             self.stdout.write(
-                f"{model_id}, {profile.method}: {profile.flops / 1e9:.1f} GFLOP/s on one CPU "
-                f"thread; whole runs took {low / middle:.2f} to {high / middle:.2f} times the "
-                "expected"
+                f"{model_id}, {profile.task}, {profile.method}: {profile.flops / 1e9:.1f} GFLOP/s "
+                f"on one CPU thread; whole runs took {low / middle:.2f} to {high / middle:.2f} "
+                "times the expected"
             )
 
     def _say(self, line: Mapping[str, Any]) -> None:

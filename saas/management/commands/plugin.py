@@ -12,18 +12,18 @@ from django.core.management.base import BaseCommand, CommandError
 
 from plugins.host.errors import HostError
 from plugins.kit import commands as kit
-from plugins.kit.report import Report, report_lines
-from plugins.sdk.codec import to_json
+from plugins.kit.report import Report, report_lines, report_write
+from plugins.sdk.codec import from_json
 from tenants.accounts.actors import system_actor
 from tenants.kernel.errors import BreakwaterError
 from tenants.kernel.scope import system_scope, tenant_scope
 from tenants.kernel.version import code_version
 from tenants.marketplace.services.listings import (
     listing_approve,
-    listing_check,
     listing_publish,
     listing_submit,
 )
+from tenants.marketplace.services.reviews import review_now
 from tenants.partners.selectors import installations_visible, releases_offered
 from tenants.partners.services.installations import plugin_disable, plugin_enable
 
@@ -86,15 +86,16 @@ class Command(BaseCommand):
     def _install(self, given: Any) -> list[str]:
         """The whole of a listing's life, by the operator at the machine: judged, then published."""
         with kit.wheel_of(given.path) as wheel:
-            report = kit.judged(wheel, code_version(), given.report)
-            if not report.passed:
-                raise CommandError("\n".join(report_lines(report)))
-            listing_id = _submit(given, wheel, report)
+            listing_id = _submit(given, wheel)
         actor = system_actor(given.partner)
+        row = review_now(actor=actor, listing_id=listing_id)
+        report = from_json(Report, row.conformance) if row.conformance else None
+        if given.report and report:
+            given.report.write_text(report_write(report))
+        if row.state != "checked":
+            told = report_lines(report) if report else []
+            raise CommandError("\n".join([*told, f"{row} is {row.state}: {row.reason}"]))
         with system_scope():
-            row = listing_check(actor=actor, listing_id=listing_id)
-            if row.state == "refused":
-                raise CommandError(f"{row} is refused: {row.reason}")
             listing_approve(actor=actor, listing_id=listing_id, reason="installed by an operator")
             listing_publish(actor=actor, listing_id=listing_id)
         asked = " ".join(f"--grant {each}" for each in row.manifest["permissions"])
@@ -127,13 +128,12 @@ class Command(BaseCommand):
         return [f"{given.name} is disabled; its settings are gone, its history stays"]
 
 
-def _submit(given: Any, wheel: Path, report: Report) -> str:
+def _submit(given: Any, wheel: Path) -> str:
     with tenant_scope(given.partner):
         row = listing_submit(
             actor=system_actor(given.partner),
             wheel_name=wheel.name,
             content=wheel.read_bytes(),
-            title=given.title or report.plugin,
-            conformance=to_json(report),
+            title=given.title or wheel.name.partition("-")[0],
         )
     return str(row.id)

@@ -104,7 +104,7 @@ class ListingAdmin(OperatorAdmin):
     details = (_partner, *LISTING_DETAILS)
     acts = (
         Act("check", _("Check"), WRITE, _moved(listings.listing_check),
-            _("The plugin was asked what it declares; its state says how that went."),
+            _("A worker runs the conformance kit on it; its state says how that went."),
             _in("submitted")),
         Act("approve", _("Approve"), WRITE, _moved(listings.listing_approve),
             _("The listing is approved."), _in("checked"), form=NoteForm),
@@ -114,7 +114,7 @@ class ListingAdmin(OperatorAdmin):
             _("The plugin is called no more."), _in("published"), danger=True, form=ReasonForm),
         Act("refuse", _("Refuse"), WRITE, _moved(listings.listing_refuse),
             _("The listing is refused; its partner reads why."),
-            _in("submitted", "checked", "approved"), danger=True, form=ReasonForm),
+            _in("submitted", "checking", "checked", "approved"), danger=True, form=ReasonForm),
     )  # fmt: skip
 
     def sections(self, request: HttpRequest, row: Listing) -> Sequence[Section]:

@@ -80,6 +80,13 @@ const breakwater = (() => {
     for (const canvas of document.querySelectorAll("canvas[data-bars]")) {
       bars(canvas, JSON.parse(document.getElementById(canvas.dataset.bars).textContent));
     }
+    for (const slider of document.querySelectorAll("input[data-shown]")) {
+      const figure = document.createElement("output");
+      const show = () => { figure.textContent = Number(slider.value).toLocaleString(document.documentElement.lang, { maximumFractionDigits: 3 }); };
+      slider.after(figure);
+      slider.addEventListener("input", show);
+      show();
+    }
     new MutationObserver(() => drawn.forEach(paint)).observe(document.documentElement, { attributes: true, attributeFilter: ["class"] });
     document.body.addEventListener("htmx:afterSwap", () => localTimes(document));
     document.addEventListener("submit", (event) => {

@@ -11,6 +11,12 @@ document.addEventListener("DOMContentLoaded", () => {
   ];
   const canvas = part("curve");
   const chart = canvas && breakwater.curve(canvas, series, root.dataset.step, root.dataset.loss);
+  const judged = part("metric");
+  const metricChart = judged && breakwater.curve(judged, [
+    { label: root.dataset.metric, points: [], dots: true },
+    { label: root.dataset.baseline, points: [] },
+  ], root.dataset.step, root.dataset.metric);
+  let baseline = null;
   let after = first.after;
   let acted = first.state;
 
@@ -38,6 +44,17 @@ document.addEventListener("DOMContentLoaded", () => {
     chart.update("none");
   }
 
+  // the held-out figure, and a level line for what is plainly reached without learning
+  function addMetric(metric) {
+    if (!metricChart) return;
+    const [reached, plain] = metricChart.data.datasets;
+    reached.data.push(...metric.points);
+    if (metric.baseline !== null) baseline = metric.baseline;
+    const last = reached.data.length ? reached.data[reached.data.length - 1].x : 0;
+    plain.data = baseline === null ? [] : [{ x: 0, y: baseline }, { x: Math.max(last, 1), y: baseline }];
+    metricChart.update("none");
+  }
+
   function showMetrics(metrics) {
     if (!part("metrics")) return;
     part("metrics").replaceChildren(...Object.entries(metrics).flatMap(([name, value]) => {
@@ -61,6 +78,7 @@ document.addEventListener("DOMContentLoaded", () => {
     showMetrics(state.metrics);
     addEvents(state.events);
     addPoints(state.curve);
+    addMetric(state.metric);
     after = state.after;
   }
 
@@ -91,5 +109,6 @@ document.addEventListener("DOMContentLoaded", () => {
     setTimeout(poll, document.hidden ? 5000 : 1000);
   }
 
+  addMetric(first.metric);
   if (!first.final) setTimeout(poll, 1000);
 });

@@ -22,9 +22,14 @@ from tenants.billing.periods import Period
 from tenants.billing.selectors.invoices import invoice_view
 from tenants.billing.selectors.upcoming import invoice_upcoming
 from tenants.billing.states import InvoiceState
-from tenants.costs.models import CostEntry
+from tenants.costs.models import CostEntry, Rate
 from tenants.pricing.selectors import tenant_terms, unit_prices
 
+_BOUGHT = {
+    Rate.Kind.SPOT: "Dynamic",
+    Rate.Kind.RESERVED: "Committed",
+    Rate.Kind.OWNED: "Other",
+}
 _ISSUED = (InvoiceState.OPEN, InvoiceState.PAID, InvoiceState.UNCOLLECTIBLE)
 
 
@@ -70,7 +75,9 @@ def focus_cost_rows(*, period: Period) -> bytes:
 
 def _cost_rows(period: Period) -> Iterator[Row]:
     entries = CostEntry.objects.filter(started_at__gte=period.start, started_at__lt=period.end)
-    names = ("day", "resource_id", "resource__unit", "purpose", "tenant_id", "currency")
+    names = (
+        "day", "resource_id", "resource__unit", "purpose", "tenant_id", "rate__kind", "currency",
+    )  # fmt: skip
     days = entries.annotate(day=TruncDay("started_at")).order_by().values(*names)
     for row in days.annotate(total=Sum("amount"), counted=Sum("quantity")).order_by(*names):
         yield _cost_row(period, row)
@@ -96,7 +103,7 @@ def _cost_row(period: Period, row: dict[str, Any]) -> Row:
         "ChargeFrequency": "Usage-Based",
         "ConsumedQuantity": row["counted"],
         "ConsumedUnit": row["resource__unit"],
-        "PricingCategory": "Standard",
+        "PricingCategory": _BOUGHT.get(row["rate__kind"], "Standard"),
         "PricingCurrency": row["currency"],
         "PricingQuantity": row["counted"],
         "PricingUnit": row["resource__unit"],

@@ -5,10 +5,11 @@ from __future__ import annotations
 from plugins.builtin.catalogue import builtins
 from plugins.host.catalog import Plugin
 from plugins.sdk.codec import to_json
+from tenants.accounts.actors import system_actor
 from tenants.billing.operators import system_only
 from tenants.kernel.ids import new_id
 from tenants.marketplace.examining import declarations
-from tenants.marketplace.services.offering import services_offer
+from tenants.marketplace.services.offering import agreed_prices_ensure, services_offer
 from tenants.partners.models import Release
 
 PUBLISHER = "Breakwater"
@@ -19,6 +20,7 @@ def builtins_release(*, tenant_id: str) -> int:
     catalogue; `tenant_id` is the platform's own. Safe to repeat. Returns how many were new.
     """
     system_only()
+    agreed_prices_ensure(actor=system_actor(tenant_id))
     made = 0
     for manifest, module in builtins():
         known = Release.objects.filter(plugin=manifest.name, version=manifest.version)

@@ -13,7 +13,7 @@ from tenants.kernel.ids import new_id
 from tenants.kernel.outbox import emit
 from tenants.marketplace.conformance import report_check
 from tenants.marketplace.events import ListingMoved
-from tenants.marketplace.examining import declarations, stored_plugin, wheel_examine
+from tenants.marketplace.examining import wheel_examine
 from tenants.marketplace.locks import listing_locked
 from tenants.marketplace.models import Listing, ListingStep
 from tenants.marketplace.services.offering import prices_offer, services_offer
@@ -37,7 +37,7 @@ def listing_submit(
 ) -> Listing:
     """Submit a wheel for review. It is read, and none of it runs.
 
-    `conformance`: the report of `manage.py plugin check` on this wheel.
+    `conformance`: its partner's own report, so that what is known to fail is not submitted.
     Raises PermissionDenied, InvalidInput (no wheel, bad manifest, a failed check), Conflict (the
     name is another partner's, this version is under review or published already), TooLarge.
     """
@@ -58,7 +58,7 @@ def listing_submit(
         title=title.strip(),
         description=description.strip(),
         manifest=to_json(manifest),
-        conformance=dict(conformance or {}),
+        submitted_report=dict(conformance or {}),
         wheel_name=wheel_name,
         wheel_key=key,
         wheel_sha256=digest,
@@ -69,24 +69,11 @@ def listing_submit(
 
 
 def listing_check(*, actor: Actor, listing_id: str) -> Listing:
-    """Ask the plugin, confined, what it declares; refuse the listing where it cannot say.
-
-    A listing without a conformance report waits for one: Conflict.
-    """
+    """Have the conformance kit run on its wheel, by a worker: see `reviews.py`."""
     staff_only(actor)
     row = listing_locked(listing_id)
-    require_move(LISTING_MOVES, f"listing {row}", row.state, ListingState.CHECKED)
-    if not row.conformance:
-        raise Conflict(
-            f"{row} came without a conformance report; have its partner submit it with one",
-            code="not_conformant",
-        )
-    try:
-        plugin = stored_plugin(row.wheel_name, row.wheel_key, row.wheel_sha256)
-        row.offers = declarations(plugin, row.tenant_id)
-    except InvalidInput as error:
-        return _move(actor, row, ListingState.REFUSED, error.message)
-    return _move(actor, row, ListingState.CHECKED, "")
+    row.check_tries, row.check_until, row.checks_made, row.check_subject = 0, None, 0, ""
+    return listing_move(actor=actor, row=row, state=ListingState.CHECKING, reason="")
 
 
 def listing_approve(*, actor: Actor, listing_id: str, reason: str = "") -> Listing:
@@ -97,7 +84,7 @@ def listing_approve(*, actor: Actor, listing_id: str, reason: str = "") -> Listi
         raise Conflict(
             "its partner has no agreement in force: write one first", code="agreement_missing"
         )
-    return _move(actor, row, ListingState.APPROVED, reason)
+    return listing_move(actor=actor, row=row, state=ListingState.APPROVED, reason=reason)
 
 
 def listing_publish(*, actor: Actor, listing_id: str, reason: str = "") -> Listing:
@@ -110,7 +97,7 @@ def listing_publish(*, actor: Actor, listing_id: str, reason: str = "") -> Listi
     require_move(LISTING_MOVES, f"listing {row}", row.state, ListingState.PUBLISHED)
     if row.release_id:
         Release.objects.filter(pk=row.release_id).update(suspended_at=None, suspended_because="")
-        return _move(actor, row, ListingState.PUBLISHED, reason)
+        return listing_move(actor=actor, row=row, state=ListingState.PUBLISHED, reason=reason)
     seller_claim(tenant_id=row.tenant_id, name=f"plugin:{row.plugin}")
     release = Release.objects.create(
         id=new_id("rel_"),
@@ -131,7 +118,7 @@ def listing_publish(*, actor: Actor, listing_id: str, reason: str = "") -> Listi
     services_offer(
         tenant_id=row.tenant_id, plugin=row.plugin, declared=row.offers.get("services", ())
     )
-    return _move(actor, row, ListingState.PUBLISHED, reason)
+    return listing_move(actor=actor, row=row, state=ListingState.PUBLISHED, reason=reason)
 
 
 def listing_suspend(*, actor: Actor, listing_id: str, reason: str) -> Listing:
@@ -141,21 +128,25 @@ def listing_suspend(*, actor: Actor, listing_id: str, reason: str) -> Listing:
     require_move(LISTING_MOVES, f"listing {row}", row.state, ListingState.SUSPENDED)
     _require_reason(reason)
     release_suspend(actor=actor, release_id=row.release_id, reason=reason)
-    return _move(actor, row, ListingState.SUSPENDED, reason)
+    return listing_move(actor=actor, row=row, state=ListingState.SUSPENDED, reason=reason)
 
 
 def listing_refuse(*, actor: Actor, listing_id: str, reason: str) -> Listing:
     """It is not published; its partner reads why, and may submit it anew."""
     staff_only(actor)
     _require_reason(reason)
-    return _move(actor, listing_locked(listing_id), ListingState.REFUSED, reason)
+    return listing_move(
+        actor=actor, row=listing_locked(listing_id), state=ListingState.REFUSED, reason=reason
+    )
 
 
 def listing_follow_suspension(*, release_id: str, reason: str) -> None:
     """Its release was suspended by the platform itself (system scope)."""
     row: Listing | None = Listing.objects.select_for_update().filter(release_id=release_id).first()
     if row is not None and row.state == ListingState.PUBLISHED:
-        _move(system_actor(row.tenant_id), row, ListingState.SUSPENDED, reason)
+        listing_move(
+            actor=system_actor(row.tenant_id), row=row, state=ListingState.SUSPENDED, reason=reason
+        )
 
 
 def _refuse_taken(partner_id: str, plugin: str, version: str) -> None:
@@ -182,10 +173,11 @@ def _require_reason(reason: str) -> None:
         raise InvalidInput("say why, in 1 to 500 characters", param="reason")
 
 
-def _move(actor: Actor, row: Listing, state: ListingState, reason: str) -> Listing:
+def listing_move(*, actor: Actor, row: Listing, state: ListingState, reason: str) -> Listing:
+    """Move a locked listing, and tell it with its reason. Raises Conflict."""
     require_move(LISTING_MOVES, f"listing {row}", row.state, state)
     row.state, row.reason = state, reason.strip()[:500]
-    row.save(update_fields=["state", "reason", "offers", "release_id"])
+    row.save()
     _told(actor, row, row.reason)
     return row
 

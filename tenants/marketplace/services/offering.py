@@ -14,8 +14,9 @@ from tenants.kernel.errors import InvalidInput
 from tenants.kernel.ids import new_id
 from tenants.marketplace.models import Service
 from tenants.partners.services import seller_claim
+from tenants.pricing.defaults import AGREED
 from tenants.pricing.exact import plain, round12
-from tenants.pricing.models import PriceBook
+from tenants.pricing.models import Price, PriceBook
 from tenants.pricing.selectors.books import (
     exchange_rate,
     price_books,
@@ -49,13 +50,24 @@ def prices_offer(*, actor: Actor, plugin: str, asked: Sequence[Mapping[str, Any]
             rows
         ) == len(kept) + len(mine):
             continue
-        drafted = price_version_draft(
-            actor=actor,
-            book_id=book.id,
-            prices=[*(NewPrice(r.meter, r.revenue, r.charge, r.match) for r in kept), *mine],
-            note=f"prices of the plugin {plugin}",
-        )
-        price_version_publish(actor=actor, version_id=drafted.id)
+        _publish(actor, book, [*kept, *mine], f"prices of the plugin {plugin}")
+
+
+def agreed_prices_ensure(*, actor: Actor) -> int:
+    """Have every book sell a service for what its parties agree on, also one from before there were
+    orders. Safe to repeat. Returns how many books had to be told.
+    """
+    told = 0
+    for book in price_books():
+        latest = price_versions(book.id).filter(published_at__isnull=False).first()
+        rows = [] if latest is None else list(version_rows(latest))
+        there = {(row.meter, row.match.get("sku")) for row in rows}
+        if latest is None or (AGREED.meter, AGREED.match["sku"]) in there:
+            continue
+        agreed = NewPrice(AGREED.meter, AGREED.revenue, AGREED.charge, AGREED.match)
+        _publish(actor, book, [*rows, agreed], "what the parties of an order agree on")
+        told += 1
+    return told
 
 
 def services_offer(
@@ -66,6 +78,16 @@ def services_offer(
     gone = Service.objects.filter(partner_id=tenant_id, plugin=plugin, withdrawn_at__isnull=True)
     gone.exclude(name__in=names).update(withdrawn_at=database_now())
     return [_service(tenant_id, plugin, each) for each in declared]
+
+
+def _publish(actor: Actor, book: PriceBook, prices: Sequence[Price | NewPrice], note: str) -> None:
+    drafted = price_version_draft(
+        actor=actor,
+        book_id=book.id,
+        prices=[NewPrice(p.meter, p.revenue, p.charge, p.match) for p in prices],
+        note=note,
+    )
+    price_version_publish(actor=actor, version_id=drafted.id)
 
 
 def _service(partner_id: str, plugin: str, declared: Mapping[str, Any]) -> Service:

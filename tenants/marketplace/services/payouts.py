@@ -98,8 +98,12 @@ def _require_enough(tenant_id: str, currency: str, payer: Payer) -> None:
     agreement = Agreement.objects.filter(tenant_id=tenant_id).order_by("-number").first()
     terms = terms_from_json(agreement.terms) if agreement else None
     least = terms.payout_minimum if terms and terms.currency == currency else 0
-    if available.amount <= 0 or available.amount < least:
+    if available.amount <= 0:
         raise Conflict(
-            f"{available} is available; a payout is of at least {least or 'something'}",
+            f"{available} is available: nothing was earned, or its hold period runs",
             code="payout_too_small",
+        )
+    if available.amount < least:
+        raise Conflict(
+            f"{available} is available; a payout is of at least {least}", code="payout_too_small"
         )

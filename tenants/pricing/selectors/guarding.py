@@ -72,6 +72,25 @@ def contract_shortfalls(contract: Contract, moment: dt.datetime) -> list[Shortfa
     return [shortfall for shortfall in found if shortfall.meter not in allowed]
 
 
+def quote_shortfalls(
+    tenant_id: str, version_id: str, prices: Sequence[CardPrice], discount: Decimal
+) -> list[Shortfall]:
+    """Prices that a discount of a tenant's quote takes below cost, and no override allows (system
+    scope).
+    """
+    moment = database_now()
+    book = PriceBookVersion.objects.select_related("book").get(pk=version_id).book
+    found = shortfalls(
+        prices,
+        measured_costs(moment),
+        discount=discount,
+        fx_rate=_to_cost_currency(book.currency),
+        currency=COST_CURRENCY,
+    )
+    allowed = _allowed(moment, Q(tenant_id=tenant_id) | Q(book=book))
+    return [shortfall for shortfall in found if shortfall.meter not in allowed]
+
+
 def prices_below_cost() -> list[BelowCost]:
     """Every price in force that lies below its measured cost: of books, and of contracts that make
     prices of their own (system scope). For the operator's page and the periodic sweep.

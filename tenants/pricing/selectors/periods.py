@@ -20,6 +20,7 @@ from tenants.pricing.counting import (
 from tenants.pricing.exact import EXACT, ZERO
 from tenants.pricing.models import ChargeLine, PeriodTotal
 from tenants.pricing.rating import (
+    ADJUSTMENT,
     QUOTE_CAP,
     WAIVER,
     Adjustment,
@@ -73,9 +74,10 @@ def uncharged(tenant_ids: Sequence[str], period: dt.date) -> list[Uncharged]:
 
 
 def period_adjustments(tenant_id: str, period: dt.date, currency: str) -> list[Adjustment]:
-    """What quotes' caps and waivers have taken off a month."""
+    """What quotes' caps and waivers took off a month, and what quotes were adjusted by."""
+    kinds = [QUOTE_CAP, WAIVER, ADJUSTMENT]
     rows = ChargeLine.objects.filter(
-        tenant_id=tenant_id, period=period, kind__in=[QUOTE_CAP, WAIVER], currency=currency
+        tenant_id=tenant_id, period=period, kind__in=kinds, currency=currency
     )
     sums = rows.order_by().values("kind", "revenue", "contract_id").annotate(total=Sum("net"))
     return [

@@ -61,7 +61,7 @@ def main(method: str, mode: str, updates: int) -> None:
                 opened,
                 data,
                 None,
-                "cpu",
+                Numerics(),
             )
             for tensors in run.optimiser.slots.values():
                 for tensor in tensors:

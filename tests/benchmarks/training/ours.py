@@ -38,7 +38,7 @@ def train(
             method,
             data,
             None,
-            "cpu",
+            Numerics(),
         )
         found: dict[str, list[float]] = {"losses": [], "tokens": [], "seconds": []}
         mark = time.process_time()

@@ -54,7 +54,7 @@ class Bench:
         data = Shards.write(examples, self.scratch / f"{number}", vocabulary=VOCABULARY)
         method = stack.enter_context(method_open(self.model, given, self.base, None, seat=seat))
         member = Member(str(number), given, Handle(self.base, JSONL, ""))
-        return Run(member, TextGeneration(self.base, given), method, data, None, "cpu")
+        return Run(member, TextGeneration(self.base, given), method, data, None, Numerics())
 
     def alone(self) -> float:
         """CPU seconds per update of one tenant."""

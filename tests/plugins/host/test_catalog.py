@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from plugins.host import environments
 from plugins.host.catalog import Plugin, catalog_make, discover
 from plugins.host.environments import wheel_install
 from plugins.host.errors import WheelRefused
@@ -53,6 +54,17 @@ def test_a_conflict_refuses_the_later(tmp_path: Path) -> None:
     catalog = catalog_make(both, platform_version="0.1.0")  # type: ignore[arg-type]
     assert [plugin.name for plugin in catalog.plugins] == ["aa"]
     assert any("in conflict with aa" in each.reason for each in catalog.refused)
+
+
+@pytest.mark.parametrize("most", ["MOST_UNPACKED", "MOST_FILES"])
+def test_a_wheel_that_would_fill_the_disk_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: str
+) -> None:
+    wheel = wheel_make(tmp_path, "large", "x = 0\n" * 10_000)
+    monkeypatch.setattr(environments, most, 4)
+    with pytest.raises(WheelRefused, match=r"6 files of 60,[\d,]+ bytes; at most"):
+        wheel_install(wheel, tmp_path / "site")
+    assert not (tmp_path / "site").exists()
 
 
 def test_only_wheels_are_installed(tmp_path: Path) -> None:

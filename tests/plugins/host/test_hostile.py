@@ -16,11 +16,13 @@ import pytest
 
 from plugins.host.calls import PluginHost
 from plugins.host.catalog import Plugin
+from plugins.host.child.probe import ACTS
 from plugins.host.errors import SandboxUnavailable
 from plugins.host.facts import Enabled, Level, Outcome
 from plugins.host.orders import WorkOrder
 from plugins.host.pool import Pool
 from plugins.host.sandbox import REQUIRED, Sandbox
+from tests.architecture.sources import ROOT
 from tests.plugins.conftest import LEVELS, LIMITS, strongest_of
 
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -152,6 +154,23 @@ def refused_at(level: Level, like: Sandbox) -> bool:
     with pytest.raises(SandboxUnavailable, match=f"{level}: "):
         strict.chosen()
     return True
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_what_a_level_does_not_stop_is_reported_as_not_enforced(
+    level: Level, sandboxes: dict[str, Sandbox]
+) -> None:
+    """Every act that is probed is on one of the two lists; and the docs tell of the level."""
+    probed = sandboxes[level].probe(level)
+    if probed.reason:
+        pytest.skip(f"{level}: {probed.reason}")
+    assert probed.enforced | probed.not_enforced == set(ACTS)
+    assert not probed.enforced & probed.not_enforced
+    if level == "none":
+        assert probed.not_enforced >= REQUIRED
+    else:
+        assert probed.not_enforced.isdisjoint(REQUIRED)
+    assert f"| `{level}` |" in (ROOT / "docs" / "plugins.md").read_text()
 
 
 @pytest.mark.parametrize("level", LEVELS)

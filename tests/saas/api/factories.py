@@ -14,6 +14,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from safetensors.numpy import save_file
 
+from saas.campaigns import campaign_submit
 from tenants.accounts.actors import Actor, system_actor
 from tenants.accounts.models import Tenant
 from tenants.accounts.roles import Role
@@ -24,10 +25,13 @@ from tenants.accounts.services import (
     tenant_sign_up,
     user_create,
 )
+from tenants.costs.models import WasteFinding
+from tenants.costs.waste import Leak, findings_open
 from tenants.kernel.clock import now
 from tenants.kernel.crypto import tenant_data_key
 from tenants.kernel.ids import new_id
 from tenants.kernel.scope import system_scope, tenant_scope
+from tenants.market.models import MarketAlert, MarketProduct
 from tenants.pricing.defaults import FIRST_VERSION, LIST_BOOK
 from tenants.usage.ingestion import NewUsage
 from tenants.usage.services import usage_record
@@ -56,6 +60,7 @@ from workers.assets.storage import folder_write, object_key
 from workers.engine.compression.candidates import Candidate
 from workers.jobs.models import Job
 from workers.jobs.states import State
+from workers.waste.actions import version_of
 
 PASSWORD = "correct horse 9"
 BASE = "tiny-1"
@@ -334,6 +339,29 @@ def money_of(caller: Caller) -> dict[str, str]:
     }
 
 
+def waste_make(subject: str = "worker.cpu") -> WasteFinding:
+    """A worker that does not exist any more is said to have no work."""
+    with system_scope():
+        arguments = {"workers": ["wrk_1"]}
+        findings_open(
+            kinds=["idle_workers"],
+            leaks=[
+                Leak(
+                    kind="idle_workers",
+                    subject=subject,
+                    saving=Decimal("12.50"),
+                    beside=Decimal("12.50"),
+                    action="drain",
+                    version=version_of("drain", subject, arguments),
+                    arguments=arguments,
+                    evidence={"slots": 4, "slots_after": 2},
+                )
+            ],
+        )
+        row: WasteFinding = WasteFinding.objects.get(subject=subject, state="open")
+    return row
+
+
 def shared_money() -> dict[str, str]:
     """What belongs to no tenant: the list's prices, a transfer that nobody has claimed."""
     return {
@@ -341,4 +369,24 @@ def shared_money() -> dict[str, str]:
         "price_version_id": FIRST_VERSION,
         "transfer_id": stray_transfer().id,
         "finding_id": stripe_finding().id,
+        **market_facts(),
+        "waste_id": waste_make().id,
     }
+
+
+def market_facts() -> dict[str, str]:
+    """A rival's product, an alert on it, an offer of ours, a rehearsed price war."""
+    from tests.tenants.market.factories import campaign
+    from tests.tenants.market.market import cut, launched, operator, read, sold
+
+    sold()
+    read(launched(), cut())
+    with system_scope():
+        job = campaign_submit(actor=operator(), spec=campaign())
+        return {
+            "product_id": MarketProduct.objects.get().id,
+            "alert_id": MarketAlert.objects.get().id,
+            "base": BASE,
+            "campaign_id": job.id,
+            "name": "cash",
+        }

@@ -38,7 +38,10 @@ OFFERS: dict[str, Any] = {
         }
     ],
     "meters": [{"name": "lines", "unit": "line", "title": "Lines", "most_per_call": "1000"}],
-}
+    "dataset_readers": [{"name": "lines", "suffixes": [".jsonl"]}],
+    "hooks": ["pipelines", "run_step", "meters", "dataset_readers", "read_dataset",
+              "prepare_dataset"],
+}  # fmt: skip
 ENABLING = {"plugin": PLUGIN, "permissions": ["data.datasets"]}
 RUNNING = {"plugin": PLUGIN, "pipeline": "list"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -13,11 +14,15 @@ from tests.saas.api.factories import (
     BASE,
     SEARCH,
     Caller,
+    base_register,
     chats,
     compression_body,
     compression_end,
+    version_make,
 )
-from workers.assets.models import BaseModel
+from tests.workers.engine.factories import base_folder
+from workers.assets.models import BaseModel, ModelVersion
+from workers.engine.compression.specs import NO_GAIN
 from workers.jobs.models import Job
 
 pytestmark = pytest.mark.django_db
@@ -78,6 +83,95 @@ def test_bad_settings_are_refused_by_name(
     reply = api.post("/v1/compressions", body)
     assert reply.status == 400, reply.content
     assert reply.error["param"] == param
+
+
+def test_a_layer_that_would_vanish_is_refused_with_what_can_go(
+    api: Caller, base: BaseModel
+) -> None:
+    body = compression_body(api.upload(chats()).json["id"])
+    reply = api.post("/v1/compressions", body | {"settings": {"prune": {"heads": 0.8}}})
+    assert (reply.status, reply.error["param"]) == (400, "prune.heads")
+    assert "the layer would vanish; at most 0.5 can go" in reply.error["message"]
+    reply = api.post("/v1/compressions", body | {"settings": {"prune": {"layers": 2}}})
+    assert (reply.status, reply.error["param"]) == (400, "prune.layers")
+
+
+def test_too_little_data_to_calibrate_with(api: Caller, base: BaseModel) -> None:
+    few = compression_body(api.upload(chats(2)).json["id"])
+    reply = api.post("/v1/compressions", few)
+    assert (reply.status, reply.error["code"]) == (400, "too_little_data")
+    assert "give at least 3" in reply.error["message"]
+    short = b'{"prompt": "a", "completion": "b"}\n' * 4
+    body = compression_body(api.upload(short).json["id"]) | {"settings": {"prune": {"mlp": 0.5}}}
+    reply = api.post("/v1/compressions", body)
+    assert (reply.status, reply.error["code"]) == (400, "too_little_data")
+    assert reply.error["param"] == "file"
+    assert "set prune.reconstruct to false" in reply.error["message"]
+
+
+def test_an_architecture_that_is_not_known(api: Caller, base: BaseModel) -> None:
+    file = api.upload(chats()).json["id"]
+    with system_scope():
+        BaseModel.objects.filter(pk=BASE).update(family="mamba")
+    for settings in ({"prune": {"mlp": 0.5}}, {"target": {"bytes": 0.5}}):
+        reply = api.post("/v1/compressions", compression_body(file) | {"settings": settings})
+        assert (reply.status, reply.error["code"]) == (400, "unsupported_architecture")
+        assert "Quantise it instead" in reply.error["message"]
+    assert api.post("/v1/compressions", compression_body(file)).status == 201
+
+
+def test_an_adapter_of_another_base(api: Caller, base: BaseModel, tmp_path: Path) -> None:
+    base_register(base_folder(tmp_path / "other"), "other")
+    adapter = version_make(api, suffix="tuned")
+    body = compression_body(api.upload(chats()).json["id"])
+    body |= {"model": "other", "adapters": [adapter.name], "settings": {"prune": {"mlp": 0.5}}}
+    reply = api.post("/v1/compressions", body)
+    assert (reply.status, reply.error["code"]) == (400, "adapter_of_another_base")
+    assert reply.error["param"] == "adapters"
+    reply = api.post("/v1/compressions", body | {"model": BASE})
+    assert reply.status == 201, reply.content
+    with_search = {"model": BASE, "settings": {"target": {"bytes": 0.5}}}
+    reply = api.post("/v1/compressions", body | with_search)
+    assert (reply.status, reply.error["param"]) == (400, "adapters")
+
+
+def test_a_carried_adapter_tells_what_it_is_served_on(api: Caller, base: BaseModel) -> None:
+    whole, carried = (version_make(api, suffix=suffix) for suffix in ("small", "carried"))
+    with system_scope():
+        ModelVersion.objects.filter(pk=carried.pk).update(over=whole)
+    assert api.get(f"/v1/models/{carried.name}").json["served_on"] == whole.name
+    assert api.get(f"/v1/models/{whole.name}").json["served_on"] is None
+    refused = api.delete(f"/v1/models/{whole.name}")
+    assert (refused.status, refused.error["code"]) == (409, "model_in_use")
+    body = compression_body(api.upload(chats()).json["id"]) | {"model": carried.name}
+    refused = api.post("/v1/compressions", body)
+    assert (refused.status, refused.error["code"]) == (400, "model_not_supported")
+    job = made_by(api)
+    with system_scope():
+        row = Job.objects.get(pk=job)
+        told = {"model": carried.name, "carried_from": "ft:dense", "error": 0.25}
+        Job.objects.filter(pk=job).update(result={**row.result, "adapters": [told]})
+    assert api.get(f"/v1/compressions/{job}/results").json["adapters"] == [told]
+
+
+def test_a_target_that_nothing_reaches_says_the_nearest_and_what_limits_it(
+    api: Caller, base: BaseModel
+) -> None:
+    limit = "size: within the bound on quality, the best takes 0.80 of the dense latency."
+    job = made_by(api, search=SEARCH | {"reached": False, "limit": limit})
+    search = api.get(f"/v1/compressions/{job}/results").json["search"]
+    assert (search["reached"], search["limit"]) == (False, limit)
+    assert search["recommended"]["ratio"] == 0.5
+    assert search["metric"] == "perplexity"
+
+
+def test_masks_are_told_to_gain_nothing(api: Caller, base: BaseModel) -> None:
+    job = made_by(api, masked_weights=1234)
+    results = api.get(f"/v1/compressions/{job}/results").json
+    assert results["masked_weights"] == 1234
+    assert results["notes"] == [NO_GAIN]
+    plain = api.get(f"/v1/compressions/{made_by(api)}/results").json
+    assert (plain["masked_weights"], plain["notes"]) == (None, [])
 
 
 def test_results_tell_before_and_after(api: Caller, base: BaseModel) -> None:

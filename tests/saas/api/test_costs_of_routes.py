@@ -32,6 +32,7 @@ from tests.saas.api.factories import (
 )
 from tests.saas.api.marketplace import (
     ENABLING,
+    PLUGIN,
     RUNNING,
     partner_become,
     plugin_offered,
@@ -54,6 +55,7 @@ FREE = {
     "DELETE /v1/models/{model}": "ends something",
     "POST /v1/datasets": "reads a file that is stored already; no meter counts it",
     "POST /v1/quotes": "says what something would cost",
+    "POST /v1/fine_tuning/recipes": "reads a text and keeps nothing",
     "POST /v1/fine_tuning/jobs/{job_id}/cancel": "ends something",
     "POST /v1/fine_tuning/jobs/{job_id}/pause": "lets something wait",
     "POST /v1/evaluations/{evaluation_id}/cancel": "ends something",
@@ -121,6 +123,9 @@ STAFF = {
     "POST /operator/v1/invoices/{invoice_id}/void": "gives back",
     "POST /operator/v1/invoices/{invoice_id}/uncollectible": "gives up a debt",
     "POST /operator/v1/stripe/findings/{finding_id}/close": "settles a finding",
+    "POST /operator/v1/waste/{waste_id}/apply": "makes work cost the platform less",
+    "POST /operator/v1/waste/{waste_id}/undo": "takes that back",
+    "POST /operator/v1/waste/{waste_id}/close": "settles a finding",
     "POST /operator/v1/listings/{listing_id}/check": "reads a wheel",
     "POST /operator/v1/listings/{listing_id}/approve": "says that a person has looked",
     "POST /operator/v1/listings/{listing_id}/publish": "prices; what is sold is checked itself",
@@ -215,6 +220,10 @@ DRIVERS: Mapping[str, Drive] = {
         "/v1/evaluations", {"model": BASE, "file": t.file_id}
     ),
     "POST /v1/compressions": lambda c, t: c.post("/v1/compressions", compression_body(t.file_id)),
+    "POST /v1/datasets/import": lambda c, t: c.post("/v1/datasets/import", {"file": t.file_id}),
+    "POST /v1/datasets/prepare": lambda c, t: c.post(
+        "/v1/datasets/prepare", {"file": t.file_id, "plugin": PLUGIN}
+    ),
     "POST /v1/pipelines": lambda c, _: c.post("/v1/pipelines", RUNNING),
     "POST /v1/pipelines/{pipeline_id}/resume": lambda c, t: c.post(
         f"/v1/pipelines/{t.pipeline_id}/resume"

@@ -162,6 +162,14 @@ def test_the_unit_cost_before_and_after_a_compression(
     assert Decimal(cost["before"]) == pytest.approx(rate * 16 * 1000 / 512, rel=Decimal("1e-9"))
     assert Decimal(cost["after"]) * 4 == pytest.approx(Decimal(cost["before"]))
     assert (cost["compression_id"], cost["base"], cost["currency"]) == (made, BASE, "USD")
+    # of ten seconds that a slot is paid for, seven are planned to work
+    assert Decimal(cost["floor_before"]) == pytest.approx(Decimal(cost["before"]) / Decimal("0.7"))
+    assert Decimal(cost["floor_after"]) == pytest.approx(Decimal(cost["after"]) / Decimal("0.7"))
+    asked = "planned_utilisation=1&fees=0.03&share=0.17&margin=0.3"
+    (held,) = operator.get(f"/operator/v1/costs/compressions?{asked}").json["data"]
+    assert Decimal(held["floor_after"]) == pytest.approx(Decimal(cost["after"]) * 2)
+    nothing_left = operator.get("/operator/v1/costs/compressions?margin=0.99&share=0.01")
+    assert (nothing_left.status, nothing_left.error["type"]) == (400, "invalid_request_error")
     assert "very-secret" not in reply.content.decode()
 
 

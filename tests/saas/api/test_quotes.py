@@ -12,11 +12,15 @@ from tenants.kernel.clock import now
 from tenants.kernel.scope import system_scope
 from tenants.ledger.models import Hold
 from tests.saas.api.factories import BASE, Caller, chats
+from tests.tenants.partners.releases import enabled
+from tests.tenants.partners.trusted import trusted_released
 from tests.workers.jobs.factories import claimed, make_worker
 from tests.workers.jobs.money import trained
 from workers.assets.models import BaseModel
+from workers.assets.reading import dataset_read_next
 from workers.jobs.models import Job
 from workers.jobs.outcomes import Made, job_finish
+from workers.jobs.waiting import jobs_take_up
 
 pytestmark = pytest.mark.django_db
 
@@ -50,6 +54,27 @@ def test_a_quote_says_what_a_fine_tune_costs_and_holds_nothing(
     with system_scope():
         assert not Hold.objects.exists()
         assert not Job.objects.exists()
+
+
+def test_a_plugins_discount_is_shown_with_its_reason_and_kept(
+    api: Caller, body: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert api.tenant is not None
+    listed = api.post("/v1/quotes", {"kind": "fine_tune", **body}).json
+    assert listed["adjustments"] == []
+    trusted_released(monkeypatch, "adjusting", "tests.tenants.partners.adjusting", ("data.quotes",))
+    enabled(api.tenant.id, "adjusting")
+
+    quote = api.post("/v1/quotes", {"kind": "fine_tune", **body}).json
+
+    before = Decimal(listed["expected"]["net"])
+    (told,) = quote["adjustments"]
+    assert (told["plugin"], told["reason"]) == ("adjusting", "Ten per cent off in March")
+    assert (Decimal(told["share"]), Decimal(told["amount"])) == (Decimal("-0.1"), before / -10)
+    assert Decimal(quote["expected"]["net"]) == before * Decimal("0.9")
+    assert api.get(f"/v1/quotes/{quote['id']}").json == quote
+    job = api.post("/v1/fine_tuning/jobs", {**body, "quote_id": quote["id"]}).json
+    assert job["breakwater"]["estimate"]["high"] == quote["high"]["total"]
 
 
 def test_a_job_is_held_to_the_quote_it_names_and_shows_its_price(
@@ -123,3 +148,36 @@ def test_a_quote_says_what_is_missing(
     reply = api.post("/v1/quotes", body)
     assert reply.status == 400, reply.content
     assert (reply.error["param"] or "").startswith(param)
+
+
+def test_a_large_files_job_says_that_it_is_validated_and_goes_on_by_itself(
+    api: Caller, body: dict[str, Any], settings: Any
+) -> None:
+    settings.READ_AT_ONCE_BYTES = 10
+    refused = api.post("/v1/quotes", {"kind": "fine_tune", **body})
+    assert (refused.status, refused.error["code"]) == (409, "dataset_validating")
+    job = FineTuningJob.model_validate(api.post("/v1/fine_tuning/jobs", body).json)
+    assert job.status == "validating_files"
+    (dataset,) = api.get("/v1/datasets").json["data"]
+    assert (dataset["status"], dataset["read_bytes"]) == ("validating", 0)
+
+    assert dataset_read_next() == dataset["id"]
+    assert jobs_take_up() == 1
+    found = api.get(f"/v1/fine_tuning/jobs/{job.id}").json
+    assert (found["status"], found["seed"]) == ("queued", 7)
+    assert api.post("/v1/quotes", {"kind": "fine_tune", **body}).status == 201
+
+
+def test_a_quote_for_a_large_file_needs_it_read_first_and_says_how(
+    api: Caller, body: dict[str, Any], settings: Any
+) -> None:
+    settings.READ_AT_ONCE_BYTES = 10
+    refused = api.post("/v1/quotes", {"kind": "fine_tune", **body})
+    assert refused.status == 409
+    assert "POST /v1/datasets" in refused.error["message"]
+    asked = api.post("/v1/datasets", {"file": body["training_file"], "model": BASE}).json
+    assert asked["status"] == "validating"
+    assert dataset_read_next() == asked["id"]
+    found = api.get(f"/v1/datasets/{asked['id']}").json
+    assert (found["status"], found["read_bytes"] <= found["bytes"]) == ("valid", True)
+    assert api.post("/v1/quotes", {"kind": "fine_tune", **body}).status == 201

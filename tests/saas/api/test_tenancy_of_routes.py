@@ -57,6 +57,9 @@ BODIES: dict[str, dict[str, Any]] = {
 REASON = {"reason": "as agreed by telephone"}
 STAFF: dict[str, dict[str, Any] | None] = {
     "POST /operator/v1/stripe/findings/{finding_id}/close": {},
+    "POST /operator/v1/waste/{waste_id}/apply": {},
+    "POST /operator/v1/waste/{waste_id}/undo": {},
+    "POST /operator/v1/waste/{waste_id}/close": {},
     "POST /operator/v1/tenants/{tenant_id}/suspend": REASON,
     "POST /operator/v1/tenants/{tenant_id}/reactivate": REASON,
     "POST /operator/v1/tenants/{tenant_id}/close": REASON,
@@ -79,6 +82,14 @@ STAFF: dict[str, dict[str, Any] | None] = {
     "POST /operator/v1/invoices/{invoice_id}/refunds": REASON,
     "POST /operator/v1/invoices/{invoice_id}/void": REASON,
     "POST /operator/v1/invoices/{invoice_id}/uncollectible": {},
+    "POST /operator/v1/market/products/{product_id}": {"model_class": "mid"},
+    "PUT /operator/v1/market/offers/{base}": {"model_class": "mid"},
+    "POST /operator/v1/market/alerts/{alert_id}/see": {},
+    "GET /operator/v1/campaigns/{campaign_id}": None,
+    "POST /operator/v1/campaigns/{campaign_id}/cancel": {},
+    "GET /operator/v1/campaigns/{campaign_id}/result": None,
+    "GET /operator/v1/campaigns/{campaign_id}/brief": None,
+    "GET /operator/v1/campaigns/{campaign_id}/plots/{name}": None,
     "POST /operator/v1/listings/{listing_id}/check": {},
     "POST /operator/v1/listings/{listing_id}/approve": {},
     "POST /operator/v1/listings/{listing_id}/publish": {},
@@ -107,6 +118,7 @@ NAMING = {
         {"kind": "chat", "model": "{model}", "messages": [{"role": "user", "content": "x"}]},
     ],
     "POST /v1/datasets": [{"model": BASE, "file": "{file_id}"}],
+    "POST /v1/datasets/import": [{"file": "{file_id}"}],
     "POST /v1/budgets": [{"subject": "api_key", "ref": "{api_key_id}", "hard": "5"}],
     "POST /v1/deployments": [{"model": "{model}"}],
 }

@@ -17,6 +17,8 @@ from tenants.kernel.errors import Unauthenticated
 from tenants.kernel.scope import tenant_scope
 from tests.saas.api.factories import Caller, chats, jsonl, version_make
 from tests.saas.console.factories import PASSWORD, Person, colleague_of, job_make, members_of
+from tests.tenants.partners.releases import enabled
+from tests.tenants.partners.trusted import trusted_released
 from workers.assets.models import BaseModel, Dataset, File, ModelVersion
 from workers.jobs.models import Job
 from workers.jobs.states import State
@@ -294,6 +296,18 @@ def test_a_fine_tune_starts_from_the_form(owner: Person, base: BaseModel) -> Non
     assert job.spec["validation_file_id"] == validation.pk
     assert (job.spec["settings"]["epochs"], job.spec["settings"]["seed"]) == (2, 7)
     assert owner.get(answer.headers["location"]).status_code == 200
+
+
+def test_what_a_plugin_changes_of_a_quote_is_said_before_the_yes(
+    owner: Person, base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = upload(owner, chats(30))
+    assert file is not None
+    sent = {"model": base.pk, "training_file": file.pk, "method": "lora", "n_epochs": "2"}
+    trusted_released(monkeypatch, "adjusting", "tests.tenants.partners.adjusting", ("data.quotes",))
+    enabled(owner.tenant.id, "adjusting")
+    page = owner.post("/console/jobs/job/start/", **sent).content.decode()
+    assert "by the plugin adjusting, in the prices above: Ten per cent off in March" in page
 
 
 def test_settings_changed_after_the_quote_are_quoted_again(owner: Person, base: BaseModel) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tenants.kernel.scope import tenant_scope
+from tenants.kernel.scope import system_scope, tenant_scope
 from tests.saas.api.factories import SEARCH, Caller, chats, compression_end, version_make
 from tests.saas.console.factories import Person
 from tests.saas.console.test_acts import act, upload
-from workers.assets.models import BaseModel
+from workers.assets.models import BaseModel, ModelVersion
+from workers.assets.services import base_model_register
+from workers.engine.base.tables import tabular_base_build
 from workers.jobs.models import Job
 from workers.serving.models import Deployment
 
@@ -78,6 +82,51 @@ def test_a_faulty_compression_starts_nothing(
     assert field in answer.context["form"].errors
     with tenant_scope(owner.tenant.id):
         assert not Job.objects.exists()
+
+
+def test_adapters_are_carried_over_from_the_form_and_shown(owner: Person, base: BaseModel) -> None:
+    file = upload(owner, chats(30))
+    assert file is not None
+    adapter = version_make(Caller(None, owner.tenant, owner.actor), suffix="tuned")
+    sent = {"model": base.pk, "file": file.pk, **SMALLER, "adapters": [adapter.name]}
+    searched = owner.client.post("/console/jobs/job/compress/", sent)
+    assert "adapters" in searched.context["form"].errors
+    sent |= {"goal": "ratio"}
+    quote_id = owner.post("/console/jobs/job/compress/", **sent).context["quote"]["id"]
+    owner.post("/console/jobs/job/compress/", **sent, quote_id=quote_id)
+    with tenant_scope(owner.tenant.id):
+        job = Job.objects.get()
+    assert job.spec["adapters"] == [adapter.id]
+    compression_end(job.pk, masked_weights=7)
+    with system_scope():
+        result = {**Job.objects.get().result, "adapters": [
+            {"model": "ft:small:adapter-1", "carried_from": adapter.name, "error": 0.123}
+        ]}  # fmt: skip
+        Job.objects.filter(pk=job.pk).update(result=result)
+    page = owner.get(f"/console/jobs/job/{job.pk}/change/").content.decode()
+    for shown in ("ft:small:adapter-1", adapter.name, "12.3%", "neither faster nor smaller"):
+        assert shown in page
+
+
+def test_only_what_can_be_made_smaller_is_offered(
+    owner: Person, base: BaseModel, tmp_path: Path
+) -> None:
+    blank = base_model_register(
+        path=tabular_base_build(tmp_path / "mlp"),
+        model_id="tabular-mlp",
+        kind="tabular",
+        licence="Apache-2.0",
+    )
+    caller = Caller(None, owner.tenant, owner.actor)
+    tuned, carried, rounded = (version_make(caller, suffix=s) for s in ("tuned", "over", "int8"))
+    with tenant_scope(owner.tenant.id):
+        ModelVersion.objects.filter(pk=carried.pk).update(over=tuned)
+        ModelVersion.objects.filter(pk=rounded.pk).update(kind="quantised")
+    form = owner.get("/console/jobs/job/compress/").context["form"]
+    offered = [name for name, _ in form.fields["model"].choices]
+    assert offered == [tuned.name, base.pk]
+    assert blank.pk not in offered
+    assert [name for name, _ in form.fields["adapters"].choices] == [tuned.name]
 
 
 def test_what_a_compression_made_is_deployed_from_its_page(owner: Person, base: BaseModel) -> None:

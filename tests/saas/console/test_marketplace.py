@@ -10,6 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from tenants.kernel.scope import system_scope, tenant_scope
 from tenants.marketplace.models import Listing, Order, Service
+from tenants.marketplace.services.reviews import reviews_run
 from tenants.partners.models import Agreement, Installation, Release
 from tests.saas.api.marketplace import partner_become
 from tests.saas.console.factories import Person
@@ -53,11 +54,14 @@ def test_a_plugin_goes_from_a_form_to_another_organisation(
     with system_scope():
         assert Agreement.objects.get().tenant_id == partner.tenant.id
     operator.post(f"{review}/do/check/")
+    assert "Under check" in operator.get(f"{review}/change/").content.decode()
+    assert reviews_run() == 1
     operator.post(f"{review}/do/approve/", reason="a person has looked")
     operator.post(f"{review}/do/publish/", reason="")
     page = operator.get(f"{review}/change/").content.decode()
     assert "a person has looked" in page
     assert "Published" in page
+    assert "once a call however often it is made" in page  # what the kit saw
     with system_scope():
         release = Release.objects.get()
 

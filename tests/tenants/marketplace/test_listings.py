@@ -21,11 +21,9 @@ from tenants.pricing.selectors import rate_card
 from tests.plugins.wheels import manifest, wheel_make
 from tests.tenants.partners.factories import SEVENTY, agree
 from tests.tenants.partners.releases import (
-    COUNTING,
     partner_tenant,
     published,
     report_of,
-    submitted,
     wheel_of,
 )
 from tests.tenants.pricing.books import operator_make, platform_make, tenant_make
@@ -85,20 +83,6 @@ def test_a_name_and_a_version_are_taken_once(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with pytest.raises(Conflict, match="another partner's"):
         offer(other.id, wheel_of(tmp_path / "other"))
-
-
-def test_without_a_report_it_is_not_checked_and_what_breaks_is_refused(tmp_path: Path) -> None:
-    partner, actor = partner_tenant(), operator_make()
-    bare = offer(partner.id, wheel_of(tmp_path))
-    with system_scope(), pytest.raises(Conflict, match="without a conformance report"):
-        listings.listing_check(actor=actor, listing_id=bare.id)
-    code = COUNTING.replace("def meters():", "def meters():\n    raise ValueError('no')")
-    wheel = wheel_of(tmp_path, "broken", code=code)
-    row = submitted(partner, wheel, "broken")
-    with system_scope():
-        row = listings.listing_check(actor=actor, listing_id=row.id)
-    assert row.state == "refused"
-    assert row.reason == "the wheel: meters() failed (raised): ValueError: no"
 
 
 def test_publishing_prices_the_plugin_in_every_book_and_puts_its_services_on_sale(

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
+from plugins.kit.report import Report
+from plugins.sdk.codec import from_json
+from plugins.sdk.version import SDK_VERSION
 from tenants.accounts.actors import system_actor
 from tenants.accounts.models import Tenant
 from tenants.kernel.crypto import data_key_create
 from tenants.kernel.ids import new_id
 from tenants.kernel.scope import system_scope, tenant_scope
+from tenants.marketplace.judging import verdict_of
 from tenants.marketplace.models import Listing
-from tenants.marketplace.services import listings
+from tenants.marketplace.services import listings, reviews
 from tenants.partners.models import Installation
+from tenants.partners.selectors import release_named
 from tenants.partners.services import plugin_enable
 from tests.plugins.wheels import manifest, wheel_make
 from tests.tenants.partners.factories import SEVENTY, agree
@@ -60,6 +66,8 @@ def run_step(pipeline, step, work):
             import os
 
             os._exit(0)
+        if not lines:
+            raise PluginError("it has no lines")
         pause = float(work.settings.get("pause", 0))
         for number in range(start, len(lines)):
             if pause:
@@ -72,7 +80,10 @@ def run_step(pipeline, step, work):
         return StepResult({"from": start}, ("count.json",), (Claim("lines", Decimal(len(lines))),))
     (made,) = [each for each in work.inputs if each.name == "count.json"]
     with work.open(made) as source:
-        lines = json.load(source)["lines"]
+        try:
+            lines = json.load(source)["lines"]
+        except ValueError as error:
+            raise PluginError(f"no count: {error}") from error
     with work.create("sum.txt") as out:
         out.write(str(lines).encode())
     return StepResult({"lines": lines}, ("sum.txt",), (), "Counts lines, and nothing more.")
@@ -86,6 +97,17 @@ type = "number"
 [settings.properties.token]
 type = "string"
 writeOnly = true
+"""
+SAMPLES = """
+[[samples]]
+hook = "run_step"
+args = { pipeline = "count", step = "read" }
+inputs = ["lines.jsonl"]
+
+[[samples]]
+hook = "run_step"
+args = { pipeline = "count", step = "sum" }
+inputs = ["count.json"]
 """
 
 
@@ -101,19 +123,29 @@ def partner_tenant(**fields: Any) -> Tenant:
 
 
 def wheel_of(
-    folder: Path, name: str = "counting", version: str = "1.0", code: str = COUNTING
+    folder: Path,
+    name: str = "counting",
+    version: str = "1.0",
+    code: str = COUNTING,
+    **changed: str,
 ) -> Path:
-    return wheel_make(folder, name, code, toml=manifest(name, version) + SCHEMA, version=version)
+    """`changed` are keys of its plugin.toml."""
+    more = {f"{name}/lines.jsonl": "{}\n" * 5, f"{name}/count.json": '{"lines": 5}'}
+    toml = manifest(name, version, **changed) + SCHEMA + SAMPLES
+    return wheel_make(folder, name, code, toml=toml, version=version, more=more)
 
 
 def report_of(wheel: Path, name: str, version: str) -> dict[str, Any]:
     """What the conformance kit would say of a wheel that it passed."""
-    import hashlib
-
     check = {"group": "package", "subject": "plugin.toml", "verdict": "passed", "message": "fine"}
     return {
         "plugin": name,
         "version": version,
+        "licence": "MIT",
+        "wheel": wheel.name,
+        "sdk": SDK_VERSION,
+        "platform": "0.1.0",
+        "not_enforced": [],
         "sha256": hashlib.sha256(wheel.read_bytes()).hexdigest(),
         "level": "namespaces",
         "checks": [check],
@@ -135,17 +167,23 @@ def submitted(
 
 def published(
     folder: Path, partner: Tenant | None = None, name: str = "counting", version: str = "1.0",
-    code: str = COUNTING,
+    code: str = COUNTING, **changed: str,
 ) -> Tenant:  # fmt: skip
-    """Take a wheel through its whole review; return its partner."""
+    """Take a wheel through its review; return its partner. The kit's word is put in its mouth."""
     if partner is None:
         partner = partner_tenant()
         agree(partner.id, SEVENTY)
-    listing = submitted(partner, wheel_of(folder, name, version, code), name, version)
+    wheel = wheel_of(folder, name, version, code, **changed)
+    listing = submitted(partner, wheel, name, version)
     actor = operator_make()
     with system_scope():
-        checked = listings.listing_check(actor=actor, listing_id=listing.id)
-        assert checked.state == "checked", checked.reason
+        listings.listing_check(actor=actor, listing_id=listing.id)
+    claimed = reviews.review_claim(listing_id=listing.id)
+    assert claimed is not None
+    report = from_json(Report, report_of(wheel, name, version))
+    checked = reviews.review_end(row=claimed, verdict=verdict_of(claimed, report))
+    assert checked.state == "checked", checked.reason
+    with system_scope():
         listings.listing_approve(actor=actor, listing_id=listing.id)
         listings.listing_publish(actor=actor, listing_id=listing.id)
     return partner
@@ -156,6 +194,6 @@ def enabled(tenant_id: str, name: str = "counting", **settings: Any) -> Installa
         return plugin_enable(
             actor=system_actor(tenant_id),
             plugin=name,
-            permissions=["data.datasets"],
+            permissions=release_named(name).manifest["permissions"],
             settings=settings,
         )

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from plugins.sdk import Page
 from tenants.accounts.actors import system_actor
 from tenants.accounts.roles import Role
 from tenants.kernel.errors import Conflict, InvalidInput, NotFound
-from tenants.kernel.scope import ScopeError, tenant_scope
+from tenants.kernel.scope import ScopeError, system_scope, tenant_scope
+from tenants.marketplace.services.builtins import builtins_release
 from tenants.partners.calls import hooks_call
+from tenants.partners.host import host_of
 from tenants.partners.models import Installation
 from tenants.partners.selectors import enabled_of
 from tenants.partners.services import (
@@ -21,6 +24,7 @@ from tenants.partners.services import (
     plugin_upgrade,
 )
 from tests.tenants.partners.releases import enabled, published
+from tests.tenants.pricing.books import platform_make
 from tests.workers.jobs.factories import make_tenant
 
 pytestmark = pytest.mark.django_db
@@ -113,3 +117,25 @@ def test_viewers_do_not_enable() -> None:
     from tenants.accounts.roles import GRANTS
 
     assert "plugins.write" not in GRANTS[Role.VIEWER] | GRANTS[Role.DEVELOPER]
+
+
+def test_a_platform_that_outgrew_a_plugin_says_so_and_calls_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(tmp_path, greatest_platform='"0.1"')
+    with system_scope():
+        builtins_release(tenant_id=platform_make())
+    tenant = make_tenant()
+    enabled(tenant.id)
+    with tenant_scope(tenant.id):
+        actor = system_actor(tenant.id)
+        plugin_enable(actor=actor, plugin="usage_report", permissions=["data.usage"])
+        releases = [each.release for each in Installation.objects.select_related("release")]
+    monkeypatch.setattr("tenants.partners.host.code_version", lambda: "0.2.0")
+    (outcome,) = hooks_call(tenant.id, "console_panels", {"page": Page("2027-01")})
+    assert (outcome.plugin, outcome.failure) == ("usage_report", None)
+    (refused,) = host_of(releases).refused
+    assert (refused.name, refused.reason) == (
+        "counting",
+        "knows platforms up to 0.1; this is 0.2.0",
+    )

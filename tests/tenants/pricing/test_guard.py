@@ -106,21 +106,23 @@ def test_the_books_currency_is_converted_to_that_of_costs() -> None:
 # at publishing and contract writing -----
 
 
-def cost_measure(usd_per_million: str, *, kind: str = "fine_tune", days_ago: float = 1) -> None:
-    """Work of `kind` on base "mini" that cost so much for a million tokens."""
+def cost_measure(
+    usd_per_million: str, *, kind: str = "fine_tune", days_ago: float = 1, base: str = "mini"
+) -> None:
+    """Work of `kind` on a base that cost so much for a million tokens."""
     at = now() - dt.timedelta(days=days_ago)
     tenant = tenant_make("Somebody")
     resource = resource_make((at - dt.timedelta(days=60), usd_per_million))
     entry = SlotTime(
         worker="wrk", slot=0, resource=resource, purpose="job", tenant_id=tenant, job_id="j",
         attempt=1, started_at=at, ended_at=at + dt.timedelta(seconds=1), key=new_id("k"),
-        labels={"kind": kind, "base": "mini"},
+        labels={"kind": kind, "base": base},
     )  # fmt: skip
     with system_scope():
         slot_time_record(entries=[entry])
     meter = "tokens.trained" if kind == "fine_tune" else "tokens.output"
     dimensions = {"job_id": "j"} if kind == "fine_tune" else {}
-    count(tenant, meter, 1_000_000, at=at, source="jobs", model="mini", base="mini", **dimensions)
+    count(tenant, meter, 1_000_000, at=at, source="jobs", model=base, base=base, **dimensions)
 
 
 def override(meter: str, *, expires: dt.timedelta = dt.timedelta(days=1), **of: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
@@ -33,6 +34,9 @@ from workers.assets.local_bases import (
 from workers.assets.models import BaseModel
 from workers.assets.services import base_model_measure, base_model_register, base_model_verify
 from workers.assets.services.base_models import BaseModelDamaged
+from workers.engine.base.images import image_base_build
+from workers.engine.base.recordings import audio_base_build
+from workers.engine.base.tables import tabular_base_build
 from workers.engine.profiles import profiles_read
 
 BASES = [LANGUAGE_MODEL, EMBEDDING_MODEL, TABULAR_MODEL, IMAGE_MODEL, AUDIO_MODEL]
@@ -244,7 +248,13 @@ def test_a_base_is_measured_in_a_process_of_its_own(tmp_path: Path) -> None:
     with system_scope():
         profiles = profiles_read(BaseModel.objects.get(pk="writer").profile)
         assert AuditEntry.objects.filter(action="base_model.measure", target="writer").exists()
-    assert set(profiles) == {("cpu", "lora"), ("cpu", "full")}
+    assert set(profiles) == {
+        ("cpu", "text_generation", "lora"),
+        ("cpu", "text_generation", "full"),
+        ("cpu", "preference", "lora"),
+        ("cpu", "preference", "full"),
+        ("cpu", "text_classification", "full"),
+    }
     for profile in profiles.values():
         assert profile.flops > 0
         assert profile.load_s > 0.1  # the process came up
@@ -261,9 +271,37 @@ def test_other_bytes_under_the_name_are_not_measured_yet(tmp_path: Path) -> None
     assert base_model_register(path=other, **fields).profile == {}
 
 
-def test_only_what_writes_text_is_measured(tmp_path: Path) -> None:
-    base_make(tmp_path / "m", kind="embedding")
-    with pytest.raises(InvalidInput, match="writes no text"):
+@pytest.mark.parametrize(
+    ("kind", "build", "task"),
+    [
+        ("tabular", tabular_base_build, "tabular"),
+        ("image", image_base_build, "image_classification"),
+        ("audio", audio_base_build, "audio_classification"),
+    ],
+)
+def test_what_writes_no_text_is_measured_for_its_own_task(
+    tmp_path: Path, kind: str, build: Callable[[Path], Path], task: str
+) -> None:
+    platform_tenant_ensure()
+    base_model_register(path=build(tmp_path / "b"), model_id="b", kind=kind, licence="mit")
+    found = profiles_read(base_model_measure(model_id="b").profile)
+    assert set(found) == {("cpu", task, "full")}
+    assert found["cpu", task, "full"].read_s > 0
+
+
+def test_a_base_without_a_tokenizer_is_measured_for_what_needs_none(tmp_path: Path) -> None:
+    platform_tenant_ensure()
+    folder = base_folder(tmp_path / "b", "llama")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+    base_model_register(path=folder, model_id="b", kind="text_generation", licence="mit")
+    found = profiles_read(base_model_measure(model_id="b").profile)
+    assert {task for _, task, _ in found} == {"text_generation"}
+
+
+def test_what_cannot_be_measured_says_why(tmp_path: Path) -> None:
+    base_make(tmp_path / "m", kind="embedding")  # no encoder
+    with pytest.raises(Unavailable, match="could not be measured"):
         base_model_measure(model_id="tiny")
     with pytest.raises(NotFound):
         base_model_measure(model_id="none")

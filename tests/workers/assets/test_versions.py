@@ -83,6 +83,27 @@ def test_a_version_has_its_name_lineage_and_figures(
         assert model_version_get(version.id) == version
 
 
+def test_an_adapter_and_what_it_is_on_leave_and_return_in_order(
+    tenant: SignedUp, base: BaseModel, version: ModelVersion, tmp_path: Path
+) -> None:
+    carried = version_make(
+        tenant, base, adapter_folder(tmp_path / "second", fill=2), job_id="ftjob-00000002"
+    )
+    with tenant_scope(tenant.tenant.id):
+        ModelVersion.objects.filter(pk=carried.pk).update(over=version)
+        owner = owner_of(tenant)
+        with pytest.raises(Conflict, match=r"is an adapter on .* and needs it") as held:
+            model_version_delete(actor=owner, name=version.name)
+        assert held.value.code == "model_in_use"
+        for each in (carried, version):
+            model_version_delete(actor=owner, name=each.name)
+        with pytest.raises(Conflict, match="restore that one first"):
+            model_version_restore(actor=owner, name=carried.name)
+        for each in (version, carried):
+            model_version_restore(actor=owner, name=each.name)
+        assert model_resolve(carried.name).version == carried
+
+
 def test_a_name_resolves_to_a_base_or_to_ones_own_version(
     tenant: SignedUp, base: BaseModel, version: ModelVersion
 ) -> None:
@@ -251,6 +272,11 @@ def test_the_longest_name_fits_its_column() -> None:
     name = version_name(
         base_id="b" * 48, slug="s" * 30, suffix="x" * 40, source_id="ftjob-" + "0" * 26, step=10**9
     )
+    carried = version_name(
+        base_id="b" * 48, slug="s" * 30, suffix="x" * 40, source_id="cmp" + "0" * 26, adapter=32
+    )
+    assert carried.endswith(":adapter-32")
+    assert len(carried) <= ModelVersion._meta.get_field("name").max_length  # type: ignore[operator]
     assert len(name) <= ModelVersion._meta.get_field("name").max_length  # type: ignore[operator]
 
 

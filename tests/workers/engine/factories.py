@@ -18,6 +18,7 @@ from transformers import (
     MistralConfig,
     PretrainedConfig,
     Qwen2Config,
+    Qwen3Config,
 )
 
 from workers.engine.base.text import rows
@@ -28,7 +29,7 @@ from workers.engine.specs import FineTuneSpec
 
 VOCABULARY = 512
 CONTEXT = 128
-FAMILIES = ("llama", "qwen2", "mistral", "gpt2")
+FAMILIES = ("llama", "qwen2", "qwen3", "mistral", "gpt2")
 
 
 def config(family: str, **changes: Any) -> PretrainedConfig:
@@ -52,9 +53,14 @@ def config(family: str, **changes: Any) -> PretrainedConfig:
         "num_key_value_heads": 2,
         "max_position_embeddings": CONTEXT,
     }
-    kinds = {"llama": LlamaConfig, "qwen2": Qwen2Config, "mistral": MistralConfig}
-    window = {"sliding_window": 8} if family == "mistral" else {}
-    return kinds[family](**sizes | ends | window | changes)
+    kinds = {
+        "llama": LlamaConfig,
+        "qwen2": Qwen2Config,
+        "qwen3": Qwen3Config,
+        "mistral": MistralConfig,
+    }
+    own = {"mistral": {"sliding_window": 8}, "qwen3": {"head_dim": 8}}.get(family, {})
+    return kinds[family](**sizes | ends | own | changes)
 
 
 def base_folder(folder: Path, family: str = "llama", seed: int = 0, **changes: Any) -> Path:

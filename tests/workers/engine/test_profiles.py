@@ -125,8 +125,11 @@ def test_another_shape_is_told_by_the_nearest_one_and_less_surely() -> None:
 def test_profiles_are_kept_by_class_and_method() -> None:
     full = replace(PROFILE, method="full", device="cuda:0")
     stored = {profile_key(p): asdict(p) for p in (PROFILE, full)}
-    assert profiles_read(stored) == {("cpu", "lora"): PROFILE, ("gpu", "full"): full}
-    assert profiles_read(asdict(PROFILE)) == {("cpu", "lora"): PROFILE}
+    assert profiles_read(stored) == {
+        ("cpu", "text_generation", "lora"): PROFILE,
+        ("gpu", "text_generation", "full"): full,
+    }
+    assert profiles_read(asdict(PROFILE)) == {("cpu", "text_generation", "lora"): PROFILE}
     assert profiles_read({}) == {}
 
 

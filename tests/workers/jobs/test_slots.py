@@ -156,3 +156,11 @@ def test_a_slots_shared_stretches_leave_no_gap(moves: list[tuple[float, float, f
 
 def seconds(entry: SlotTime) -> float:
     return (entry.ended_at - entry.started_at).total_seconds()
+
+
+def test_time_is_booked_as_it_was_bought() -> None:
+    clock = SlotClock(
+        worker_id="w", slot=0, resource="worker.cpu", now=START, elapsed_s=3.0, rate_kind="spot"
+    )
+    clock.switch(JOB)
+    assert {entry.rate_kind for entry in clock.take()} == {"spot"}

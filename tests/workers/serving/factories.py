@@ -80,6 +80,8 @@ def version_of(
     name: str | None = None,
     kind: str = ModelVersion.Kind.ADAPTER,
     job_id: str = "",
+    task: str = "",
+    over: ModelVersion | None = None,
 ) -> ModelVersion:
     """Seal a folder as a version of the tenant. `name` replaces the one it would be given."""
     with tenant_scope(owner.tenant_id):
@@ -99,7 +101,8 @@ def version_of(
             job_id=job_id,
             parent_id=None,
             dataset_id=None,
-            spec={},
+            spec={"task": task} if task else {},
+            over=over,
             metrics={},
             stored=stored,
         )

@@ -66,7 +66,7 @@ class Parent:
         shutil.rmtree(into, ignore_errors=True)
         try:
             folder = adapter_open(
-                base_id=self.serving.base_id, tenant_id=tenant_id, version_id=version_id, into=into
+                serving=self.serving, tenant_id=tenant_id, version_id=version_id, into=into
             )
         except NotFound as error:
             return {"missing": error.message}

@@ -60,7 +60,12 @@ def upload(tenant: Tenant, rows: Sequence[Any]) -> str:
 
 
 def submit_fine_tune(
-    tenant: Tenant, *, rows: int = 24, validation: bool = True, **changes: Any
+    tenant: Tenant,
+    *,
+    rows: int = 24,
+    validation: bool = True,
+    model: str = BASE_ID,
+    **changes: Any,
 ) -> Job:
     """A fine-tune of `rows` real examples; `changes` go into its settings."""
     training = upload(tenant, completions(rows))
@@ -70,7 +75,7 @@ def submit_fine_tune(
             actor=actor_of(tenant),
             kind=Kind.FINE_TUNE,
             spec={
-                "model": BASE_ID,
+                "model": model,
                 "training_file_id": training,
                 "validation_file_id": held_out,
                 "settings": SETTINGS | changes,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from saas.celery import app
-from workers.jobs.kinds import CONTROL, KINDS, QUEUES, WORKER_CLASSES
+from workers.jobs.kinds import CONTROL, KINDS, QUEUES, REVIEW, WORKER_CLASSES
 from workers.tasks import process_wide, tasks
 from workers.tasks.hints import RECONCILE, WORK_AVAILABLE
 
 
 def test_every_queue_has_a_key_of_its_own() -> None:
     keys = {queue.name: queue.routing_key for queue in app.conf.task_queues}
-    assert keys == {name: name for name in (*QUEUES, CONTROL)}
+    assert keys == {name: name for name in (*QUEUES, CONTROL, REVIEW)}
     assert len({queue.exchange.name for queue in app.conf.task_queues}) == 1
 
 

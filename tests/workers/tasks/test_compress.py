@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from tenants.accounts.models import Tenant
 from tenants.kernel.crypto import tenant_data_key
-from tenants.kernel.errors import InvalidInput
+from tenants.kernel.errors import Conflict, InvalidInput
 from tenants.kernel.scope import system_scope, tenant_scope
 from tenants.pricing.models import Charge, Quote
 from tests.workers.engine.factories import completions
@@ -30,9 +32,12 @@ from tests.workers.tasks.factories import (
 )
 from workers.assets.materialise import version_to_folder
 from workers.assets.models import BaseModel, ModelVersion
+from workers.assets.selectors import model_lineage
+from workers.assets.services import model_version_delete
 from workers.jobs.models import Job
 from workers.jobs.services import job_cancel, job_submit
 from workers.jobs.states import Kind, State
+from workers.serving.models import Deployment
 from workers.serving.services import deployments_ensure_for_job
 
 pytestmark = pytest.mark.django_db
@@ -198,9 +203,39 @@ def test_an_adapter_comes_along_but_only_its_own_bases(base: BaseModel, tmp_path
     started().join()
     row = job_row(job.id)
     assert row.state == State.SUCCEEDED, row.error
-    assert 0 < row.result["report"]["adapter_errors"]["0"] < 2
-    _, folder = opened(row, tmp_path / "made")
-    assert (folder / "adapters" / "0" / "adapter_model.safetensors").is_file()
+    made, folder = opened(row, tmp_path / "made")
+    assert not (folder / "adapters").exists()  # it is a version by itself
+    (told,) = row.result["adapters"]
+    assert (told["carried_from"], 0 < told["error"] < 2) == (adapter, True)
+    with tenant_scope(tenant.id):
+        carried = ModelVersion.objects.get(name=told["model"])
+        source = ModelVersion.objects.get(name=adapter)
+        assert model_lineage(carried) == [source]
+    assert (carried.kind, carried.over_id, carried.job_id) == ("adapter", made.id, job.id)
+    assert carried.name == f"{made.name}:adapter-1"
+    assert carried.metrics == {"carry_error": told["error"]}
+    with system_scope():
+        version_to_folder(
+            version=carried, data_key=tenant_data_key(tenant.id), into=tmp_path / "carried"
+        )
+    small = AutoModelForCausalLM.from_pretrained(folder)
+    adapted = PeftModel.from_pretrained(small, str(tmp_path / "carried"))
+    assert adapted(input_ids=torch.arange(5)[None]).logits.isfinite().all()
+    card = (tmp_path / "carried" / "README.md").read_text()
+    assert f'base_model: "{made.name}"' in card
+    assert f"- Continues: {adapter}" in card
+    # one call puts both on offer, and both want the compressed base
+    with system_scope():
+        assert deployments_ensure_for_job(tenant_id=tenant.id, job_id=job.id) == 2
+        offers = Deployment.objects.filter(tenant_id=tenant.id, model__startswith=made.name)
+        assert {row.target for row in offers} == {made.id}
+    for refused in ({"quantise": "int8_weight"}, {"prune": HALF}):
+        with pytest.raises(InvalidInput, match="is on a compressed model already"):
+            submit(tenant, model=carried.name, **refused)
+    with pytest.raises(InvalidInput, match="was carried over to a compressed model"):
+        submit_fine_tune(tenant, model=carried.name)
+    with tenant_scope(tenant.id), pytest.raises(Conflict, match="is an adapter on"):
+        model_version_delete(actor=actor_of(tenant), name=made.name)
     with pytest.raises(InvalidInput, match="name the base as model"):
         submit(tenant, model=adapter, prune=HALF, adapters=(adapter,))
     register_base(tmp_path / "other", "other")
@@ -268,7 +303,7 @@ def test_what_cannot_be_asked_for(
 def test_too_little_data_and_an_unknown_family(base: BaseModel) -> None:
     tenant = make_tenant()
     with pytest.raises(InvalidInput, match="too few to calibrate with") as refused:
-        submit(tenant, rows=2, prune=HALF)
+        submit(tenant, rows=2, quantise="int8_dynamic")
     assert refused.value.code == "too_little_data"
     with system_scope():
         BaseModel.objects.update(family="mamba")

@@ -151,6 +151,32 @@ def test_a_pipeline_pauses_and_goes_on_and_is_cancelled(partner: Tenant) -> None
     assert (row.state, row.charged) == (State.CANCELLED, 0)
 
 
+def test_a_plugin_that_hangs_delays_another_tenant_by_no_more_than_its_own_slot(
+    partner: Tenant,
+) -> None:
+    """One tenant's jobs hang, and were first; the next slot is the other tenant's all the same."""
+    hostile, other = make_tenant(), make_tenant()
+    enabled(hostile.id, pause=600)
+    enabled(other.id)
+    hanging = [submit(hostile, ["never read"]) for _ in range(3)]
+    theirs = submit(other, ["a", "b"])
+    worker = make_worker()
+    first = start(worker, queue="pipeline.cpu")
+    until(lambda: job_row(hanging[0].id).state == State.RUNNING, what="the job that hangs")
+    start(worker, queue="pipeline.cpu").join()
+    assert job_row(theirs.id).state == State.SUCCEEDED, messages_of(theirs.id)
+    assert [job_row(each.id).state for each in hanging] == [
+        State.RUNNING,
+        State.QUEUED,
+        State.QUEUED,
+    ]
+    with tenant_scope(hostile.id):
+        job_cancel(actor=actor_of(hostile), job_id=hanging[0].id)
+    first.join()
+    row = job_row(hanging[0].id)
+    assert (row.state, row.charged) == (State.CANCELLED, 0)
+
+
 def test_what_is_not_enabled_or_not_declared_is_refused(partner: Tenant) -> None:
     tenant = make_tenant()
     with pytest.raises(InvalidInput, match="not enabled"):
@@ -164,3 +190,18 @@ def test_what_is_not_enabled_or_not_declared_is_refused(partner: Tenant) -> None
         Release.objects.update(suspended_at="2026-01-01T00:00Z", suspended_because="it lied")
     with pytest.raises(InvalidInput, match="it lied"):
         submit(tenant, ["a"])
+
+
+def test_a_pipeline_that_the_platform_outgrew_fails_at_once_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(tmp_path, greatest_platform='"0.1"')
+    tenant = make_tenant()
+    enabled(tenant.id)
+    job = submit(tenant, ["a"])
+    monkeypatch.setattr("tenants.partners.host.code_version", lambda: "0.2.0")
+    running().join()
+    row = job_row(job.id)
+    assert (row.state, row.error["code"]) == (State.FAILED, "plugin_refused")
+    assert row.error["message"] == "counting 1.0: knows platforms up to 0.1; this is 0.2.0"
+    assert row.charged == 0

@@ -14,8 +14,10 @@ from tenants.costs.services import resources_ensure
 from tenants.kernel.scope import system_scope
 from tests.workers.jobs.factories import attempts_of, job_row, make_tenant
 from tests.workers.tasks.factories import submit_fine_tune
+from tests.workers.waste.factories import staff
 from workers.assets.models import BaseModel
 from workers.jobs.models import Worker
+from workers.jobs.workers import drain_ask, drain_take_back
 from workers.tasks.worker import WorkerProcess
 
 pytestmark = pytest.mark.django_db
@@ -63,6 +65,29 @@ def test_a_draining_worker_claims_nothing(base: BaseModel) -> None:
     assert process.work("train.cpu") == 0
     process.stop()
     assert job_row(job.id).state == "queued"
+
+
+def test_a_worker_drains_when_asked_and_claims_again_when_that_is_taken_back(
+    base: BaseModel,
+) -> None:
+    job = submit_fine_tune(make_tenant(), epochs=1)
+    process = WorkerProcess(name="w@test", queue_names=["train.cpu"], slots=1)
+    with system_scope():
+        drain_ask(actor=staff(), worker_id=process.row.id)
+    process.beat()
+    assert process.work("train.cpu") == 0
+    with system_scope():
+        assert Worker.objects.get(pk=process.row.id).draining_at is not None
+        drain_take_back(actor=staff(), worker_id=process.row.id)
+    process.beat()
+    with system_scope():
+        assert Worker.objects.get(pk=process.row.id).draining_at is None
+    assert process.work("train.cpu") == 1
+    process.drain()  # its process ends: nobody takes that back
+    process.beat()
+    assert process.draining.is_set()
+    process.stop()
+    assert job_row(job.id).state == "succeeded"
 
 
 def test_more_hints_than_slots_change_nothing() -> None:

@@ -6,7 +6,12 @@ from workers.assets.services.base_models import (
     base_model_verify,
 )
 from workers.assets.services.datasets import dataset_require_valid, dataset_validate
-from workers.assets.services.files import file_create, file_delete, file_keep
+from workers.assets.services.files import (
+    file_create,
+    file_delete,
+    file_expiry_set,
+    file_keep,
+)
 from workers.assets.services.uploads import (
     upload_cancel,
     upload_complete,
@@ -28,6 +33,7 @@ __all__ = [
     "dataset_validate",
     "file_create",
     "file_delete",
+    "file_expiry_set",
     "file_keep",
     "model_version_create",
     "model_version_delete",

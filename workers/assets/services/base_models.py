@@ -13,6 +13,7 @@ from tenants.kernel.errors import BreakwaterError, Conflict, InvalidInput, NotFo
 from tenants.kernel.scope import system_scope
 from workers.assets.engine_runs import engine_run
 from workers.assets.models import BaseModel, ModelVersion
+from workers.assets.readings import TASKS_OF
 from workers.assets.weights import (
     context_length,
     folder_bytes,
@@ -99,18 +100,16 @@ def base_model_verify(*, model_id: str) -> BaseModel:
 
 
 def base_model_measure(*, model_id: str) -> BaseModel:
-    """Measure how fast one CPU slot of this machine trains this base, by each method; quotes tell
-    times by it.
+    """Measure how fast one CPU slot of this machine trains this base, for each task that it can
+    learn and by each method; quotes tell times by it.
 
-    Takes some seconds, best while nothing else runs: what disturbs it widens the bounds. Raises
-    NotFound, InvalidInput for a base that writes no text, Unavailable where measuring fails.
+    Takes some seconds for each, best while nothing else runs: what disturbs it widens the bounds.
+    Raises NotFound, Unavailable where nothing can be measured.
     """
     with system_scope():
         row = BaseModel.objects.filter(pk=model_id).first()
     if row is None:
         raise NotFound(f"no base model {model_id!r}")
-    if row.kind != BaseModel.Kind.TEXT_GENERATION:
-        raise InvalidInput(f"{model_id} writes no text, and only models that do are measured")
     found: dict[str, Any] = {}
 
     def hear(line: Mapping[str, Any]) -> None:
@@ -119,6 +118,7 @@ def base_model_measure(*, model_id: str) -> BaseModel:
     engine_run(
         "workers.engine.measuring",
         row.path,
+        *TASKS_OF[row.kind],
         "--device",
         "cpu",
         hear=hear,

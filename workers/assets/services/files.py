@@ -20,7 +20,7 @@ from tenants.kernel.ids import new_id
 from tenants.kernel.locks import AdvisoryLock, advisory_lock
 from tenants.kernel.outbox import emit
 from workers.assets.credit import standing_require
-from workers.assets.events import FileCreated, FileDeleted
+from workers.assets.events import FileCreated, FileDeleted, FileExpirySet
 from workers.assets.filenames import clean_filename
 from workers.assets.models import File
 from workers.assets.sniffing import PURPOSES, checked
@@ -72,9 +72,18 @@ def file_create(
 
 
 def file_keep(
-    *, tenant_id: str, filename: str, stored: StoredObject, purpose: str = "user_data"
+    *,
+    tenant_id: str,
+    filename: str,
+    stored: StoredObject,
+    purpose: str = "user_data",
+    made_by: str = "",
+    made_of: str = "",
 ) -> File:
-    """Make a file of what a job made and sealed: the customer's own, to download or to use."""
+    """Make a file of what a job made and sealed: the customer's own, to download or to use.
+
+    `made_by`: the job; `made_of`: the one file that it was made of.
+    """
     row: File = File.objects.create(
         id=new_id("file-"),
         tenant_id=tenant_id,
@@ -84,6 +93,8 @@ def file_keep(
         bytes=stored.bytes,
         sha256=stored.sha256,
         storage_key=_only_copy(tenant_id, stored),
+        made_by=made_by,
+        made_of=made_of,
     )
     emit(FileCreated(tenant_id=tenant_id, file_id=row.id, bytes=row.bytes))
     return row
@@ -104,6 +115,21 @@ def file_delete(*, actor: Actor, file_id: str) -> None:
     row.save(update_fields=["deleted_at"])
     audit_record(actor=actor, action="file.delete", target=row.id)
     emit(FileDeleted(tenant_id=row.tenant_id, file_id=row.id))
+
+
+def file_expiry_set(*, actor: Actor, file_id: str, expires_at: dt.datetime | None) -> File:
+    """Say when a file ends by itself; None: it is kept. Raises NotFound."""
+    actor.require("files.write")
+    rows = File.objects.select_for_update().filter(deleted_at__isnull=True)
+    row: File | None = rows.filter(pk=file_id).first()
+    if row is None:
+        raise NotFound(f"no file {file_id!r}; it may have been deleted", param="file_id")
+    row.expires_at = expires_at
+    row.save(update_fields=["expires_at"])
+    until = None if expires_at is None else expires_at.isoformat()
+    audit_record(actor=actor, action="file.expiry_set", target=row.id, data={"until": until})
+    emit(FileExpirySet(tenant_id=row.tenant_id, file_id=row.id, expires_at=expires_at))
+    return row
 
 
 def refuse_purpose(purpose: str) -> None:

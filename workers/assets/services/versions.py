@@ -55,9 +55,12 @@ def model_version_create(  # noqa: PLR0913 -- a version's whole lineage
     stored: StoredObject,
     is_checkpoint: bool = False,
     step: int | None = None,
+    over: ModelVersion | None = None,
+    place: int | None = None,
 ) -> ModelVersion:
     """Enter a sealed folder as a version, in the caller's (fenced) transaction.
 
+    `over` is the version that an adapter belongs on, `place` its number among those of its job.
     A job that comes to the same step again gets the version it made before. Raises InvalidInput.
     """
     tenant = Tenant.objects.get(pk=tenant_id)
@@ -69,6 +72,7 @@ def model_version_create(  # noqa: PLR0913 -- a version's whole lineage
         suffix=suffix,
         source_id=job_id or version_id,
         step=step if is_checkpoint else None,
+        adapter=place,
     )
     known: ModelVersion | None = ModelVersion.objects.filter(tenant=tenant, name=name).first()
     if known is not None:
@@ -81,6 +85,7 @@ def model_version_create(  # noqa: PLR0913 -- a version's whole lineage
         kind=kind,
         base=base,
         parent_id=parent_id,
+        over=over,
         job_id=job_id,
         dataset_id=dataset_id,
         is_checkpoint=is_checkpoint,
@@ -107,7 +112,7 @@ def model_version_create(  # noqa: PLR0913 -- a version's whole lineage
 def model_version_delete(*, actor: Actor, name: str) -> ModelVersion:
     """Delete a version; it may be restored until its bytes are purged.
 
-    Raises NotFound, InvalidInput for a base model.
+    Raises NotFound, InvalidInput for a base model, Conflict while adapters are on it.
     """
     actor.require("models.write")
     if BaseModel.objects.filter(pk=name).exists():
@@ -118,6 +123,12 @@ def model_version_delete(*, actor: Actor, name: str) -> ModelVersion:
     row = _locked(name)
     if row.deleted_at is not None:
         raise _not_found(name)
+    held_by = ModelVersion.objects.filter(over=row, deleted_at__isnull=True).first()
+    if held_by is not None:
+        raise Conflict(
+            f"{held_by.name} is an adapter on {name} and needs it; delete that one first",
+            code="model_in_use",
+        )
     row.deleted_at = database_now()
     row.save(update_fields=["deleted_at"])
     audit_record(actor=actor, action="model_version.delete", target=row.id, data={"name": name})
@@ -131,6 +142,10 @@ def model_version_restore(*, actor: Actor, name: str) -> ModelVersion:
     row = _locked(name)
     if row.purged_at is not None:
         raise Conflict(f"the bytes of {name!r} are gone for good", code="model_purged")
+    if row.over is not None and row.over.deleted_at is not None:
+        raise Conflict(
+            f"{name} is an adapter on {row.over.name}; restore that one first", code="model_deleted"
+        )
     if row.deleted_at is not None:
         row.deleted_at = None
         row.save(update_fields=["deleted_at"])

@@ -17,7 +17,8 @@ Key = tuple[float, str, str]  # ratio, scorer, format
 class Candidate:
     """Settings, and what they came to: `latency` and `bytes` as shares of the dense model's,
 
-    `quality_loss` the growth of perplexity; of a proxy until it `is_measured`.
+    `quality_loss` the share by which quality got worse (`quality.py`); of a proxy until it
+    `is_measured`.
     """
 
     ratio: float
@@ -139,7 +140,7 @@ def recommend(measured: Sequence[Candidate], target: TargetSpec) -> Recommendati
     if not bounded:
         best = min(measured, key=lambda c: c.quality_loss)
         limit = (
-            f"quality: no candidate keeps perplexity within {target.quality_loss:.0%}; the nearest "
+            f"quality: no candidate keeps it within {target.quality_loss:.0%}; the nearest "
             f"loses {best.quality_loss:.1%}. Allow more loss, give recover.tokens, or offer "
             "smaller ratios."
         )

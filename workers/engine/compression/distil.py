@@ -1,7 +1,8 @@
 """Recovery: the compressed model learns from the dense one (Hinton et al. 2015, 1503.02531).
 
-The loss is, per learned token, logits·T²·KL(teacher ‖ student) + labels·cross-entropy, plus
-hidden·(squared error of the layers' outputs, relative to the teacher's size).
+The loss is, per learned token (text, row), logits·T²·KL(teacher ‖ student) + labels·the task's
+own + hidden·(squared error of the layers' outputs, relative to the teacher's size). Where outputs
+are vectors or quantities, no distribution, their squared distance takes the divergence's place.
 """
 
 from __future__ import annotations
@@ -9,22 +10,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import kl_div, mse_loss
 
+from workers.engine.compression.part import Part
 from workers.engine.compression.specs import RecoverSpec
+from workers.engine.compression.subjects import Subject
 from workers.engine.data.order import epoch_order
-from workers.engine.data.packing import Pack, pack, plan
-from workers.engine.data.shards import Shards
 from workers.engine.errors import DivergedError
-from workers.engine.losses import loss_sum
-from workers.engine.models import Batch, blocks_of, logits_of
-from workers.engine.specs import FineTuneSpec
+from workers.engine.models import blocks_of
+from workers.engine.specs import EvaluateSpec, FineTuneSpec
+from workers.engine.tasks.text_generation import TextGeneration
 from workers.engine.training.optim import AdamW
 from workers.engine.training.schedule import learning_rate
+
+LANGUAGE = Subject(TextGeneration(Path(), EvaluateSpec()))  # nothing is read through it
 
 
 @dataclass(frozen=True)
@@ -65,11 +69,13 @@ class Recovery:
         student: nn.Module,
         teacher: nn.Module,
         layers: Sequence[int],
-        data: Shards,
+        data: Part,
         spec: RecoverSpec,
         device: str,
+        subject: Subject = LANGUAGE,
     ) -> None:
         """`layers` are the teacher's layers that the student still has."""
+        self.subject, self.task = subject, subject.task
         self.student, self.teacher, self.layers = student, teacher, layers
         self.data, self.spec, self.device = data, spec, device
         student.requires_grad_(requires_grad=True)
@@ -88,11 +94,13 @@ class Recovery:
         Raises:
             DivergedError: the loss or the gradient is no number; the weights are as before.
         """
-        packs = list(self._packs(examples))
-        total = sum(len(p.labels) for p in packs)
+        places = [self.data.places[example] for example in examples]
+        budget = self.spec.micro_batch_tokens
+        batches = self.task.micro_batches(self.data.data, places, budget, packing=True)
+        total = sum(batch.weight for batch in batches)
         loss = 0.0
-        for each in packs:
-            part = self._loss(Batch.of(each, self.device), total)
+        for batch in batches:
+            part = self._loss(batch, total)
             part.backward()  # type: ignore[no-untyped-call]
             loss += part.item()
         norm = self.optimiser.gather()
@@ -104,28 +112,28 @@ class Recovery:
             )
         self.optimiser.clip(norm, self.settings.gradient_clip)
         self.optimiser.step(learning_rate(self.settings, number, of))
-        return Step(loss, sum(len(p.ids) for p in packs))
+        return Step(loss, sum(batch.tokens for batch in batches))
 
-    def _packs(self, examples: Sequence[int]) -> Iterator[Pack]:
-        lengths = [int(self.data.lengths[e]) for e in examples]
-        for group in plan(lengths, self.spec.micro_batch_tokens, packing=True):
-            yield pack([self.data[examples[index]] for index in group])
-
-    def _loss(self, batch: Batch, total: int) -> Tensor:
-        with outputs_of(self.teacher, self.layers) as wanted, torch.no_grad():
-            theirs = logits_of(self.teacher, batch)
-        every = range(len(self.layers))
-        with outputs_of(self.student, every) as found:
-            ours = logits_of(self.student, batch)
+    def _loss(self, batch: Any, total: int) -> Tensor:
+        compared = self.layers if self.spec.hidden else ()
+        with outputs_of(self.teacher, compared) as wanted, torch.no_grad():
+            theirs = self.task.outputs(self.teacher, batch, self.device)
+        with outputs_of(self.student, range(len(compared))) as found:
+            ours = self.task.outputs(self.student, batch, self.device)
         loss = ours.new_zeros(())
         if self.spec.logits:
-            loss = loss + self.spec.logits * distance(ours, theirs, self.spec.temperature) / total
+            loss = loss + self.spec.logits * self._distance(ours, theirs) / total
         if self.spec.labels:
-            loss = loss + self.spec.labels * loss_sum(ours, batch.labels) / total
+            loss = loss + self.spec.labels * self.task.loss_of(ours, batch)[0] / total
         if self.spec.hidden:
-            share = len(batch.labels) / total
+            share = batch.weight / total
             loss = loss + self.spec.hidden * share * _hidden_error(found, wanted)
         return loss
+
+    def _distance(self, ours: Tensor, theirs: Tensor) -> Tensor:
+        if self.subject.is_distribution:
+            return distance(ours, theirs, self.spec.temperature)
+        return mse_loss(ours.float(), theirs.float(), reduction="sum")
 
 
 def distance(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -151,8 +159,7 @@ def outputs_of(model: nn.Module, layers: Sequence[int]) -> Iterator[list[Tensor]
     def keep(_module: nn.Module, _args: Any, output: Any) -> None:
         seen.append(output[0] if isinstance(output, tuple) else output)
 
-    blocks = blocks_of(model)
-    hooks = [blocks[layer].register_forward_hook(keep) for layer in layers]
+    hooks = [blocks_of(model)[layer].register_forward_hook(keep) for layer in layers]
     try:
         yield seen
     finally:

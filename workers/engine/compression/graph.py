@@ -106,13 +106,14 @@ Pattern = tuple[tuple[str, ...], str]
 
 
 def graph_of(model: nn.Module) -> Graph:
-    """The graph of a Hugging Face transformer, or of an `nn.Sequential` of linear layers.
+    """The graph of a Hugging Face transformer, or of a sequence of linear layers.
 
     Raises:
         UnsupportedError: the structure is another; the message says what was not understood.
     """
-    if isinstance(model, nn.Sequential):
-        return _sequential(model)
+    sequence = sequence_of(model)
+    if sequence is not None:
+        return _sequential(*sequence)
     if not hasattr(model, "config"):
         raise UnsupportedError(
             f"{type(model).__name__} is neither a Hugging Face transformer nor a sequence of "
@@ -126,8 +127,21 @@ def linear_dims(module: nn.Module) -> tuple[int, int]:
     return (1, 0) if isinstance(module, Conv1D) else (0, 1)
 
 
-def _sequential(model: nn.Sequential) -> Graph:
-    linear = [(name, m) for name, m in model.named_children() if isinstance(m, nn.Linear)]
+def sequence_of(model: nn.Module) -> tuple[str, nn.Sequential] | None:
+    """A model that is a sequence of layers, or has one and nothing else, with what stands before
+
+    its layers' names.
+    """
+    if isinstance(model, nn.Sequential):
+        return "", model
+    children = list(model.named_children())
+    if len(children) == 1 and isinstance(children[0][1], nn.Sequential):
+        return f"{children[0][0]}.", children[0][1]
+    return None
+
+
+def _sequential(prefix: str, model: nn.Sequential) -> Graph:
+    linear = [(prefix + n, m) for n, m in model.named_children() if isinstance(m, nn.Linear)]
     odd = [m for m in model.children() if not isinstance(m, nn.Linear) and list(m.parameters())]
     if odd or len(linear) < 2:
         what = type(odd[0]).__name__ if odd else f"{len(linear)} linear layer(s)"
@@ -330,7 +344,7 @@ class _Transformer:
     def _odd(self, what: str) -> UnsupportedError:
         return UnsupportedError(
             f"{type(self.model).__name__} cannot be pruned: {what}. Known are the Llama, Qwen2, "
-            "Qwen3, Mistral, GPT-2, BERT and ViT families, and sequences of linear layers; "
+            "Qwen3, Mistral, GPT-2, BERT, ViT and AST families, and sequences of linear layers; "
             "quantisation works on any model."
         )
 

@@ -35,6 +35,7 @@ class Sample:
 
     forward: Callable[[nn.Module], Any]
     loss: Callable[[nn.Module], Tensor]
+    real: Tensor | None = None  # (positions,): which are no padding; None = all of them
 
 
 @dataclass
@@ -92,6 +93,7 @@ class _Run:
 
     dense: Callable[[], Any]
     student: Callable[[], Any]
+    real: Tensor | None
     after: Any = None  # what the dense one, which stays as it is, gave in its last whole pass
 
     def dense_whole(self) -> None:
@@ -197,7 +199,8 @@ class _Pruning:
                 for call in (run.dense_whole if whole_pass else run.dense, run.student):
                     with torch.no_grad(), suppress(_Reached):
                         call()
-                moments.add(student.pop(reader), dense.pop(reader))
+                x, wanted = student.pop(reader), dense.pop(reader)
+                moments.add(unpadded(x, run.real), unpadded(wanted, run.real))
         return moments
 
     def _solve(self, reader: str, columns: Tensor, change: Tensor) -> None:
@@ -268,6 +271,11 @@ def inputs_of(
             each.remove()
 
 
+def unpadded(x: Tensor, real: Tensor | None) -> Tensor:
+    """(positions, n) without padding; what sees one position of each text has none."""
+    return x if real is None or len(real) != len(x) else x[real.to(x.device)]
+
+
 def input_norms(
     model: nn.Module, layers: Sequence[str], samples: Sequence[Sample]
 ) -> dict[str, Tensor]:
@@ -277,7 +285,7 @@ def input_norms(
         for sample in samples:
             sample.forward(model)
             for name, x in seen.items():
-                square = x.double().square().sum(0)
+                square = unpadded(x, sample.real).double().square().sum(0)
                 squares[name] = squares[name] + square if name in squares else square
     return {name: square.sqrt() for name, square in squares.items()}
 
@@ -314,7 +322,7 @@ def _stages(
         yield (
             0,
             [
-                _Run(_bound(sample.forward, dense), _bound(sample.forward, student))
+                _Run(_bound(sample.forward, dense), _bound(sample.forward, student), sample.real)
                 for sample in samples
             ],
         )
@@ -326,12 +334,11 @@ def _stages(
         blocks = dense.get_submodule(name), student.get_submodule(name)
         runs = [
             _Run(
-                *(
-                    _bound(block, hidden, *args, **kwargs)
-                    for block, hidden in zip(blocks, pair, strict=True)
-                )
+                _bound(blocks[0], pair[0], *args, **kwargs),
+                _bound(blocks[1], pair[1], *args, **kwargs),
+                sample.real,
             )
-            for pair, (_, args, kwargs) in zip(streams, entries, strict=True)
+            for sample, pair, (_, args, kwargs) in zip(samples, streams, entries, strict=True)
         ]
         if layer in layers:
             yield layer, runs

@@ -8,7 +8,7 @@ makes it faster; `int8_weight` keeps activations as they are and saves bytes onl
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Self, cast
@@ -18,10 +18,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import linear, pad
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, PreTrainedModel
+from transformers.core_model_loading import revert_weight_conversion
 from transformers.pytorch_utils import Conv1D
 
-from workers.engine import attention
 from workers.engine.compression.graph import linear_dims
 from workers.engine.compression.unstructured import mask_names
 from workers.engine.errors import ModelError
@@ -120,16 +120,30 @@ def _has_exact_int8(device: str) -> bool:
     return bool((sums == -64 * LIMIT * LIMIT).all())
 
 
+def numbers_of(model: nn.Module) -> int:
+    """Weights, tied ones counted once, however they are stored."""
+    total = sum(p.numel() for p in model.parameters())
+    for module in model.modules():
+        if isinstance(module, Int8Linear):
+            total += module.numbers.numel() + (0 if module.bias is None else module.bias.numel())
+    return total
+
+
 def quantise_model(model: nn.Module, kind: str) -> None:
     """Replace every linear layer but the output head, in place, and note it in the configuration.
 
     `kind` is int8_weight or int8_dynamic.
     """
     dynamic = kind == "int8_dynamic"
-    for name in mask_names(model):
+    names = mask_names(model)
+    linear = [name for name, m in model.named_modules() if isinstance(m, (nn.Linear, Conv1D))]
+    for name in names:
         model.set_submodule(name, Int8Linear.of(model.get_submodule(name), dynamic=dynamic))
+    note = _config(dynamic=dynamic, ignore=[name for name in linear if name not in names])
     if hasattr(model, "config"):
-        cast("Any", model).config.quantization_config = _config(dynamic=dynamic)
+        cast("Any", model).config.quantization_config = note
+    else:
+        cast("Any", model).quantisation = note
 
 
 def layer_errors(model: nn.Module, norms: Mapping[str, Tensor]) -> dict[str, float]:
@@ -149,7 +163,7 @@ def layer_errors(model: nn.Module, norms: Mapping[str, Tensor]) -> dict[str, flo
     return errors
 
 
-def _config(*, dynamic: bool) -> dict[str, Any]:
+def _config(*, dynamic: bool, ignore: Sequence[str] = ()) -> dict[str, Any]:
     """https://github.com/neuralmagic/compressed-tensors: the format's own description."""
     weights = {
         "num_bits": 8, "type": "int", "symmetric": True, "strategy": "channel", "dynamic": False
@@ -165,7 +179,7 @@ def _config(*, dynamic: bool) -> dict[str, Any]:
         "quant_method": METHOD,
         "format": "int-quantized" if dynamic else "pack-quantized",
         "quantization_status": "compressed",
-        "ignore": ["lm_head"],
+        "ignore": list(ignore),
         "config_groups": {"group_0": group},
     }
 
@@ -180,8 +194,10 @@ def quantised_config(folder: Path) -> Mapping[str, Any] | None:
     return config if isinstance(config, dict) else None
 
 
-def quantised_load(folder: Path, config: Mapping[str, Any], dtype: torch.dtype) -> nn.Module:
-    """A causal language model that `quantise_model` made and transformers saved.
+def quantised_load(
+    folder: Path, config: Mapping[str, Any], build: Callable[[], nn.Module]
+) -> nn.Module:
+    """A model that `quantise_model` made, loaded into what `build` makes of its plain shape.
 
     Raises:
         ModelError: it is quantised in another way, or a file is damaged.
@@ -193,23 +209,39 @@ def quantised_load(folder: Path, config: Mapping[str, Any], dtype: torch.dtype) 
             f"({config.get('format')!r}); int8 per channel is what runs here."
         )
     try:
-        plain = AutoConfig.from_pretrained(str(folder), local_files_only=True)
-        del plain.quantization_config
-        model: nn.Module = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
-            plain, dtype=dtype, attn_implementation=attention.NAME
-        )
+        model = build()
         _make_room(model, dynamic=config["format"] == kinds[0]["format"])
         tensors: dict[str, Tensor] = {}
         for path in sorted(folder.glob("*.safetensors")):
             tensors |= load_file(path)
+        names = _names_on_disk(model)
+        tensors = {names.get(name, name): tensor for name, tensor in tensors.items()}
         absent, surplus = model.load_state_dict(tensors, strict=False)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{folder.name} cannot be loaded ({error})") from error
-    tied = {name for name in absent if name.startswith("lm_head")}
+    tied = {name for name in absent if name.startswith(("lm_head", "pooler"))}
     if surplus or set(absent) - tied:
         raise ModelError(f"{folder.name} lacks {sorted(absent)[:3]} or has {surplus[:3]} too many")
-    cast("Any", model).tie_weights()
+    if hasattr(model, "tie_weights"):
+        model.tie_weights()  # type: ignore[operator]
     return model
+
+
+def plain_config(folder: Path, **more: Any) -> Any:
+    """transformers' configuration of a quantised folder, without a word of that."""
+    plain = AutoConfig.from_pretrained(str(folder), local_files_only=True, **more)
+    del plain.quantization_config
+    return plain
+
+
+def _names_on_disk(model: nn.Module) -> dict[str, str]:
+    """What transformers calls each tensor in its files, where that is not its name in the model."""
+    if not isinstance(model, PreTrainedModel):
+        return {}
+    names = list(model.state_dict())
+    numbered = {name: torch.tensor(number) for number, name in enumerate(names)}
+    saved = revert_weight_conversion(model, numbered)  # as `save_pretrained` does
+    return {name: names[int(number)] for name, number in saved.items()}
 
 
 def _make_room(model: nn.Module, *, dynamic: bool) -> None:

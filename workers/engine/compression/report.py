@@ -7,16 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from workers.engine.profiles import Shape
-
 REPORT = "compression.json"
+ADAPTERS = "adapters"  # the folder with those that were carried over, by number
 
 
-def sizes(folder: Path, prefix: str) -> dict[str, float]:
-    """Numbers and bytes of a folder's weights."""
-    held = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    parameters = Shape.of_folder(folder).parameters
-    return {f"{prefix}parameters": float(parameters), f"{prefix}bytes": float(held)}
+def weights_bytes(folder: Path) -> float:
+    """Bytes of a folder's weights."""
+    return float(sum(path.stat().st_size for path in folder.glob("*.safetensors")))
 
 
 def report_write(folder: Path, report: Mapping[str, Any]) -> None:

@@ -14,26 +14,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from workers.engine.compression.bench import Bench
 from workers.engine.compression.carry import carried_errors, carried_save, carry, require_fit
 from workers.engine.compression.distil import Recovery, updates_within
 from workers.engine.compression.graph import Graph, Kind, graph_of
 from workers.engine.compression.latency import paired_latency
+from workers.engine.compression.limits import check_task
 from workers.engine.compression.prune import Pruned, input_norms, prune
-from workers.engine.compression.quantise import layer_errors, quantise_model
-from workers.engine.compression.report import report_write, sizes
+from workers.engine.compression.quantise import layer_errors, numbers_of, quantise_model
+from workers.engine.compression.report import ADAPTERS, report_write, weights_bytes
 from workers.engine.compression.rounds import round_specs
 from workers.engine.compression.snapshots import Standing, snapshot_read, snapshot_write
-from workers.engine.compression.specs import CompressSpec
-from workers.engine.compression.unstructured import NO_GAIN, mask_model, mask_names
+from workers.engine.compression.specs import NO_GAIN, CompressSpec
+from workers.engine.compression.unstructured import mask_model, mask_names, masks_save
 from workers.engine.export.huggingface import folder_save
 from workers.engine.folders import folder_digest
 from workers.engine.methods.lora.adapter import adapter_load
+from workers.engine.models import layer_count
 from workers.engine.protocol import HUGGING_FACE_MODEL, RECOVERED, Handle, Outcome, Result
 
-ADAPTERS = "adapters"  # the folder with those that were carried over, by number
 USED_EVERY = 10  # updates of the recovery
 
 
@@ -53,9 +54,11 @@ class Compression:
 
     def __post_init__(self) -> None:
         self.rounds = round_specs(self.spec.prune)
+        self.masks: dict[str, Tensor] = {}
         self.graph: Graph | None = graph_of(self.bench.dense) if self.rounds else None
         self.plan = updates_within(self.bench.data.lengths.tolist(), self.spec.recover)
-        self.layers = self.graph.layers if self.graph else self.bench.config.num_hidden_layers
+        self.layers = self.graph.layers if self.graph else layer_count(self.bench.dense)
+        check_task(self.spec)
         self.standing = Standing(layers=tuple(range(self.layers)))
         self.adapters = [adapter_load(handle.path) for handle in self.bench.work.adapters]
         for adapter in self.adapters:
@@ -96,7 +99,7 @@ class Compression:
         if self.graph and spec.reconstruct:
             ratios = {Kind.MLP: spec.mlp, Kind.HEADS: spec.heads}
             groups = [g for g in self.graph.groups if ratios.get(g.kind)]
-            self.bench.require_tokens(max((g.units * g.block for g in groups), default=0))
+            self.bench.require_rows(max((g.units * g.block for g in groups), default=0))
 
     def cut_and_recover(self, student: nn.Module | None = None) -> nn.Module:
         """Round by round; each ends with its share of the recovery. `student` resumes a round."""
@@ -147,7 +150,13 @@ class Compression:
         """Train up to update `until` of the plan."""
         bench, standing = self.bench, self.standing
         recovery = Recovery(
-            student, bench.dense, standing.layers, bench.data, self.spec.recover, bench.device
+            student,
+            bench.dense,
+            standing.layers,
+            bench.data,
+            self.spec.recover,
+            bench.device,
+            bench.subject,
         )
         standing.load_into(recovery)
         pause: Callable[[], None] = lambda: self._snapshot(student, recovery)  # noqa: E731
@@ -195,8 +204,10 @@ class Compression:
         self._mask(student)
         self.quantise(student)
         after = bench.score(student)
-        dense_s, seconds = paired_latency(bench.dense, student, bench.config.vocab_size)
+        dense_s, seconds = paired_latency(bench.dense, student, bench.probe)
         folder_save(self.folder, student, bench.work.base.path)
+        if self.masks:
+            masks_save(self.folder, self.masks)
         self._save_adapters(self.folder)
         if self.adapters:
             self.told["adapter_errors"] = self.standing.adapter_errors
@@ -205,8 +216,11 @@ class Compression:
             **after,
             "dense_latency_ms": dense_s * 1000,
             "latency_ms": seconds * 1000,
-            **sizes(bench.work.base.path, "dense_"),
-            **sizes(self.folder, ""),
+            "latency_tokens": float(bench.probe.tokens),
+            "dense_parameters": float(numbers_of(bench.dense)),
+            "parameters": float(numbers_of(student)),
+            "dense_bytes": weights_bytes(bench.work.base.path),
+            "bytes": weights_bytes(self.folder),
         }
         bench.advance(metrics)
         told = {"metrics": metrics, "settings": self.spec.to_dict(), **self.told}
@@ -221,6 +235,7 @@ class Compression:
         norms = input_norms(student, mask_names(student), self.bench.samples) if wanda else None
         masks = mask_model(student, spec, norms)
         zeros = sum(int((~mask).sum()) for mask in masks.values())
+        self.masks = masks
         self.told["masked_weights"] = zeros
         self.bench.say(NO_GAIN, {"masked_weights": zeros}, level="warn")
 

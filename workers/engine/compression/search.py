@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 from torch import nn
 
 from workers.engine.checks import SpecError
-from workers.engine.compression.bench import Bench, Subset
+from workers.engine.compression.bench import Bench
 from workers.engine.compression.candidates import (
     Candidate,
     candidates_of,
@@ -26,8 +25,10 @@ from workers.engine.compression.candidates import (
     next_finalist,
     recommend,
 )
-from workers.engine.compression.graph import graph_of
+from workers.engine.compression.graph import Kind, graph_of
 from workers.engine.compression.latency import paired_latency
+from workers.engine.compression.part import Part
+from workers.engine.compression.quality import quality_lost, quality_of
 from workers.engine.compression.quantise import Int8Linear
 from workers.engine.compression.report import report_read, report_write
 from workers.engine.compression.run import Compression
@@ -38,7 +39,6 @@ from workers.engine.folders import atomic_folder, folder_digest, folder_verify
 from workers.engine.protocol import HUGGING_FACE_MODEL, MEASURED, Handle, Outcome, Result
 from workers.engine.tasks.scores import Score
 
-PROXY_ROWS = 16
 STATE = "search.json"
 
 
@@ -54,7 +54,7 @@ class Search:
 
     def __post_init__(self) -> None:
         self.graph = graph_of(self.bench.dense)
-        self.heads = not self.graph.heads_follow_width
+        self.heads = bool(self.graph.of(Kind.HEADS)) and not self.graph.heads_follow_width
         self.made = self.bench.work.scratch / "candidates"
         self.candidates = [c for c in candidates_of(self.target) if self._leaves_something(c)]
         if not self.candidates:
@@ -91,8 +91,8 @@ class Search:
 
     def _try_all(self) -> None:
         known = {c.key for c in self.proxies}
-        few = Subset(self.bench.held_out, range(min(PROXY_ROWS, len(self.bench.held_out))))
-        dense = self._perplexity(self.bench.dense, few)
+        few = self.bench.held_out.first(self.bench.subject.proxy_rows)
+        dense = self._metrics(self.bench.dense, few)
         for ratio, scorer in dict.fromkeys((c.ratio, c.scorer) for c in self.candidates):
             same = [c for c in self.candidates if (c.ratio, c.scorer) == (ratio, scorer)]
             left = [c for c in same if c.key not in known]
@@ -112,32 +112,31 @@ class Search:
     def _compression(self, spec: CompressSpec) -> Compression:
         return Compression(self.bench, spec, self.made / "current", takes_snapshots=False)
 
-    def _try(self, candidate: Candidate, model: nn.Module, few: Subset, dense: float) -> None:
+    def _try(
+        self, candidate: Candidate, model: nn.Module, few: Part, dense: Mapping[str, float]
+    ) -> None:
         """Score a candidate by its proxy."""
         start = self.bench.step
         spec = candidate.spec(self.bench.spec, heads=self.heads)
         made = copy.deepcopy(model)
         self._compression(spec).quantise(made)
-        perplexity = self._perplexity(made, few)
-        before, after = paired_latency(
-            self.bench.dense, made, self.bench.config.vocab_size, repeats=2
-        )
+        quality = quality_of(dense)
+        lost = quality.loss(dense[quality.metric], self._metrics(made, few)[quality.metric])
+        before, after = paired_latency(self.bench.dense, made, self.bench.probe, repeats=2)
         found = replace(
             candidate,
             latency=after / before,
             bytes=_weights(made) / _weights(self.bench.dense),
-            quality_loss=perplexity / dense - 1,
+            quality_loss=lost,
         )
         self.proxies.append(found)
         self.bench.advance({"candidates": float(len(self.proxies))})
-        self.bench.used(MEASURED, (start, self.bench.step), few.sizes.tokens)
-        self.bench.say(_line(found), found.to_dict())
+        self.bench.used(MEASURED, (start, self.bench.step), int(few.lengths.sum()))
+        self.bench.say(_line(found, quality.metric), found.to_dict())
 
-    def _perplexity(self, model: nn.Module, rows: Subset) -> float:
-        total, bench = Score(), self.bench
-        for score in bench.task.scores(model, rows, bench.spec.micro_batch_tokens, bench.device):
-            total += score
-        return math.exp(total.loss)
+    def _metrics(self, model: nn.Module, rows: Part) -> dict[str, float]:
+        total = sum(self.bench.scores(model, rows), start=Score())
+        return self.bench.task.metrics(total)
 
     def _measure_the_best(self) -> None:
         while (candidate := next_finalist(self.proxies, self.measured, self.target)) is not None:
@@ -149,12 +148,12 @@ class Search:
                 candidate,
                 latency=metrics["latency_ms"] / metrics["dense_latency_ms"],
                 bytes=metrics["bytes"] / metrics["dense_bytes"],
-                quality_loss=metrics["perplexity"] / metrics["dense_perplexity"] - 1,
+                quality_loss=quality_lost(metrics),
                 is_measured=True,
             )
             self.measured.append(found)
             self.bench.advance({"finalists": float(len(self.measured))})
-            self.bench.say(_line(found), found.to_dict())
+            self.bench.say(_line(found, quality_of(metrics).metric), found.to_dict())
             self._snapshot()
 
     def _result(self) -> Result:
@@ -167,6 +166,7 @@ class Search:
         found = report_read(self.folder)
         search = {
             "target": self.target.to_dict(),
+            "metric": quality_of(found["metrics"]).metric,
             "reached": choice.reached,
             "limit": choice.limit,
             "recommended": choice.candidate.to_dict(),
@@ -223,11 +223,11 @@ def _name(candidate: Candidate) -> str:
     return f"{candidate.ratio:g}-{candidate.scorer}-{candidate.format}"
 
 
-def _line(found: Candidate) -> str:
+def _line(found: Candidate, metric: str) -> str:
     how = "measured" if found.is_measured else "by proxy"
     return (
         f"{found.ratio:.0%} by {found.scorer}, {found.format}: {found.latency:.2f} of the latency, "
-        f"{found.bytes:.2f} of the bytes, perplexity {found.quality_loss:+.1%} ({how})."
+        f"{found.bytes:.2f} of the bytes, {metric} worse by {found.quality_loss:.1%} ({how})."
     )
 
 

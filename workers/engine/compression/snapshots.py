@@ -21,7 +21,6 @@ from workers.engine.compression.bench import Bench
 from workers.engine.compression.distil import Recovery
 from workers.engine.errors import SnapshotError
 from workers.engine.folders import atomic_folder, folder_verify
-from workers.engine.models import model_load
 
 VERSION = 1
 
@@ -76,6 +75,7 @@ def snapshot_write(
     `more` adds what else belongs to it.
     """
     with atomic_folder(folder) as temporary:
+        (temporary / "model").mkdir()
         cast("Any", student).save_pretrained(temporary / "model")
         more(temporary)
         slots = {name: tensor.clone() for name, tensor in slots_of(job).items()}  # views of one
@@ -110,9 +110,7 @@ def snapshot_read(folder: Path, bench: Bench) -> tuple[nn.Module, Standing]:
             )
     standing = Standing(**{**content["standing"], "layers": tuple(content["standing"]["layers"])})
     standing.optimiser = (content["updates"], slots)
-    numerics = bench.work.numerics
-    student = model_load(folder / "model", dtype=numerics.dtype, device=numerics.device)
-    return student, standing
+    return bench.subject.load(folder / "model", bench.work.numerics), standing
 
 
 def _origin(bench: Bench) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 from workers.engine.checks import SpecError, known_keys, one_of, real, truth, whole
-from workers.engine.specs import MAX_LENGTH, MAX_SEED
+from workers.engine.specs import MAX_LENGTH, MAX_SEED, TASKS
 from workers.engine.specs import _Spec as Spec
 
 SCORERS = ("magnitude", "threshold", "wanda", "taylor", "random")
@@ -15,6 +15,17 @@ LATENCY_ROWS, LATENCY_LENGTH = 4, 128  # a measured forward pass
 LATENCY_TOKENS = LATENCY_ROWS * LATENCY_LENGTH
 LENGTH_POLICY = "truncate"  # of longer rows: they calibrate as well by their beginning
 MOST_RATIO = 0.99  # of units or weights; 1 would leave nothing
+
+COMPRESSED = tuple(task for task in TASKS if task != "preference")  # that is a text model's
+
+# A layer sees a position per token of a text or patch of an image, but one per row of a table.
+CALIBRATION_ROWS = dict.fromkeys(COMPRESSED, 256) | {"text_generation": 64, "tabular": 4096}
+
+# What a mask does not do; of masked models, wherever they are told of.
+NO_GAIN = (
+    "Masks alone make this model neither faster nor smaller: its tensors keep their shapes. "
+    "Prune channels, heads, width or layers for that."
+)
 
 T = TypeVar("T", bound=Spec)
 
@@ -118,7 +129,7 @@ class TargetSpec(Spec):
 
     latency: float = 0.0  # of the dense forward pass; 0 = not asked for
     bytes: float = 0.0  # of the dense weights on disk; 0 = not asked for
-    quality_loss: float = 0.1  # perplexity may grow by this share
+    quality_loss: float = 0.1  # perplexity or error may grow, accuracy fall, by this share
     finalists: int = 3  # measured candidates
     ratios: tuple[float, ...] = (0.0, 0.25, 0.5)
     scorers: tuple[str, ...] = ("wanda",)
@@ -127,7 +138,7 @@ class TargetSpec(Spec):
     def __post_init__(self) -> None:
         real("target.latency", self.latency, 0, 1, "of the dense forward pass")
         real("target.bytes", self.bytes, 0, 1, "of the dense weights")
-        real("target.quality_loss", self.quality_loss, 0, 100, "growth of perplexity")
+        real("target.quality_loss", self.quality_loss, 0, 100, "share of quality lost")
         whole("target.finalists", self.finalists, 1, 64, "candidates measured")
         _each("target.ratios", self.ratios, _ratio)
         _each("target.scorers", self.scorers, lambda name, v: one_of(name, v, SCORERS))
@@ -147,12 +158,13 @@ PARTS: dict[str, type[Spec]] = {
 class CompressSpec(Spec):
     """Everything that decides a compression besides the model and the data."""
 
+    task: str = "text_generation"  # what the model was made for
     prune: PruneSpec = NO_PRUNING
     mask: MaskSpec = NO_MASK
     quantise: str = "none"
     recover: RecoverSpec = NO_RECOVERY
     target: TargetSpec | None = None  # search for the settings instead
-    calibration_examples: int = 64  # rows that activations and gradients are taken from
+    calibration_examples: int = 0  # rows that activations are taken from; 0 = as the task needs
     max_length: int = 1024  # tokens per example
     micro_batch_tokens: int = 2048  # per forward pass
     snapshot_every_steps: int = 50  # updates of the recovery; 0 = only when asked to
@@ -165,13 +177,19 @@ class CompressSpec(Spec):
                 object.__setattr__(self, name, _nested(name, kind, given))
             elif not isinstance(given, kind) and not (name == "target" and given is None):
                 raise SpecError(name, f"{given!r} is not allowed; give a JSON object.")
+        one_of("task", self.task, COMPRESSED)
         one_of("quantise", self.quantise, FORMATS)
-        whole("calibration_examples", self.calibration_examples, 1, 100_000, "rows")
+        whole("calibration_examples", self.calibration_examples, 0, 100_000, "rows; 0 = by task")
         whole("max_length", self.max_length, 2, MAX_LENGTH, "tokens per example")
         whole("micro_batch_tokens", self.micro_batch_tokens, 1, 16_777_216, "tokens")
         whole("snapshot_every_steps", self.snapshot_every_steps, 0, 1_000_000, "updates")
         real("held_out", self.held_out, 0.01, 0.5, "of the rows")
         self._check_work()
+
+    @property
+    def calibration_rows(self) -> int:
+        """Rows that activations and gradients are taken from, at most."""
+        return self.calibration_examples or CALIBRATION_ROWS[self.task]
 
     def _check_work(self) -> None:
         fixed = not (self.prune.is_nothing and self.mask.is_nothing and self.quantise == "none")

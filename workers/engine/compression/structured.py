@@ -17,7 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from workers.engine.checks import SpecError
-from workers.engine.compression.graph import Graph, Group, Kind, UnsupportedError, unit_rows
+from workers.engine.compression.graph import (
+    Graph,
+    Group,
+    Kind,
+    UnsupportedError,
+    sequence_of,
+    unit_rows,
+)
 from workers.engine.compression.limits import kept_units
 
 
@@ -46,10 +53,13 @@ def cut(model: nn.Module, graph: Graph, kept: Kept) -> nn.Module:
         SpecError: the layers would be of different sizes, or none would stay.
     """
     tensors = _cut_tensors(model, graph, kept)
-    if isinstance(model, nn.Sequential):
+    if sequence_of(model) is not None:
         return _sequential(model, tensors)
     config = _cut_config(model, graph, kept)
     made: nn.Module = type(model)(config)
+    for name, part in model._modules.items():  # noqa: SLF001 -- children leave out what is None
+        if part is None:
+            setattr(made, name, None)  # an encoder without its pooler
     made.load_state_dict(tensors)
     reference = next(model.parameters())
     made.to(device=reference.device, dtype=reference.dtype).train(model.training)
@@ -159,12 +169,13 @@ def _check_heads(graph: Graph, heads: int, width: int) -> None:
         )
 
 
-def _sequential(model: nn.Sequential, tensors: Mapping[str, Tensor]) -> nn.Sequential:
+def _sequential(model: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:
     made = copy.deepcopy(model)
-    for name, module in made.named_children():
+    for name, module in made.named_modules():
         if isinstance(module, nn.Linear):
-            module.weight = nn.Parameter(tensors[f"{name}.weight"].clone())
+            learns = module.weight.requires_grad
+            module.weight = nn.Parameter(tensors[f"{name}.weight"].clone(), learns)
             if module.bias is not None:
-                module.bias = nn.Parameter(tensors[f"{name}.bias"].clone())
+                module.bias = nn.Parameter(tensors[f"{name}.bias"].clone(), learns)
             module.out_features, module.in_features = module.weight.shape
     return made

@@ -6,10 +6,16 @@ other means. Only 2:4 on GPUs with sparse tensor cores can gain, through kernels
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
+from safetensors import safe_open
+from safetensors.numpy import save_file
 from torch import Tensor, nn
 
 from workers.engine.checks import SpecError
@@ -17,10 +23,7 @@ from workers.engine.compression.graph import linear_dims
 from workers.engine.compression.specs import MaskSpec
 from workers.engine.models import linear_names
 
-NO_GAIN = (
-    "Masks alone make this model neither faster nor smaller: its tensors keep their shapes. "
-    "Prune channels, heads, width or layers for that."
-)
+MASKS = "masks/masks.safetensors"  # in a folder of its own: no part of the model's weights
 
 
 def mask_of(weight: Tensor, spec: MaskSpec, input_norms: Tensor | None = None) -> Tensor:
@@ -77,6 +80,26 @@ def mask_model(
         plain.mul_(mask)
         masks[f"{name}.weight"] = (mask if stored else mask.t()).contiguous()
     return masks
+
+
+def masks_save(folder: Path, masks: Mapping[str, Tensor]) -> None:
+    """Keep masks beside a model, a bit a weight, so that later training can hold them."""
+    path = folder / MASKS
+    path.parent.mkdir(parents=True, exist_ok=True)
+    packed = {name: np.packbits(mask.cpu().numpy()) for name, mask in masks.items()}
+    shapes = {name: json.dumps(list(mask.shape)) for name, mask in masks.items()}
+    save_file(packed, path, metadata=shapes)
+
+
+def masks_load(folder: Path) -> dict[str, Tensor]:
+    """What `masks_save` wrote: by tensor name, booleans, False where a weight is zero."""
+    found = {}
+    with safe_open(folder / MASKS, framework="np") as stored:
+        for name, shape in (stored.metadata() or {}).items():
+            sizes = json.loads(shape)
+            bits = np.unpackbits(stored.get_tensor(name), count=math.prod(sizes))
+            found[name] = torch.from_numpy(bits.astype(bool)).reshape(sizes)
+    return found
 
 
 def mask_names(model: nn.Module) -> list[str]:

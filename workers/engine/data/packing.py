@@ -43,6 +43,35 @@ class Pack:
         return len(self.labels)
 
 
+PASS_WORTH = {"cpu": 32}  # tokens that a pass costs besides its own: when padding is the cheaper
+ON_ACCELERATOR = 4096  # where a small pass takes as long as a larger one
+
+
+def alike(lengths: Sequence[int], budget: int, *, packing: bool, device: str) -> list[list[int]]:
+    """Group sequences, by their index in `lengths`, to be padded to the longest of each group.
+
+    A group has at most `budget` tokens, padding in it, or one sequence; each stands alone without
+    `packing`. The groups are those of the least cost in all, padding and passes counted.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
+    if not packing:
+        return [[index] for index in order]
+    worth = PASS_WORTH.get(device, ON_ACCELERATOR)
+    costs, starts = [0], [0]  # of the first n sequences; where the last group of them starts
+    for end in range(1, len(order) + 1):
+        longest = lengths[order[end - 1]]
+        first = max(0, min(end - 1, end - budget // max(longest, 1)))
+        start = min(range(first, end), key=lambda i: costs[i] + longest * (end - i))
+        costs.append(costs[start] + longest * (end - start) + worth)
+        starts.append(start)
+    groups: list[list[int]] = []
+    end = len(order)
+    while end:
+        groups.insert(0, order[starts[end] : end])
+        end = starts[end]
+    return groups
+
+
 def plan(lengths: Sequence[int], budget: int, *, packing: bool) -> list[list[int]]:
     """Group sequences, by their index in `lengths`, into packs of at most `budget` tokens.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from workers.engine.folders import atomic_folder
 
@@ -31,14 +32,26 @@ COMPANIONS = (
 )
 
 
-def folder_save(folder: Path, model: nn.Module, base: Path) -> None:
+def folder_save(
+    folder: Path, model: nn.Module, base: Path, weights: Mapping[str, Tensor] | None = None
+) -> None:
     """Write `model`, with the companions of `base`, the folder that it came from.
 
-    `folder` appears whole or not at all.
+    `weights`, by its parameters' names, are written in the place of its own. `folder` appears whole
+    or not at all.
     """
+    own = {} if weights is None else {"state_dict": _state(model, weights)}
     with atomic_folder(folder) as temporary:
-        cast("Any", model).save_pretrained(temporary)
+        cast("Any", model).save_pretrained(temporary, **own)
         for name in COMPANIONS:
             if (base / name).is_file():
                 (temporary / name).parent.mkdir(exist_ok=True)
                 shutil.copyfile(base / name, temporary / name)
+
+
+def _state(model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The model's state with `weights`; one that stands in several places is the same in all."""
+    state = model.state_dict()
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    everywhere = model.named_parameters(remove_duplicate=False)
+    return state | {name: weights[names[id(p)]] for name, p in everywhere}

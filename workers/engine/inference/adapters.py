@@ -11,6 +11,7 @@ from threading import Lock
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from workers.engine.compression.quantise import Int8Linear
 from workers.engine.errors import AdapterError
 from workers.engine.methods.lora.adapter import adapter_load
 from workers.engine.methods.lora.layer import frozen_weight
@@ -41,8 +42,10 @@ class AdaptedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out)."""
-        weight, bias = frozen_weight(self.base)
         adapter = self._selection.adapter
+        if isinstance(self.base, Int8Linear):
+            return self._beside_int8(x, adapter)
+        weight, bias = frozen_weight(self.base)
         pair = adapter.weights.get(self._name) if adapter else None
         if adapter is None or pair is None:
             return linear(x, weight, bias)
@@ -51,6 +54,12 @@ class AdaptedLinear(nn.Module):
             return linear(x, weight, bias) + low
         out = (linear(x, weight) + low) * adapter.factors[self._name]
         return out if bias is None else out + bias
+
+    def _beside_int8(self, x: Tensor, adapter: LoadedAdapter | None) -> Tensor:
+        """Rounded weights stay as they are; what is added to their output is not rounded."""
+        out: Tensor = self.base(x)
+        pair = adapter.weights.get(self._name) if adapter else None
+        return out if pair is None else out + linear(linear(x, pair[0]), pair[1])
 
 
 class AdapterShelf:
@@ -65,11 +74,15 @@ class AdapterShelf:
         self._held: OrderedDict[str, LoadedAdapter] = OrderedDict()
         self._lock = Lock()
         self._bases: dict[str, Tensor] = {}
-        for name in linear_names(model):
+        rounded = [name for name, m in model.named_modules() if isinstance(m, Int8Linear)]
+        for name in [*linear_names(model), *rounded]:
             layer = model.get_submodule(name)
-            weight, _ = frozen_weight(layer)
-            self._bases[name] = weight
-            self._like = weight
+            if isinstance(layer, Int8Linear):
+                self._bases[name] = layer.numbers.to("meta")  # its shape is what is asked for
+                self._like = layer.weight_scale
+            else:
+                self._bases[name], _ = frozen_weight(layer)
+                self._like = self._bases[name]
             model.set_submodule(name, AdaptedLinear(layer, name, self.selection))
 
     def add(self, key: str, folder: Path) -> tuple[str, ...]:
@@ -119,6 +132,8 @@ class AdapterShelf:
                     f"the adapter does not fit this base model: layer {name} is "
                     f"{here or 'missing'}, not {(B.shape[0], A.shape[1])}"
                 )
+        if adapter.magnitudes and any(not b.is_floating_point() for b in self._bases.values()):
+            raise AdapterError("a DoRA scales its base's own rows, and these are rounded to int8")
         factors = {name: adapter.row_factors(name, self._bases[name]) for name in adapter.weights}
         return LoadedAdapter(
             {

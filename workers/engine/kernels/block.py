@@ -36,12 +36,12 @@ def fast_blocks(model: nn.Module, *, selective: bool = False) -> Iterator[None]:
     """
     blocks = list(blocks_of(model))
     changed: list[nn.Module] = []
-    if all(type(block).__name__ in KINDS and _has_silu(block) for block in blocks):
+    if all(_is_of(block, KINDS) and _has_silu(block) for block in blocks):
         for block in blocks:
             block.forward = partial(
                 _forward, block, is_last=block is blocks[-1], selective=selective
             )
-        norms = [m for m in model.modules() if type(m).__name__ in NORMS]
+        norms = [m for m in model.modules() if _is_of(m, NORMS)]
         for norm in norms:
             norm.forward = partial(_norm, norm)
         changed = [*blocks, *norms]
@@ -50,6 +50,11 @@ def fast_blocks(model: nn.Module, *, selective: bool = False) -> Iterator[None]:
     finally:
         for module in changed:
             del module.forward
+
+
+def _is_of(module: nn.Module, names: frozenset[str]) -> bool:
+    """Whether its class, or the one that FSDP made it a subclass of, is one of these."""
+    return any(kind.__name__ in names for kind in type(module).__mro__[:3])
 
 
 def _has_silu(block: Any) -> bool:

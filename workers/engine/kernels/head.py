@@ -31,7 +31,23 @@ class _HeadLoss(torch.autograd.Function):
     def forward(
         ctx: Any, rows: Tensor, W: Tensor, b: Tensor | None, labels: Tensor, weights: Tensor
     ) -> Any:
+        device = rows.device.type
+        low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else W.dtype
+        with torch.autocast(device, enabled=False):  # products in `low`, sums in fp32 at least
+            return _HeadLoss._forward(ctx, rows, W, b, labels, weights, low)
+
+    @staticmethod
+    def _forward(
+        ctx: Any,
+        rows: Tensor,
+        W: Tensor,
+        b: Tensor | None,
+        labels: Tensor,
+        weights: Tensor,
+        low: torch.dtype,
+    ) -> Any:
         needs_rows, needs_W, needs_b = ctx.needs_input_grad[:3]
+        thin = W.to(low)
         drows = torch.empty_like(rows) if needs_rows else None
         dW = torch.zeros_like(W) if needs_W else None
         db = torch.zeros_like(b) if b is not None and needs_b else None
@@ -39,14 +55,18 @@ class _HeadLoss(torch.autograd.Function):
         losses = rows.new_empty(len(rows), dtype=exact)
         hits = torch.empty_like(labels, dtype=torch.bool)
         for part in _stretches(len(rows), W.shape[0]):
-            g = _softmax_loss(rows[part], W, b, labels[part], losses[part], hits[part])
+            g = _softmax_loss(rows[part], thin, b, labels[part], losses[part], hits[part])
             each = weights[part, None].to(g.dtype)
             if drows is not None:  # weighed after the product: fewer numbers than logits
-                drows[part] = (g.to(W.dtype) @ W).to(g.dtype).mul_(each)
+                drows[part] = (g.to(low) @ thin).to(g.dtype).mul_(each)
             if db is not None:
                 db += each[:, 0] @ g
             if dW is not None:
-                dW.addmm_(g.mul_(each).to(W.dtype).t(), rows[part].to(W.dtype))
+                learned, seen = g.mul_(each).to(low), rows[part].to(low)
+                if low is W.dtype:
+                    dW.addmm_(learned.t(), seen)
+                else:
+                    dW += learned.t() @ seen
         ctx.save_for_backward(drows, dW, db)
         ctx.mark_non_differentiable(losses, hits)
         return losses @ weights.to(losses.dtype), losses, hits
@@ -67,7 +87,7 @@ def _softmax_loss(
     rows: Tensor, W: Tensor, b: Tensor | None, labels: Tensor, losses: Tensor, hits: Tensor
 ) -> Tensor:
     """Fill `losses` and `hits`; return softmax minus one at the label, fp32 at least."""
-    logits = torch.nn.functional.linear(rows.to(W.dtype), W, b)
+    logits = torch.nn.functional.linear(rows.to(W.dtype), W, None if b is None else b.to(W.dtype))
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     at = labels[:, None]
     top = logits.amax(1, keepdim=True)

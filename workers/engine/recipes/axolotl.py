@@ -9,6 +9,7 @@ from workers.engine.recipes.recipe import Ignored, Reading, preference, shared_s
 from workers.engine.specs import FineTuneSpec
 
 OURS = "the platform decides it"
+FAST = "the platform computes in what is fast on its machine; settings.dtype says otherwise"
 KNOWN = {
     "datasets": "upload the data and name it as training_file",
     "test_datasets": "upload the data and name it as validation_file",
@@ -20,8 +21,8 @@ KNOWN = {
     "max_steps": "num_epochs decides how long training takes",
     "pad_to_sequence_len": "nothing is padded here",
     "group_by_length": "packing makes it needless",
-    "bf16": OURS,
-    "fp16": OURS,
+    "bf16": FAST,
+    "fp16": FAST,
     "tf32": OURS,
     "flash_attention": OURS,
     "sdp_attention": OURS,

@@ -9,6 +9,7 @@ from workers.engine.recipes.recipe import Ignored, Reading, preference, shared_s
 from workers.engine.specs import FineTuneSpec
 
 OURS = "the platform decides it"
+FAST = "the platform computes in what is fast on its machine; settings.dtype says otherwise"
 KNOWN = {
     "dataset": "upload the data and name it as training_file",
     "dataset_dir": "upload the data and name it as training_file",
@@ -19,9 +20,9 @@ KNOWN = {
     "max_steps": "num_train_epochs decides how long training takes",
     "quantization_bit": "the base is trained as it is, not quantised",
     "neat_packing": "packed examples never see each other here",
-    "bf16": OURS,
-    "fp16": OURS,
-    "pure_bf16": OURS,
+    "bf16": FAST,
+    "fp16": FAST,
+    "pure_bf16": FAST,
     "flash_attn": OURS,
     "deepspeed": OURS,
     "output_dir": "the result becomes a model version",

@@ -19,3 +19,9 @@ def class_metrics(confusion: Any, classes: int) -> dict[str, float]:
     occurs = wanted + guessed > 0
     f1 = 2 * hits[occurs] / (wanted + guessed)[occurs]
     return {"accuracy": float(hits.sum() / table.sum()), "macro_f1": float(f1.mean())}
+
+
+def most_frequent(labels: Any, held_out: Any) -> dict[str, float]:
+    """The accuracy of always guessing the most frequent class; (N,) and (M,) places of classes."""
+    guess = np.bincount(np.asarray(labels, dtype=np.int64)).argmax()
+    return {"accuracy": float((np.asarray(held_out) == guess).mean())}

@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from transformers import AutoConfig
 
 from workers.engine.checks import SpecError
+from workers.engine.compression.quantise import plain_config, quantised_config, quantised_load
 from workers.engine.data.model_files import read_json
 from workers.engine.data.packing import Ints
 from workers.engine.errors import DataError, ModelError
@@ -68,13 +69,21 @@ def classifier_load(
     Raises:
         ModelError: transformers knows no classifier of this architecture, or cannot load it.
     """
-    named: dict[str, Any] = {
+    labels: dict[str, Any] = {
         "id2label": dict(enumerate(classes)),
         "label2id": {label: place for place, label in enumerate(classes)},
-        "local_files_only": True,
-        "trust_remote_code": False,
     }
+    named = {**labels, "local_files_only": True, "trust_remote_code": False}
     dtype = DTYPES[numerics.dtype]
+    quantised = quantised_config(folder)
+    if quantised is not None:
+
+        def build() -> nn.Module:
+            made: nn.Module = auto.from_config(plain_config(folder, **labels), dtype=dtype)
+            return made
+
+        rounded: nn.Module = quantised_load(folder, quantised, build)
+        return rounded.requires_grad_(requires_grad=False).eval().to(numerics.device)
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -23,8 +23,9 @@ from torch.utils.checkpoint import checkpoint
 from transformers import AutoModel
 
 from workers.engine.checks import SpecError
+from workers.engine.compression.quantise import plain_config, quantised_config, quantised_load
 from workers.engine.data.model_files import read_json
-from workers.engine.data.packing import Ints
+from workers.engine.data.packing import Ints, alike
 from workers.engine.data.text_pairs import Pairs, pairs_read
 from workers.engine.data.tokens import Tokenizer
 from workers.engine.errors import ModelError
@@ -33,7 +34,7 @@ from workers.engine.profiles import BACKWARD_ACTIVATIONS, BACKWARD_WEIGHTS, FORW
 from workers.engine.protocol import Numerics
 from workers.engine.specs import EvaluateSpec, FineTuneSpec
 from workers.engine.tasks.retrieval import Retrieval
-from workers.engine.tasks.scores import GROUP, Score
+from workers.engine.tasks.scores import Score, groups_of
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,15 @@ class Padded:
 class PairBatch:
     """All pairs of an update, in passes. `texts`: (pairs, 3), places in `parts`; -1 = none.
 
-    `same` says of each positive and negative, by its place, which text it is.
+    `same` says of each positive and negative, by its place, which text it is; `fits`, whether what
+    all passes compute may be kept until the backward pass.
     """
 
     parts: tuple[Padded, ...]
     texts: Ints
     same: Ints
     tokens: int
+    fits: bool
 
     @property
     def examples(self) -> int:
@@ -81,6 +84,7 @@ class Embeddings:
             raise SpecError("length_policy", "a text has one vector; give 'error' or 'truncate'.")
         self.base, self.spec = base, spec
         self._tokenizer = Tokenizer.load(base)
+        self._device = "cpu"  # until the model is opened
 
     @cached_property
     def _config(self) -> Any:
@@ -94,10 +98,8 @@ class Embeddings:
             return Pairs.write(found, folder, vocabulary=self._config.vocab_size)
 
     def model(self, numerics: Numerics) -> nn.Module:
-        model = encoder_load(self.base, numerics)
-        if getattr(model, "pooler", None) is not None:  # not part of these vectors: never learns
-            cast("Any", model).pooler = None
-        return model
+        self._device = numerics.device
+        return encoder_without_head(self.base, numerics)
 
     def micro_batches(
         self,
@@ -113,9 +115,13 @@ class Embeddings:
         place = {int(text): number for number, text in enumerate(used)}
         ids = [data.shards[int(text)][0] for text in used]
         known: dict[bytes, int] = {}
+        groups = alike([len(each) for each in ids], budget, packing=packing, device=self._device)
+        pad = self._config.pad_token_id or 0
+        parts = tuple(_padded(ids, group, pad) for group in groups)
         return [
             PairBatch(
-                parts=tuple(_parts(ids, budget, self._config.pad_token_id or 0, packing=packing)),
+                parts=parts,
+                fits=sum(part.ids.size for part in parts) <= budget,
                 texts=np.array([[place.get(int(text), -1) for text in row] for row in texts]),
                 same=np.array([known.setdefault(each.tobytes(), len(known)) for each in ids]),
                 tokens=sum(map(len, ids)),
@@ -125,9 +131,13 @@ class Embeddings:
     def loss(
         self, model: nn.Module, batch: PairBatch, device: str
     ) -> tuple[Tensor, Mapping[str, Any]]:
-        return self._loss(vectors_of(model, batch, device), batch)
+        return self.loss_of(self.outputs(model, batch, device), batch)
 
-    def _loss(self, vectors: Tensor, batch: PairBatch) -> tuple[Tensor, Mapping[str, Any]]:
+    def outputs(self, model: nn.Module, batch: PairBatch, device: str) -> Tensor:
+        return vectors_of(model, batch, device)
+
+    def loss_of(self, outputs: Tensor, batch: PairBatch) -> tuple[Tensor, Mapping[str, Any]]:
+        vectors = outputs
         anchors, candidates = (side.to(vectors.device) for side in _sides(batch))
         cosines = vectors[anchors] @ vectors[candidates].t()
         numbers = torch.arange(len(candidates), device=vectors.device)
@@ -138,16 +148,23 @@ class Embeddings:
         hits = (scaled.detach().argmax(1) == own).sum()
         return cross_entropy(scaled, own, reduction="sum"), {"hits": hits}
 
-    def scores(self, model: nn.Module, data: Pairs, budget: int, device: str) -> Iterator[Score]:
+    def scores(
+        self,
+        model: nn.Module,
+        data: Pairs,
+        budget: int,
+        device: str,
+        *,
+        chosen: Sequence[int] | None = None,
+    ) -> Iterator[Score]:
         """In groups, each told apart by itself; then how anchors find theirs among all."""
         found = Retrieval()
-        for start in range(0, len(data), GROUP):
-            chosen = range(start, min(start + GROUP, len(data)))
-            (batch,) = self.micro_batches(data, chosen, budget, packing=True)
+        for group in groups_of(data, chosen):
+            (batch,) = self.micro_batches(data, group, budget, packing=True)
             with torch.inference_mode():
                 vectors = vectors_of(model, batch, device)
-                loss, sums = self._loss(vectors, batch)
-                texts = data.texts[list(chosen)]
+                loss, sums = self.loss_of(vectors, batch)
+                texts = data.texts[list(group)]
                 found.add(vectors.cpu().numpy(), batch.texts, data.shards, texts)
                 yield Score.of(batch, loss, sums)
         yield Score(sums=found.sums())
@@ -170,16 +187,34 @@ class Embeddings:
         return products * parameter_count(model)
 
 
+def encoder_without_head(folder: Path, numerics: Numerics) -> nn.Module:
+    """An encoder, less what is no part of these vectors. Raises ModelError."""
+    model = encoder_load(folder, numerics)
+    if getattr(model, "pooler", None) is not None:  # it would never learn
+        cast("Any", model).pooler = None
+    return model
+
+
 def encoder_load(folder: Path, numerics: Numerics) -> nn.Module:
     """An encoder's folder, frozen, in evaluation mode.
 
     Raises:
         ModelError: it holds no encoder.
     """
+    dtype = DTYPES[numerics.dtype]
+    quantised = quantised_config(folder)
+    if quantised is not None:
+
+        def build() -> nn.Module:
+            made: nn.Module = AutoModel.from_config(plain_config(folder), dtype=dtype)  # type: ignore[no-untyped-call]
+            return made
+
+        rounded: nn.Module = quantised_load(folder, quantised, build)
+        return rounded.requires_grad_(requires_grad=False).eval().to(numerics.device)
     try:
         model: nn.Module = AutoModel.from_pretrained(
             str(folder),
-            dtype=DTYPES[numerics.dtype],
+            dtype=dtype,
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
@@ -207,7 +242,7 @@ def vectors_of(model: nn.Module, batch: PairBatch, device: str) -> Tensor:
     found, places = [], []
     for part in batch.parts:
         ids, mask = (torch.from_numpy(given).to(device) for given in (part.ids, part.mask))
-        if len(batch.parts) > 1 and torch.is_grad_enabled():
+        if not batch.fits and len(batch.parts) > 1 and torch.is_grad_enabled():
             means = checkpoint(
                 pooled, model, ids, mask, use_reentrant=False, preserve_rng_state=False
             )
@@ -226,19 +261,10 @@ def _sides(batch: PairBatch) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(batch.texts[:, 0]), torch.from_numpy(candidates)
 
 
-def _parts(texts: Sequence[Ints], budget: int, pad: int, *, packing: bool) -> Iterator[Padded]:
-    """Texts in passes of similar lengths, of at most `budget` tokens; one by one without packing"""
-    groups: list[list[int]] = []
-    for index in sorted(range(len(texts)), key=lambda i: len(texts[i])):
-        room = (len(groups[-1]) + 1) * len(texts[index]) <= budget if groups else False
-        if packing and room:
-            groups[-1].append(index)
-        else:
-            groups.append([index])
-    for group in groups:
-        ids = np.full((len(group), len(texts[group[-1]])), pad, dtype=np.int64)
-        mask = np.zeros_like(ids)
-        for row, index in enumerate(group):
-            ids[row, : len(texts[index])] = texts[index]
-            mask[row, : len(texts[index])] = 1
-        yield Padded(np.array(group), ids, mask)
+def _padded(texts: Sequence[Ints], group: Sequence[int], pad: int) -> Padded:
+    ids = np.full((len(group), max(len(texts[index]) for index in group)), pad, dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for row, index in enumerate(group):
+        ids[row, : len(texts[index])] = texts[index]
+        mask[row, : len(texts[index])] = 1
+    return Padded(np.array(group), ids, mask)

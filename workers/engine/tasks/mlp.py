@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from workers.engine.compression.quantise import quantised_load
 from workers.engine.data.columns import Schema
 from workers.engine.data.tables import MODEL_TYPE
 from workers.engine.errors import ModelError
@@ -25,13 +26,20 @@ class Mlp(nn.Module):
 
     def __init__(self, schema: Schema, hidden: Sequence[int]) -> None:
         super().__init__()
-        self.schema, self.hidden = schema, tuple(hidden)
+        self.schema = schema
+        self.quantisation: dict[str, Any] | None = None  # how its weights are rounded, if they are
         sizes = [schema.inputs, *hidden, schema.outputs]
         layers: list[nn.Module] = []
         for number, (size, wider) in enumerate(pairwise(sizes)):
             layers += [nn.ReLU()] if number else []
             layers += [nn.Linear(size, wider)]
         self.layers = nn.Sequential(*layers)
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Units of the hidden layers."""
+        biases = [cast("Tensor", each.bias) for each in self.layers if hasattr(each, "bias")]
+        return tuple(len(bias) for bias in biases[:-1])
 
     @classmethod
     def fresh(cls, schema: Schema, hidden: Sequence[int], seed: int) -> Self:
@@ -50,6 +58,9 @@ class Mlp(nn.Module):
         try:
             config = json.loads((folder / "config.json").read_text("utf-8"))
             model = cls(Schema.from_dict(config["schema"]), config["hidden_sizes"])
+            rounded = config.get("quantization_config")
+            if rounded is not None:
+                return cast("Self", quantised_load(folder, rounded, lambda: model))
             model.load_state_dict(load_file(folder / WEIGHTS))
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise ModelError(f"{folder.name} is no tabular model ({error!r})") from error
@@ -63,6 +74,8 @@ class Mlp(nn.Module):
             "max_position_embeddings": len(self.schema.columns),
             "schema": self.schema.to_dict(),
         }
+        if self.quantisation is not None:
+            config["quantization_config"] = self.quantisation
         (folder / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True))
         state = {name: tensor.detach().contiguous() for name, tensor in self.state_dict().items()}
         save_file(state, folder / WEIGHTS, metadata={"format": "pt"})

@@ -99,7 +99,7 @@ class PreferenceTuning:
         for start in range(0, len(data), GROUP):
             chosen = range(start, min(start + GROUP, len(data)))
             for batch in self.micro_batches(data, chosen, budget, packing=True):
-                with torch.inference_mode():
+                with torch.no_grad():
                     losses, _ = losses_then(model, Batch.of(batch.pack, device), lambda each: each)
                     found = _outputs(losses, batch)
                 data.reference[batch.chosen] = found.double().cpu().numpy()
@@ -141,9 +141,15 @@ class PreferenceTuning:
         }
 
     def scores(
-        self, model: nn.Module, data: Preferences, budget: int, device: str
+        self,
+        model: nn.Module,
+        data: Preferences,
+        budget: int,
+        device: str,
+        *,
+        chosen: Sequence[int] | None = None,
     ) -> Iterator[Score]:
-        return scores_of(self, model, data, budget, device)
+        return scores_of(self, model, data, budget, device, chosen=chosen)
 
     def metrics(self, score: Score) -> dict[str, float]:
         """Loss in nats; of the rewards β·log π/π₀: how often the preferred output's is the higher

@@ -21,7 +21,7 @@ from workers.engine.models import parameter_count
 from workers.engine.profiles import BACKWARD_ACTIVATIONS, BACKWARD_WEIGHTS, FORWARD
 from workers.engine.protocol import Numerics
 from workers.engine.specs import EvaluateSpec, FineTuneSpec
-from workers.engine.tasks.classes import class_metrics
+from workers.engine.tasks.classes import class_metrics, most_frequent
 from workers.engine.tasks.classifier import (
     class_loss,
     class_places,
@@ -120,16 +120,32 @@ class SampleClassification:
     def loss(
         self, model: nn.Module, batch: SampleBatch, device: str
     ) -> tuple[Tensor, Mapping[str, Any]]:
-        labels = torch.from_numpy(batch.labels).to(device)
-        return class_loss(logits_of_samples(model, self.kind, self.form, batch.values), labels)
+        return self.loss_of(self.outputs(model, batch, device), batch)
 
-    def scores(self, model: nn.Module, data: Samples, budget: int, device: str) -> Iterator[Score]:
-        return scores_of(self, model, data, budget, device)
+    def outputs(self, model: nn.Module, batch: SampleBatch, device: str) -> Tensor:  # noqa: ARG002
+        return logits_of_samples(model, self.kind, self.form, batch.values)
+
+    def loss_of(self, outputs: Tensor, batch: SampleBatch) -> tuple[Tensor, Mapping[str, Any]]:
+        return class_loss(outputs, torch.from_numpy(batch.labels).to(outputs.device))
+
+    def scores(
+        self,
+        model: nn.Module,
+        data: Samples,
+        budget: int,
+        device: str,
+        *,
+        chosen: Sequence[int] | None = None,
+    ) -> Iterator[Score]:
+        return scores_of(self, model, data, budget, device, chosen=chosen)
 
     def metrics(self, score: Score) -> dict[str, float]:
         """Loss in nats, accuracy, macro F1."""
         confusion = score.sums.get("confusion")
         return {"loss": score.loss} | class_metrics(confusion, len(self.classes))
+
+    def baseline(self, data: Samples, validation: Samples) -> Mapping[str, float]:
+        return most_frequent(data.labels, validation.labels)
 
     def flops_per_token(self, model: nn.Module, *, training: bool) -> float:
         products = FORWARD + (BACKWARD_ACTIVATIONS + BACKWARD_WEIGHTS if training else 0.0)

@@ -58,6 +58,13 @@ def _number(value: Any) -> Any:
     return value.item() if value.ndim == 0 else value.cpu().numpy()
 
 
+def groups_of(data: Any, chosen: Sequence[int] | None = None) -> Iterator[Sequence[int]]:
+    """All examples, or the chosen ones, in the groups that they are planned in."""
+    places = range(len(data)) if chosen is None else chosen
+    for start in range(0, len(places), GROUP):
+        yield places[start : start + GROUP]
+
+
 class _Measures(Protocol):
     """The part of a task that scoring needs."""
 
@@ -71,12 +78,17 @@ class _Measures(Protocol):
 
 
 def scores_of(
-    task: _Measures, model: nn.Module, data: Any, budget: int, device: str
+    task: _Measures,
+    model: nn.Module,
+    data: Any,
+    budget: int,
+    device: str,
+    *,
+    chosen: Sequence[int] | None = None,
 ) -> Iterator[Score]:
     """One score per forward pass, for tasks whose metrics are sums over examples."""
-    for start in range(0, len(data), GROUP):
-        chosen = range(start, min(start + GROUP, len(data)))
-        for batch in task.micro_batches(data, chosen, budget, packing=True):
-            with torch.inference_mode():
+    for group in groups_of(data, chosen):
+        for batch in task.micro_batches(data, group, budget, packing=True):
+            with torch.no_grad():
                 loss, sums = task.loss(model, batch, device)
                 yield Score.of(batch, loss, sums)

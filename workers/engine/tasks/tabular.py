@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, mse_loss, one_hot
+from torch.nn.functional import mse_loss
 
 from workers.engine.checks import SpecError
 from workers.engine.data.columns import Floats, Schema
@@ -25,7 +25,8 @@ from workers.engine.models import parameter_count
 from workers.engine.profiles import BACKWARD_ACTIVATIONS, BACKWARD_WEIGHTS, FORWARD
 from workers.engine.protocol import Numerics
 from workers.engine.specs import PRESETS, EvaluateSpec, FineTuneSpec, TabularSpec
-from workers.engine.tasks.classes import class_metrics
+from workers.engine.tasks.classes import class_metrics, most_frequent
+from workers.engine.tasks.classifier import class_loss
 from workers.engine.tasks.mlp import Mlp, is_trained
 from workers.engine.tasks.scores import Score, scores_of
 
@@ -145,14 +146,17 @@ class Tabular:
     def loss(
         self, model: nn.Module, batch: RowBatch, device: str
     ) -> tuple[Tensor, Mapping[str, Any]]:
-        out = model(torch.from_numpy(batch.features).to(device))
-        labels = torch.from_numpy(batch.labels).to(device)
+        return self.loss_of(self.outputs(model, batch, device), batch)
+
+    def outputs(self, model: nn.Module, batch: RowBatch, device: str) -> Tensor:
+        found: Tensor = model(torch.from_numpy(batch.features).to(device))
+        return found
+
+    def loss_of(self, outputs: Tensor, batch: RowBatch) -> tuple[Tensor, Mapping[str, Any]]:
+        labels = torch.from_numpy(batch.labels).to(outputs.device)
         if self.schema.classes:
-            wanted, width = labels.long(), self.schema.outputs
-            guessed = out.detach().argmax(-1)
-            confusion = one_hot(wanted * width + guessed, width * width).sum(0)
-            return cross_entropy(out, wanted, reduction="sum"), {"confusion": confusion}
-        found = out.squeeze(-1)
+            return class_loss(outputs, labels.long())
+        found = outputs.squeeze(-1)
         wide = labels.double()
         sums = {
             "absolute": (found.detach() - labels).abs().sum(),
@@ -161,8 +165,16 @@ class Tabular:
         }
         return mse_loss(found, labels, reduction="sum"), sums
 
-    def scores(self, model: nn.Module, data: Rows, budget: int, device: str) -> Iterator[Score]:
-        return scores_of(self, model, data, budget, device)
+    def scores(
+        self,
+        model: nn.Module,
+        data: Rows,
+        budget: int,
+        device: str,
+        *,
+        chosen: Sequence[int] | None = None,
+    ) -> Iterator[Score]:
+        return scores_of(self, model, data, budget, device, chosen=chosen)
 
     def metrics(self, score: Score) -> dict[str, float]:
         """For classes: loss in nats, accuracy, macro F1. For a quantity, in its own unit: mean
@@ -181,6 +193,17 @@ class Tabular:
             "mse": score.loss * scale**2,
             "mae": score.sums.get("absolute", 0.0) / rows * scale,
             "r2": explained,
+        }
+
+    def baseline(self, data: Rows, validation: Rows) -> Mapping[str, float]:
+        """Of the most frequent class, or of the mean."""
+        if self.schema.classes:
+            return most_frequent(data.labels, validation.labels)
+        mean, wide = data.labels.astype(np.float64).mean(), validation.labels.astype(np.float64)
+        scale = self.schema.scale
+        return {
+            "mse": float(np.square(wide - mean).mean() * scale**2),
+            "mae": float(np.abs(wide - mean).mean() * scale),
         }
 
     def flops_per_token(self, model: nn.Module, *, training: bool) -> float:

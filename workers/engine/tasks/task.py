@@ -82,8 +82,19 @@ class Task(Protocol):
         The latter are tensors without gradient.
         """
 
-    def scores(self, model: nn.Module, data: Any, budget: int, device: str) -> Iterator[Score]:
-        """One score per forward pass over `data`, in order; their sum is the whole."""
+    def scores(
+        self,
+        model: nn.Module,
+        data: Any,
+        budget: int,
+        device: str,
+        *,
+        chosen: Sequence[int] | None = None,
+    ) -> Iterator[Score]:
+        """One score per forward pass over `data`, or over the `chosen` of it, in order; their sum
+
+        is the whole.
+        """
 
     def metrics(self, score: Score) -> dict[str, float]:
         """The figures of a sum of scores, by name; `loss` among them."""
@@ -92,9 +103,30 @@ class Task(Protocol):
         """Floating-point operations on one token, with or without the backward pass."""
 
 
+class Teaches(Task, Protocol):
+    """A task whose model another one can learn from, by its outputs."""
+
+    def outputs(self, model: nn.Module, batch: Any, device: str) -> Tensor:
+        """(rows, n): logits, vectors or quantities, of one micro-batch."""
+
+    def loss_of(self, outputs: Tensor, batch: Any) -> tuple[Tensor, Mapping[str, Any]]:
+        """As `loss`, from outputs that are there already."""
+
+
 @runtime_checkable
 class Prepares(Protocol):
     """A task that asks the model something of its data before it is trained."""
 
     def prepare(self, model: nn.Module, data: Any, budget: int, device: str) -> Iterator[Score]:
         """One score per forward pass, for its tokens; what was found is kept with `data`."""
+
+
+@runtime_checkable
+class HasBaseline(Protocol):
+    """A task that can be guessed at without any learning."""
+
+    def baseline(self, data: Any, validation: Any) -> Mapping[str, float]:
+        """What held-out data give whoever only knows the training data's labels: some of the names
+
+        of `metrics`.
+        """

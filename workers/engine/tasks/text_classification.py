@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
 from workers.engine.data.labelled import LabelledText, labelled_read
-from workers.engine.data.packing import Ints
+from workers.engine.data.packing import Ints, alike
 from workers.engine.data.problems import Problem
 from workers.engine.data.readers import Example
 from workers.engine.data.shards import Shards, Sizes
@@ -24,7 +24,7 @@ from workers.engine.models import config_load, config_of, context_length, parame
 from workers.engine.profiles import BACKWARD_ACTIVATIONS, BACKWARD_WEIGHTS, FORWARD
 from workers.engine.protocol import Numerics
 from workers.engine.specs import EvaluateSpec, FineTuneSpec
-from workers.engine.tasks.classes import class_metrics
+from workers.engine.tasks.classes import class_metrics, most_frequent
 from workers.engine.tasks.classifier import (
     class_loss,
     class_places,
@@ -88,6 +88,7 @@ class TextClassification:
         self.base, self.spec = base, spec
         self._classes = trained_classes(base, KIND)
         self._tokenizer = Tokenizer.load(base)
+        self._device = "cpu"  # until the model is opened
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -123,6 +124,7 @@ class TextClassification:
         return Labelled(shards, class_places(self.classes, labels, lines))
 
     def model(self, numerics: Numerics) -> nn.Module:
+        self._device = numerics.device
         seed = getattr(self.spec, "seed", 0)
         return text_classifier_load(self.base, self.classes, numerics, seed=seed)
 
@@ -130,14 +132,9 @@ class TextClassification:
         self, data: Labelled, chosen: Sequence[int], budget: int, *, packing: bool
     ) -> list[TextBatch]:
         """Of similar lengths, so that little is padding; one by one without `packing`."""
-        groups: list[list[int]] = []
-        for index in sorted(chosen, key=lambda i: int(data.lengths[i])):
-            room = (len(groups[-1]) + 1) * int(data.lengths[index]) <= budget if groups else False
-            if packing and room:
-                groups[-1].append(index)
-            else:
-                groups.append([index])
-        return [self._padded(data, group) for group in groups]
+        lengths = [int(data.lengths[index]) for index in chosen]
+        groups = alike(lengths, budget, packing=packing, device=self._device)
+        return [self._padded(data, [chosen[place] for place in group]) for group in groups]
 
     def _padded(self, data: Labelled, group: Sequence[int]) -> TextBatch:
         longest = max(int(data.lengths[index]) for index in group)
@@ -152,16 +149,32 @@ class TextClassification:
     def loss(
         self, model: nn.Module, batch: TextBatch, device: str
     ) -> tuple[Tensor, Mapping[str, Any]]:
-        labels = torch.from_numpy(batch.labels).to(device)
-        return class_loss(logits_of_texts(model, batch.ids, batch.mask, device), labels)
+        return self.loss_of(self.outputs(model, batch, device), batch)
 
-    def scores(self, model: nn.Module, data: Labelled, budget: int, device: str) -> Iterator[Score]:
-        return scores_of(self, model, data, budget, device)
+    def outputs(self, model: nn.Module, batch: TextBatch, device: str) -> Tensor:
+        return logits_of_texts(model, batch.ids, batch.mask, device)
+
+    def loss_of(self, outputs: Tensor, batch: TextBatch) -> tuple[Tensor, Mapping[str, Any]]:
+        return class_loss(outputs, torch.from_numpy(batch.labels).to(outputs.device))
+
+    def scores(
+        self,
+        model: nn.Module,
+        data: Labelled,
+        budget: int,
+        device: str,
+        *,
+        chosen: Sequence[int] | None = None,
+    ) -> Iterator[Score]:
+        return scores_of(self, model, data, budget, device, chosen=chosen)
 
     def metrics(self, score: Score) -> dict[str, float]:
         """Loss in nats, accuracy, macro F1."""
         confusion = score.sums.get("confusion")
         return {"loss": score.loss} | class_metrics(confusion, len(self.classes))
+
+    def baseline(self, data: Labelled, validation: Labelled) -> Mapping[str, float]:
+        return most_frequent(data.labels, validation.labels)
 
     def flops_per_token(self, model: nn.Module, *, training: bool) -> float:
         products = FORWARD + (BACKWARD_ACTIVATIONS + BACKWARD_WEIGHTS if training else 0.0)

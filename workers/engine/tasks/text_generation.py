@@ -8,16 +8,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from workers.engine.data.dataset import Reader
 from workers.engine.data.packing import Pack, pack, plan
 from workers.engine.data.shards import Shards
-from workers.engine.losses import batch_loss
+from workers.engine.losses import batch_loss, loss_sum
 from workers.engine.models import (
     Batch,
     config_load,
     context_length,
+    logits_of,
     model_load,
     parameter_count,
     shape_of,
@@ -63,8 +65,24 @@ class TextGeneration:
         loss, hits = batch_loss(model, Batch.of(batch, device))
         return loss, {"hits": hits}
 
-    def scores(self, model: nn.Module, data: Shards, budget: int, device: str) -> Iterator[Score]:
-        return scores_of(self, model, data, budget, device)
+    def outputs(self, model: nn.Module, batch: Pack, device: str) -> Tensor:
+        return logits_of(model, Batch.of(batch, device))
+
+    def loss_of(self, outputs: Tensor, batch: Pack) -> tuple[Tensor, Mapping[str, Any]]:
+        labels = torch.from_numpy(batch.labels).to(outputs.device)
+        hits = (outputs.detach().argmax(-1) == labels).sum()
+        return loss_sum(outputs, labels), {"hits": hits}
+
+    def scores(
+        self,
+        model: nn.Module,
+        data: Shards,
+        budget: int,
+        device: str,
+        *,
+        chosen: Sequence[int] | None = None,
+    ) -> Iterator[Score]:
+        return scores_of(self, model, data, budget, device, chosen=chosen)
 
     def metrics(self, score: Score) -> dict[str, float]:
         """Mean loss, its exponential, and the share of tokens guessed right.

@@ -54,7 +54,7 @@ def train_together(
     if not members:
         return
     try:
-        model = base.model(task_open(base.work.base.path, members[0].spec), "lora")
+        model = base.model(task_open(base.work.base.path, members[0].spec), members[0].spec)
     except EngineError as error:
         yield from (failure(member.key, error, progress) for member in members)
         return

@@ -12,25 +12,29 @@ from __future__ import annotations
 import shutil
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 
 from workers.engine import devices
 from workers.engine.errors import EngineError
 from workers.engine.protocol import Member, Progress, Result, Work
 from workers.engine.training.cohort import shares_a_pass, train_together
 from workers.engine.training.opening import Base, session_open
+from workers.engine.training.ranks import ALONE, Ranks
 from workers.engine.training.session import Session, Stopped, failure
 
 
-def train(work: Work, progress: Progress) -> Iterator[Result]:
+def train(work: Work, progress: Progress, ranks: Ranks = ALONE) -> Iterator[Result]:
     """Train every member of `work`, and those who join; each one's result comes as it ends.
+
+    With `ranks`, every process of theirs is in here at once (`distributed.rank`).
 
     An error of the engine's own (bad data, divergence, torn snapshot) ends that member alone, as a
     failed result with its kind. Any other exception, those of `progress` included, ends the pass.
     """
-    devices.settle(work.numerics)
-    base = Base(work)
+    work = replace(work, numerics=devices.settle(work.numerics))
+    base = Base(work, ranks)
     waiting = deque(work.members)
-    if work.together:
+    if work.together and work.numerics.dtype != "float16":  # each scales its own loss
         waiting = deque(m for m in work.members if not shares_a_pass(m))
         sharing = [m for m in work.members if shares_a_pass(m)]
         yield from train_together(base, sharing, progress, waiting)

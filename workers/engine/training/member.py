@@ -15,10 +15,12 @@ from workers.engine.data.order import epoch_order
 from workers.engine.data.packing import Ints
 from workers.engine.errors import DivergedError, EngineError, ModelError, OutOfMemoryError
 from workers.engine.methods.method import Method
-from workers.engine.protocol import Member
+from workers.engine.protocol import Member, Numerics
 from workers.engine.tasks.scores import Score
 from workers.engine.tasks.task import Data, MicroBatch, Task
 from workers.engine.training.optim import OPTIMISERS
+from workers.engine.training.precision import Precision
+from workers.engine.training.ranks import ALONE, Ranks
 from workers.engine.training.schedule import learning_rate
 from workers.engine.training.snapshots import Origin, snapshot_read, snapshot_write
 from workers.engine.training.state import State
@@ -62,15 +64,20 @@ class Run:
         method: Method,
         data: Data,
         validation: Data | None,
-        device: str,
+        numerics: Numerics,
+        ranks: Ranks = ALONE,
     ) -> None:
         spec = member.spec
-        self.member, self.spec, self.device = member, spec, device
+        self.member, self.spec, self.ranks = member, spec, ranks
+        self.device = numerics.device
+        self.precision = Precision(numerics, spec.method, ranks)
         self.task, self.method = task, method
         self.data, self.validation = data, validation
         self.model = method.model
-        self.parameters = dict(method.parameters)
-        self.optimiser = OPTIMISERS[spec.optimiser](list(self.parameters.values()), spec)
+        self.parameters = ranks.parts(method.parameters)
+        self.optimiser = OPTIMISERS[spec.optimiser](
+            list(self.parameters.values()), spec, join=ranks.count == 1
+        )
         self.state = State(micro_batch_tokens=spec.micro_batch_tokens)
         self._order: tuple[int, Ints] | None = None
 
@@ -128,8 +135,11 @@ class Run:
             ModelError: they are not, before any update.
             OutOfMemoryError: not even one example fits.
         """
-        before = self.state.micro_batch_tokens
-        score, seconds = self._gradient_that_fits()
+        before, seconds, is_true = self.state.micro_batch_tokens, 0.0, False
+        while not is_true:
+            score, took = self._gradient_that_fits()
+            seconds += took
+            is_true = self.precision.unscale(self.parameters.values())
         halved = self.state.micro_batch_tokens < before
         return self.conclude(score, seconds, halved_to=self.state.micro_batch_tokens * halved)
 
@@ -141,7 +151,7 @@ class Run:
         """
         begin = time.perf_counter()
         rate = learning_rate(self.spec, self.state.step, self.steps)
-        norm = self.optimiser.gather()
+        norm = self.ranks.norm(self.optimiser.gather())
         if not math.isfinite(score.loss) or not math.isfinite(norm):
             self.optimiser.clear()
             raise self._divergence(score.loss, norm)
@@ -183,7 +193,7 @@ class Run:
         Raises:
             DivergedError: a weight is no number.
         """
-        if not self.optimiser.finite():
+        if self.ranks.most(not self.optimiser.finite()):
             raise DivergedError(
                 f"step {self.state.step} broke the weights; lower learning_rate, or set "
                 "gradient_clip."
@@ -212,7 +222,13 @@ class Run:
 
         Raises:
             OutOfMemoryError: each holds one example already, or cannot be shorter.
+            RuntimeError: other processes wait in the middle of this pass.
         """
+        if self.ranks.count > 1:
+            raise RuntimeError(
+                f"memory ran out in a pass of {max(b.tokens for b in batches)} tokens; lower "
+                "micro_batch_tokens, or set activation_checkpointing to full"
+            ) from error
         longest = max(b.tokens for b in batches)
         if all(b.examples == 1 for b in batches) or self.state.micro_batch_tokens == 1:
             raise OutOfMemoryError(
@@ -223,34 +239,58 @@ class Run:
 
     def _gradient(self, batches: Sequence[MicroBatch]) -> Score:
         """Accumulate the gradient of the mean loss over the whole weight of the update."""
-        weight = sum(b.weight for b in batches)
+        ranks = self.ranks
+        weight = ranks.sum(sum(b.weight for b in batches))
         self.method.clock.step = self.state.step
         total = Score()
-        for number, each in enumerate(batches):
-            self.method.clock.micro_batch = number
-            loss, sums = self.task.loss(self.model, each, self.device)
-            (loss / weight).backward()  # type: ignore[no-untyped-call]
-            total += Score.of(each, loss, sums)
-        return total
+        for number in range(ranks.most(len(batches))):
+            self.method.clock.micro_batch = number * ranks.count + ranks.number
+            counts = number < len(batches)
+            each = batches[number] if counts else self._spare()
+            with self.precision.computing():
+                loss, sums = self.task.loss(self.model, each, self.device)
+            # a pass to keep other processes company, which have one more, adds nothing
+            part = self.precision.scaled(loss / weight if counts else loss * 0)
+            part.backward()  # type: ignore[no-untyped-call]
+            total += Score.of(each, loss, sums) if counts else Score(sums=dict.fromkeys(sums, 0))
+        ranks.gather_gradients()
+        return ranks.total(total)
+
+    def _spare(self) -> MicroBatch:
+        """The shortest example of all, to keep company with."""
+        shortest = int(self.data.lengths.argmin())
+        (found,) = self.task.micro_batches(self.data, [shortest], 1, packing=self.spec.packing)
+        return found
 
     def micro_batches(self) -> list[MicroBatch]:
-        """What the next update trains on, pass by pass."""
+        """What the next update trains on here, pass by pass."""
         epoch, place = divmod(self.state.step, self.steps_per_epoch)
         if self._order is None or self._order[0] != epoch:
             self._order = (epoch, epoch_order(self.spec.seed, epoch, len(self.data)))
         size = self.spec.batch_size
-        chosen = self._order[1][place * size : (place + 1) * size].tolist()
+        chosen = self._order[1][place * size : (place + 1) * size]
+        own = self.ranks.share(chosen.tolist(), self.data.lengths[chosen])
         return self.task.micro_batches(
-            self.data, chosen, self.state.micro_batch_tokens, packing=self.spec.packing
+            self.data, own, self.state.micro_batch_tokens, packing=self.spec.packing
         )
 
     def snapshot(self, folder: Path, origin: Origin) -> None:
-        """Write where this run stands."""
-        snapshot_write(folder, self.parameters, self.optimiser, self.state, origin)
+        """Write where this run stands; the first process does."""
+        self.state.scaling = self.precision.state()
+        snapshot_write(folder, self.parameters, self.optimiser, self.state, origin, self.ranks)
+
+    def save(self, folder: Path) -> None:
+        """Write the model as it is now; the first process does."""
+        weights = self.ranks.wholes(self.parameters)
+        if self.ranks.is_first:
+            self.method.save(folder, weights)
 
     def resume(self, folder: Path, origin: Origin) -> bool:
         """Go back to where a snapshot stood; returns whether going on will be bit-equal."""
-        self.state, equal = snapshot_read(folder, self.parameters, self.optimiser, origin)
+        self.state, equal = snapshot_read(
+            folder, self.parameters, self.optimiser, origin, self.ranks
+        )
+        self.precision.load(self.state.scaling)
         return equal
 
     def epoch_metrics(self) -> Mapping[str, float]:

@@ -5,21 +5,28 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
 
 from workers.engine import devices
+from workers.engine.compression.quantise import quantised_config
 from workers.engine.errors import DataError
 from workers.engine.kernels.block import fast_blocks
+from workers.engine.methods.lora.adapter import refuse_rank
 from workers.engine.methods.lora.bank import AdapterBank
 from workers.engine.methods.lora.method import Seat
 from workers.engine.methods.method import method_open
+from workers.engine.profiles import Shape, can_offload, resident_blocks
 from workers.engine.protocol import Handle, Member, Progress, Work
+from workers.engine.specs import FineTuneSpec
 from workers.engine.tasks.opening import task_open
 from workers.engine.tasks.task import Data, Task
 from workers.engine.training.activation import checkpointing
 from workers.engine.training.member import Run
+from workers.engine.training.offload import offloaded_load
+from workers.engine.training.ranks import ALONE, Ranks
 from workers.engine.training.session import Session
 from workers.engine.training.snapshots import Origin
 
@@ -27,21 +34,40 @@ from workers.engine.training.snapshots import Origin
 class Base:
     """The base model of a pass: one frozen copy for all adapters, an own one per full fine-tune."""
 
-    def __init__(self, work: Work) -> None:
-        self.work = work
+    def __init__(self, work: Work, ranks: Ranks = ALONE) -> None:
+        self.work, self.ranks = work, ranks
+        numerics = work.numerics
+        # what is spread goes to the devices in parts; whole it need not fit on one
+        self._place = replace(numerics, device="cpu") if ranks.count > 1 else numerics
         self._shared: nn.Module | None = None
+        self.offloaded = (0, 0)  # blocks that are not kept in memory, of all
 
-    def model(self, task: Task, method: str) -> nn.Module:
-        """The model that a member of this task and method trains on.
+    def model(self, task: Task, spec: FineTuneSpec) -> nn.Module:
+        """The model that a member with this task and these settings trains on.
 
         Raises:
             ModelError: the base cannot be loaded.
         """
-        if method == "full" or not task.shares_base:
-            return task.model(self.work.numerics)
+        if spec.method == "full":  # small updates need exact weights; `Precision` casts products
+            dtype = "float64" if self._place.dtype == "float64" else "float32"
+            return task.model(replace(self._place, dtype=dtype))
+        if not task.shares_base:
+            return task.model(self._place)
         if self._shared is None:
-            self._shared = task.model(self.work.numerics)
+            self._shared = self._open(task, spec)
         return self._shared
+
+    def _open(self, task: Task, spec: FineTuneSpec) -> nn.Module:
+        """The frozen base, as much of it in memory as fits."""
+        folder, room = self.work.base.path, devices.room(self._place)
+        if not room or not can_offload(spec) or quantised_config(folder):
+            return task.model(self._place)
+        shape = Shape.of_folder(folder)
+        resident = resident_blocks(spec, shape, room)
+        if resident == shape.layers:
+            return task.model(self._place)
+        self.offloaded = (shape.layers - resident, shape.layers)
+        return offloaded_load(folder, self._place, resident=resident)
 
 
 @contextmanager
@@ -75,16 +101,20 @@ def seated(
     task = task_open(work.base.path, spec)
     data = task.read(member.data.path, scratch / "data" / "train", training=True)
     validation = _validation(task, member.validation, scratch) if member.validation else None
-    model = bank.model if bank else base.model(task, spec.method)
+    model = bank.model if bank else base.model(task, spec)
     flops = task.flops_per_token(model, training=True)
+    if spec.method == "lora" and start is None:
+        refuse_rank(model, spec.lora)
     seat = Seat(bank, member.key) if bank else None
     with method_open(model, spec, work.base.path, start, seat=seat) as method:
+        base.ranks.spread(model)
         yield Session(
-            run=Run(member, task, method, data, validation, work.numerics.device),
+            run=Run(member, task, method, data, validation, work.numerics, base.ranks),
             progress=progress,
             scratch=scratch,
             origin=_origin(work, member, together=bank is not None),
             flops=flops,
+            offloaded=base.offloaded,
         )
 
 

@@ -25,16 +25,18 @@ MOST_JOINED = 2**23  # numbers: an adapter's, not a whole model's, whose copy wo
 class Optimiser:
     """Updates `parameters` in place from their gradients; a slot holds one tensor per parameter.
 
-    Small parameters become views of one tensor.
+    Small parameters become views of one tensor, unless `join` is false.
     """
 
     slot_names: tuple[str, ...] = ()
 
-    def __init__(self, parameters: Sequence[Tensor], spec: FineTuneSpec) -> None:
+    def __init__(
+        self, parameters: Sequence[Tensor], spec: FineTuneSpec, *, join: bool = True
+    ) -> None:
         self.parameters = list(parameters)
         self.spec = spec
         self.updates = 0
-        self._is_joined = _can_be_joined(self.parameters)
+        self._is_joined = join and _can_be_joined(self.parameters)
         self._weights = [_joined(self.parameters)] if self._is_joined else self.parameters
         self._slots = {name: list(map(torch.zeros_like, self._weights)) for name in self.slot_names}
         self.slots = {name: self._apart(tensors) for name, tensors in self._slots.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,8 +11,9 @@ from workers.engine.errors import EngineError
 from workers.engine.folders import folder_digest
 from workers.engine.protocol import Command, FailureKind, Handle, Outcome, Progress, Result
 from workers.engine.tasks.scores import Score
-from workers.engine.tasks.task import Prepares
+from workers.engine.tasks.task import HasBaseline, Prepares
 from workers.engine.training.member import Run, Update
+from workers.engine.training.precision import Precision
 from workers.engine.training.snapshots import Origin
 
 USED_EVERY_STEPS = 10
@@ -36,6 +37,7 @@ class Session:
     scratch: Path
     origin: Origin
     flops: float
+    offloaded: tuple[int, int] = (0, 0)  # blocks that are read whenever they compute, of all
 
     @property
     def key(self) -> str:
@@ -72,7 +74,8 @@ class Session:
         for data in (run.data, run.validation):
             if data is None:
                 continue
-            for score in run.task.prepare(run.model, data, size, run.device):
+            scores = run.task.prepare(run.model, data, size, run.device)
+            for score in _each(scores, run.precision):
                 run.state.evaluated += score.tokens
                 command = self.progress.beat(self.key, 0, run.steps, run.cursor, {})
                 if command in STOPS:
@@ -85,10 +88,23 @@ class Session:
             f"Training on {sizes.examples:,} examples of {sizes.tokens:,} tokens, "
             f"{sizes.loss_tokens:,} of them learned, in {self.run.steps:,} steps."
         )
+        processes, asked = self.run.ranks.count, self.run.spec.processes
+        if max(processes, asked) > 1:
+            message += f" {processes} of {asked} processes that were asked for share each step."
         if sizes.cut_tokens:
             message += f" {sizes.cut_tokens:,} tokens past max_length were left off."
         level = "warn" if sizes.cut_tokens else "info"
         self.progress.event(self.key, level, message, asdict(sizes) | {"steps": self.run.steps})
+        if self.offloaded[0]:
+            self._tell_of_offloading(*self.offloaded)
+
+    def _tell_of_offloading(self, offloaded: int, of: int) -> None:
+        message = (
+            f"The model does not fit in memory: {offloaded} of its {of} layers are read from disk "
+            "each time that they compute. That takes longer; the result stays the same."
+        )
+        data = {"offloaded_layers": offloaded, "layers": of}
+        self.progress.event(self.key, "warn", message, data)
 
     def report(self, done: Update) -> None:
         """Meter and tell one update, then do what the answer says.
@@ -166,6 +182,9 @@ class Session:
             metrics |= run.epoch_metrics()
         if run.state.closed == 0:
             run.state.metrics |= {f"initial_{name}": value for name, value in metrics.items()}
+            if wanted and isinstance(run.task, HasBaseline):
+                plain = run.task.baseline(run.data, run.validation)
+                metrics |= {f"baseline_{name}": value for name, value in plain.items()}
         run.state.metrics |= metrics
         if run.state.closed:
             self._checkpoint(metrics)
@@ -190,7 +209,8 @@ class Session:
         assert run.validation is not None  # noqa: S101  (the caller's condition, for the type checker)
         size = run.state.micro_batch_tokens
         with run.method.alone():
-            for score in run.task.scores(run.model, run.validation, size, run.device):
+            scores = run.task.scores(run.model, run.validation, size, run.device)
+            for score in _each(scores, run.precision):
                 total += score
                 run.state.evaluated += score.tokens
                 self.beat({})
@@ -200,7 +220,7 @@ class Session:
         self.run.check_weights()
         step = self.run.state.step
         folder = self.scratch / "checkpoints" / f"step-{step:08d}"
-        self.run.method.save(folder)
+        self.run.save(folder)
         self.progress.checkpoint(self.key, step, folder, metrics)
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -212,8 +232,10 @@ class Session:
         """
         self.run.check_weights()
         folder = self.scratch / "artifact"
-        self.run.method.save(folder)
-        artifact = Handle(folder, self.run.method.media_type, folder_digest(folder))
+        self.run.save(folder)
+        artifact = None
+        if self.run.ranks.is_first:
+            artifact = Handle(folder, self.run.method.media_type, folder_digest(folder))
         return Result(self.key, Outcome.SUCCEEDED, artifact, self._final_metrics())
 
     def stopped(self, outcome: Outcome) -> Result:
@@ -233,6 +255,16 @@ class Session:
             "steps": float(state.step),
             "trained_tokens": float(state.trained_tokens),
         }
+
+
+def _each(scores: Iterator[Score], precision: Precision) -> Iterator[Score]:
+    """The scores, each of a pass in that precision."""
+    while True:
+        with precision.computing():
+            score = next(scores, None)
+        if score is None:
+            return
+        yield score
 
 
 def failure(

@@ -23,6 +23,7 @@ from workers.engine.errors import SnapshotError
 from workers.engine.folders import atomic_folder, folder_verify
 from workers.engine.specs import FineTuneSpec
 from workers.engine.training.optim import Optimiser
+from workers.engine.training.ranks import ALONE, Ranks
 from workers.engine.training.state import State
 
 VERSION = 1
@@ -48,11 +49,23 @@ def snapshot_write(
     optimiser: Optimiser,
     state: State,
     origin: Origin,
+    ranks: Ranks = ALONE,
 ) -> None:
-    """Write a snapshot; `folder` appears whole or not at all."""
+    """Write a snapshot; `folder` appears whole or not at all.
+
+    Of several processes the first writes what all hold together, so any number can read it.
+    """
+    weights = ranks.wholes(parameters)
+    slots = {
+        slot: ranks.wholes(dict(zip(parameters, tensors, strict=True)))
+        for slot, tensors in optimiser.slots.items()
+    }
+    if not ranks.is_first:
+        return
     with atomic_folder(folder) as temporary:
-        save_file({n: _plain(p) for n, p in parameters.items()}, temporary / "delta.safetensors")
-        save_file(_slots(parameters, optimiser), temporary / "optimiser.safetensors")
+        save_file({n: _plain(p) for n, p in weights.items()}, temporary / "delta.safetensors")
+        flat = {f"{slot}/{n}": t for slot, tensors in slots.items() for n, t in tensors.items()}
+        save_file(flat, temporary / "optimiser.safetensors")
         content = {
             "version": VERSION,
             "updates": optimiser.updates,
@@ -66,9 +79,13 @@ def snapshot_write(
 
 
 def snapshot_read(
-    folder: Path, parameters: Mapping[str, Tensor], optimiser: Optimiser, origin: Origin
+    folder: Path,
+    parameters: Mapping[str, Tensor],
+    optimiser: Optimiser,
+    origin: Origin,
+    ranks: Ranks = ALONE,
 ) -> tuple[State, bool]:
-    """Load a snapshot into `parameters` and `optimiser`.
+    """Load a snapshot, or this process's part of it, into `parameters` and `optimiser`.
 
     Returns:
         The state to go on from, and whether going on will be bit-equal to never having stopped.
@@ -87,8 +104,8 @@ def snapshot_read(
             f"{folder.name} cannot be read ({error}); resume from an earlier one."
         ) from error
     _check_origin(folder.name, content, origin)
-    _copy(folder.name, dict(parameters), delta)
-    _copy(folder.name, _slots(parameters, optimiser), slots)
+    _copy(folder.name, dict(parameters), delta, ranks)
+    _copy(folder.name, _slots(parameters, optimiser), slots, ranks)
     optimiser.updates = content["updates"]
     return State.from_dict(content["state"]), content["fingerprint"] == dict(origin.fingerprint)
 
@@ -110,16 +127,24 @@ def _check_origin(name: str, content: Mapping[str, Any], origin: Origin) -> None
         raise SnapshotError(
             f"{name} has version {content.get('version')!r}; this engine reads {VERSION}."
         )
-    spec = FineTuneSpec.from_dict(content["spec"]).to_dict()  # of whatever release wrote it
-    found = {**content, "spec": spec}
-    for what, wanted in (("base", origin.base), ("data", origin.data), ("spec", dict(origin.spec))):
+    found = {**content, "spec": _of_result(content["spec"])}
+    spec = _of_result(origin.spec)
+    for what, wanted in (("base", origin.base), ("data", origin.data), ("spec", spec)):
         if found[what] != wanted:
             raise SnapshotError(
                 f"{name} was made with another {what}; start this fine-tune afresh."
             )
 
 
-def _copy(name: str, wanted: dict[str, Tensor], found: dict[str, Tensor]) -> None:
+def _of_result(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec of whatever release wrote it, without what changes no result."""
+    complete = FineTuneSpec.from_dict(dict(spec)).to_dict()
+    del complete["processes"]
+    return complete
+
+
+def _copy(name: str, wanted: dict[str, Tensor], stored: dict[str, Tensor], ranks: Ranks) -> None:
+    found = {n: ranks.part(t) for n, t in stored.items()}
     if {n: t.shape for n, t in wanted.items()} != {n: t.shape for n, t in found.items()}:
         raise SnapshotError(f"{name} holds other tensors than this fine-tune; start it afresh.")
     with torch.no_grad():

@@ -50,6 +50,7 @@ class State:
     best_step: int = 0
     worse_rounds: int = 0  # validations since then
     stopped_early: bool = False
+    scaling: dict[str, float] = field(default_factory=dict)  # of the loss, in fp16
     metrics: dict[str, float] = field(default_factory=dict)
     meter: Meter = field(default_factory=Meter)
 

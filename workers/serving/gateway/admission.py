@@ -30,12 +30,12 @@ TOUCH = "UPDATE api_key SET last_used_at = now() WHERE id = %s"
 
 BASE = """
     SELECT b.id AS base_id, b.kind, b.path, b.context_length, NULL AS version_id,
-           NULL AS version_kind
+           NULL AS version_kind, NULL AS over_id
     FROM base_model b WHERE b.id = %(model)s
 """
 VERSION = """
     SELECT b.id AS base_id, COALESCE(v.spec->>'task', b.kind) AS kind, b.path, b.context_length,
-           v.id AS version_id, v.kind AS version_kind
+           v.id AS version_id, v.kind AS version_kind, v.over_id
     FROM model_version v JOIN base_model b ON b.id = v.base_id
     WHERE v.tenant_id = %(tenant_id)s AND v.name = %(model)s AND v.deleted_at IS NULL
 """
@@ -62,7 +62,8 @@ _HOW = "create one at /console/ or with POST /v1/api_keys"
 class Model:
     """What the caller named: a catalogue base, or a version of its own.
 
-    `adapter_id` is loaded beside the base; a full version is a `target` by itself.
+    `adapter_id` is loaded beside the base, or beside the version `over_id` that it was carried
+    over to; a full version is a `target` by itself.
     """
 
     name: str
@@ -72,10 +73,13 @@ class Model:
     context_length: int
     version_id: str | None
     adapter_id: str | None
+    over_id: str | None = None
 
     @property
     def target(self) -> str:
-        return self.version_id if self.version_id and not self.adapter_id else self.base_id
+        if self.adapter_id:
+            return self.over_id or self.base_id
+        return self.version_id or self.base_id
 
 
 async def caller(connection: Connection, *, authorization: str, ip: str | None) -> Actor:
@@ -125,6 +129,7 @@ async def model_named(connection: Connection, *, tenant_id: str, name: str) -> M
         context_length=row["context_length"],
         version_id=row["version_id"],
         adapter_id=row["version_id"] if is_adapter else None,
+        over_id=row["over_id"],
     )
 
 

@@ -12,14 +12,17 @@ from workers.assets.models import ModelVersion
 from workers.assets.selectors import base_model_get
 from workers.assets.services import model_version_create, version_seal
 from workers.engine.compression.report import report_read
+from workers.engine.compression.specs import NO_GAIN
 from workers.engine.protocol import MEASURED, RECOVERED
 from workers.jobs.models import Job
 from workers.jobs.outcomes import Made
 from workers.tasks.channel import Frame
 from workers.tasks.child import NO_NETWORK
+from workers.tasks.runs.carried import carried_create, carried_seal
 from workers.tasks.runs.models import adapter_open, file_open, model_open, snapshot_open
 from workers.tasks.runs.run import Context, numerics, used_tokens
 
+TOLD_APART = ("metrics", "adapter_errors")
 METERS = {MEASURED: "tokens.evaluated", RECOVERED: "tokens.trained"}
 
 
@@ -74,7 +77,10 @@ class CompressRun:
     def finish(self, frame: Frame) -> Callable[[Job], Made]:
         folder, metrics = Path(frame["artifact"]), dict(frame["metrics"])
         report = report_read(folder)
-        kind, made = _kind(report["settings"]), report["settings"]
+        kind, made = _kind(report["settings"]), dict(report["settings"])
+        if self.spec.get("tabular"):
+            made["tabular"] = self.spec["tabular"]  # by which its tables are read
+        carried = carried_seal(self.context, folder, report)
         licence = self.context.in_scope(lambda: base_model_get(self.spec["base_id"]).licence)
         card = Card(
             name=self.spec.get("suffix") or self.context.job_id,
@@ -87,6 +93,7 @@ class CompressRun:
             parent=self.spec["model"],
             spec=made,
             metrics=metrics,
+            notes=[NO_GAIN] if "masked_weights" in report else [],
         )
         stored = version_seal(
             tenant_id=self.context.tenant_id,
@@ -113,7 +120,8 @@ class CompressRun:
                 "model_name": version.name,
                 "model_version_id": version.id,
                 "metrics": metrics,
-                "report": {k: v for k, v in report.items() if k != "metrics"},
+                "report": {k: v for k, v in report.items() if k not in TOLD_APART},
+                "adapters": carried_create(job, version, carried),
             }
             return Made(result, version.id)
 

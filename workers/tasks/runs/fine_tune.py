@@ -14,10 +14,11 @@ from workers.assets.services import model_version_create, version_seal
 from workers.assets.storage import StoredObject
 from workers.jobs.models import Job
 from workers.jobs.outcomes import Made, checkpoint_commit
+from workers.jobs.workers import slot_memory
 from workers.tasks.channel import Frame
 from workers.tasks.child import NO_NETWORK
 from workers.tasks.runs.models import file_open, model_open, snapshot_open
-from workers.tasks.runs.run import Context, numerics, used_tokens
+from workers.tasks.runs.run import Context, training_numerics, used_tokens
 
 
 class FineTuneRun:
@@ -34,6 +35,7 @@ class FineTuneRun:
         context, spec = self.context, self.spec
         model = model_open(context, base_id=spec["base_id"], version_id=spec.get("parent_id"))
         validation = spec.get("validation_file_id")
+        memory = context.persist(lambda: slot_memory(context.claim.worker_id))
         work = context.scratch / "work"
         work.mkdir()
         return {
@@ -46,7 +48,7 @@ class FineTuneRun:
             "validation": file_open(context, validation, "validation_file") if validation else None,
             "resume": snapshot_open(context),
             "scratch": str(work),
-            "numerics": numerics(),
+            "numerics": training_numerics(spec["settings"], memory),
         }
 
     def on_beat(self, frame: Frame) -> None:

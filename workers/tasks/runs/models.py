@@ -31,6 +31,10 @@ def model_open(context: Context, *, base_id: str, version_id: str | None) -> Ope
         return Opened(plain, None)
     folder = context.scratch / "model"
     version_to_folder(version=version, data_key=context.data_key, into=folder)
+    if version.over is not None:
+        below = context.scratch / "below"
+        version_to_folder(version=version.over, data_key=context.data_key, into=below)
+        plain = handle(below, HUGGING_FACE_MODEL, version.over.sha256)
     if version.kind == ModelVersion.Kind.ADAPTER:
         return Opened(plain, handle(folder, PEFT_ADAPTER, version.sha256))
     return Opened(handle(folder, HUGGING_FACE_MODEL, version.sha256), None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,14 @@ from tenants.kernel.clock import now
 from tenants.kernel.errors import InsufficientCredit, InvalidInput, NotFound
 from tenants.kernel.scope import system_scope, tenant_scope
 from tenants.kernel.version import code_version
-from tenants.partners.host import ground
+from tenants.partners.host import ground, host_of
 from tenants.partners.models import Release
 from tenants.partners.selectors import Enabled, enabled_of
 from tenants.partners.services import health_record
 from tenants.partners.wheels import plugins_folder, release_unpack
 from tenants.usage.ingestion import NewUsage
 from workers.assets.materialise import file_to_path
+from workers.assets.models import File
 from workers.assets.selectors import file_get
 from workers.assets.services import file_keep
 from workers.assets.storage import StoredObject, object_key, object_write
@@ -36,11 +36,12 @@ from workers.jobs.money import SLOT_SECONDS
 from workers.jobs.moves import job_move
 from workers.jobs.outcomes import Made
 from workers.jobs.pipelines import METER
+from workers.jobs.plugin_hooks import MAKES_DATASET
 from workers.jobs.services import job_ask
 from workers.jobs.states import Kind, State
 from workers.tasks.channel import Frame
 from workers.tasks.child import LOOPBACK
-from workers.tasks.runs.models import snapshot_open
+from workers.tasks.runs.models import model_open, snapshot_open
 from workers.tasks.runs.run import CannotRun, Context
 
 _SECOND = Decimal("0.001")
@@ -60,10 +61,13 @@ class PipelineRun:
         enabled, release = self.context.in_scope(self._enabled)
         try:
             site = release_unpack(release) if release.wheel_key else None
+            refused = host_of([release]).refused
         except WheelRefused as error:
             raise CannotRun(str(error), code="plugin_refused", param="plugin") from error
+        if refused:  # the platform was upgraded past it, say
+            said = f"{release}: {refused[0].reason}"
+            raise CannotRun(said, code="plugin_refused", param="plugin")
         shared = ground()
-        runtime = shared.sandbox.runtime
         work = self.context.scratch / "work"
         work.mkdir()
         return {
@@ -79,10 +83,7 @@ class PipelineRun:
             "folder": str(plugins_folder()),
             "lent": str(shared.lent),
             "accept_risk": settings.PLUGINS_ACCEPT_RISK,
-            "runtime": {
-                name: str(value) if isinstance(value, Path) else value
-                for name, value in asdict(runtime).items()
-            },
+            "runtime": shared.sandbox.runtime.to_json(),
             "inputs": self._inputs(),
             "resume": snapshot_open(self.context),
             "engine": self.context.in_scope(self._engine_done),
@@ -104,8 +105,10 @@ class PipelineRun:
         return found[0], release
 
     def _inputs(self) -> dict[str, str]:
-        """The files by name, made distinct; each opened into scratch."""
-        inputs: dict[str, str] = {}
+        """The files by name, made distinct; each opened into scratch. Those of a model, too:
+        `model/config.json`, and of an adapter on it `adapter/adapter_config.json`.
+        """
+        inputs = self._model()
         for number, file_id in enumerate(self.spec["file_ids"]):
             try:
                 file = self.context.in_scope(lambda file_id=file_id: file_get(file_id))  # type: ignore[misc]
@@ -117,6 +120,20 @@ class PipelineRun:
             file_to_path(file=file, data_key=self.context.data_key, path=path)
             inputs[name] = str(path)
         return inputs
+
+    def _model(self) -> dict[str, str]:
+        if not self.spec.get("base_id"):
+            return {}
+        base_id, version_id = self.spec["base_id"], self.spec["version_id"]
+        opened = model_open(self.context, base_id=base_id, version_id=version_id)
+        folders = {"model": opened.base, "adapter": opened.adapter}
+        return {
+            f"{kind}/{path.relative_to(handle['path'])}": str(path)
+            for kind, handle in folders.items()
+            if handle is not None
+            for path in sorted(Path(handle["path"]).rglob("*"))
+            if path.is_file()
+        }
 
     def on_beat(self, frame: Frame) -> None:
         pass
@@ -236,14 +253,30 @@ class PipelineRun:
         stored = {name: self._seal(folder / name) for name in names}
 
         def make(job: Job) -> Made:
-            files = {
-                name: file_keep(tenant_id=job.tenant_id, filename=name, stored=each).id
-                for name, each in stored.items()
-            }
+            files = {name: self._kept(job, name, each) for name, each in stored.items()}
             result = {"figures": frame["figures"], "files": files, "notices": frame["notices"]}
             return Made(result)
 
         return make
+
+    def _kept(self, job: Job, name: str, stored: StoredObject) -> str:
+        """A file of the tenant's: a dataset is named after what it was made of."""
+        sources = self.spec["file_ids"]
+        made_of = sources[0] if len(sources) == 1 else ""
+        purpose = "user_data"
+        if self.spec["steps"][0].get("hook") in MAKES_DATASET:
+            purpose = "fine-tune"
+            source = File.objects.filter(pk=made_of).values_list("filename", flat=True).first()
+            name = f"{Path(source or name).stem}.jsonl"
+        row = file_keep(
+            tenant_id=job.tenant_id,
+            filename=name,
+            stored=stored,
+            purpose=purpose,
+            made_by=job.id,
+            made_of=made_of,
+        )
+        return str(row.id)
 
     def _seal(self, path: Path) -> StoredObject:
         return object_write(

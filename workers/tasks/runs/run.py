@@ -118,3 +118,12 @@ def numerics() -> dict[str, Any]:
     """How this worker computes: one thread per slot, on the device of its class."""
     device = {"gpu": "cuda:0", "tpu": "xla"}.get(settings.WORKER_CLASS, "cpu")
     return {"dtype": "float32", "threads": 1, "device": device}
+
+
+def training_numerics(asked: Mapping[str, Any], memory_bytes: int) -> dict[str, Any]:
+    """How this worker trains: `asked` are the job's settings, `memory_bytes` what its slot has."""
+    return numerics() | {
+        "dtype": asked.get("dtype", "auto"),
+        "processes": min(int(asked.get("processes", 1)), settings.WORKER_PROCESSES),
+        "memory_bytes": memory_bytes,
+    }

@@ -90,7 +90,7 @@ class ServeRun:
         try:
             folder = self.context.persist(
                 lambda: adapter_open(
-                    base_id=self.serving.base_id,
+                    serving=self.serving,
                     tenant_id=tenant_id,
                     version_id=version_id,
                     into=into,

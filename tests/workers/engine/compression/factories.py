@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from transformers import (
+    ASTConfig,
+    ASTForAudioClassification,
     BertConfig,
     BertForSequenceClassification,
     GPT2Config,
@@ -53,6 +55,9 @@ MAKERS: dict[str, Callable[[], Any]] = {
         BertConfig(**_SIZES, vocab_size=VOCABULARY, max_position_embeddings=64)
     ),
     "vit": lambda: ViTForImageClassification(ViTConfig(**_SIZES, image_size=16, patch_size=8)),
+    "ast": lambda: ASTForAudioClassification(
+        ASTConfig(**_SIZES, max_length=40, num_mel_bins=24, patch_size=16, num_labels=3)
+    ),
 }
 DECODERS = ("llama", "llama tied", "qwen2", "qwen3", "mistral", "gpt2")
 RMS = ("llama", "llama tied", "qwen2", "qwen3", "mistral")
@@ -83,6 +88,8 @@ def inputs_for(family: str, rows: int = 2, seed: int = 0) -> dict[str, Tensor]:
     draws = torch.Generator().manual_seed(seed)
     if family == "vit":
         return {"pixel_values": torch.randn(rows, 3, 16, 16, generator=draws)}
+    if family == "ast":
+        return {"input_values": torch.randn(rows, 40, 24, generator=draws)}
     return {"input_ids": torch.randint(2, VOCABULARY, (rows, 24), generator=draws)}
 
 

@@ -47,10 +47,12 @@ def test_what_limits_a_target_that_is_not_reached() -> None:
     assert "takes 0.80 of the dense latency" in choice.limit
     choice = recommend([candidate(0.3, 0.2), candidate(0.4, 0.15)], TARGET)
     assert choice.candidate.quality_loss == 0.15
-    assert choice.limit.startswith("quality: no candidate keeps perplexity within 10%")
+    assert choice.limit.startswith("quality: no candidate keeps it within 10%")
 
 
-def measure(proxies: list[Candidate], truth: Mapping[float, float], target: TargetSpec) -> list[float]:
+def measure(
+    proxies: list[Candidate], truth: Mapping[float, float], target: TargetSpec
+) -> list[float]:
     """The ratios that a search measures, in order; `truth` is what each loses in the end."""
     measured: list[Candidate] = []
     while (found := next_finalist(proxies, measured, target)) is not None:

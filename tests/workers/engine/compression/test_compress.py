@@ -16,6 +16,7 @@ from tests.workers.engine.factories import Recorder, completions, handle, write_
 from workers.engine.compression.compress import compress
 from workers.engine.compression.report import report_read
 from workers.engine.compression.specs import CompressSpec
+from workers.engine.compression.unstructured import masks_load
 from workers.engine.inference.generate import TextModel
 from workers.engine.models import model_load
 from workers.engine.protocol import Command, CompressWork, FailureKind, Outcome, Result
@@ -118,6 +119,9 @@ def test_masks_say_that_they_gain_nothing(base: Path, tmp_path: Path) -> None:
     weight = model_load(folder).get_submodule("model.layers.0.mlp.up_proj").weight
     assert isinstance(weight, torch.Tensor)
     assert ((weight.reshape(-1, 4) == 0).sum(1) >= 2).all()
+    masks = masks_load(folder)
+    assert len(masks) == 2 * 7
+    assert torch.equal(masks["model.layers.0.mlp.up_proj.weight"], weight != 0)
     assert figures["parameters"] == figures["dense_parameters"]
     assert any("neither faster nor smaller" in event[2] for event in progress.events)
 

@@ -53,7 +53,7 @@ def test_every_scorer_keeps_the_wanted_numbers(scorer: str) -> None:
     assert output_of("qwen3", made).isfinite().all()
 
 
-@pytest.mark.parametrize("family", [*DECODERS, "bert", "vit"])
+@pytest.mark.parametrize("family", [*DECODERS, "bert", "vit", "ast"])
 def test_least_squares_is_nearer_to_the_dense_model(family: str) -> None:
     model = model_of(family)
     graph, samples = graph_of(model), samples_for(family)

@@ -24,6 +24,7 @@ from workers.engine.compression.graph import Kind, UnsupportedError, graph_of
 from workers.engine.compression.structured import Kept, cut, kept_count
 
 EVERY_THIRD = tuple(range(0, 48, 3))
+PATCHES = ("vit", "ast")
 NO_HEADS_ALONE = ("gpt2", "bert")  # their heads' size follows from the hidden size
 
 
@@ -32,6 +33,8 @@ def layers_of(family: str, model: Any) -> Any:
         return model.transformer.h
     if family == "bert":
         return model.bert.encoder.layer
+    if family == "ast":
+        return model.audio_spectrogram_transformer.layers
     return model.vit.layers if family == "vit" else model.model.layers
 
 
@@ -41,11 +44,11 @@ def mlp_reader(family: str, layer: Any) -> tuple[Any, int]:
         return layer.mlp.c_proj, 0
     if family == "bert":
         return layer.output.dense, 1
-    return (layer.mlp.fc2 if family == "vit" else layer.mlp.down_proj), 1
+    return (layer.mlp.fc2 if family in PATCHES else layer.mlp.down_proj), 1
 
 
 def attention_reader(family: str, layer: Any) -> Any:
-    return layer.attention.o_proj if family == "vit" else layer.self_attn.o_proj
+    return layer.attention.o_proj if family in PATCHES else layer.self_attn.o_proj
 
 
 @pytest.mark.parametrize("family", MAKERS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.engine.data.order import epoch_order, mix
-from workers.engine.data.packing import pack, plan
+from workers.engine.data.packing import PASS_WORTH, alike, pack, plan
 
 lengths = st.lists(st.integers(1, 40), min_size=1, max_size=30)
 Sequences = list[tuple[list[int], list[int]]]
@@ -69,3 +70,30 @@ def test_epochs_and_seeds_differ_and_places_are_even() -> None:
 def test_mix_matches_splitmix64() -> None:
     """First outputs of splitmix64 seeded with 0 (Vigna's splitmix64.c)."""
     assert mix(0) == 0xE220A8397B1DCDAF
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=9), st.integers(1, 200))
+def test_texts_are_padded_together_at_the_least_cost(lengths: list[int], budget: int) -> None:
+    """Against every way to cut the sorted texts into groups."""
+    groups = alike(lengths, budget, packing=True, device="cpu")
+    assert sorted(place for group in groups for place in group) == list(range(len(lengths)))
+
+    def cost(parts: list[list[int]]) -> float:
+        padded = [max(part) * len(part) for part in parts]
+        fits = all(n <= budget or len(part) == 1 for n, part in zip(padded, parts, strict=True))
+        return sum(padded) + PASS_WORTH["cpu"] * len(parts) if fits else math.inf
+
+    ordered, count = sorted(lengths), len(lengths)
+    cuts = (
+        [0, *(place + 1 for place in range(count - 1) if bits >> place & 1), count]
+        for bits in range(2 ** (count - 1))
+    )
+    least = min(cost([ordered[a:b] for a, b in pairwise(cut)]) for cut in cuts)
+    assert cost([[lengths[place] for place in group] for group in groups]) == least
+
+
+def test_an_accelerator_takes_padding_rather_than_another_pass() -> None:
+    lengths = [4, 100, 5]
+    assert alike(lengths, 1000, packing=True, device="cpu") == [[0, 2], [1]]
+    assert alike(lengths, 1000, packing=True, device="cuda:0") == [[0, 2, 1]]
+    assert alike(lengths, 1000, packing=False, device="cpu") == [[0], [2], [1]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from tests.workers.engine.tasks.media import (
     png,
     url_rows,
 )
+from workers.engine.base.blank import blank_base_build
 from workers.engine.base.images import image_base_build
 from workers.engine.evaluation import evaluate
 from workers.engine.inference.samples import SampleClassifier
@@ -42,6 +44,24 @@ TASK = "image_classification"
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return image_base_build(tmp_path_factory.mktemp("bases") / "vit", COLOUR_SIZE)
+
+
+@pytest.fixture(scope="module")
+def convnext(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another family: convolutions all the way."""
+    config = {
+        "model_type": "convnext",
+        "image_size": COLOUR_SIZE.image,
+        "patch_size": 4,
+        "num_channels": COLOUR_SIZE.channels,
+        "num_stages": 2,
+        "hidden_sizes": [16, 32],
+        "depths": [1, 2],
+        "layer_scale_init_value": 1.0,
+    }
+    preprocessor = json.loads((base / "preprocessor_config.json").read_text())
+    files = {"config.json": config, "preprocessor_config.json": preprocessor}
+    return blank_base_build(tmp_path_factory.mktemp("bases") / "convnext", files)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +121,11 @@ def test_transformers_loads_the_model_and_reads_images_the_same(artifact: Path) 
         assert found["prediction"] == max(expected, key=expected.__getitem__)
 
 
-def test_gradients_equal_transformers_one_by_one(base: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", ["base", "convnext"])
+def test_gradients_equal_transformers_one_by_one(
+    family: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    base = request.getfixturevalue(family)
     data = folders_zip(tmp_path / "t.zip", colours(9))
     task = ImageClassification(base, spec(TASK))
     read = task.read(data, tmp_path / "data", training=True)
@@ -121,6 +145,16 @@ def test_gradients_equal_transformers_one_by_one(base: Path, tmp_path: Path) -> 
     assert loss.item() == pytest.approx(total, rel=1e-5)
     for name, parameter in model.named_parameters():
         assert torch.allclose(found[name], parameter.grad, rtol=1e-3, atol=1e-5), name
+
+
+def test_a_network_of_convolutions_learns_colours_too(convnext: Path, tmp_path: Path) -> None:
+    data = folders_zip(tmp_path / "t.zip", colours(48))
+    settings = spec(TASK, epochs=6, learning_rate=3e-3)
+    result = trained(convnext, settings, data, tmp_path / "run", validation=data)
+    assert result.artifact, result.error
+    assert result.metrics["validation_accuracy"] > 0.9
+    model = AutoModelForImageClassification.from_pretrained(result.artifact.path)
+    assert type(model).__name__ == "ConvNextForImageClassification"
 
 
 def test_folders_metadata_and_data_urls_give_the_same_model(base: Path, tmp_path: Path) -> None:

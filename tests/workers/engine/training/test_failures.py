@@ -29,6 +29,31 @@ def test_bad_data_fail_as_the_customers_and_name_the_line(base: Path, tmp_path: 
     assert "line 4, completion" in str(result.error)
 
 
+@pytest.mark.parametrize(
+    ("given", "rows", "says"),
+    [
+        (
+            {"lora": {"rank": 17, "alpha": 8.0}},
+            completions(8),
+            "larger than the layer model.layers.0.self_attn.k_proj (16 by 32); at most 16",
+        ),
+        (
+            {"max_length": 1024},
+            [{"prompt": "a " * 300, "completion": "b"}, *completions(3)],
+            "the row is 303 tokens long, max_length is 128",
+        ),
+        ({}, [{"messages": [{"role": "user", "content": "nobody answers"}]}], "line 1, messages"),
+    ],
+)
+def test_what_cannot_be_trained_is_the_customers_and_says_why(
+    base: Path, tmp_path: Path, given: dict[str, Any], rows: list[Any], says: str
+) -> None:
+    data = write_jsonl(tmp_path / "data.jsonl", rows)
+    result = run(base, data, tmp_path, Recorder(tmp_path), **given)
+    assert (result.outcome, result.failure) == (Outcome.FAILED, FailureKind.CUSTOMER)
+    assert says in str(result.error)
+
+
 def test_bad_validation_data_are_told_apart(base: Path, data: Path, tmp_path: Path) -> None:
     bad = write_jsonl(tmp_path / "bad.jsonl", [{"text": ""}])
     result = run(base, data, tmp_path, Recorder(tmp_path), validation=bad)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Self
@@ -35,9 +36,9 @@ class FullMethod:
         """The trained tensors by stable name; tied weights appear once."""
         return dict(self.model.named_parameters())
 
-    def save(self, folder: Path) -> None:
-        """Write a Hugging Face folder; it appears whole or not at all."""
-        folder_save(folder, self.model, self.base)
+    def save(self, folder: Path, weights: Mapping[str, Tensor] | None = None) -> None:
+        """Write a Hugging Face folder, of these `weights` if given; it appears whole or not."""
+        folder_save(folder, self.model, self.base, weights)
 
     def alone(self) -> AbstractContextManager[None]:
         """The model is this member's alone anyway."""

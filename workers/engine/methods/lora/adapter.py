@@ -23,6 +23,7 @@ from workers.engine.methods.lora.layer import (
     DropoutClock,
     LoraLinear,
     LowRank,
+    layer_sizes,
     row_lengths,
 )
 from workers.engine.models import linear_names
@@ -32,6 +33,7 @@ CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
 MAGNITUDE = ".lora_magnitude_vector"
+PARTS = {"A": ".lora_A.weight", "B": ".lora_B.weight", "m": MAGNITUDE}
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,25 @@ def target_names(model: nn.Module, spec: LoraSpec) -> list[str]:
     return [n for n in names if {n, n.rpartition(".")[2]} & set(spec.target_modules)]
 
 
+def refuse_rank(model: nn.Module, spec: LoraSpec) -> None:
+    """Refuse a rank that a layer to adapt cannot have.
+
+    Raises:
+        SpecError: it is larger than a side of the layer's matrix; says the most that all can have.
+    """
+    sizes = {
+        name: layer_sizes(_own(model.get_submodule(name))) for name in target_names(model, spec)
+    }
+    smallest = min(sizes, key=lambda name: min(sizes[name]))
+    outs, ins = sizes[smallest]
+    if spec.rank > min(outs, ins):
+        raise SpecError(
+            "lora.rank",
+            f"{spec.rank} is larger than the layer {smallest} ({outs} by {ins}); at most "
+            f"{min(outs, ins)}, or leave that layer out of target_modules.",
+        )
+
+
 def fresh(model: nn.Module, spec: LoraSpec, clock: DropoutClock) -> dict[str, LowRank]:
     """New LoRA layers for `model`, by layer name, not put on it yet.
 
@@ -89,7 +110,7 @@ def fresh(model: nn.Module, spec: LoraSpec, clock: DropoutClock) -> dict[str, Lo
     for number, name in enumerate(target_names(model, spec)):
         base = model.get_submodule(name)
         layer = kind(
-            getattr(base, "base", base),
+            _own(base),
             rank=spec.rank,
             scale=spec.scale,
             dropout=spec.dropout,
@@ -99,6 +120,12 @@ def fresh(model: nn.Module, spec: LoraSpec, clock: DropoutClock) -> dict[str, Lo
         _initialise(layer, mix(clock.seed, number))
         layers[name] = layer
     return layers
+
+
+def _own(layer: nn.Module) -> nn.Module:
+    """The model's own layer, where an adapter stands in for it."""
+    found: nn.Module = getattr(layer, "base", layer)
+    return found
 
 
 def attach(model: nn.Module, layers: Mapping[str, LowRank]) -> None:
@@ -157,16 +184,22 @@ def _check_shape(name: str, given: Tensor, wanted: Tensor) -> None:
 
 
 def adapter_save(
-    folder: Path, model: nn.Module, layers: Mapping[str, LowRank], spec: LoraSpec, base_name: str
+    folder: Path,
+    model: nn.Module,
+    layers: Mapping[str, LowRank],
+    weights: Mapping[str, Tensor],
+    spec: LoraSpec,
+    base_name: str,
 ) -> None:
-    """Write `adapter_config.json` and `adapter_model.safetensors` as PEFT does."""
+    """Write `adapter_config.json` and `adapter_model.safetensors` as PEFT does.
+
+    `weights` are those of `layers`, by the layer's name and A, B or m.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {}
-    for name, layer in layers.items():
-        tensors[f"{PREFIX}{name}.lora_A.weight"] = layer.A.detach().cpu().contiguous()
-        tensors[f"{PREFIX}{name}.lora_B.weight"] = layer.B.detach().cpu().contiguous()
-        if isinstance(layer, DoraLinear):
-            tensors[f"{PREFIX}{name}{MAGNITUDE}"] = layer.m.detach().cpu().contiguous()
+    for name, tensor in weights.items():
+        layer, _, part = name.rpartition(".")
+        tensors[f"{PREFIX}{layer}{PARTS[part]}"] = tensor.detach().cpu().contiguous()
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     config = {
         "peft_type": "LORA",

@@ -53,12 +53,13 @@ class LowRank(nn.Module):
     ) -> None:
         super().__init__()
         self.base = base
-        weight, _ = frozen_weight(base)
+        weight: Tensor = base.weight  # type: ignore[assignment]
+        outs, ins = layer_sizes(base)
         self.scale, self.dropout, self.clock, self.number = scale, dropout, clock, number
         # The adapter learns in fp32 even on a bf16 base: small updates would round to nothing.
         exact = torch.promote_types(weight.dtype, torch.float32)
-        self.A = nn.Parameter(weight.new_zeros(rank, weight.shape[1], dtype=exact))
-        self.B = nn.Parameter(weight.new_zeros(weight.shape[0], rank, dtype=exact))
+        self.A = nn.Parameter(weight.new_zeros(rank, ins, dtype=exact))
+        self.B = nn.Parameter(weight.new_zeros(outs, rank, dtype=exact))
 
     def delta(self, x: Tensor, rows: slice | None) -> Delta:
         """This adapter on those rows of x (all: None)."""
@@ -124,6 +125,12 @@ def row_lengths(weight: Tensor, squares: Tensor, A: Tensor, B: Tensor, scale: fl
     mixed = ((weight @ A.to(weight.dtype).t()).to(B.dtype) * B).sum(1)
     own = ((B @ (A @ A.t())) * B).sum(1)
     return (squares + 2 * scale * mixed + scale**2 * own).clamp_min(TINY).sqrt()
+
+
+def layer_sizes(module: nn.Module) -> tuple[int, int]:
+    """A linear layer's (out, in); its weights need not be in memory."""
+    first, second = module.weight.shape  # type: ignore[union-attr]
+    return (second, first) if isinstance(module, Conv1D) else (first, second)
 
 
 def frozen_weight(module: nn.Module) -> tuple[Tensor, Tensor | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,10 +74,11 @@ class LoraMethod:
             if hasattr(layer, part)
         }
 
-    def save(self, folder: Path) -> None:
-        """Write the adapter in PEFT format; the folder appears whole or not at all."""
+    def save(self, folder: Path, weights: Mapping[str, Tensor] | None = None) -> None:
+        """Write the adapter in PEFT format, of these `weights` if given; whole or not at all."""
+        own = self.parameters if weights is None else weights
         with atomic_folder(folder) as temporary:
-            adapter_save(temporary, self.model, self._layers, self.spec, self.base.name)
+            adapter_save(temporary, self.model, self._layers, own, self.spec, self.base.name)
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,48 @@
+"""Campaigns as staff make them: jobs of the platform's own tenant, whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from saas.acting import acting_for
+from tenants.accounts.actors import Actor
+from tenants.accounts.services import platform_tenant_ensure
+from tenants.kernel.errors import Conflict
+from tenants.market.campaigns.history import market_facts
+from tenants.market.selectors import market_history
+from workers.jobs.models import Job
+from workers.jobs.selectors import job_get
+from workers.jobs.services import job_cancel, job_submit
+from workers.jobs.states import Kind, State
+
+
+def campaign_submit(*, actor: Actor, spec: Mapping[str, Any]) -> Job:
+    """Rehearse a campaign; without a market of its own it knows what the tables know.
+
+    Raises PermissionDenied, InvalidInput.
+    """
+    known = {"market": market_facts(market_history())}
+    return job_submit(
+        actor=acting_for(actor, platform_tenant_ensure().id),
+        kind=Kind.CAMPAIGN,
+        spec={"campaign": known | dict(spec)},
+    )
+
+
+def campaign_cancel(*, actor: Actor, campaign_id: str) -> Job:
+    """Raises PermissionDenied, NotFound."""
+    job = job_get(campaign_id, kind=Kind.CAMPAIGN)
+    return job_cancel(actor=acting_for(actor, job.tenant_id), job_id=job.id)
+
+
+def campaign_result(campaign_id: str) -> dict[str, Any]:
+    """What a rehearsal came to. Raises NotFound, Conflict while it has not succeeded."""
+    job = job_get(campaign_id, kind=Kind.CAMPAIGN)
+    if job.state != State.SUCCEEDED:
+        raise Conflict(
+            f"{job.id} is {job.state}; it has a result once it has succeeded",
+            code="campaign_not_finished",
+        )
+    found: dict[str, Any] = job.result["campaign"]
+    return found

@@ -1,0 +1,205 @@
+"""The campaign room: price wars rehearsed on our own books, compared, read, stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+from saas.campaigns import campaign_cancel, campaign_result, campaign_submit
+from saas.console import columns as show
+from saas.console.asking import actor_of, ask, choices_set, perform
+from saas.console.market_words import LEVER_WORDS, POLICY_WORDS, PRIOR_WORDS
+from saas.console.pages.live import percent
+from saas.console.readonly import Section
+from saas.console.words import JOB_STATES
+from saas.markdown import as_html
+from tenants.market.campaigns.dials import LEVERS, PRIORS, Dial, dialled
+from tenants.market.drafting import Stated, campaign_draft
+from tenants.market.reporting.brief import brief
+from tenants.market.reporting.plots import PLOTS, plot
+from tenants.market.reporting.words import LANGUAGES
+from tenants.market.selectors import offers
+from workers.jobs.models import Job
+from workers.jobs.selectors import job_get, jobs_visible
+from workers.jobs.states import FINAL, Kind, State
+
+SHOWN = 50
+PATHS = 10_000
+
+
+class CampaignForm(forms.Form):
+    """What the books do not know, and a slider for each lever and prior."""
+
+    base = forms.ChoiceField(label=_("Our model"))
+    name = forms.CharField(label=_("Name"), max_length=60, required=False)
+    cash = forms.FloatField(label=_("Cash at hand"))
+    cash_limit = forms.FloatField(label=_("Ruined beneath"), initial=0.0)
+    own_share = forms.FloatField(
+        label=_("Our share of customers"), min_value=0.001, max_value=0.999,
+        initial=Stated.own_share,
+    )  # fmt: skip
+    outside_share = forms.FloatField(
+        label=_("Share that buys nowhere"), min_value=0, max_value=0.999,
+        initial=Stated.outside_share,
+    )  # fmt: skip
+    months = forms.IntegerField(label=_("Months"), min_value=1, max_value=120, initial=36)
+    floor = forms.ChoiceField(
+        label=_("Prices stay above"),
+        choices=[
+            ("long_run", _("the long-run cost")),
+            ("short_run", _("the short-run cost, within a loss budget")),
+        ],
+    )
+    seed = forms.IntegerField(label=_("Seed"), min_value=0, initial=1)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        rows = offers().values_list("base", "model_class")
+        choices_set(self, "base", [(base, f"{base} · {kind}") for base, kind in rows])
+        for name, (_effect, dial) in LEVERS.items():
+            self.fields[f"lever_{name}"] = _slider(LEVER_WORDS[name], dial)
+        for name, dial in PRIORS.items():
+            self.fields[f"prior_{name}"] = _slider(PRIOR_WORDS[name], dial)
+
+
+def campaigns(request: HttpRequest) -> HttpResponse:
+    from saas.operations.site import operations
+
+    rows = list(jobs_visible(Kind.CAMPAIGN).order_by("-id")[:SHOWN])
+    return operations.page(
+        request,
+        "operations/campaigns.html",
+        title=_("Campaigns"),
+        campaigns=Section("", _CAMPAIGNS, rows),
+    )
+
+
+def campaign_new(request: HttpRequest) -> HttpResponse:
+    from saas.operations.site import operations
+
+    return ask(
+        request,
+        operations,
+        form=CampaignForm,
+        run=lambda **fields: campaign_submit(actor=actor_of(request), spec=spec_of(fields)),
+        then=lambda job: redirect("operations:campaign", job.id),
+        title=_("Rehearse a price war"),
+        done=_("The rehearsal is queued."),
+        note=_(
+            "Prices, costs, customers and rivals come from the books and the market's records. A "
+            "slider sets the likeliest figure; half of it and one and a half times it bound it."
+        ),
+        crumbs=[
+            {"title": _("Campaigns"), "link": reverse("operations:campaigns")},
+            {"title": _("Rehearse a price war")},
+        ],
+    )
+
+
+def campaign(request: HttpRequest, campaign_id: str) -> HttpResponse:
+    from saas.operations.site import operations
+
+    job = job_get(campaign_id, kind=Kind.CAMPAIGN)
+    if request.method == "POST":
+        actor = actor_of(request)
+        perform(
+            request,
+            lambda: campaign_cancel(actor=actor, campaign_id=campaign_id),
+            done=_("The rehearsal stops."),
+        )
+        return redirect("operations:campaign", campaign_id)
+    done = job.state == State.SUCCEEDED
+    result = campaign_result(campaign_id) if done else None
+    return operations.page(
+        request,
+        "operations/campaign.html",
+        title=job.spec["campaign"]["name"],
+        crumbs=[
+            {"title": _("Campaigns"), "link": reverse("operations:campaigns")},
+            {"title": job.spec["campaign"]["name"]},
+        ],
+        job=job,
+        badge=show.as_badge(job.state, JOB_STATES),
+        percent=percent(job.step, job.steps, succeeded=done),
+        final=State(job.state) in FINAL,
+        brief=as_html(brief(result, _language())) if result else "",
+        chart=months_chart(result) if result else None,
+        plots=[*PLOTS] if result else [],
+    )
+
+
+def campaign_plot(request: HttpRequest, campaign_id: str, name: str) -> HttpResponse:
+    del request
+    drawn = plot(campaign_result(campaign_id), name, "svg")
+    return HttpResponse(drawn, content_type="image/svg+xml")
+
+
+def spec_of(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The form's answers as a campaign. Raises what `campaign_draft` does."""
+    stated = {name: fields[name] for name in ("cash", "cash_limit", "own_share", "outside_share")}
+    drafted = campaign_draft(fields["base"], Stated(**stated), name=fields["name"])
+    chosen = {name: fields[name] for name in ("months", "floor", "seed")}
+    turned = dialled(drafted, _dials(fields, "prior_"), _dials(fields, "lever_"))
+    return {**turned, **chosen, "paths": PATHS}
+
+
+def months_chart(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The median of cash by month, a line for each policy."""
+    return {
+        "labels": [str(month + 1) for month in range(result["months"])],
+        "unit": result["currency"],
+        "datasets": [
+            {
+                "label": str(POLICY_WORDS.get(row["policy"], row["policy"])),
+                "data": row["by_month"]["cash"]["median"],
+                "line": True,
+            }
+            for row in result["policies"]
+        ],
+    }
+
+
+def _dials(fields: Mapping[str, Any], prefix: str) -> dict[str, float]:
+    return {k.removeprefix(prefix): v for k, v in fields.items() if k.startswith(prefix)}
+
+
+def _slider(label: Any, dial: Dial) -> forms.FloatField:
+    """Without steps: a browser would move a prior that stands between two of them."""
+    shown = forms.NumberInput(attrs={"type": "range", "step": "any", "data-shown": "1"})
+    return forms.FloatField(
+        label=label, min_value=0, max_value=dial.most, initial=dial.usual, widget=shown
+    )
+
+
+def _language() -> str:
+    chosen = get_language() or LANGUAGES[0]
+    return chosen if chosen in LANGUAGES else LANGUAGES[0]
+
+
+def _link(job: Job) -> Any:
+    url = reverse("operations:campaign", args=[job.id])
+    return format_html('<a class="bw-link" href="{}">{}</a>', url, job.spec["campaign"]["name"])
+
+
+def _proposed(job: Job) -> Any:
+    if job.state != State.SUCCEEDED:
+        return ""
+    chosen = job.result["campaign"]["recommendation"]["policy"]
+    return POLICY_WORDS.get(chosen, chosen) if chosen else _("none")
+
+
+_CAMPAIGNS = (
+    show.column(_link, _("Campaign")),
+    show.badge("state", _("State"), JOB_STATES),
+    show.column(_proposed, _("Proposed")),
+    show.moment("created_at", _("Made")),
+    show.moment("finished_at", _("Ended")),
+)

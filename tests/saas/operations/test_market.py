@@ -1,0 +1,127 @@
+"""The market's and the campaign room's pages, as staff use them."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from saas.markdown import as_html
+from tenants.kernel.scope import system_scope
+from tenants.market.models import MarketAlert, MarketProduct
+from tests.saas.console.factories import Person
+from tests.tenants.market.market import csv_of, cut, launched, read, sold
+from tests.workers.jobs.factories import job_row, make_worker
+from tests.workers.tasks.factories import start
+from workers.jobs.models import Job
+from workers.jobs.states import State
+
+pytestmark = pytest.mark.django_db
+
+SENT = {
+    "base": "mini", "name": "Autumn", "cash": "1000", "cash_limit": "0", "own_share": "0.1",
+    "outside_share": "0.2", "months": "3", "floor": "long_run", "seed": "1",
+}  # fmt: skip
+
+
+def data_of(content: str, name: str) -> dict[str, list[dict[str, list[float | None]]]]:
+    found = re.search(rf'<script id="{name}" type="application/json">(.*?)</script>', content)
+    assert found is not None
+    charts: dict[str, list[dict[str, list[float | None]]]] = json.loads(found[1])
+    return charts
+
+
+def test_the_market_page_draws_index_and_place(operator: Person) -> None:
+    sold(cost=Decimal("0.35"))
+    read(launched(), cut(input_after="0.2", output_after="0.2", input_before=1, output_before=1))
+    page = operator.get("/operations/market/").content.decode()
+    bars = {str(one["label"]): one["data"] for one in data_of(page, "position-data")["datasets"]}
+    assert bars["Our price"] == [0.9]
+    assert bars["Cheapest rival"] == [0.2]
+    index = data_of(page, "index-data")["datasets"][0]["data"]
+    assert index[-1] == pytest.approx(20.0)
+    assert "Below our floor" in page
+
+
+def test_without_an_offer_the_shipped_market_is_shown_and_what_to_do_said(
+    operator: Person,
+) -> None:
+    page = operator.get("/operations/market/").content.decode()
+    assert "Say which class" in page
+    assert "davinci (GPT-3)" not in page  # the shipped moves are read, not stored, so far
+    assert len(data_of(page, "index-data")["datasets"]) > 3
+
+
+def test_a_file_is_sent_and_what_is_wrong_with_it_said(operator: Person) -> None:
+    def sent(text: str) -> str:
+        file = SimpleUploadedFile("moves.csv", text.encode())
+        body = {"format": "moves_csv", "file": file, "unit": "", "providers": ""}
+        return operator.client.post(
+            "/operations/market/file/new/", body, follow=True
+        ).content.decode()
+
+    assert "the columns do not fit" in sent("a,b\n1,2\n")
+    assert "moves.csv" in sent(csv_of(launched()))
+    with system_scope():
+        assert MarketProduct.objects.filter(model="acme-1").exists()
+
+
+def test_a_product_is_classed_and_an_alert_seen(operator: Person) -> None:
+    sold()
+    read(launched(), cut())
+    with system_scope():
+        product, alert = MarketProduct.objects.get(), MarketAlert.objects.get()
+    where = "/operations/market"
+    operator.client.post(f"{where}/marketproduct/{product.pk}/do/class/", {"model_class": "mid"})
+    operator.client.post(f"{where}/marketalert/{alert.pk}/do/see/")
+    with system_scope():
+        product.refresh_from_db()
+        alert.refresh_from_db()
+    assert product.model_class == "mid"
+    assert alert.seen_by
+
+
+def test_sliders_make_a_campaign_and_its_page_tells_how_it_went(operator: Person) -> None:
+    sold(cost=Decimal("0.35"))
+    read(launched())
+    form = operator.get("/operations/campaigns/new/").content.decode()
+    assert form.count('type="range"') == 17
+    sliders = dict(re.findall(r'<input type="range" name="(\w+)" value="([\d.]+)"', form))
+    turned = sliders | {"lever_pruning": "0.3", "prior_switching": "0.4"}
+    made = operator.client.post("/operations/campaigns/new/", SENT | turned)
+    assert made.status_code == 302, made.content.decode()[:2000]
+    with system_scope():
+        job = Job.objects.get(kind="campaign")
+    spec = job.spec["campaign"]
+    assert [lever["name"] for lever in spec["levers"]] == ["pruning"]
+    assert spec["levers"][0]["unit_cost_saving"]["mode"] == pytest.approx(0.3)
+    assert spec["assumptions"]["switching"]["mode"] == pytest.approx(0.4)
+    assert spec["assumptions"]["reaction"]["high"] == pytest.approx(0.25)
+    assert 'http-equiv="refresh"' in operator.get(made["location"]).content.decode()
+
+    start(make_worker(), queue="pipeline.cpu").join()
+
+    assert job_row(job.pk).state == State.SUCCEEDED
+    page = operator.get(made["location"]).content.decode()
+    assert "<table>" in page
+    assert len(data_of(page, "campaign-data")["datasets"]) == 8
+    assert operator.get(f"{made['location']}plots/tornado/")["content-type"] == "image/svg+xml"
+    assert "Autumn" in operator.get("/operations/campaigns/").content.decode()
+
+
+def test_a_rehearsal_is_stopped_from_its_page(operator: Person) -> None:
+    sold()
+    read(launched())
+    form = operator.get("/operations/campaigns/new/").content.decode()
+    sliders = dict(re.findall(r'<input type="range" name="(\w+)" value="([\d.]+)"', form))
+    made = operator.client.post("/operations/campaigns/new/", SENT | sliders)
+    operator.client.post(made["location"])
+    with system_scope():
+        assert Job.objects.get(kind="campaign").state == State.CANCELLED
+
+
+def test_markup_in_a_brief_is_shown_and_not_obeyed() -> None:
+    assert "<script>" not in as_html("# <script>alert(1)</script>")

@@ -1,0 +1,103 @@
+"""Levers from the books: shared passes, smaller models, use of slots, prices paid."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+
+import pytest
+
+from tenants.costs.levers import levers_newest, ratio_gain
+from tenants.costs.services import slot_time_record
+from tenants.costs.slot_time import SlotTime
+from tenants.kernel.clock import now
+from tenants.kernel.ids import new_id
+from tenants.kernel.scope import system_scope
+from tests.tenants.pricing.books import count
+from tests.workers.jobs.factories import make_tenant
+from tests.workers.waste.factories import ago, price_gpu
+from workers.waste.levers import levers_measure
+
+RATE = Decimal("0.000694444444")
+
+
+def spend(days: float, hours: float, *, purpose: str = "job", **fields: object) -> SlotTime:
+    begin = ago(days)
+    mine = {} if purpose == "idle" else {"tenant_id": "ten_1", "job_id": "j", "attempt": 1}
+    given = {"worker": "w", "slot": 0, "resource": "worker.gpu", "key": new_id("k_")}
+    return SlotTime(
+        purpose=purpose,
+        started_at=begin,
+        ended_at=begin + dt.timedelta(hours=hours),
+        **(given | mine | fields),  # type: ignore[arg-type]
+    )
+
+
+def recorded(*entries: SlotTime) -> None:
+    with system_scope():
+        slot_time_record(entries=entries)
+
+
+def measured() -> dict[str, object]:
+    levers_measure()
+    with system_scope():
+        return {row.lever: row for row in levers_newest()}
+
+
+def test_a_gain_is_a_ratio_of_sums_with_the_spread_of_its_parts() -> None:
+    point, low, high = ratio_gain([1.0, 1.0, 3.0], [2.0, 2.0, 4.0])
+    assert point == pytest.approx(3 / 8)
+    assert 0.25 <= low < point < high <= 0.5
+    assert ratio_gain([1.0] * 9, [2.0] * 9) == (0.5, 0.5, 0.5)
+    with pytest.raises(ValueError, match="nothing"):
+        ratio_gain([], [])
+
+
+@pytest.mark.django_db
+def test_shared_passes_are_set_against_jobs_that_ran_alone() -> None:
+    """Alone, a million tokens take an hour; in a cohort, three quarters of one."""
+    price_gpu(on_demand="0.0007")
+    tenant = make_tenant()
+    labels = {"kind": "fine_tune", "base": "mini"}
+    entries = []
+    for number in range(8):
+        job = f"job_{number}"
+        cohort = {"cohort": "c"} if number >= 4 else {}
+        hours = 0.75 if cohort else 1.0
+        entries.append(
+            spend(5, hours, job_id=job, tenant_id=tenant.id, labels=labels | cohort, slot=number)
+        )
+        count(tenant.id, "tokens.trained", 1_000_000, at=ago(5), source="jobs", model="m",
+              base="mini", job_id=job)  # fmt: skip
+    recorded(*entries)
+    found = measured()["cohort"]
+    assert found.point == pytest.approx(0.25)  # type: ignore[attr-defined]
+    assert found.sample == 4  # type: ignore[attr-defined]
+    assert found.saved == (3600 * RATE).quantize(Decimal("0.000001"))  # type: ignore[attr-defined]
+
+
+@pytest.mark.django_db
+def test_use_of_slots_is_set_against_the_plan_and_prices_against_on_demand() -> None:
+    """Half busy at a plan of 70% is 5/7 of it; a third of the price is two thirds saved."""
+    price_gpu(on_demand="0.0009", spot="0.0003")
+    begin = now() + dt.timedelta(seconds=1)
+    day = {"started_at": begin, "ended_at": begin + dt.timedelta(hours=1)}
+    entries = [
+        SlotTime(
+            worker="w", slot=slot, resource="worker.gpu", purpose=purpose, key=new_id("k_"),
+            rate_kind="spot", **day,
+            **({} if purpose == "idle" else {"tenant_id": "t", "job_id": "j", "attempt": 1}),
+        )
+        for slot, purpose in enumerate(["job", "idle"])
+    ]  # fmt: skip
+    recorded(*entries)
+    found = measured()
+    assert found["utilisation"].point == pytest.approx(1 - 0.7 / 0.5)  # type: ignore[attr-defined]
+    assert found["procurement"].point == pytest.approx(2 / 3)  # type: ignore[attr-defined]
+    two_hours = 7200 * (Decimal("0.0009") - Decimal("0.0003"))
+    assert found["procurement"].saved == two_hours  # type: ignore[attr-defined]
+
+
+@pytest.mark.django_db
+def test_levers_that_were_not_used_are_missing() -> None:
+    assert measured() == {}

@@ -1,0 +1,275 @@
+"""Short real fine-tunes of any task on made-up data: what their time is made of, and how surely.
+
+The model of the time is that of `profiles`: operations, updates, passes and sequences. Each trial
+is also told by all the others, and how far off that is gives the bounds of quotes.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workers.engine import devices
+from workers.engine.clocks import clock_of
+from workers.engine.made_up import file_make
+from workers.engine.profiles import (
+    PREFERENCE,
+    DataSize,
+    Profile,
+    Shape,
+    run_s,
+    table_shape,
+)
+from workers.engine.protocol import (
+    HUGGING_FACE_MODEL,
+    JSONL,
+    Command,
+    Handle,
+    Member,
+    Numerics,
+    Work,
+)
+from workers.engine.specs import PRESETS, FineTuneSpec
+from workers.engine.training.opening import Base, session_open
+
+UPDATES = 3  # that are timed, after a first
+MANY = {"tabular": 50}  # where one takes less than a clock can tell
+COSTS = ("flops", "update_s", "pack_s", "sequence_s")
+Numbers = np.typing.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Examples an update, tokens a pass, words of a text or columns of a table; a table's net."""
+
+    batch: int
+    pass_tokens: int = 2048
+    size: int = 16
+    hidden: str = "small"
+
+
+TEXTS = (
+    Trial(2, size=8),
+    Trial(2, size=60),
+    Trial(3, 64, size=30),
+    Trial(4, size=24),
+    Trial(6, 128, size=16),
+    Trial(8, size=8),
+    Trial(8, 256, size=24),
+    Trial(12, size=12),
+    Trial(16, 128, size=6),
+)
+SAMPLES = tuple(
+    Trial(batch, pass_tokens)
+    for batch, pass_tokens in (
+        (1, 2048),
+        (2, 2048),
+        (3, 64),
+        (4, 2048),
+        (6, 128),
+        (8, 2048),
+        (12, 512),
+        (16, 2048),
+        (24, 1024),
+    )
+)
+TABLES = (
+    Trial(1, size=4, hidden="linear"),
+    Trial(4, size=30, hidden="seed"),
+    Trial(16, size=10),
+    Trial(32, 128, size=16, hidden="seed"),
+    Trial(64, 256, size=8, hidden="medium"),
+    Trial(64, 16_384, size=60),
+    Trial(128, size=10, hidden="seed"),
+    Trial(256, 16_384, size=20, hidden="medium"),
+    Trial(512, 1024, size=5),
+)
+TRIALS: Mapping[str, tuple[Trial, ...]] = {
+    "audio_classification": SAMPLES,
+    "embeddings": TEXTS,
+    "image_classification": SAMPLES,
+    "preference": TEXTS,
+    "tabular": TABLES,
+    "text_classification": TEXTS,
+}
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What one trial was: `seconds` of its updates, `read_s` of a token of its file, `load_s` of
+    its model.
+    """
+
+    spec: FineTuneSpec
+    shape: Shape
+    size: DataSize
+    seconds: float
+    read_s: float
+    load_s: float
+
+
+class _Nobody:
+    """Hears a trial's progress."""
+
+    def beat(self, *_: Any) -> Command:
+        return Command.GO
+
+    def used(self, *_: Any) -> None:
+        """Nobody pays for a trial."""
+
+    def event(self, *_: Any) -> None:
+        """Nobody reads of it."""
+
+    def snapshot(self, key: str, step: int, folder: Path) -> Handle:
+        raise NotImplementedError(f"trials take no snapshots ({key}, step {step}, {folder})")
+
+    def checkpoint(self, key: str, step: int, folder: Path, metrics: Mapping[str, float]) -> Handle:
+        raise NotImplementedError(f"{key}, step {step}, {folder}: {dict(metrics)}")
+
+    def joining(self) -> Sequence[Member]:
+        return ()
+
+
+def measure_task(
+    base: Path, numerics: Numerics, spec: FineTuneSpec, *, text: Profile | None = None
+) -> Profile:
+    """A profile of this machine for fine-tunes of `spec`'s task and method.
+
+    Preferences go through the passes of text generation: they take the costs of `text`, and trials
+    only say how surely.
+    """
+    devices.settle(numerics)
+    runs = [
+        trial_run(base, numerics, spec, trial, seed) for seed, trial in enumerate(TRIALS[spec.task])
+    ]
+    nothing = Profile(
+        device=numerics.device,
+        dtype=numerics.dtype,
+        threads=numerics.threads,
+        flops=1.0,
+        update_s=0.0,
+        pack_s=0.0,
+        load_s=statistics.median(run.load_s for run in runs),
+        spread=0.0,
+        task=spec.task,
+        method=spec.method,
+        rank=spec.lora.rank,
+        read_s=statistics.median(run.read_s for run in runs),
+    )
+    if spec.task == PREFERENCE and text is not None:
+        kept = {name: getattr(text, name) for name in (*COSTS, "square_s", "adapter_flops")}
+        found = replace(nothing, **kept, column_s=text.column_s, rank=text.rank)
+        return bounded(found, [run.seconds / computed(run, found) for run in runs])
+    others = [[run for run in runs if run is not one] for one in runs]
+    ratios = [
+        one.seconds / computed(one, fitted(rest, nothing))
+        for one, rest in zip(runs, others, strict=True)
+    ]
+    return bounded(fitted(runs, nothing), ratios)
+
+
+def bounded(profile: Profile, ratios: Sequence[float]) -> Profile:
+    """With the quantiles of real over computed seconds.
+
+    One more run like n that were made stays below the k-th of them k times in n + 1, for their
+    order is a matter of chance: nine in ten below the largest of nine.
+    """
+    ordered = sorted(ratios)
+    place = min(len(ordered), math.ceil(0.9 * (len(ordered) + 1)))
+    return replace(
+        profile, p10=ordered[-place], p50=statistics.median(ordered), p90=ordered[place - 1]
+    )
+
+
+def fitted(runs: Sequence[Timed], nothing: Profile) -> Profile:
+    """The profile whose costs explain the runs best, relatively; `nothing` costs nothing."""
+    nothing = replace(nothing, flops=math.inf)
+    units = [replace(nothing, **{name: 1.0}) for name in COSTS]  # type: ignore[arg-type]
+    rows = np.array([[computed(run, unit) / run.seconds for unit in units] for run in runs])
+    slowness, *seconds = nonnegative(rows)
+    found = dict(zip(COSTS[1:], map(float, seconds), strict=True))
+    # where trials are too small to tell what operations cost, the fastest one bounds it
+    flops = 1 / slowness if slowness > 0 else rows[:, 0].max()
+    return replace(nothing, flops=float(flops), **found)  # type: ignore[arg-type]
+
+
+def computed(run: Timed, profile: Profile) -> float:
+    """What a profile says that a trial takes."""
+    return run_s(run.spec, run.shape, run.size, profile)
+
+
+def nonnegative(costs: Numbers) -> Numbers:
+    """The x ≥ 0 with costs · x nearest to one everywhere; a cost that would be negative is nought.
+
+    Least squares.
+    """
+    scale = costs.max(axis=0)
+    kept = [int(column) for column in np.flatnonzero(scale)]
+    while True:
+        used = costs[:, kept] / scale[kept]
+        found, *_ = np.linalg.lstsq(used, np.ones(len(costs)), rcond=None)
+        if len(kept) == 1 or (found >= 0).all():
+            break
+        kept.pop(int(np.argmin(found)))
+    whole = np.zeros(costs.shape[1])
+    whole[kept] = np.maximum(found, 0.0) / scale[kept]
+    return whole
+
+
+def trial_run(base: Path, numerics: Numerics, spec: FineTuneSpec, trial: Trial, seed: int) -> Timed:
+    """A few updates, each of them a real one."""
+    clock = clock_of(numerics.device)
+    asked = _asked(spec, trial)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        updates = MANY.get(spec.task, UPDATES)
+        count = trial.batch * (updates + 1)
+        path = folder / "data"
+        file_make(spec.task, base, path, count=count, size=trial.size, seed=seed)
+        work = Work(Handle(base, HUGGING_FACE_MODEL, ""), (), folder / "work", numerics)
+        member = Member("trial", asked, Handle(path, JSONL, ""))
+        begin = clock()
+        with session_open(Base(work), member, _Nobody()) as session:
+            run, opened_s = session.run, clock() - begin
+            begin = clock()
+            run.task.read(path, folder / "again", training=True)
+            read_s = clock() - begin
+            session.prepare()
+            run.update()
+            begin = clock()
+            done = [run.update() for _ in range(updates)]
+            seconds = clock() - begin
+        sizes, tokens = run.data.sizes, sum(each.tokens for each in done)
+        learned = round(sizes.loss_tokens * tokens / sizes.tokens)
+        size = DataSize(trial.batch * updates, tokens, learned)
+        return Timed(
+            asked, _shape(base, asked, trial), size, seconds,
+            read_s / sizes.tokens, max(0.0, opened_s - read_s),
+        )  # fmt: skip
+
+
+def _asked(spec: FineTuneSpec, trial: Trial) -> FineTuneSpec:
+    return replace(
+        spec,
+        batch_size=trial.batch,
+        micro_batch_tokens=trial.pass_tokens,
+        tabular=replace(spec.tabular, hidden=trial.hidden),
+        learning_rate=1e-5,
+        epochs=1,
+        length_policy="truncate",
+        snapshot_every_steps=0,
+        evaluate_each_epoch=False,
+    )
+
+
+def _shape(base: Path, spec: FineTuneSpec, trial: Trial) -> Shape:
+    if spec.task == "tabular":
+        return table_shape(PRESETS[trial.hidden], trial.size)
+    return Shape.of_folder(base)
