@@ -10,9 +10,9 @@ nothing solved again, which torch.nn.utils.prune itself cannot do; and half mask
 model's latency.
 
 All have the same recovery, with the dense model as teacher, each at the best of `RATES` on the
-validation rows of the first draw. Perplexity is on test rows, latency the CPU time of 4 × 128 tokens relative to the dense model (A,
-B, B, A; medians of 20 passes of each). `BENCH_SEEDS` draws (5 by default). Target: ours is better
-at equal latency.
+validation rows of the first draw. Perplexity is on test rows, latency the CPU time of 4 × 128
+tokens relative to the dense model (A, B, B, A; medians of 20 passes of each). `BENCH_SEEDS` draws
+(5 by default). Target: ours is better at equal latency.
 """
 
 from __future__ import annotations
