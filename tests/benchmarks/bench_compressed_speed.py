@@ -74,7 +74,7 @@ def measured(size: str) -> dict[str, Any]:
     for name in (INT8, BOTH):
         quantise_model(models[name], "int8_dynamic")
     stored = {name: _stored(models[name]) for name in (DENSE, HALF, BOTH)}
-    runs = {
+    runs: dict[str, dict[str, float]] = {
         **_times(models),
         "bytes": {name: size for name, (size, _) in stored.items()},
         "peak memory": {name: peak for name, (_, peak) in stored.items()},

@@ -35,7 +35,7 @@ from workers.engine.compression.specs import CompressSpec, PruneSpec, RecoverSpe
 from workers.engine.models import parameter_count
 
 SHARE = 0.5
-RATES = (2e-3, 4e-3)
+RATES = (5e-4, 1e-3, 2e-3, 4e-3)
 RECOVERY = RecoverSpec(tokens=8_000, batch_size=4, labels=1.0)
 SPEC = CompressSpec(prune=PruneSpec(mlp=SHARE), max_length=256)
 LIMIT_S = 30  # for models of two layers, which ours takes less than a second for

@@ -29,7 +29,7 @@ from workers.engine.compression.specs import CompressSpec
 from workers.engine.protocol import CompressWork
 
 SEEDS = int(os.environ.get("BENCH_SEEDS", "5"))  # draws of the calibration rows and of the order
-SIZE = Size(heads=8, kv_heads=4)
+SIZE = Size(hidden=144, heads=8, kv_heads=4, spread=1 / 12)  # 144: a multiple of 8, 6 and 4
 READ = 600  # training rows of a draw: more than any recovery here learns from
 SCORED = {"validation": 40, "test": 80}  # rows
 ROOT = Path(__file__).parents[3]
@@ -38,7 +38,7 @@ VAR = Path(os.environ.get("BREAKWATER_VAR", ROOT / "var")) / "bench"
 
 def subject(size: Size = SIZE) -> Path:
     """The base model's folder, with its rows beside it."""
-    folder = VAR / f"subject-{size.heads}-{size.kv_heads}"
+    folder = VAR / f"subject-{size.hidden}-{size.heads}-{size.kv_heads}"
     if not folder.is_dir():
         base_build(folder, lambda _: None, size=size, data=_rows("train"))
     return folder

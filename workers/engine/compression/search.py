@@ -25,7 +25,7 @@ from workers.engine.compression.candidates import (
     next_finalist,
     recommend,
 )
-from workers.engine.compression.graph import Kind, graph_of
+from workers.engine.compression.graph import Kind, UnsupportedError, graph_of
 from workers.engine.compression.latency import paired_latency
 from workers.engine.compression.part import Part
 from workers.engine.compression.quality import quality_lost, quality_of
@@ -33,7 +33,7 @@ from workers.engine.compression.quantise import Int8Linear
 from workers.engine.compression.report import report_read, report_write
 from workers.engine.compression.run import Compression
 from workers.engine.compression.specs import CompressSpec, TargetSpec
-from workers.engine.compression.structured import kept_count
+from workers.engine.compression.structured import Kept, cut_config, kept_count
 from workers.engine.errors import SnapshotError
 from workers.engine.folders import atomic_folder, folder_digest, folder_verify
 from workers.engine.protocol import HUGGING_FACE_MODEL, MEASURED, Handle, Outcome, Result
@@ -78,11 +78,18 @@ class Search:
         return self._result()
 
     def _leaves_something(self, candidate: Candidate) -> bool:
-        """Whether every layer stays with this ratio; a small model has few heads to remove."""
+        """Whether every layer stays with this ratio, in a layout that there is."""
+        ratios = {Kind.MLP: candidate.ratio, Kind.HEADS: candidate.ratio * self.heads}
         try:
-            for group in self.graph.groups:
-                kept_count(group, candidate.ratio)
-        except SpecError:
+            units = {
+                group.name: tuple(range(kept_count(group, ratios[group.kind])))
+                for group in self.graph.groups
+                if group.kind in ratios
+            }
+            if self.graph.blocks:
+                kept = Kept(units, tuple(range(self.graph.layers)))
+                cut_config(self.bench.dense, self.graph, kept)
+        except (SpecError, UnsupportedError):
             return False
         return True
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 
 from workers.engine.checks import SpecError
@@ -55,7 +56,7 @@ def cut(model: nn.Module, graph: Graph, kept: Kept) -> nn.Module:
     tensors = _cut_tensors(model, graph, kept)
     if sequence_of(model) is not None:
         return _sequential(model, tensors)
-    config = _cut_config(model, graph, kept)
+    config = cut_config(model, graph, kept)
     made: nn.Module = type(model)(config)
     for name, part in model._modules.items():  # noqa: SLF001 -- children leave out what is None
         if part is None:
@@ -117,7 +118,8 @@ def renumbered(name: str, blocks: str, new: Mapping[int, int]) -> str | None:
     return None if place is None else f"{match[1]}.{place}.{match[3]}"
 
 
-def _cut_config(model: nn.Module, graph: Graph, kept: Kept) -> Any:
+def cut_config(model: nn.Module, graph: Graph, kept: Kept) -> Any:
+    """The configuration of what is `kept`; raises as `cut` does."""
     config = copy.deepcopy(cast("Any", model).config)
     text = config.get_text_config()
     mlp = _one_size(graph, kept, Kind.MLP)
@@ -137,6 +139,12 @@ def _cut_config(model: nn.Module, graph: Graph, kept: Kept) -> Any:
     text.hidden_size = width
     _cut_layers(text, kept.layers)
     config._attn_implementation = cast("Any", model).config._attn_implementation  # noqa: SLF001
+    try:
+        config.validate()  # else it could be neither saved nor loaded
+    except StrictDataclassError as error:
+        raise UnsupportedError(
+            f"transformers has no such model: {error.__cause__ or error} Cut another share."
+        ) from error
     return config
 
 

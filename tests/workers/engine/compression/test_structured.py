@@ -200,3 +200,11 @@ def test_structures_that_are_not_understood() -> None:
     del odd.model.layers[1].mlp.down_proj
     with pytest.raises(UnsupportedError, match=r"layers\.1 has no MLP of a known form"):
         graph_of(odd)
+
+
+def test_heads_that_transformers_would_not_save() -> None:
+    model = model_of("llama")
+    graph = graph_of(model)
+    units = {group.name: (0, 1, 2) for group in graph.of(Kind.HEADS)}
+    with pytest.raises(UnsupportedError, match="not a multiple of the number of attention heads"):
+        cut(model, graph, Kept(units, tuple(range(graph.layers))))
