@@ -18,6 +18,7 @@ ORPHANS_EVERY_S = float(value("ORPHANS_EVERY_S", "86400"))  # walks the whole st
 PARTITIONS_EVERY_S = float(value("PARTITIONS_EVERY_S", "3600"))  # months of usage, made ahead
 RECONCILE_EVERY_S = float(value("RECONCILE_EVERY_S", "5"))
 PLUGINS_EVERY_S = float(value("PLUGINS_EVERY_S", "15"))  # tells them what they wait to hear
+MEASURE_EVERY_S = float(value("MEASURE_EVERY_S", "600"))  # bases that lack a task's profile
 WASTE_EVERY_S = float(value("WASTE_EVERY_S", "86400"))  # looks for what leaks, and at what it saved
 METER_EVERY_S = float(value("METER_EVERY_S", "300"))  # counts the hours that have ended
 

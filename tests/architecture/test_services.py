@@ -38,6 +38,7 @@ EXEMPT = {
     "tenants.pricing.services.sweep.usage_sweep": "every tenant's, as its usage says",
     "tenants.pricing.services.welcome.customer_sign_up": "there is no tenant yet",
     "workers.assets.services.base_models.base_model_measure": "of the machine; bases are nobody's",
+    "workers.assets.services.base_models.base_model_measure_next": "as the one above, of any",
     "workers.assets.services.base_models.base_model_register": "typed on the machine; audited",
     "workers.assets.services.base_models.base_model_verify": "reads only; bases are nobody's",
     "workers.jobs.services.job_take_up": "the job names its tenant; its data have been read",

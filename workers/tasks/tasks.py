@@ -42,6 +42,8 @@ from workers.assets.retention import (
     uploads_expire,
     versions_purge,
 )
+from workers.assets.services import base_model_measure_next
+from workers.jobs.fleet import fleet
 from workers.jobs.reaper import leases_reap, workers_bury
 from workers.jobs.retention import snapshot_orphans_purge, snapshots_purge
 from workers.jobs.waiting import jobs_take_up
@@ -96,6 +98,15 @@ def read_datasets() -> None:
     """One dataset after another, and the jobs that wait for each."""
     while dataset_read_next() is not None:
         jobs_take_up()
+
+
+@shared_task(name="control.measure")
+def measure() -> None:
+    """One base at a time, while nothing else runs: what disturbs it widens the bounds."""
+    with system_scope():
+        idle = not fleet().busy
+    if idle:
+        base_model_measure_next()
 
 
 @shared_task(name=RECONCILE, acks_late=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from argparse import ArgumentParser
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from tenants.kernel.scope import system_scope
 from workers.assets.local_bases import base_models_ensure
 from workers.assets.models import BaseModel
 from workers.assets.services import base_model_measure, base_model_register, base_model_verify
-from workers.engine.profiles import profiles_read
+from workers.engine.profiles import TEXT_GENERATION, profiles_read
 
 
 class Command(BaseCommand):
@@ -74,7 +74,7 @@ class Command(BaseCommand):
         del options
         for row in base_models_ensure(self._say):
             self.stdout.write(_line(row))
-            if not row.profile:
+            if not row.profile and row.kind == BaseModel.Kind.TEXT_GENERATION:
                 self._measure_or_say(row.id)
 
     def measure(self, options: Mapping[str, Any]) -> None:
@@ -84,14 +84,17 @@ class Command(BaseCommand):
             self._measure(model_id)
 
     def _measure_or_say(self, model_id: str) -> None:
-        """What cannot be measured works all the same; its quotes then tell no time."""
+        """What cannot be measured works all the same; its quotes then tell no time.
+
+        What else it can learn, and other kinds of bases, are measured while the system runs.
+        """
         try:
-            self._measure(model_id)
+            self._measure(model_id, (TEXT_GENERATION,))
         except BreakwaterError as error:
             self.stdout.write(f"{model_id} was not measured: {error.message}")
 
-    def _measure(self, model_id: str) -> None:
-        row = base_model_measure(model_id=model_id)
+    def _measure(self, model_id: str, tasks: Sequence[str] = ()) -> None:
+        row = base_model_measure(model_id=model_id, tasks=tasks)
         for profile in profiles_read(row.profile).values():
             low, middle, high = profile.quantiles
             self.stdout.write(

@@ -61,6 +61,7 @@ CHANGES: dict[str, Arguments] = {
 }
 WITHOUT_ACTOR = {
     "base_model_measure": "measures the machine; the base stays as it is",
+    "base_model_measure_next": "measures the machine; the base stays as it is",
     "base_model_register": "the platform acts: tested with the catalogue",
     "base_model_verify": "reads only",
     "dataset_require_valid": "reads only",

@@ -32,7 +32,12 @@ from workers.assets.local_bases import (
     language_model_build,
 )
 from workers.assets.models import BaseModel
-from workers.assets.services import base_model_measure, base_model_register, base_model_verify
+from workers.assets.services import (
+    base_model_measure,
+    base_model_measure_next,
+    base_model_register,
+    base_model_verify,
+)
 from workers.assets.services.base_models import BaseModelDamaged
 from workers.engine.base.images import image_base_build
 from workers.engine.base.recordings import audio_base_build
@@ -297,6 +302,22 @@ def test_a_base_without_a_tokenizer_is_measured_for_what_needs_none(tmp_path: Pa
     base_model_register(path=folder, model_id="b", kind="text_generation", licence="mit")
     found = profiles_read(base_model_measure(model_id="b").profile)
     assert {task for _, task, _ in found} == {"text_generation"}
+
+
+def test_what_a_base_lacks_is_measured_later_and_the_rest_kept(tmp_path: Path) -> None:
+    platform_tenant_ensure()
+    folder = base_folder(tmp_path / "writer", "llama")
+    base_model_register(path=folder, model_id="writer", kind="text_generation", licence="mit")
+    first = base_model_measure(model_id="writer", tasks=("text_generation",)).profile
+
+    measured = base_model_measure_next()
+
+    assert measured is not None
+    assert {task for _, task, _ in profiles_read(measured.profile)} == {
+        "text_generation", "preference", "text_classification",
+    }  # fmt: skip
+    assert first.items() <= measured.profile.items()
+    assert base_model_measure_next() is None
 
 
 def test_what_cannot_be_measured_says_why(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from workers.assets.services.base_models import (
     base_model_measure,
+    base_model_measure_next,
     base_model_register,
     base_model_verify,
 )
@@ -27,6 +28,7 @@ from workers.assets.services.versions import (
 
 __all__ = [
     "base_model_measure",
+    "base_model_measure_next",
     "base_model_register",
     "base_model_verify",
     "dataset_require_valid",

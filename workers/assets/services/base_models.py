@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import random
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from workers.assets.weights import (
     refuse_unsafe,
 )
 from workers.engine.folders import folder_digest
-from workers.engine.profiles import Profile, profile_key
+from workers.engine.profiles import Profile, profile_key, profiles_read
 
 
 class BaseModelDamaged(BreakwaterError):
@@ -99,9 +100,9 @@ def base_model_verify(*, model_id: str) -> BaseModel:
     return row
 
 
-def base_model_measure(*, model_id: str) -> BaseModel:
-    """Measure how fast one CPU slot of this machine trains this base, for each task that it can
-    learn and by each method; quotes tell times by it.
+def base_model_measure(*, model_id: str, tasks: Sequence[str] = ()) -> BaseModel:
+    """Measure how fast one CPU slot of this machine trains this base, for these tasks (all that it
+    can learn) and by each method; quotes tell times by it.
 
     Takes some seconds for each, best while nothing else runs: what disturbs it widens the bounds.
     Raises NotFound, Unavailable where nothing can be measured.
@@ -118,7 +119,7 @@ def base_model_measure(*, model_id: str) -> BaseModel:
     engine_run(
         "workers.engine.measuring",
         row.path,
-        *TASKS_OF[row.kind],
+        *(tasks or TASKS_OF[row.kind]),
         "--device",
         "cpu",
         hear=hear,
@@ -126,7 +127,8 @@ def base_model_measure(*, model_id: str) -> BaseModel:
     )
     platform = platform_tenant_ensure()
     with system_scope():
-        BaseModel.objects.filter(pk=model_id, sha256=row.sha256).update(profile=found)
+        kept = {} if "flops" in row.profile else row.profile  # one of an older version
+        BaseModel.objects.filter(pk=model_id, sha256=row.sha256).update(profile=kept | found)
         audit_record(
             actor=system_actor(platform.id),
             action="base_model.measure",
@@ -134,3 +136,22 @@ def base_model_measure(*, model_id: str) -> BaseModel:
             data={key: {"flops": each["flops"], "p90": each["p90"]} for key, each in found.items()},
         )
         return BaseModel.objects.get(pk=model_id)
+
+
+def base_model_measure_next() -> BaseModel | None:
+    """Measure some base that lacks a task's profile for what it lacks; None where none does.
+
+    Whichever it is: one that can never be measured does not keep the others waiting. Raises
+    Unavailable where it cannot be.
+    """
+    with system_scope():
+        lacking = {row.id: tasks for row in BaseModel.objects.all() if (tasks := _unmeasured(row))}
+    if not lacking:
+        return None
+    chosen = random.choice(sorted(lacking))  # noqa: S311 -- no secret hangs on it
+    return base_model_measure(model_id=chosen, tasks=lacking[chosen])
+
+
+def _unmeasured(row: BaseModel) -> list[str]:
+    known = {task for _, task, _ in profiles_read(row.profile)} if row.profile else set()
+    return [task for task in TASKS_OF[row.kind] if task not in known]
