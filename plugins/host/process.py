@@ -19,7 +19,7 @@ from typing import Any
 from plugins.host.child.frames import Channel, ChannelClosed, FrameRefused
 from plugins.host.cpu_time import tree_cpu_s
 from plugins.host.errors import CallFailed
-from plugins.host.facts import Level, Limits
+from plugins.host.facts import FailureKind, Level, Limits
 from plugins.host.output import Drain
 from plugins.host.runtime import Runtime
 from plugins.host.userids import UserIds
@@ -210,9 +210,9 @@ class Child:
 
 
 def _failure(answer: Mapping[str, Any]) -> CallFailed:
-    kind = str(answer["error"])
-    known = {"cancelled", "refused", "memory", "raised", "flood"}
-    return CallFailed(kind if kind in known else "contract", str(answer.get("message", "")))
+    known: tuple[FailureKind, ...] = ("cancelled", "refused", "memory", "raised", "flood")
+    kind = next((each for each in known if each == answer["error"]), "contract")
+    return CallFailed(kind, str(answer.get("message", "")))
 
 
 def _bubblewrap(readable: Sequence[str], folder: Path) -> list[str]:
