@@ -211,7 +211,7 @@ class Child:
 
 def _failure(answer: Mapping[str, Any]) -> CallFailed:
     known: tuple[FailureKind, ...] = ("cancelled", "refused", "memory", "raised", "flood")
-    kind = next((each for each in known if each == answer["error"]), "contract")
+    kind: FailureKind = next((each for each in known if each == answer["error"]), "contract")
     return CallFailed(kind, str(answer.get("message", "")))
 
 
