@@ -32,7 +32,8 @@ from tenants.kernel.events import Event
 from tenants.kernel.outbox import HandlerTable, Subscription
 from tenants.marketplace.events import ListingMoved, OrderMoved, OrderRated
 from tenants.marketplace.services.listings import listing_follow_suspension
-from tenants.marketplace.services.orders import order_settle, rating_count
+from tenants.marketplace.services.order_money import order_settle
+from tenants.marketplace.services.orders import rating_count
 from tenants.marketplace.states import ListingState, OrderState
 from tenants.partners.events import PluginDisabled, PluginEnabled, PluginSuspended
 from tenants.partners.services import installs_count

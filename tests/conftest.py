@@ -8,6 +8,7 @@ afterwards.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -41,6 +42,16 @@ def stores(layout: Layout) -> Iterator[Stores]:
 def _quick_passwords() -> Iterator[None]:
     with override_settings(PASSWORD_HASHERS=["tests.passwords.QuickHasher"]):
         yield
+
+
+@pytest.fixture
+def own_folders(tmp_path: Path, settings: Any) -> None:
+    """Scratch and stored objects (files, wheels) in folders of this test's own."""
+    settings.SCRATCH_DIR = tmp_path / "scratch"
+    settings.STORAGE_DIR = tmp_path / "storage"
+    options = {"OPTIONS": {"location": str(settings.STORAGE_DIR)}}
+    default = settings.STORAGES["default"] | options
+    settings.STORAGES = {**settings.STORAGES, "default": default}
 
 
 @pytest.fixture(scope="session")

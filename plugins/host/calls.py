@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -30,6 +31,17 @@ NEEDS: Mapping[str, str] = {
     "usage_recorded": "data.usage",
     "console_panels": "data.usage",
 }
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A hook's call for a tenant, whichever plugins it reaches."""
+
+    hook: str
+    args: Mapping[str, Any]
+    tenant: str
+    order: WorkOrder | None = None
+    timeout: float | None = None
 
 
 class PluginHost:
@@ -65,8 +77,9 @@ class PluginHost:
         """
         _check_arguments(hook, args, order)
         by_name = {each.name: each for each in enabled}
+        call = _Call(hook, args, tenant, order, timeout)
         outcomes = (
-            self._one(plugin, hook, args, tenant, by_name[plugin.name], order, timeout)
+            self._one(plugin, call, by_name[plugin.name])
             for plugin in self._callable
             if plugin.name in by_name
         )
@@ -82,17 +95,9 @@ class PluginHost:
             return self._trusted.implements(plugin.name, hook)
         return self._isolated.implements(plugin, hook, tenant)
 
-    def _one(
-        self,
-        plugin: Plugin,
-        hook: str,
-        args: Mapping[str, Any],
-        tenant: str,
-        enabled: Enabled,
-        order: WorkOrder | None,
-        timeout: float | None,
-    ) -> Outcome | None:
-        if plugin.mode == "trusted" and not self._has(plugin, hook, tenant):
+    def _one(self, plugin: Plugin, call: _Call, enabled: Enabled) -> Outcome | None:
+        # known without starting anything: what a trusted one lacks is no call of it
+        if plugin.mode == "trusted" and not self._has(plugin, call.hook, call.tenant):
             return None
         make = functools.partial(Outcome, plugin.name, plugin.version)
         if not self.breaker.allows(plugin.name):
@@ -101,12 +106,12 @@ class PluginHost:
         level: Level | str = plugin.mode
         value, failure, keys = None, None, {}
         try:
-            if not self._has(plugin, hook, tenant):
+            if not self._has(plugin, call.hook, call.tenant):
                 return None
-            _permitted(plugin, hook, enabled)
-            value, level = self._value(plugin, hook, args, tenant, enabled, order, timeout, cpu)
-            if isinstance(value, StepResult) and order is not None:
-                keys = self._usage_keys(plugin, value, tenant, order)
+            _permitted(plugin, call.hook, enabled)
+            value, level = self._value(plugin, call, enabled.settings, cpu)
+            if isinstance(value, StepResult) and call.order is not None:
+                keys = self._usage_keys(plugin, value, call.tenant, call.order)
         except CallFailed as error:
             value, failure = None, error.failure
         self.breaker.record(plugin.name, failure)
@@ -114,31 +119,27 @@ class PluginHost:
         return make(value, failure, level, wall, cpu[0], usage_keys=keys)  # type: ignore[arg-type]
 
     def _value(
-        self,
-        plugin: Plugin,
-        hook: str,
-        args: Mapping[str, Any],
-        tenant: str,
-        enabled: Enabled,
-        order: WorkOrder | None,
-        timeout: float | None,
-        cpu: list[float],
-    ) -> tuple[Any, str]:
+        self, plugin: Plugin, call: _Call, settings: Mapping[str, Any], cpu: list[float]
+    ) -> tuple[Any, Level | str]:
+        """The checked answer, and the level. `cpu[0]` becomes the seconds used, also of a failure.
+
+        Raises CallFailed.
+        """
         if plugin.mode == "trusted":
             before = time.thread_time()
             try:
-                value = self._trusted.call(plugin.name, hook, args, enabled.settings, order)
+                value = self._trusted.call(plugin.name, call.hook, call.args, settings, call.order)
             finally:
                 cpu[0] = time.thread_time() - before
             return value, "trusted"
         return self._isolated.call(
             plugin,
-            hook,
-            args,
-            enabled.settings,
-            tenant=tenant,
-            order=order,
-            timeout=timeout,
+            call.hook,
+            call.args,
+            settings,
+            tenant=call.tenant,
+            order=call.order,
+            timeout=call.timeout,
             measured=functools.partial(cpu.__setitem__, 0),
         )
 
@@ -166,20 +167,8 @@ class PluginHost:
         key = (plugin.name, plugin.version)
         if key not in self._meters:
             declared: tuple[Meter, ...] = ()
-            if plugin.mode == "trusted":
-                if self._trusted.implements(plugin.name, "meters"):
-                    declared = self._trusted.call(plugin.name, "meters", {}, {}, None)
-            elif self._isolated.implements(plugin, "meters", tenant):
-                declared, _ = self._isolated.call(
-                    plugin,
-                    "meters",
-                    {},
-                    {},
-                    tenant=tenant,
-                    order=None,
-                    timeout=None,
-                    measured=lambda _: None,
-                )
+            if self._has(plugin, "meters", tenant):
+                declared, _ = self._value(plugin, _Call("meters", {}, tenant), {}, [0.0])
             self._meters[key] = {meter.name: meter for meter in declared}
         return self._meters[key]
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from plugins.host.catalog import Plugin
+from plugins.host.child.port import file_name_good
 from plugins.host.errors import CallFailed, SandboxUnavailable
 from plugins.host.facts import Level
-from plugins.host.orders import WorkOrder, file_name_good
+from plugins.host.orders import WorkOrder
 from plugins.host.pool import Pool
 from plugins.host.process import Child, Program
 from plugins.host.sandbox import Sandbox

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from plugins.host.child.port import file_create
 from plugins.sdk.contracts import Handle
 from plugins.sdk.errors import HandleRefused
-
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-
-
-def file_name_good(name: str) -> bool:
-    return _FILE_NAME.fullmatch(name) is not None
 
 
 @dataclass(frozen=True)
@@ -53,9 +47,7 @@ class InProcessPort:
         return self._order.inputs[handle_id].open("rb")
 
     def create(self, name: str) -> IO[bytes]:
-        if not file_name_good(name):
-            raise ValueError(f"{name!r}: a file's name is letters, digits, '.', '_' and '-'")
-        return (self._order.results / name).open("xb")
+        return file_create(self._order.results, name)
 
     def progress(self, done: float) -> None:
         self._order.progress(done)

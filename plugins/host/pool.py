@@ -16,7 +16,7 @@ _HARMLESS = frozenset({"refused", "raised"})  # the child still keeps its word
 
 
 class Pool:
-    """Keeps at most `most_idle` idle children, none idle for longer than `idle_s`."""
+    """Keeps the `most_idle` children that were used last, none idle for longer than `idle_s`."""
 
     def __init__(self, *, most_idle: int = 16, idle_s: float = 300.0, most_calls: int = 1000):
         self._most_idle = most_idle
@@ -72,13 +72,23 @@ class Pool:
         return None
 
     def _give_back(self, key: Key, child: Child, count: int) -> None:
+        ended: Child | None = child
         with self._lock:
-            full = sum(map(len, self._idle.values())) >= self._most_idle
-            if not full and not self._closed:
+            if not self._closed:
                 self._calls[id(child)] = count
                 self._idle[key].append((time.monotonic(), child))
-                return
-        child.close()
+                ended = self._one_too_many()
+        if ended is not None:
+            ended.close()
+
+    def _one_too_many(self) -> Child | None:
+        """Taken out, where there are too many: the one that has been idle the longest."""
+        if sum(map(len, self._idle.values())) <= self._most_idle:
+            return None
+        longest = min(filter(None, self._idle.values()), key=lambda children: children[0][0])
+        _, child = longest.pop(0)
+        self._calls.pop(id(child), None)
+        return child
 
     def _end(self, chosen: Callable[[Key, float], bool]) -> None:
         ended: list[tuple[float, Child]] = []

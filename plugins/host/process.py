@@ -19,7 +19,7 @@ from typing import Any
 from plugins.host.child.frames import Channel, ChannelClosed, FrameRefused
 from plugins.host.cpu_time import tree_cpu_s
 from plugins.host.errors import CallFailed
-from plugins.host.facts import Level, Limits
+from plugins.host.facts import FailureKind, Level, Limits
 from plugins.host.output import Drain
 from plugins.host.runtime import Runtime
 from plugins.host.userids import UserIds
@@ -38,7 +38,7 @@ class Program:
 
 
 class Child:
-    """Raises CallFailed (unavailable, crashed, timeout) from the constructor and from `call`."""
+    """Raises CallFailed from the constructor and from `call`, whatever the plugin sends."""
 
     def __init__(
         self, program: Program, runtime: Runtime, level: Level, limits: Limits, ids: UserIds
@@ -63,30 +63,11 @@ class Child:
         with theirs:
             self._process = self._start(runtime, theirs, readable)
         self._drain = Drain(self._process, limits.output, self.kill)
-        settings = {
-            "plugin": program.plugin,
-            "entry": program.entry,
-            "path": program.path,
-            "readable": readable,
-            "writable": [str(self.folder)],
-            "folder": str(self.folder),
-            "root": str(root),
-            "level": level,
-            "uid": self._uid,
-            "limits": asdict(limits),
-        }
         try:
-            self._channel.send(settings, timeout=limits.start_s)
-            answer = self._receive(time.monotonic() + limits.start_s, None, "its start")
-            for key in ("unconfined", "refused"):
-                if key in answer:
-                    raise CallFailed("unavailable", str(answer[key]))  # noqa: TRY301 - closes below
-            self.hooks = tuple(str(name) for name in answer.get("hello", ()))
-        except (CallFailed, ChannelClosed) as error:
+            self.hooks = self._greeted(program, readable, root)
+        except CallFailed:
             self.close()
-            if isinstance(error, CallFailed):
-                raise
-            raise CallFailed("crashed", f"its process ended at start: {error}") from error
+            raise
 
     @property
     def pid(self) -> int:
@@ -165,6 +146,36 @@ class Child:
             **extra,
         )
 
+    def _greeted(self, program: Program, readable: Sequence[str], root: Path) -> tuple[str, ...]:
+        """Tell it what to import, and how to be confined; its hooks. Raises CallFailed."""
+        settings = {
+            "plugin": program.plugin,
+            "entry": program.entry,
+            "path": program.path,
+            "readable": readable,
+            "writable": [str(self.folder)],
+            "folder": str(self.folder),
+            "root": str(root),
+            "level": self.level,
+            "uid": self._uid,
+            "limits": asdict(self._limits),
+        }
+        limit = self._limits.start_s
+        try:
+            self._channel.send(settings, timeout=limit)
+            answer = self._receive(time.monotonic() + limit, None, "its start")
+        except ChannelClosed as error:
+            raise CallFailed("crashed", f"its process ended at start: {error}") from error
+        except FrameRefused as error:
+            raise CallFailed("contract", f"at its start: {error}") from error
+        for key in ("unconfined", "refused"):
+            if key in answer:
+                raise CallFailed("unavailable", str(answer[key]))
+        hello = answer.get("hello")
+        if not isinstance(hello, list):
+            raise CallFailed("contract", f"at its start it said {str(answer)[:60]}")
+        return tuple(map(str, hello))
+
     def _receive(
         self, deadline: float, cancel: threading.Event | None, doing: str
     ) -> dict[str, Any]:
@@ -199,9 +210,9 @@ class Child:
 
 
 def _failure(answer: Mapping[str, Any]) -> CallFailed:
-    kind = answer["error"]
-    known = {"cancelled", "refused", "memory", "raised", "flood"}
-    return CallFailed(kind if kind in known else "contract", str(answer.get("message", "")))
+    known: tuple[FailureKind, ...] = ("cancelled", "refused", "memory", "raised", "flood")
+    kind: FailureKind = next((each for each in known if each == answer["error"]), "contract")
+    return CallFailed(kind, str(answer.get("message", "")))
 
 
 def _bubblewrap(readable: Sequence[str], folder: Path) -> list[str]:

@@ -88,7 +88,8 @@ def _python_copy(prefix: Path, target: Path) -> Path:
     """The interpreter lies where only its owner may go: the child gets a copy."""
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     shutil.copytree(prefix / "lib" / version, target / "lib" / version, ignore=_UNUSED)
-    shutil.copyfile((prefix / "bin" / version), _parent(target / "bin" / version))
+    (target / "bin").mkdir()
+    shutil.copyfile(prefix / "bin" / version, target / "bin" / version)
     (target / "bin" / version).chmod(0o755)
     for library in (prefix / "lib").glob("libpython*.so*"):
         shutil.copyfile(library, target / "lib" / library.name)
@@ -106,8 +107,3 @@ def _everyone_reaches(path: Path) -> bool:
 def _open_to_all(folder: Path) -> None:
     for path in (folder, *folder.rglob("*")):
         path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
-
-
-def _parent(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path

@@ -17,9 +17,7 @@ from plugins.host.process import Child, Program
 from plugins.host.runtime import Runtime, runtime_make
 from plugins.host.userids import UserIds
 
-REQUIRED = frozenset(
-    {"files", "network", "processes"}
-)  # what a partner's plugin is refused without
+REQUIRED = frozenset({"files", "network", "processes"})  # a partner's plugin is refused without
 _PROBE_LIMITS = Limits(call_s=5.0, start_s=10.0)
 
 
@@ -83,9 +81,9 @@ class Sandbox:
             found.append(f"{level}: {probed.reason or 'does not stop ' + lacking}")
         raise SandboxUnavailable("no level of isolation holds here: " + "; ".join(found))
 
-    def start(self, program: Program, limits: Limits | None = None) -> Child:
-        level = self.chosen().level
-        return Child(program, self.runtime, level, limits or self.limits, self._ids)
+    def start(self, program: Program) -> Child:
+        """A child at that level. Raises SandboxUnavailable, CallFailed."""
+        return Child(program, self.runtime, self.chosen().level, self.limits, self._ids)
 
     def _try(self, level: Level) -> Probed:
         if level == "bubblewrap" and shutil.which("bwrap") is None:

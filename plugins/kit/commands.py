@@ -17,6 +17,8 @@ from plugins.kit.conformance import conformance_check
 from plugins.kit.new import plugin_new
 from plugins.kit.report import Report, report_lines, report_write
 
+PLATFORM_VERSION = "0.1.0"  # of the platform that this kit comes with; a test compares them
+
 
 def arguments_add(
     parser: argparse.ArgumentParser,
@@ -55,7 +57,7 @@ def new(options: Any, platform_version: str) -> list[str]:
 def check(options: Any, platform_version: str) -> Report:
     """Build where there is no wheel, check, and keep the report. Raises HostError."""
     with wheel_of(options.path) as wheel:
-        return judged(wheel, platform_version, options.report)
+        return wheel_check(wheel, platform_version, options.report)
 
 
 @contextmanager
@@ -65,7 +67,8 @@ def wheel_of(path: Path) -> Iterator[Path]:
         yield wheel_build(path, Path(folder)) if path.is_dir() else path
 
 
-def judged(wheel: Path, platform_version: str, keep: Path | None) -> Report:
+def wheel_check(wheel: Path, platform_version: str, keep: Path | None) -> Report:
+    """The report on a wheel at the sandbox here, written to `keep` too where that is given."""
     with tempfile.TemporaryDirectory(prefix="check-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # the confined process has a user id of its own
@@ -84,7 +87,9 @@ PROMISE = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="breakwater-plugin", description=__doc__)
-    parser.add_argument("--platform", default="0.1.0", help="the platform's version to judge for")
+    parser.add_argument(
+        "--platform", default=PLATFORM_VERSION, help="the platform's version to judge for"
+    )
     arguments_add(parser)
     options = parser.parse_args(arguments)
     try:

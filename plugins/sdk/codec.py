@@ -91,9 +91,7 @@ def _scalar(kind: Any, value: Any, where: str) -> Any:
     if kind is Decimal:
         return _decimal(value, where)
     if kind is float:
-        fits = isinstance(value, int | float) and not isinstance(value, bool)
-        _expect(fits and math.isfinite(value), kind, value, where)
-        return float(value)
+        return _float(value, where)
     if kind is int:
         fits = isinstance(value, int) and not isinstance(value, bool)
         _expect(fits and abs(value) < LARGEST_INT, kind, value, where)
@@ -102,6 +100,16 @@ def _scalar(kind: Any, value: Any, where: str) -> Any:
         kind = types.NoneType
     _expect(isinstance(value, kind), kind, value, where)
     return value
+
+
+def _float(value: Any, where: str) -> float:
+    fits = isinstance(value, int | float) and not isinstance(value, bool)
+    try:
+        number = float(value) if fits else math.nan
+    except OverflowError:  # an integer past the largest float
+        number = math.inf
+    _expect(math.isfinite(number), float, value, where)
+    return number
 
 
 def _decimal(value: Any, where: str) -> Decimal:

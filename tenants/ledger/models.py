@@ -6,19 +6,12 @@ Amounts have 12 decimals. Docs: docs/decisions/0010-ledger.md.
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Any
-
 from django.db import models
 from django.db.models.functions import Now
 
+from tenants.kernel.fields import amount_field
 from tenants.kernel.tenancy import TenantModel
 from tenants.ledger.chart import AccountKind, GrantKind
-
-
-def _amount(**options: Any) -> models.DecimalField[Any, Decimal]:
-    """Money to 12 decimals; the currency stands beside it."""
-    return models.DecimalField(max_digits=38, decimal_places=12, **options)
 
 
 class Wallet(TenantModel):
@@ -29,9 +22,9 @@ class Wallet(TenantModel):
 
     id = models.BigAutoField(primary_key=True)
     currency = models.CharField(max_length=3)
-    credit_limit = _amount(db_default=0)  # 0: prepaid only
-    receivable = _amount(db_default=0)
-    held_postpaid = _amount(db_default=0)
+    credit_limit = amount_field(db_default=0)  # 0: prepaid only
+    receivable = amount_field(db_default=0)
+    held_postpaid = amount_field(db_default=0)
     tax_rate = models.DecimalField(max_digits=7, decimal_places=6, db_default=0)  # 0.19: 19 %
     tax_jurisdiction = models.CharField(max_length=40, db_default="")
     created_at = models.DateTimeField(db_default=Now())
@@ -61,18 +54,18 @@ class CreditGrant(TenantModel):
     wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, db_index=False, related_name="+")
     kind = models.CharField(max_length=16, choices=GrantKind)
     priority = models.IntegerField(db_default=0)  # the lowest is used first, within a kind
-    amount = _amount()
-    remaining = _amount(db_default=0)
-    held = _amount(db_default=0)
+    amount = amount_field()
+    remaining = amount_field(db_default=0)
+    held = amount_field(db_default=0)
     open = models.GeneratedField(
         expression=models.Q(remaining__gt=0),  # type: ignore[arg-type]  # a condition will do
         output_field=models.BooleanField(),
         db_persist=True,
     )
-    tax = _amount(db_default=0)  # taken at top-up, beside `amount`
+    tax = amount_field(db_default=0)  # taken at top-up, beside `amount`
     tax_included = models.BooleanField(db_default=False)  # taxed at top-up: not taxed when used
     jurisdiction = models.CharField(max_length=40, db_default="")  # of `tax`
-    withdrawn = _amount(db_default=0)
+    withdrawn = amount_field(db_default=0)
     source = models.CharField(max_length=80)  # "manual", "welcome", a plan's name
     expires_at = models.DateTimeField(null=True)
     closed_at = models.DateTimeField(null=True)
@@ -166,7 +159,7 @@ class LedgerPosting(TenantModel):
     account = models.ForeignKey(
         LedgerAccount, on_delete=models.PROTECT, db_index=False, related_name="postings"
     )
-    amount = _amount()
+    amount = amount_field()
     currency = models.CharField(max_length=3)
 
     class Meta(TenantModel.Meta):
@@ -190,8 +183,8 @@ class Funding(TenantModel):
     grant = models.ForeignKey(
         CreditGrant, null=True, on_delete=models.PROTECT, db_index=False, related_name="fundings"
     )
-    net = _amount()
-    tax = _amount()
+    net = amount_field()
+    tax = amount_field()
     jurisdiction = models.CharField(max_length=40, db_default="")
     returns = models.ForeignKey(
         "self", null=True, on_delete=models.PROTECT, db_index=False, related_name="returned_by"
@@ -228,8 +221,8 @@ class Hold(TenantModel):
     wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, db_index=False, related_name="+")
     key = models.CharField(max_length=200)
     payload_hash = models.CharField(max_length=64)
-    amount = _amount()
-    drawn = _amount(db_default=0)
+    amount = amount_field()
+    drawn = amount_field(db_default=0)
     state = models.CharField(max_length=8, choices=State, db_default=State.OPEN)
     labels = models.JSONField(default=dict)
     period = models.DateField()  # the month whose budgets it counts in: last placed or extended
@@ -258,7 +251,7 @@ class HoldPart(TenantModel):
     grant = models.ForeignKey(
         CreditGrant, null=True, on_delete=models.PROTECT, db_index=False, related_name="+"
     )
-    amount = _amount()
+    amount = amount_field()
 
     class Meta(TenantModel.Meta):
         db_table = "hold_part"
@@ -318,8 +311,8 @@ class BudgetSpend(TenantModel):
         Budget, on_delete=models.PROTECT, db_index=False, related_name="spends"
     )
     period = models.DateField()  # the month's first day, UTC
-    spent = _amount(db_default=0)
-    held = _amount(db_default=0)
+    spent = amount_field(db_default=0)
+    held = amount_field(db_default=0)
     passed_at = models.DateTimeField(null=True)  # when `budget.passed` was told
 
     class Meta(TenantModel.Meta):

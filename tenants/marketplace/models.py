@@ -8,24 +8,14 @@ from typing import Any
 from django.db import models
 from django.db.models.functions import Now
 
+from tenants.kernel.fields import amount_field, party_field
 from tenants.kernel.tenancy import TenantModel
 from tenants.marketplace.states import ListingState, OrderState, PayoutState
-
-
-def _amount(**options: Any) -> models.DecimalField[Any, Decimal]:
-    """Money to 12 decimals; the currency stands beside it."""
-    return models.DecimalField(max_digits=38, decimal_places=12, **options)
 
 
 def _price() -> models.DecimalField[Any, Decimal | None]:
     """An amount that may not be known yet."""
     return models.DecimalField(max_digits=38, decimal_places=12, null=True)
-
-
-def _party(**options: Any) -> models.ForeignKey[Any, Any]:
-    return models.ForeignKey(
-        "accounts.Tenant", on_delete=models.PROTECT, db_index=False, related_name="+", **options
-    )
 
 
 class Listing(TenantModel):
@@ -40,8 +30,8 @@ class Listing(TenantModel):
     reason = models.CharField(max_length=500, default="", blank=True)  # of the latest move
     manifest = models.JSONField()
     offers = models.JSONField(default=dict)
-    submitted_report = models.JSONField(default=dict)  # its partner's: nothing rests on it
-    conformance = models.JSONField(default=dict)  # the platform's own: see `conformance.py`
+    submitted_report = models.JSONField(default=dict)  # its partner's: `submitted_reports.py`
+    conformance = models.JSONField(default=dict)  # the platform's own: `plugins.kit.report.Report`
     check_tries = models.PositiveSmallIntegerField(default=0)  # the latest one may write
     check_until = models.DateTimeField(null=True)  # the lease of whoever checks
     checks_made = models.PositiveSmallIntegerField(default=0)
@@ -98,7 +88,7 @@ class Service(models.Model):
         HOURLY = "hourly"
 
     id = models.CharField(max_length=40, primary_key=True)
-    partner = _party()
+    partner = party_field()
     name = models.CharField(max_length=63)
     title = models.CharField(max_length=120)
     description = models.TextField(default="", blank=True)
@@ -129,18 +119,18 @@ class Order(models.Model):
     """A customer's order of a service, seen by both parties: `customer`, and `seller`."""
 
     id = models.CharField(max_length=40, primary_key=True)
-    customer = _party()
+    customer = party_field()
     customer_name = models.CharField(max_length=120)  # for its seller, who cannot read tenants
-    seller = _party()
+    seller = party_field()
     service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="+")
     state = models.CharField(max_length=12, choices=OrderState, default=OrderState.ORDERED)
-    quantity = _amount()  # hours, months or pieces, as agreed; what is delivered may be less
+    quantity = amount_field()  # hours, months or pieces, as agreed; what is delivered may be less
     price = _price()  # of one; null until the seller says it
     currency = models.CharField(max_length=3)
     wish = models.TextField(default="", blank=True)
     milestones = models.JSONField(default=list)  # [{"title", "quantity", "confirmed"}]
-    delivered = _amount(default=0)  # quantity delivered and not yet confirmed
-    confirmed = _amount(default=0)  # quantity confirmed, and charged
+    delivered = amount_field(default=0)  # quantity delivered and not yet confirmed
+    confirmed = amount_field(default=0)  # quantity confirmed, and charged
     note = models.TextField(default="", blank=True)  # the latest delivery note
     quote_id = models.CharField(max_length=40, default="", blank=True)  # whose amount is held
     rating = models.PositiveSmallIntegerField(null=True)
@@ -168,11 +158,11 @@ class PartnerStatement(TenantModel):
     currency = models.CharField(max_length=3)
     agreement_id = models.CharField(max_length=40, default="", blank=True)
     lines = models.JSONField()  # see `stating.py`
-    sales = _amount()
-    share = _amount()
-    cost = _amount()
-    returns = _amount()
-    minimum = _amount()
+    sales = amount_field()
+    share = amount_field()
+    cost = amount_field()
+    returns = amount_field()
+    minimum = amount_field()
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta(TenantModel.Meta):
@@ -193,7 +183,7 @@ class Payout(TenantModel):
     id = models.CharField(max_length=40, primary_key=True)
     key = models.CharField(max_length=120)
     payer = models.CharField(max_length=20)
-    amount = _amount()
+    amount = amount_field()
     currency = models.CharField(max_length=3)
     state = models.CharField(max_length=8, choices=PayoutState, default=PayoutState.ORDERED)
     reference = models.CharField(max_length=120, default="", blank=True)

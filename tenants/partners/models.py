@@ -6,25 +6,12 @@ written by the database's functions with the charge that it belongs to (`tenants
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Any
-
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
+from tenants.kernel.fields import amount_field, party_field
 from tenants.kernel.tenancy import TenantModel
-
-
-def _amount(**options: Any) -> models.DecimalField[Any, Decimal]:
-    """Money to 12 decimals; the currency stands beside it."""
-    return models.DecimalField(max_digits=38, decimal_places=12, **options)
-
-
-def _tenant(**options: Any) -> models.ForeignKey[Any, Any]:
-    return models.ForeignKey(
-        "accounts.Tenant", on_delete=models.PROTECT, db_index=False, related_name="+", **options
-    )
 
 
 class Agreement(TenantModel):
@@ -55,7 +42,7 @@ class Seller(models.Model):
     """The name under which a partner sells, its for ever: `plugin:finance_risk`."""
 
     name = models.CharField(max_length=120, primary_key=True)
-    partner = _tenant()
+    partner = party_field()
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -82,17 +69,17 @@ class Share(models.Model):
     id = models.BigAutoField(primary_key=True)
     transaction_id = models.CharField(max_length=40)
     cause = models.CharField(max_length=16, choices=Cause)
-    customer = _tenant(null=True)  # null: a minimum, which no customer pays
-    partner = _tenant()
+    customer = party_field(null=True)  # null: a minimum, which no customer pays
+    partner = party_field()
     agreement_id = models.CharField(max_length=40)
     seller = models.CharField(max_length=120, default="", blank=True)
     revenue = models.CharField(max_length=40)
     subject = models.CharField(max_length=160, default="", blank=True)  # of the charge: job:job_1
     period = models.DateField()  # the month's first day
     currency = models.CharField(max_length=3)
-    net = _amount()
-    amount = _amount()
-    cost = _amount(default=0)
+    net = amount_field()
+    amount = amount_field()
+    cost = amount_field(default=0)
     returns = models.ForeignKey(
         "self", null=True, on_delete=models.PROTECT, db_index=False, related_name="returned_by"
     )
@@ -127,7 +114,7 @@ class Release(models.Model):
     id = models.CharField(max_length=40, primary_key=True)
     plugin = models.CharField(max_length=63)
     version = models.CharField(max_length=40)
-    partner = _tenant(null=True)
+    partner = party_field(null=True)
     publisher = models.CharField(max_length=120)  # the partner's name, which others cannot read
     title = models.CharField(max_length=120)
     description = models.TextField(default="", blank=True)

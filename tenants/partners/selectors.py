@@ -63,10 +63,14 @@ def installation_get(installation_id: str) -> Installation:
     return row
 
 
-def hearers(hook: str) -> QuerySet[Installation]:
-    """Installations in force, of the scope, whose release may be called and has a hook.
+def release_has(release: Release, hook: str) -> bool:
+    """Whether a release has a hook; one examined before `hooks` was noted may have any."""
+    return hook in release.offers.get("hooks", (hook,))
 
-    Releases that were examined before `hooks` was noted may have any.
+
+def hearers(hook: str) -> QuerySet[Installation]:
+    """Installations in force, of the scope, whose release may be called and has a hook: those of
+    `release_has`, asked of the database.
     """
     has = Q(release__offers__hooks__contains=[hook]) | ~Q(release__offers__has_key="hooks")
     return installations_visible().filter(has, release__suspended_at__isnull=True)

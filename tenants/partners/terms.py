@@ -12,7 +12,7 @@ Amounts are in `currency`, shares are of 1; numbers are strings, never floats.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -74,11 +74,7 @@ def terms_from_json(given: Any, *, revenues: Sequence[str] = ()) -> Terms:
     """
     if not isinstance(given, Mapping):
         raise _wrong("terms", "is an object")
-    known = {
-        "currency", "lines", "hold_days", "payout_minimum", "promotion", "fee", "fee_rate",
-        "cost_share", "cost_cap",
-    }  # fmt: skip
-    _refuse_unknown(given, known, "terms")
+    _refuse_unknown(given, {field.name for field in fields(Terms)}, "terms")
     cap = given.get("cost_cap")
     return Terms(
         currency=_currency(given.get("currency")),
@@ -167,7 +163,7 @@ def _tier(given: Any, where: str) -> Tier:
     )
 
 
-def _number(given: Any, where: str) -> Decimal:
+def _amount(given: Any, where: str) -> Decimal:
     if isinstance(given, bool) or not isinstance(given, str | int | Decimal):
         raise _wrong(where, f"is a decimal in a string, not {given!r}")
     try:
@@ -179,12 +175,8 @@ def _number(given: Any, where: str) -> Decimal:
     return number
 
 
-def _amount(given: Any, where: str) -> Decimal:
-    return _number(given, where)
-
-
 def _share(given: Any, where: str) -> Decimal:
-    share = _number(given, where)
+    share = _amount(given, where)
     if share > ONE:
         raise _wrong(where, f"is a share of 1, not {given}")
     return share

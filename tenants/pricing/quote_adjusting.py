@@ -81,14 +81,14 @@ def adjustments_asked(
     found: list[Adjusted] = []
     judged: list[Outcome] = []
     for outcome in outcomes:
-        one = _judged(outcome, expected)
-        if one is None and (change := outcome.value) is not None:
+        failure = _judged(outcome, expected)
+        if failure is None and (change := outcome.value) is not None:
             share = round12(quotient(change.amount, expected.amount))
-            one = _below_floor(tenant_id, lines, card, [*(f.share for f in found), share])
-            if one is None:
+            failure = _below_floor(tenant_id, lines, card, [*(f.share for f in found), share])
+            if failure is None:
                 reason = change.reason.strip()
                 found.append(Adjusted(outcome.plugin, reason, change.amount, share))
-        judged.append(outcome if one is None else dataclasses.replace(outcome, failure=one))
+        judged.append(dataclasses.replace(outcome, failure=failure))
     outcomes_keep(judged)
     return tuple(each for each in found if each.share)
 

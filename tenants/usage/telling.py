@@ -39,6 +39,7 @@ def usage_tell(*, until: dt.datetime | None = None, round_s: float = ROUND_S) ->
     """
     with system_scope():
         arrived = until or database_now() - SETTLED
+        # one whose hooks were never noted is not started for each event, to learn that it has none
         known = hearers(HOOK).filter(release__offers__has_key="hooks")
         waiting = list(known.order_by("created_at", "id"))
         _open(waiting)

@@ -44,14 +44,11 @@ def reachable() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def sandboxes(reachable: Path) -> dict[str, Sandbox]:
     """One for each level; they share a runtime, made once."""
-    first = Sandbox(reachable, limits=LIMITS)
-    runtime = first.runtime
-    found = {}
-    for level in LEVELS:
-        sandbox = Sandbox(reachable, level=level, accept_risk=True, limits=LIMITS)
-        sandbox._runtime = runtime
-        found[level] = sandbox
-    return found
+    made = Sandbox(reachable).runtime
+    return {
+        level: Sandbox(reachable, level=level, accept_risk=True, limits=LIMITS, made=made)
+        for level in LEVELS
+    }
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from typing import Any
 
 from tenants.kernel.errors import InvalidInput
 from tenants.partners.models import Installation, Release
-from tenants.partners.selectors import installations_visible
+from tenants.partners.selectors import installations_visible, release_has
 from workers.assets.models import File
 from workers.assets.selectors import model_resolve
 from workers.jobs.plugin_hooks import MAKES_DATASET
@@ -29,7 +29,7 @@ DATASET_LIMIT_S, METHOD_LIMIT_S = 600.0, 3600.0
 
 def steps_named(release: Release, files: Sequence[File]) -> Iterator[tuple[str, dict[str, Any]]]:
     """What a release can do beside its declared pipelines: each name with its one step."""
-    if _has(release, PREPARE):
+    if release_has(release, PREPARE):
         yield PREPARE, _step("prepare", "prepare", PREPARE, {}, DATASET_LIMIT_S)
     if files and (reader := reader_of(release, files[0].filename)) is not None:
         yield READ, _step("read", "prepare", READ, {"reader": reader}, DATASET_LIMIT_S)
@@ -102,11 +102,6 @@ def plugin_reading(tenant_id: str, filename: str) -> str:
         param="file",
         code="no_reader",
     )
-
-
-def _has(release: Release, hook: str) -> bool:
-    """Releases that were examined before `hooks` was noted may have any."""
-    return hook in release.offers.get("hooks", (hook,))
 
 
 def _step(name: str, kind: str, hook: str, args: dict[str, str], limit_s: float) -> dict[str, Any]:

@@ -15,7 +15,9 @@ from plugins.host.child.system import syscall
 
 _CREATE, _ADD_RULE, _RESTRICT = 444, 445, 446  # the same on every machine
 _EXECUTE, _WRITE, _READ, _READ_DIR = 1, 2, 4, 8
-_FILE_RIGHTS = _EXECUTE | _WRITE | _READ | 1 << 14 | 1 << 15
+_FIRST = (1 << 13) - 1  # all rights of version 1
+_REFER, _TRUNCATE, _IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
+_FILE_RIGHTS = _EXECUTE | _WRITE | _READ | _TRUNCATE | _IOCTL_DEV
 
 
 def landlock_version() -> int:
@@ -29,9 +31,9 @@ def landlock_version() -> int:
 def landlock_apply(readable: Sequence[str], writable: Sequence[str]) -> None:
     """Allow the trees named and nothing else, for good. Raises OSError."""
     version = landlock_version()
-    handled = (1 << 13) - 1
-    for since, bit in ((2, 13), (3, 14), (5, 15)):
-        handled |= (1 << bit) if version >= since else 0
+    handled = _FIRST
+    for since, right in ((2, _REFER), (3, _TRUNCATE), (5, _IOCTL_DEV)):
+        handled |= right if version >= since else 0
     network, scope = 3 if version >= 4 else 0, 3 if version >= 6 else 0
     size = 8 if version < 4 else 16 if version < 6 else 24
     attributes = struct.pack("QQQ", handled, network, scope)[:size]

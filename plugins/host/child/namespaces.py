@@ -12,6 +12,9 @@ from plugins.host.child.system import MACHINE, libc, syscall
 _NEWNS, _NEWIPC, _NEWUSER, _NEWNET = 0x00020000, 0x08000000, 0x10000000, 0x40000000
 _BIND, _REC, _PRIVATE, _REMOUNT, _RDONLY = 4096, 16384, 1 << 18, 32, 1
 _NOSUID, _NODEV, _DETACH = 2, 4, 2
+_RELATIME = 1 << 21
+# what a remount may not take away; statvfs tells each by mount's own number, but the last
+_LOCKED = os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC | os.ST_NOATIME | os.ST_NODIRATIME
 _UNSHARE, _PIVOT = {"x86_64": (272, 155), "aarch64": (97, 41)}.get(MACHINE, (-1, -1))
 
 
@@ -52,10 +55,8 @@ def _bind(path: str, root: str, flags: int) -> None:
     _mount(path, str(target), None, _BIND | _REC)
     if source.is_char_device():
         return
-    locked = os.statvfs(target).f_flag & (_NOSUID | _NODEV | 8 | 1024 | 2048 | 4096)
-    atime = (1024 if locked & 1024 else 0) | (2048 if locked & 2048 else 0)
-    atime |= 1 << 21 if locked & 4096 else 0  # ST_RELATIME → MS_RELATIME
-    keep = (locked & (_NOSUID | _NODEV | 8)) | atime
+    found = os.statvfs(target).f_flag
+    keep = found & _LOCKED | (_RELATIME if found & os.ST_RELATIME else 0)
     _mount(None, str(target), None, _BIND | _REMOUNT | _NOSUID | _NODEV | flags | keep)
 
 

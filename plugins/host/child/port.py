@@ -14,6 +14,18 @@ from plugins.sdk.errors import HandleRefused
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
+def file_name_good(name: str) -> bool:
+    """Whether a step may create a file of this name: a plain one, in no other folder."""
+    return _NAME.fullmatch(name) is not None
+
+
+def file_create(folder: Path, name: str) -> IO[bytes]:
+    """A new file of a step's result. Raises ValueError, FileExistsError."""
+    if not file_name_good(name):
+        raise ValueError(f"{name!r}: a file's name is letters, digits, '.', '_' and '-'")
+    return (folder / name).open("xb")
+
+
 class ChildPort:
     """`files` are descriptors by handle; `tell` sends a frame to the host."""
 
@@ -33,9 +45,7 @@ class ChildPort:
         return os.fdopen(fd, "rb")
 
     def create(self, name: str) -> IO[bytes]:
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r}: a file's name is letters, digits, '.', '_' and '-'")
-        return (self._folder / name).open("xb")
+        return file_create(self._folder, name)
 
     def progress(self, done: float) -> None:
         self._tell({"progress": float(done)})

@@ -13,72 +13,36 @@ import struct
 from plugins.host.child.system import MACHINE, PR_SET_SECCOMP, prctl
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-_NAMES = (
-    "execve execveat socket tkill ptrace process_vm_readv process_vm_writev mount umount2 "
-    "pivot_root chroot unshare setns bpf keyctl add_key request_key perf_event_open userfaultfd "
-    "open_by_handle_at rt_sigqueueinfo rt_tgsigqueueinfo setsid setpgid clone kill tgkill prlimit64"
-).split()
+_COLUMN = {"x86_64": 0, "aarch64": 1}
 _NUMBERS = {
-    "x86_64": (
-        59,
-        322,
-        41,
-        200,
-        101,
-        310,
-        311,
-        165,
-        166,
-        155,
-        161,
-        272,
-        308,
-        321,
-        250,
-        248,
-        249,
-        298,
-        323,
-        304,
-        129,
-        297,
-        112,
-        109,
-        56,
-        62,
-        234,
-        302,
-    ),
-    "aarch64": (
-        221,
-        281,
-        198,
-        130,
-        117,
-        270,
-        271,
-        40,
-        39,
-        41,
-        51,
-        97,
-        268,
-        280,
-        219,
-        217,
-        218,
-        241,
-        282,
-        265,
-        138,
-        240,
-        157,
-        154,
-        220,
-        129,
-        131,
-        261,
-    ),
+    "execve": (59, 221),
+    "execveat": (322, 281),
+    "socket": (41, 198),
+    "tkill": (200, 130),
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "mount": (165, 40),
+    "umount2": (166, 39),
+    "pivot_root": (155, 41),
+    "chroot": (161, 51),
+    "unshare": (272, 97),
+    "setns": (308, 268),
+    "bpf": (321, 280),
+    "keyctl": (250, 219),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "perf_event_open": (298, 241),
+    "userfaultfd": (323, 282),
+    "open_by_handle_at": (304, 265),
+    "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240),
+    "setsid": (112, 157),
+    "setpgid": (109, 154),
+    "clone": (56, 220),
+    "kill": (62, 129),
+    "tgkill": (234, 131),
+    "prlimit64": (302, 261),
 }
 # io_uring_*, pidfd_send_signal, pidfd_open, pidfd_getfd, open_tree … fspick: equal on both machines
 _EVERYWHERE = (425, 426, 427, 424, 434, 438, 428, 429, 430, 431, 432, 433)
@@ -100,7 +64,8 @@ def seccomp_apply() -> None:
 
 
 def _program(pid: int) -> list[bytes]:
-    numbers = dict(zip(_NAMES, _NUMBERS[MACHINE], strict=True))
+    column = _COLUMN[MACHINE]
+    numbers = {name: each[column] for name, each in _NUMBERS.items()}
     clone, prlimit = numbers.pop("clone"), numbers.pop("prlimit64")
     own = [numbers.pop(name) for name in _SIGCHECKED]
     denied = [*numbers.values(), *_EVERYWHERE]

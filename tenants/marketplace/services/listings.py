@@ -11,13 +11,13 @@ from tenants.accounts.audit import audit_record
 from tenants.kernel.errors import Conflict, InvalidInput
 from tenants.kernel.ids import new_id
 from tenants.kernel.outbox import emit
-from tenants.marketplace.conformance import report_check
 from tenants.marketplace.events import ListingMoved
 from tenants.marketplace.examining import wheel_examine
 from tenants.marketplace.locks import listing_locked
 from tenants.marketplace.models import Listing, ListingStep
 from tenants.marketplace.services.offering import prices_offer, services_offer
 from tenants.marketplace.states import LISTING_MOVES, ListingState, require_move
+from tenants.marketplace.submitted_reports import report_check
 from tenants.partners.models import Agreement, Release, Seller
 from tenants.partners.permissions import partner_only, staff_only
 from tenants.partners.services import release_suspend, seller_claim

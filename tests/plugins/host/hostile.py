@@ -75,10 +75,21 @@ def nan(work):
     return StepResult(figures={"score": float("nan")})
 
 
-def nan_on_the_wire(work):
-    body = b'{"result":{"figures":{"score":NaN},"files":[],"claims":[],"notice":""}}'
+def on_the_wire(body):
     os.write(int(sys.argv[1]), len(body).to_bytes(4, "big") + body)
     time.sleep(60)
+
+
+def nan_on_the_wire(work):
+    on_the_wire(b'{"result":{"figures":{"score":NaN},"files":[],"claims":[],"notice":""}}')
+
+
+def no_error_on_the_wire(work):
+    on_the_wire(b'{"error":[],"message":{}}')
+
+
+def huge_number(work):
+    return StepResult(figures={"score": 10**400})
 
 
 def wrong_type(work):

@@ -81,6 +81,8 @@ def kind(outcome: Outcome) -> str | None:
         ("floods", {"flood"}),
         ("nan", {"refused", "contract"}),
         ("nan_on_the_wire", {"contract"}),
+        ("no_error_on_the_wire", {"contract"}),
+        ("huge_number", {"contract"}),
         ("wrong_type", {"contract"}),
         ("wrong_field", {"contract"}),
         ("gigabyte", {"contract"}),
@@ -149,8 +151,7 @@ def test_no_name_space_of_its_own_gives_it_rights(attack: Attack, sandbox: Sandb
 
 def refused_at(level: Level, like: Sandbox) -> bool:
     """Whether partners' plugins are refused at a level unless the operator accepts the risk."""
-    strict = Sandbox(like.folder, level=level, limits=LIMITS)
-    strict._runtime = like.runtime
+    strict = Sandbox(like.folder, level=level, limits=LIMITS, made=like.runtime)
     with pytest.raises(SandboxUnavailable, match=f"{level}: "):
         strict.chosen()
     return True
@@ -181,8 +182,8 @@ def test_a_partners_plugin_runs_only_where_the_level_holds(
     host_of: Callable[..., PluginHost],
     tmp_path: Path,
 ) -> None:
-    strict = Sandbox(sandboxes[level].folder, level=level, limits=LIMITS)
-    strict._runtime = sandboxes[level].runtime
+    one = sandboxes[level]
+    strict = Sandbox(one.folder, level=level, limits=LIMITS, made=one.runtime)
     enabled = Enabled("hostile", {"act": "good"}, frozenset({"data.datasets"}))
     (outcome,) = host_of(strict, hostile).call(
         "prepare_dataset", {}, tenant="t", enabled=[enabled], order=WorkOrder("c", tmp_path)

@@ -27,6 +27,10 @@ from plugins.sdk import hookimpl
 def prepare_datasets(work):
     raise SystemExit
 """
+ON_IMPORT = """
+import os, sys
+os.write(int(sys.argv[1]), %s)
+"""
 WRONG_ARGUMENT = MISSPELT.replace("prepare_datasets(work)", "prepare_dataset(task)")
 
 
@@ -80,6 +84,31 @@ def test_a_plugin_that_does_not_fit_its_hooks_is_refused_with_the_reason(
     assert outcome.failure is not None
     assert outcome.failure.kind == "unavailable"
     assert said in outcome.failure.message
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("floods_at_start", 'b"\\xff" * 8'),
+        ("no_hooks_at_start", '(11).to_bytes(4, "big") + b\'{"hello":5}\''),
+    ],
+)
+def test_what_it_sends_before_it_is_asked_is_its_own_failure(
+    installed: Callable[[str, str, Mode], Plugin],
+    sandboxes: dict[str, Sandbox],
+    host_of: Callable[..., PluginHost],
+    tmp_path: Path,
+    name: str,
+    written: str,
+) -> None:
+    plugin = installed(name, ON_IMPORT % written, "isolated")
+    host = host_of(sandboxes[strongest_of(sandboxes)], plugin)
+    enabled = [Enabled(name, {}, frozenset({"data.datasets"}))]
+    order = WorkOrder("call", tmp_path)
+    (outcome,) = host.call("prepare_dataset", {}, tenant="t", enabled=enabled, order=order)
+    assert outcome.failure is not None
+    assert outcome.failure.kind == "contract"
+    assert "at its start" in outcome.failure.message
 
 
 @pytest.fixture

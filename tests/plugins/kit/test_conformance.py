@@ -14,10 +14,12 @@ import pytest
 from plugins.host.errors import HostError
 from plugins.host.sandbox import Sandbox
 from plugins.kit.building import wheel_build
+from plugins.kit.commands import PLATFORM_VERSION
 from plugins.kit.conformance import conformance_check
 from plugins.kit.new import plugin_new
 from plugins.kit.report import Report, report_read, report_write
 from plugins.sdk.errors import ContractError
+from tenants.kernel.version import code_version
 from tests.architecture.sources import ROOT
 from tests.plugins.conftest import strongest_of
 from tests.plugins.wheels import manifest, wheel_make
@@ -89,6 +91,10 @@ def judged(sandboxes: dict[str, Sandbox]) -> Judge:
         return conformance_check(wheel, sandbox=sandbox, platform_version="0.1.0")
 
     return judge
+
+
+def test_the_kit_judges_for_the_platform_that_it_comes_with() -> None:
+    assert code_version() == PLATFORM_VERSION
 
 
 def test_what_new_makes_passes_and_its_report_is_kept(judged: Judge, tmp_path: Path) -> None:

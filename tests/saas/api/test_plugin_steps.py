@@ -21,7 +21,7 @@ from tests.workers.jobs.factories import make_worker
 from tests.workers.tasks.factories import start
 from workers.assets.models import BaseModel
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_folders")]
 
 DIARY = """
 import json
@@ -88,13 +88,6 @@ def prices():
     return (Price("rows", Decimal("0.50"), "USD"),)
 """
 ROWS = b"How are you? => Fine.\nAnd her? => Well, thanks.\n"
-
-
-@pytest.fixture(autouse=True)
-def _own_folders(tmp_path: Path, settings: Any) -> None:
-    settings.SCRATCH_DIR = tmp_path / "scratch"
-    default = settings.STORAGES["default"] | {"OPTIONS": {"location": str(tmp_path / "storage")}}
-    settings.STORAGES = {**settings.STORAGES, "default": default}
 
 
 def ended(api: Caller, reply: Any) -> Any:

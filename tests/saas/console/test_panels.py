@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ from tests.saas.api.factories import Caller, usage_make
 from tests.saas.console.factories import Person
 from tests.tenants.partners.releases import enabled, published
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_folders")]
 SEES = '["data.usage"]'
 URL = "/console/panels/"
 DRAWING = """
@@ -32,12 +31,6 @@ FOREIGN = (
 )"""
 )
 RAGGED = DRAWING % """(Panel("a", "Ragged", ("one", "two"), (("only",),)),)"""
-
-
-@pytest.fixture(autouse=True)
-def _own_storage(tmp_path: Path, settings: Any) -> None:
-    default = settings.STORAGES["default"] | {"OPTIONS": {"location": str(tmp_path / "storage")}}
-    settings.STORAGES = {**settings.STORAGES, "default": default}
 
 
 def page_of(person: Person) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -16,13 +15,7 @@ from tests.tenants.partners.factories import SEVENTY, agree
 from tests.tenants.partners.releases import partner_tenant
 from tests.tenants.pricing.books import platform_make, tenant_make
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _own_storage(tmp_path: Path, settings: Any) -> None:
-    default = {**settings.STORAGES["default"], "OPTIONS": {"location": str(tmp_path / "storage")}}
-    settings.STORAGES = {**settings.STORAGES, "default": default}
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_folders")]
 
 
 def run(*arguments: str) -> str:

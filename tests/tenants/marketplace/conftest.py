@@ -1,19 +1,10 @@
-"""Storage of the test's own: wheels lie there."""
+"""Wheels lie in a folder of the test's own."""
 
 from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 
 @pytest.fixture(autouse=True)
-def _own_storage(tmp_path: Path, settings: Any) -> None:
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "default": {
-            **settings.STORAGES["default"],
-            "OPTIONS": {"location": str(tmp_path / "storage")},
-        },
-    }
+def _own_folders(own_folders: None) -> None:
+    pass

@@ -27,18 +27,7 @@ from tests.tenants.partners.releases import enabled, published
 from tests.tenants.pricing.books import platform_make
 from tests.workers.jobs.factories import make_tenant
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _own_storage(tmp_path: Path, settings: object) -> None:
-    settings.STORAGES = {  # type: ignore[attr-defined]
-        **settings.STORAGES,  # type: ignore[attr-defined]
-        "default": {
-            **settings.STORAGES["default"],  # type: ignore[attr-defined]
-            "OPTIONS": {"location": str(tmp_path / "storage")},
-        },
-    }
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_folders")]
 
 
 def test_a_secret_is_sealed_and_reaches_the_call_only(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -30,7 +29,7 @@ from workers.jobs.services import job_cancel
 from workers.jobs.states import State
 from workers.tasks.tasks import plugins
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_folders")]
 HEARS = ("data.jobs", "data.usage")
 METER = "slot.seconds"
 
@@ -50,13 +49,6 @@ def usage_recorded(usage):
     if usage.meter == "storage.gb_hours":
         raise PluginError(" ".join(heard))
 """
-
-
-@pytest.fixture(autouse=True)
-def _own_storage(tmp_path: Path, settings: Any) -> None:
-    options = {"OPTIONS": {"location": str(tmp_path / "storage")}}
-    default = {**settings.STORAGES["default"], **options}
-    settings.STORAGES = {**settings.STORAGES, "default": default}
 
 
 @pytest.fixture

@@ -11,16 +11,8 @@ from tests.workers.tasks.factories import register_base
 
 
 @pytest.fixture(autouse=True)
-def _own_folders(tmp_path: Path, settings: Any) -> None:
-    settings.SCRATCH_DIR = tmp_path / "scratch"
-    settings.STORAGE_DIR = tmp_path / "storage"
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "default": {
-            **settings.STORAGES["default"],
-            "OPTIONS": {"location": str(tmp_path / "storage")},
-        },
-    }
+def _own_folders(own_folders: None) -> None:
+    pass
 
 
 @pytest.fixture(scope="session")

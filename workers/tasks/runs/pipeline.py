@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ class PipelineRun:
         inputs = self._model()
         for number, file_id in enumerate(self.spec["file_ids"]):
             try:
-                file = self.context.in_scope(lambda file_id=file_id: file_get(file_id))  # type: ignore[misc]
+                file = self.context.in_scope(partial(file_get, file_id))
             except NotFound as error:
                 raise CannotRun(error.message, code="file_deleted", param="files") from error
             name = file.filename if file.filename not in inputs else f"{number}-{file.filename}"
@@ -195,17 +196,14 @@ class PipelineRun:
         for name in ("training_file", "validation_file", "file"):
             if spec.get(name) in frame["files"]:
                 path = Path(frame["files"][spec.pop(name)])
-                stored = self._seal(path)
-                spec[f"{name}_id"] = self.context.in_scope(
-                    lambda path=path, stored=stored: (
-                        file_keep(  # type: ignore[misc]
-                            tenant_id=self.context.tenant_id,
-                            filename=path.name,
-                            stored=stored,
-                            purpose="fine-tune",
-                        ).id
-                    )
+                keep = partial(
+                    file_keep,
+                    tenant_id=self.context.tenant_id,
+                    filename=path.name,
+                    stored=self._seal(path),
+                    purpose="fine-tune",
                 )
+                spec[f"{name}_id"] = self.context.in_scope(keep).id
         return spec
 
     def _record(self, frame: Frame) -> None:

@@ -1,4 +1,4 @@
-"""The conformance report that comes with a wheel: JSON of `manage.py plugin check`. Pure.
+"""The conformance report that a partner sends with its wheel: JSON of `plugin check`. Pure.
 
 It spares a partner a review that is known to fail, and proves nothing: `services/reviews.py`.
 
@@ -9,11 +9,12 @@ It spares a partner a review that is known to fail, and proves nothing: `service
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
+from plugins.kit.report import Verdict
 from tenants.kernel.errors import InvalidInput
 
-VERDICTS = frozenset({"passed", "failed", "skipped"})
+VERDICTS = frozenset(get_args(Verdict))
 MAX_CHECKS = 500
 
 
