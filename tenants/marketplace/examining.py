@@ -10,6 +10,7 @@ from plugins.host.catalog import Plugin, Refused, catalog_make, discover
 from plugins.host.environments import provided_versions, wheel_install
 from plugins.host.errors import WheelRefused
 from plugins.host.facts import Enabled
+from plugins.host.settings import schema_wrong
 from plugins.sdk.codec import to_json
 from plugins.sdk.manifest import Manifest
 from tenants.kernel.errors import InvalidInput
@@ -17,6 +18,7 @@ from tenants.kernel.version import code_version
 from tenants.partners.host import host_make
 from tenants.partners.wheels import wheel_unpack
 
+LONGEST_NAME = 200
 DECLARED = (
     "pipelines",
     "meters",
@@ -31,6 +33,8 @@ DECLARED = (
 
 def wheel_examine(name: str, content: bytes) -> Manifest:
     """Read a wheel's manifest, none of its code run. Raises InvalidInput with the reason."""
+    if not name.isascii() or len(name) > LONGEST_NAME:
+        raise _wrong(f"its file's name is ASCII, of at most {LONGEST_NAME} characters")
     with tempfile.TemporaryDirectory() as scratch:
         wheel = Path(scratch) / Path(name).name
         wheel.write_bytes(content)
@@ -39,7 +43,10 @@ def wheel_examine(name: str, content: bytes) -> Manifest:
             wheel_install(wheel, site)
         except WheelRefused as error:
             raise _wrong(str(error)) from error
-        return _only(discover(site, "isolated")).manifest
+        manifest = _only(discover(site, "isolated")).manifest
+    if wrong := schema_wrong(manifest.settings):
+        raise _wrong(f"plugin.toml: settings: {wrong}")
+    return manifest
 
 
 def declarations(plugin: Plugin, tenant_id: str) -> dict[str, Any]:
