@@ -114,7 +114,9 @@ class PipelineRun:
                 file = self.context.in_scope(lambda file_id=file_id: file_get(file_id))  # type: ignore[misc]
             except NotFound as error:
                 raise CannotRun(error.message, code="file_deleted", param="files") from error
-            name = file.filename if file.filename not in inputs else f"{number}-{file.filename}"
+            name = file.filename
+            while name in inputs:
+                name = f"{number}-{name}"
             path = self.context.scratch / f"input-{number}" / Path(name).name
             path.parent.mkdir()
             file_to_path(file=file, data_key=self.context.data_key, path=path)
