@@ -61,6 +61,8 @@ app.conf.beat_schedule = {
         "control.waste": settings.WASTE_EVERY_S,
         "control.partitions": settings.PARTITIONS_EVERY_S,
         "control.billing": settings.BILLING_EVERY_S,
+        "control.prices": settings.PRICES_EVERY_S,
+        "control.floors": settings.FLOORS_EVERY_S,
         "control.stripe": settings.STRIPE_SEND_EVERY_S,
         "control.stripe_reconcile": settings.STRIPE_RECONCILE_EVERY_S,
     }.items()

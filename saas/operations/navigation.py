@@ -34,6 +34,11 @@ _MENU: Menu = [
         _("Margin"),
         [
             Entry(_("Margins"), "trending_up", "margins"),
+            Entry(_("Floors"), "vertical_align_bottom", "floors"),
+            Entry(_("Floor findings"), "report", "pricing_floorfinding_changelist"),
+            Entry(_("Price proposals"), "event", "pricing_priceproposal_changelist"),
+            Entry(_("Loss budgets"), "savings", "pricing_lossbudget_changelist"),
+            Entry(_("Calibration of quotes"), "target", "calibration"),
             Entry(_("Costs"), "payments", "costs"),
             Entry(_("Waste"), "savings", "costs_wastefinding_changelist"),
             Entry(_("Cost entries"), "list_alt", "costs_costentry_changelist"),

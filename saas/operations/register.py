@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from saas.console.sites import Page
 from saas.operations.books import books
+from saas.operations.calibration import calibration
 from saas.operations.campaigns import campaign, campaign_new, campaign_plot, campaigns
 from saas.operations.costs import costs
+from saas.operations.floors import floor_policy, floors
 from saas.operations.forms import price_book_new, tax_rate_new, transfers_import
 from saas.operations.lists.billing import InvoiceAdmin, StatementAdmin, TaxRateAdmin
 from saas.operations.lists.business import BaseModelAdmin, CostEntryAdmin, RateAdmin, TenantAdmin
 from saas.operations.lists.contracts import ContractAdmin, contract_create
+from saas.operations.lists.floors import (
+    FloorFindingAdmin,
+    LossBudgetAdmin,
+    ProposalAdmin,
+    loss_budget_new,
+    price_proposal_new,
+)
 from saas.operations.lists.market import (
     MarketAlertAdmin,
     MarketImportAdmin,
@@ -50,7 +59,14 @@ from tenants.ledger.models import Wallet
 from tenants.market.models import MarketAlert, MarketImport, MarketProduct
 from tenants.marketplace.models import Listing, PartnerStatement, Payout
 from tenants.partners.models import Agreement
-from tenants.pricing.models import Contract, PriceBook, PriceBookVersion
+from tenants.pricing.models import (
+    Contract,
+    FloorFinding,
+    LossBudget,
+    PriceBook,
+    PriceBookVersion,
+    PriceProposal,
+)
 from workers.assets.models import BaseModel
 from workers.jobs.models import Attempt, Cohort, Job, Worker
 from workers.serving.models import Replica
@@ -71,6 +87,9 @@ operations.register(BaseModel, BaseModelAdmin)
 operations.register(PriceBook, PriceBookAdmin)
 operations.register(PriceBookVersion, PriceVersionAdmin)
 operations.register(Contract, ContractAdmin)
+operations.register(FloorFinding, FloorFindingAdmin)
+operations.register(LossBudget, LossBudgetAdmin)
+operations.register(PriceProposal, ProposalAdmin)
 operations.register(Wallet, WalletAdmin)
 operations.register(Statement, StatementAdmin)
 operations.register(Invoice, InvoiceAdmin)
@@ -92,6 +111,11 @@ operations.register(StripeObject, ObjectAdmin)
 operations.pages = (
     Page("costs/", "costs", costs),
     Page("margins/", "margins", margins),
+    Page("floors/", "floors", floors),
+    Page("floors/policy/", "floor_policy", floor_policy),
+    Page("calibration/", "calibration", calibration),
+    Page("pricing/lossbudget/new/", "loss_budget_create", loss_budget_new),
+    Page("pricing/priceproposal/new/", "price_proposal_create", price_proposal_new),
     Page("books/", "books", books),
     Page("market/", "market", market),
     Page("market/file/new/", "market_import", market_import),

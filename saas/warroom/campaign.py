@@ -29,7 +29,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: Mapping[str, Any], out: TextIO) -> None:
     """Print the brief; keep all of it in a folder where one is named."""
     given = _json(options["spec"])
-    given.setdefault("market", market_facts(history_read(options["history"], options["unit"])))
+    given.setdefault("market", market_facts(history_read(options)))
     result = campaign_run(CampaignSpec.read(given), _tell)
     sys.stderr.write("\n")
     out.write(brief(result, options["language"]) + "\n")

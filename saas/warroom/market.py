@@ -21,7 +21,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Mapping[str, Any], out: TextIO) -> None:
     """Print a line for each class of models, and how the rivals' model did if that is asked for."""
-    history = history_read(options["history"], options["unit"])
+    history = history_read(options)
     lines = [f"{len(history.moves)} moves up to {history.end}"]
     lines.append("class          index  a year less (80%)          halves in months (80%)")
     for name in (ALL, *classes_of(history)):

@@ -8,10 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from tenants.costs.daily import midnight
 from tenants.costs.procurement import purchase_plan
 from tenants.costs.procurement_baselines import compare, plan_rows
 from tenants.costs.procurement_json import case_read
+from tenants.costs.selectors import work_weeks
+from tenants.kernel.clock import now
+from tenants.kernel.scope import system_scope
 
+WEEKS = 52  # of the books that a forecast looks back upon
 COLUMNS = ("month", "offer", "units", "until_month", "cost")
 
 
@@ -22,7 +27,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Mapping[str, Any], out: TextIO) -> None:
-    case = case_read(options["case"].read_text())
+    case = case_read(options["case"].read_text(), _weeks)
     plan = purchase_plan(case, seconds=options["seconds"])
     rows = plan_rows(case, plan.buy)
     out.writelines(
@@ -46,3 +51,8 @@ def run(options: Mapping[str, Any], out: TextIO) -> None:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
+
+
+def _weeks() -> dict[str, list[float]]:
+    with system_scope():
+        return work_weeks(until=midnight(now()), weeks=WEEKS)

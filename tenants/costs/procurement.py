@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
-from scipy.sparse import csc_array
+from scipy.sparse import csc_array, hstack
 
 from tenants.kernel.errors import InvalidInput
 
@@ -155,8 +155,11 @@ class Programme:
         self._costs, self._high = _costs(case, self.layout), _limits(case, self.layout)
         self._rows = _rows(case, self.layout).constraint(self.layout.size)
         # demand rows are equalities and come first; the rest are "at most"
-        demand, matrix = case.demand.size, self._rows.A.tocsr()
-        self._meet, self._keep = matrix[:demand], matrix[demand:]
+        demand, bought = case.demand.size, self.layout.bought
+        matrix = self._rows.A.tocsr()
+        self._meet = matrix[:demand, bought:]
+        self._keep, self._held = matrix[demand:, bought:], matrix[demand:, :bought]
+        self._room = self._rows.ub[demand:]
 
     def best(self, *, gap: float, seconds: float) -> Purchases:
         integral = np.zeros(self.layout.size)
@@ -184,23 +187,43 @@ class Programme:
 
         `demand` takes the place of the case's. Raises InvalidInput where budget or service breaks.
         """
-        low, high = np.zeros(self.layout.size), self._high.copy()
-        low[: self.layout.bought] = high[: self.layout.bought] = buy.ravel()
+        bought, units = self.layout.bought, buy.ravel().astype(np.float64)
+        if (units > self._high[:bought]).any():
+            raise InvalidInput("more units than an offer has", param="offers")
         wanted = self.case.demand if demand is None else demand
         found = linprog(
-            self._costs,
+            self._costs[bought:],
             A_ub=self._keep,
-            b_ub=self._rows.ub[self.case.demand.size :],
+            b_ub=self._room - self._held @ units,
             A_eq=self._meet,
             b_eq=wanted.transpose(0, 2, 1).ravel(),
-            bounds=np.column_stack([low, high]),
+            bounds=np.column_stack([np.zeros(len(self._high) - bought), self._high[bought:]]),
             method="highs",
         )
         if found.status != 0:
             raise InvalidInput(f"these purchases do not do: {found.message}", param="service")
         scenarios, classes, months = wanted.shape
         duals = found.eqlin.marginals.reshape(scenarios, months, classes)
-        return float(found.fun), duals.sum(axis=0).T
+        return float(found.fun + self._costs[:bought] @ units), duals.sum(axis=0).T
+
+    def best_multiple(self, one: NDArray[np.int64], most: int) -> tuple[float, float] | None:
+        """How many times `one` purchases should be made, up to `most`, and what that costs: the
+        least over real numbers, below every whole one. None where no number does.
+        """
+        bought, unit = self.layout.bought, one.ravel().astype(np.float64)
+        column = csc_array((self._held @ unit)[:, None])
+        nothing = csc_array((self._meet.shape[0], 1))
+        high = np.concatenate([[most], self._high[bought:]])
+        found = linprog(
+            np.concatenate([[self._costs[:bought] @ unit], self._costs[bought:]]),
+            A_ub=hstack([column, self._keep], format="csr"),
+            b_ub=self._room,
+            A_eq=hstack([nothing, self._meet], format="csr"),
+            b_eq=self.case.demand.transpose(0, 2, 1).ravel(),
+            bounds=np.column_stack([np.zeros(len(high)), high]),
+            method="highs",
+        )
+        return (float(found.x[0]), float(found.fun)) if found.status == 0 else None
 
 
 def purchase_plan(case: Case, *, gap: float = 0.01, seconds: float = 20.0) -> Purchases:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,15 +46,22 @@ def compare(case: Case, plan: Purchases, *, seconds: float = 5.0) -> Comparison:
 
 
 def single_term(programme: Programme) -> tuple[Units, float]:
-    """The best constant number of one offer, bought anew at each end of its term."""
+    """The best constant number of one offer, bought anew at each end of its term.
+
+    The cost is convex in the number, so the best whole one stands beside the best real one; an
+    offer whose best real one is no better than what was found is passed over.
+    """
     case = programme.case
     nothing = np.zeros((len(case.offers), case.months), dtype=np.int64)
     best, least = nothing, cost_of(programme, nothing)
     for r, offer in enumerate(case.offers):
-        number = _least(partial(_renewed_cost, programme, r), offer.available)
-        bought = _renewed(case, r, offer, number)
-        if (cost := cost_of(programme, bought)) < least:
-            best, least = bought, cost
+        found = programme.best_multiple(_renewed(case, r, offer, 1), offer.available)
+        if found is None or found[1] >= least:
+            continue
+        for number in {math.floor(found[0]), math.ceil(found[0])}:
+            bought = _renewed(case, r, offer, number)
+            if (cost := cost_of(programme, bought)) < least:
+                best, least = bought, cost
     return best, least
 
 
@@ -150,22 +156,5 @@ def _renewed(case: Case, r: int, offer: Offer, number: int) -> Units:
     return buy
 
 
-def _renewed_cost(programme: Programme, r: int, number: int) -> float:
-    case = programme.case
-    return cost_of(programme, _renewed(case, r, case.offers[r], number))
-
-
 def _unit_price(offer: Offer) -> float:
     return offer.cost / (offer.months * offer.capacity)
-
-
-def _least(cost: Callable[[int], float], most: int) -> int:
-    """The least of a convex function of whole numbers 0..most, by halving."""
-    low, high = 0, most
-    while low < high:
-        middle = (low + high) // 2
-        if cost(middle) <= cost(middle + 1):
-            high = middle
-        else:
-            low = middle + 1
-    return low

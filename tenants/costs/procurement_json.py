@@ -6,31 +6,41 @@
      "markets": [{"name": "on demand", "prices": {"serve": 2.5}}], "budget": 50000, "service": 0.99}
 
 `demand` is [scenarios, classes, months]. Weights, budget, service and end_value may be left out.
+In place of demand, `"forecast": {"months": 12, "scenarios": 20, "seed": 1}` has it told from the
+books: classes are then kinds of work ("serve", "fine_tune").
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from tenants.costs.forecasting import demand_forecast
 from tenants.costs.procurement import Case, Market, Offer
 from tenants.kernel.errors import InvalidInput
 
 NEEDED = ("classes", "offers", "markets", "demand", "penalty")
 KNOWN = {*NEEDED, "weights", "budget", "service", "end_value"}
+FORECAST = {"months", "scenarios", "seed"}
+Weeks = Mapping[str, Sequence[float]]
 
 
-def case_read(text: str) -> Case:
-    """Raises InvalidInput, naming what is missing, unknown or of the wrong kind."""
+def case_read(text: str, weeks: Callable[[], Weeks] | None = None) -> Case:
+    """Read a case; `weeks` tells the books' slot-hours where a forecast is asked for.
+
+    Raises InvalidInput, naming what is missing, unknown or of the wrong kind.
+    """
     try:
         given = json.loads(text)
     except json.JSONDecodeError as error:
         raise InvalidInput(f"not JSON: {error}", param="case") from error
     if not isinstance(given, dict):
         raise InvalidInput("a case is a JSON object", param="case")
+    if "forecast" in given and weeks is not None:
+        given["demand"] = _forecast(given, weeks)
     for name in NEEDED:
         if name not in given:
             raise InvalidInput(f"the case has no {name}", param=name)
@@ -40,6 +50,27 @@ def case_read(text: str) -> Case:
         return _case(given)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise InvalidInput(f"the case cannot be read: {error}", param="case") from error
+
+
+def _forecast(given: dict[str, Any], weeks: Callable[[], Weeks]) -> Any:
+    asked = given.pop("forecast")
+    if "demand" in given:
+        raise InvalidInput("a case has a demand or a forecast, not both", param="forecast")
+    if not isinstance(asked, dict) or not asked.keys() <= FORECAST or "months" not in asked:
+        raise InvalidInput("a forecast has months, perhaps scenarios and seed", param="forecast")
+    if not all(isinstance(value, int) and value >= 0 for value in asked.values()):
+        raise InvalidInput("a forecast's figures are whole numbers", param="forecast")
+    classes = given.get("classes")
+    if not isinstance(classes, list):
+        raise InvalidInput("the case has no classes", param="classes")
+    found = demand_forecast(
+        weeks(),
+        [str(name) for name in classes],
+        months=asked["months"],
+        scenarios=asked.get("scenarios", 20),
+        seed=asked.get("seed", 1),
+    )
+    return found.tolist()
 
 
 def _case(given: Mapping[str, Any]) -> Case:

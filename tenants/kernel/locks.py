@@ -21,6 +21,7 @@ class AdvisoryLock(IntEnum):
     SIGN_UP = 1005  # one sign-up at a time picks its slug and address (keyed)
     PARTNER = 1006  # one writer at a time moves what a partner may be paid (keyed; also in SQL)
     AGREEMENT = 1007  # one sale at a time counts towards tiers and caps (keyed; only in SQL)
+    PRICES = 1008  # one writer at a time sets what anybody pays
     MARKET = 1010  # one file of rivals' prices is read at a time
 
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from typing import Protocol
-from urllib.parse import unquote
 
 from tenants.pricing.cards import CardPrice, RateCard, Terms, period_of
 from tenants.pricing.exact import EXACT, ZERO, round12
+from tenants.pricing.matching import match_in
 from tenants.pricing.rating import ADJUSTMENT, QUOTE_CAP, USAGE, WAIVER, Piece, pieces_amount
 
 TotalKey = tuple[str, dt.date, str, str]  # tenant, month, currency, price key
@@ -126,8 +126,7 @@ def seller_of(dimensions: Mapping[str, str]) -> str:
 
 def seller_in(price_key: str) -> str:
     """`seller_of` what a price is for."""
-    pairs = (pair.partition("=") for pair in price_key.partition("?")[2].split("&"))
-    return seller_of({name: unquote(value) for name, _, value in pairs})
+    return seller_of(match_in(price_key))
 
 
 def adjusted(lines: Sequence[Line], share: Decimal) -> list[Line]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from tenants.kernel.events import Event
 
@@ -20,7 +21,7 @@ class PriceChanged(Event, name="price.changed", aggregate="book_id"):
 
 @dataclass(frozen=True)
 class PriceOverridden(Event, name="price.overridden", aggregate="override_id"):
-    """An operator gave leave to sell a meter below its measured cost until `expires_at`."""
+    """An operator gave leave to sell a meter below its floor until `expires_at`."""
 
     override_id: str
     meter: str
@@ -43,3 +44,49 @@ class FxRateSet(Event, name="fx_rate.set", aggregate="pair"):
     pair: str
     rate: str
     valid_from: datetime
+
+
+@dataclass(frozen=True)
+class LossBudgetOpened(Event, name="loss_budget.opened", aggregate="budget_id"):
+    """An operator approved a loss of `amount` between floor and short-run cost."""
+
+    budget_id: str
+    campaign_id: str
+    amount: Decimal
+    currency: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class LossBudgetEnded(Event, name="loss_budget.ended", aggregate="budget_id"):
+    """It allows no further loss; `why` is spent, volume, expired or closed."""
+
+    budget_id: str
+    why: str
+    spent: Decimal
+    currency: str
+
+
+@dataclass(frozen=True)
+class FloorBreached(Event, name="floor.breached", aggregate="finding_id"):
+    """The sweep found a price below its floor that nothing allows (any more)."""
+
+    finding_id: str
+    book_id: str
+    buyer_id: str
+    price_key: str
+    effective: Decimal
+    floor: Decimal
+    currency: str
+
+
+@dataclass(frozen=True)
+class PriceProposalMoved(Event, name="price_proposal.moved", aggregate="proposal_id"):
+    """A dated price went on: proposed, approved, active, ended, refused; `why` is set at an end."""
+
+    proposal_id: str
+    campaign_id: str
+    book_id: str
+    price_key: str
+    state: str
+    why: str

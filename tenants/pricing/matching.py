@@ -8,7 +8,7 @@ version takes over.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from tenants.kernel.errors import InvalidInput
 from tenants.usage.meters import METERS, meter_named
@@ -30,6 +30,12 @@ def price_key(meter: str, match: Match) -> str:
     if not match:
         return meter
     return meter + "?" + "&".join(f"{name}={quote(value, safe='')}" for name, value in match)
+
+
+def match_in(key: str) -> dict[str, str]:
+    """The match that a price key tells."""
+    pairs = (pair.partition("=") for pair in key.partition("?")[2].split("&"))
+    return {name: unquote(value) for name, _, value in pairs if name}
 
 
 def matches(match: Match, dimensions: Mapping[str, str]) -> bool:

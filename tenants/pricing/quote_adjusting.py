@@ -24,7 +24,7 @@ from tenants.partners.calls import hooks_ask, outcomes_keep
 from tenants.partners.models import Release
 from tenants.pricing.cards import RateCard
 from tenants.pricing.exact import EXACT, ZERO, plain, quotient, round12
-from tenants.pricing.guard import Shortfall
+from tenants.pricing.guard import EffectivePrice
 from tenants.pricing.selectors.guarding import quote_shortfalls
 
 HOOK = "quote_adjustment"
@@ -136,10 +136,10 @@ def _below_floor(
     return Failure("refused", f"below the floor: {short[0].arithmetic}") if short else None
 
 
-def _as_system(read: Callable[[], list[Shortfall]]) -> list[Shortfall]:
+def _as_system(read: Callable[[], list[EffectivePrice]]) -> list[EffectivePrice]:
     """What only the system may read, on a connection of its own: no customer sees a cost."""
 
-    def apart() -> list[Shortfall]:
+    def apart() -> list[EffectivePrice]:
         try:
             with system_scope():
                 return read()

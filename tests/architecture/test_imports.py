@@ -18,11 +18,17 @@ CHILD_SIDE = {
     "workers.engine": "the engine itself; its torch-free parts are listed below",
     "workers.tasks.child": "the entry of a job's child process",
     "workers.tasks.engine_child": "what that child runs for a fine-tune or an evaluation",
+    "workers.tasks.rank_child": "what each further process of such a job runs",
     "workers.tasks.serve_child": "what that child runs for a replica",
     "workers.serving.runtime": "the replica's own process",
     "plugins.examples": "wheels of partners, imported by a plugin's confined process",
 }
-TORCH_FREE_ENGINE = ("workers.engine.protocol", "workers.engine.specs", "workers.engine.profiles")
+TORCH_FREE_ENGINE = (
+    "workers.engine.protocol",
+    "workers.engine.specs",
+    "workers.engine.profiles",
+    "workers.engine.shapes",
+)
 
 
 def test_the_import_contracts_are_kept() -> None:

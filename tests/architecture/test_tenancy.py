@@ -23,6 +23,9 @@ OTHERWISE_GUARDED = {
     "stripe_finding": "hidden from the app's role: what operators look into; often nobody's yet",
     "waste_finding": "as cost_entry: what operators look into",
     "cost_day": "as cost_entry, whose sums it keeps",
+    "floor_finding": "as price_override",
+    "loss_budget": "as price_override",
+    "sale_day": "as price_override",
     "cost_entry": "hidden from the app's role altogether: what compute costs is the platform's own",
 }
 
@@ -31,9 +34,10 @@ APP_MAY_WRITE = {"django_session": "sessions belong to browsers; their keys are 
 
 HIDDEN = {
     "account_emailaddress", "account_emailconfirmation", "bank_transfer", "cohort", "cost_day",
-    "cost_entry", "cost_rate", "cost_resource", "cost_worker_day", "document_number", "inbox_entry",
-    "lever_measurement", "meter_watermark", "partner_share", "plugin_health", "price_override",
-    "replica", "stripe_event", "stripe_finding", "waste_finding", "worker",
+    "cost_entry", "cost_rate", "cost_resource", "cost_worker_day", "document_number",
+    "floor_finding", "floor_policy", "inbox_entry", "lever_measurement", "loss_budget",
+    "meter_watermark", "partner_share", "plugin_health", "price_override", "price_proposal",
+    "replica", "sale_day", "stripe_event", "stripe_finding", "waste_finding", "worker",
 }  # fmt: skip
 
 

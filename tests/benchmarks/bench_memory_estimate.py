@@ -22,7 +22,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from tests.benchmarks.training.contest import ROOT
 from tests.benchmarks.training.workload import spec
-from workers.engine.profiles import HIGH, Shape, memory_bytes
+from workers.engine.profiles import HIGH, memory_bytes
+from workers.engine.shapes import Shape
 from workers.engine.specs import CHECKPOINTING, FineTuneSpec
 
 CASES = int(os.environ.get("CASES", "24"))

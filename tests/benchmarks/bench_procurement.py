@@ -20,9 +20,6 @@ UNSEEN = 1000
 
 def main() -> dict[str, Any]:
     """Measure and print, for each shape of demand."""
-    import django
-
-    django.setup()
     from tests.tenants.costs.procurement_cases import SHAPES
 
     result = {shape: measured(shape) for shape in SHAPES} | {"cores": os.cpu_count()}

@@ -34,7 +34,7 @@ TRIES = 3
 def datasets_to_read() -> int:
     """How many wait for a reader."""
     with system_scope():
-        return _waiting().count()
+        return int(_waiting().count())
 
 
 def dataset_read_next() -> str | None:

@@ -34,8 +34,9 @@ from workers.engine.methods.lora.bank import AdapterBank, Segment
 from workers.engine.methods.lora.method import Seat
 from workers.engine.methods.method import Method, method_open
 from workers.engine.models import Batch, config_of, model_load, shape_of
-from workers.engine.profiles import TEXT_GENERATION, DataSize, Profile, Shape, training_s
+from workers.engine.profiles import TEXT_GENERATION, DataSize, Profile, training_s
 from workers.engine.protocol import Numerics
+from workers.engine.shapes import Shape
 from workers.engine.specs import FineTuneSpec
 from workers.engine.training.optim import OPTIMISERS
 from workers.engine.trials import measure_task, nonnegative

@@ -16,7 +16,7 @@ from transformers.utils.logging import disable_progress_bar
 from workers.engine import attention
 from workers.engine.data.packing import Pack
 from workers.engine.errors import ModelError
-from workers.engine.profiles import Shape
+from workers.engine.shapes import Shape
 
 # Whoever runs the engine hears of progress through the protocol.
 disable_progress_bar()  # type: ignore[no-untyped-call]

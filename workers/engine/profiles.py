@@ -6,15 +6,13 @@ this shape and this method; from the nearest shape's where the base itself was n
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from pathlib import Path
 from typing import Any, Self
 
 from workers.engine.errors import ModelError
+from workers.engine.shapes import Shape
 from workers.engine.specs import FineTuneSpec
 
 # Products per weight and token: forward 2; backward to activations 2; to the weight itself 2 (full
@@ -31,86 +29,14 @@ SEQUENCES_OF = {EMBEDDINGS: 2, PREFERENCE: 2}  # of an example, where it is not 
 # Saved activations per token and layer, in multiples of the hidden size (fp32): norms, q, k, v, the
 # attention's output, gate, up and their product.
 ACTIVATIONS_PER_LAYER = 30
+ACTIVATIONS_SELECTIVE = 18  # without what norms and gates make
 BYTES = 4
-# Families whose head is the embedding, or that have none, unless they say otherwise.
-TIED = frozenset({"bert", "gpt2", "vit", "audio-spectrogram-transformer"})
-HEADER_LIMIT = 100 * 2**20  # bytes; the format's own
 OFFLOADING_TASKS = ("text_generation", "preference")
+HEAD_STRETCH = 2**21  # logits at once (`kernels.head`): they are never kept
 HIGH = 1.4  # what to allow for, over what is expected
-RUNTIME_BYTES = 600 * 2**20  # the process with its libraries
+RUNTIME_BYTES = 400 * 2**20  # the process with its libraries
 FARTHEST = 8.0  # times as many parameters, or as few: what another shape may be measured by
 BORROWED = 1.5  # by what bounds are wider then
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The sizes of a base model that cost depends on: `parameters` and so on.
-
-    `tied`: the output head is the embedding, so its weights count once.
-    """
-
-    parameters: int
-    layers: int
-    hidden: int
-    vocabulary: int
-    tied: bool = True
-
-    @property
-    def head(self) -> int:
-        """Weights of the output head, which computes at learned places only."""
-        return self.vocabulary * self.hidden
-
-    @property
-    def body(self) -> int:
-        """Weights that each token passes through."""
-        return max(self.parameters - self.head * (1 if self.tied else 2), 0)
-
-    @classmethod
-    def of_folder(cls, folder: Path) -> Self:
-        """The sizes of a Hugging Face folder, from `config.json` and its safetensors' headers.
-
-        Raises:
-            ModelError: the folder holds no readable model.
-        """
-        try:
-            config = json.loads((folder / "config.json").read_text("utf-8"))
-            stored = sum(map(_stored_numbers, sorted(folder.glob("*.safetensors"))))
-            return cls(
-                parameters=stored or _block_weights(config),
-                layers=config.get("num_hidden_layers") or config["n_layer"],
-                hidden=config.get("hidden_size") or config["n_embd"],
-                vocabulary=config.get("vocab_size", 0),
-                tied=bool(config.get("tie_word_embeddings", config["model_type"] in TIED)),
-            )
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"{folder.name} holds no readable model ({error!r})") from error
-
-
-# What stands for a table's network where shapes are compared: it is made for the table.
-TABLE = Shape(parameters=1, layers=1, hidden=1, vocabulary=0)
-
-
-def table_shape(hidden: Sequence[int], columns: int) -> Shape:
-    """A table's network by the weights that each cell passes through, for it counts as a token."""
-    sizes = [columns, *hidden, 1]
-    weights = sum(a * b for a, b in pairwise(sizes))
-    return replace(TABLE, parameters=max(1, round(weights / max(columns, 1))))
-
-
-def _block_weights(config: Mapping[str, Any]) -> int:
-    """The weights that a transformer without any yet will have in its blocks."""
-    hidden, middle = config["hidden_size"], config["intermediate_size"]
-    return int(config["num_hidden_layers"] * hidden * (4 * hidden + 2 * middle))
-
-
-def _stored_numbers(path: Path) -> int:
-    """How many numbers a safetensors file holds, from its header alone."""
-    with path.open("rb") as handle:
-        size = int.from_bytes(handle.read(8), "little")
-        if size > HEADER_LIMIT:
-            raise ValueError(f"{path.name} says that its header has {size} bytes")
-        header = json.loads(handle.read(size))
-    return sum(math.prod(e["shape"]) for name, e in header.items() if name != "__metadata__")
 
 
 @dataclass(frozen=True)
@@ -410,8 +336,10 @@ def memory_bytes(spec: FineTuneSpec, shape: Shape, *, tokens: int | None = None)
     trained = shape.parameters if spec.method == "full" else adapter_parameters(spec, shape)
     tokens = tokens or max(spec.micro_batch_tokens, spec.max_length)
     per_token = ACTIVATIONS_PER_LAYER * shape.hidden * shape.layers
+    if spec.activation_checkpointing == "selective":
+        per_token = ACTIVATIONS_SELECTIVE * shape.hidden * shape.layers
     if spec.activation_checkpointing == "full":
         per_token = shape.hidden * (shape.layers + ACTIVATIONS_PER_LAYER)
-    logits = 3 * tokens * shape.vocabulary
+    logits = 3 * min(tokens * shape.vocabulary, HEAD_STRETCH)
     numbers = shape.parameters + 4 * trained + tokens * per_token + logits
     return RUNTIME_BYTES + BYTES * numbers

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from workers.engine.profiles import (
     BYTES,
     Profile,
-    Shape,
     adapter_parameters,
     flops_per_token,
     memory_bytes,
     update_s,
 )
+from workers.engine.shapes import Shape
 from workers.engine.specs import FineTuneSpec
 
 MARGIN = 0.03  # of a member's time alone that sharing must save, to be worth its trouble

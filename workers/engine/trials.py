@@ -15,18 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from workers.engine import devices
 from workers.engine.clocks import clock_of
 from workers.engine.made_up import file_make
-from workers.engine.profiles import (
-    PREFERENCE,
-    DataSize,
-    Profile,
-    Shape,
-    run_s,
-    table_shape,
-)
+from workers.engine.models import config_load, context_length
+from workers.engine.profiles import PREFERENCE, DataSize, Profile, run_s
 from workers.engine.protocol import (
     HUGGING_FACE_MODEL,
     JSONL,
@@ -36,13 +31,15 @@ from workers.engine.protocol import (
     Numerics,
     Work,
 )
+from workers.engine.shapes import Shape, table_shape
 from workers.engine.specs import PRESETS, FineTuneSpec
 from workers.engine.training.opening import Base, session_open
 
 UPDATES = 3  # that are timed, after a first
+WORDS_FIT = 12  # tokens of context for each word of a typical text, the longest having four times
 MANY = {"tabular": 50}  # where one takes less than a clock can tell
 COSTS = ("flops", "update_s", "pack_s", "sequence_s")
-Numbers = np.typing.NDArray[np.float64]
+Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -164,7 +161,9 @@ def measure_task(
         read_s=statistics.median(run.read_s for run in runs),
     )
     if spec.task == PREFERENCE and text is not None:
-        kept = {name: getattr(text, name) for name in (*COSTS, "square_s", "adapter_flops")}
+        kept: dict[str, Any] = {
+            name: getattr(text, name) for name in (*COSTS, "square_s", "adapter_flops")
+        }
         found = replace(nothing, **kept, column_s=text.column_s, rank=text.rank)
         return bounded(found, [run.seconds / computed(run, found) for run in runs])
     others = [[run for run in runs if run is not one] for one in runs]
@@ -232,7 +231,8 @@ def trial_run(base: Path, numerics: Numerics, spec: FineTuneSpec, trial: Trial, 
         updates = MANY.get(spec.task, UPDATES)
         count = trial.batch * (updates + 1)
         path = folder / "data"
-        file_make(spec.task, base, path, count=count, size=trial.size, seed=seed)
+        size = _words(base, trial) if spec.task == PREFERENCE else trial.size
+        file_make(spec.task, base, path, count=count, size=size, seed=seed)
         work = Work(Handle(base, HUGGING_FACE_MODEL, ""), (), folder / "work", numerics)
         member = Member("trial", asked, Handle(path, JSONL, ""))
         begin = clock()
@@ -248,11 +248,16 @@ def trial_run(base: Path, numerics: Numerics, spec: FineTuneSpec, trial: Trial, 
             seconds = clock() - begin
         sizes, tokens = run.data.sizes, sum(each.tokens for each in done)
         learned = round(sizes.loss_tokens * tokens / sizes.tokens)
-        size = DataSize(trial.batch * updates, tokens, learned)
+        made = DataSize(trial.batch * updates, tokens, learned)
         return Timed(
-            asked, _shape(base, asked, trial), size, seconds,
+            asked, _shape(base, asked, trial), made, seconds,
             read_s / sizes.tokens, max(0.0, opened_s - read_s),
         )  # fmt: skip
+
+
+def _words(base: Path, trial: Trial) -> int:
+    """So many that a prompt leaves room for an output where the model reads little."""
+    return max(1, min(trial.size, context_length(config_load(base)) // WORDS_FIT))
 
 
 def _asked(spec: FineTuneSpec, trial: Trial) -> FineTuneSpec:

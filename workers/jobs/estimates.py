@@ -14,17 +14,8 @@ from tenants.pricing.quotes import QuoteLine
 from workers.assets.models import BaseModel, Dataset
 from workers.assets.selectors import ResolvedModel
 from workers.engine.errors import EngineError
-from workers.engine.profiles import (
-    TABLE,
-    DataSize,
-    Estimate,
-    Profile,
-    Shape,
-    estimate,
-    nearest,
-    profiles_read,
-    table_shape,
-)
+from workers.engine.profiles import DataSize, Estimate, Profile, estimate, nearest, profiles_read
+from workers.engine.shapes import TABLE, Shape, table_shape
 from workers.engine.specs import PRESETS, FineTuneSpec
 from workers.jobs.bounds import Measured, Range, tokens_of_a_pass
 

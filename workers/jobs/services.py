@@ -323,7 +323,7 @@ def job_place(*, actor: Actor, job_id: str, worker_class: str) -> str:
     Raises NotFound, Conflict for one that does not wait, Unavailable where no such worker is there.
     """
     job = _queued(actor, job_id)
-    family, before = KINDS[job.kind].family, str(job.queue)
+    family, before = KINDS[Kind(job.kind)].family, str(job.queue)
     place(Needs(device=worker_class), offers_now())
     job.queue = f"{family}.{worker_class}"
     job.save(update_fields=["queue"])

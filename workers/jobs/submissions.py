@@ -19,7 +19,7 @@ from workers.assets.selectors import ResolvedModel, model_resolve
 from workers.assets.services import dataset_require_valid, dataset_validate
 from workers.engine.compression.specs import LENGTH_POLICY, CompressSpec
 from workers.engine.hyperparameters import resolve_auto
-from workers.engine.profiles import memory_least
+from workers.engine.profiles import can_offload, memory_least
 from workers.engine.specs import EvaluateSpec, FineTuneSpec, SpecError, TabularSpec
 from workers.jobs import campaigns, compressions, pipelines
 from workers.jobs.bounds import Range
@@ -134,7 +134,9 @@ def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
     if expected is None:
         return done
     high = expected.memory_bytes_high
-    least = high - expected.memory_bytes + memory_least(settings, base_shape(model.base))
+    least = None
+    if can_offload(settings):
+        least = high - expected.memory_bytes + memory_least(settings, base_shape(model.base))
     needs = Needs(device, high, expected.seconds, deadline, least)
     seconds = (expected.seconds_low, expected.seconds, expected.seconds_high)
     return replace(done, needs=needs, seconds=seconds)

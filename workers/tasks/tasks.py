@@ -24,7 +24,13 @@ from tenants.marketplace.services.builtins import builtins_release
 from tenants.marketplace.services.reviews import reviews_run, reviews_waiting
 from tenants.marketplace.services.statements import partners_advance
 from tenants.partners.services.reactions import reactions_call
-from tenants.pricing.services import contracts_apply, usage_sweep
+from tenants.pricing.services import (
+    contracts_apply,
+    floors_sweep,
+    losses_record,
+    price_proposals_advance,
+    usage_sweep,
+)
 from tenants.usage.partitions import partitions_ensure
 from tenants.usage.telling import usage_tell
 from workers.assets.reading import dataset_read_next, datasets_to_read
@@ -149,6 +155,17 @@ def billing() -> None:
     statements_advance()
     partners_advance()
     dunning_advance()
+
+
+@shared_task(name="control.prices", acks_late=True)
+def prices() -> None:
+    losses_record()
+    price_proposals_advance()
+
+
+@shared_task(name="control.floors", acks_late=True)
+def floors() -> None:
+    floors_sweep()
 
 
 @shared_task(name=PLUGINS, acks_late=True)

@@ -21,13 +21,14 @@ from tenants.pricing.selectors import (
     price_versions,
     version_rows,
 )
+from tenants.pricing.selectors.guarding import ANY_METER
 from tenants.pricing.services.books import (
     NewPrice,
     price_book_create,
-    price_override_grant,
     price_version_draft,
     price_version_publish,
 )
+from tenants.pricing.services.floors import price_override_grant
 from tenants.usage.meters import METERS
 
 TAG = "operator"
@@ -100,7 +101,7 @@ class PriceOverrideOut(serializers.Serializer[PriceOverride]):
 
 
 class PriceOverrideIn(serializers.Serializer[Any]):
-    meter = serializers.ChoiceField(sorted(METERS))
+    meter = serializers.ChoiceField([ANY_METER, *sorted(METERS)], help_text='"*": every meter.')
     reason = serializers.CharField(max_length=500)
     expires_at = UnixTime()
     book_id = serializers.CharField(required=False, default="", max_length=40)
@@ -182,7 +183,7 @@ class PriceVersionView(ApiView):
 
 
 class PriceVersionPublishView(ApiView):
-    """Refused with the arithmetic where a price lies below what the work was measured to cost."""
+    """Refused with the arithmetic where anybody's price would then lie below its floor."""
 
     @operation(
         "Publish a price version", tag=TAG, needs=WRITE, answer=PriceVersionOut, body=PublishIn

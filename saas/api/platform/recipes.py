@@ -32,7 +32,7 @@ class IgnoredOut(serializers.Serializer[Any]):
 
 class RecipeOut(serializers.Serializer[Any]):
     object = Constant("fine_tuning.recipe")
-    source = serializers.CharField(help_text="`llama_factory` or `axolotl`.")
+    trainer = serializers.CharField(source="source", help_text="`llama_factory` or `axolotl`.")
     base = serializers.CharField(help_text="The model that the file names, by its own name.")
     settings = serializers.DictField(help_text="What `settings` of a fine-tuning job takes.")
     ignored = IgnoredOut(many=True)

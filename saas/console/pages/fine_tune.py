@@ -104,7 +104,7 @@ class FineTuneForm(forms.Form):
 
     def __init__(self, task: str, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.task, words, files = task, TASKS[task], training_files()
+        self.chosen, words, files = task, TASKS[task], training_files()
         self.fields["task"].initial = task
         choices_set(self, "model", [(name, name) for name in models_that_learn(task)])
         choices_set(self, "training_file", files)
@@ -127,7 +127,7 @@ class FineTuneForm(forms.Form):
             "training_file_id": given["training_file"],
             "validation_file_id": given["validation_file"] or None,
             "suffix": given["suffix"] or None,
-            "method": "dpo" if self.task == "preference" else "supervised",
+            "method": "dpo" if self.chosen == "preference" else "supervised",
             "requested_hyperparameters": {
                 name: "auto" if given[name] is None else given[name] for name in asked
             },
@@ -138,14 +138,14 @@ class FineTuneForm(forms.Form):
     def _settings(self) -> dict[str, Any]:
         """What was filled in; a version that goes on keeps what it was made with."""
         given = self.cleaned_data
-        settings: dict[str, Any] = {"task": self.task}
+        settings: dict[str, Any] = {"task": self.chosen}
         if given.get("method"):
             settings["method"] = given["method"]
         if given.get("beta") is not None:
             settings["preference"] = {"beta": given["beta"]}
         if given.get("temperature") is not None:
             settings["embeddings"] = {"temperature": given["temperature"]}
-        if self.task == "tabular" and BaseModel.objects.filter(pk=given["model"]).exists():
+        if self.chosen == "tabular" and BaseModel.objects.filter(pk=given["model"]).exists():
             settings["tabular"] = {
                 name: given[name] for name in ("target", "problem", "hidden") if given[name]
             }

@@ -18,6 +18,7 @@ from workers.assets.services.datasets import DatasetBeingRead
 from workers.jobs.models import Job
 from workers.jobs.services import job_choices, job_quote, job_submit
 from workers.jobs.states import Kind
+from workers.jobs.submissions import Choice
 
 
 class JobForm(Protocol):
@@ -51,7 +52,8 @@ def quoted(
     """
     from saas.console.site import console
 
-    quote, chosen = None, {}
+    quote: Quote | None = None
+    chosen: Mapping[str, Choice] = {}
     if request.method == "POST":
         form = form_type(request.POST)
         if form.is_valid():

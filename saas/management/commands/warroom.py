@@ -1,4 +1,4 @@
-"""`manage.py warroom costs|waste|procure|market|campaign`: the price-war room in the terminal."""
+"""`manage.py warroom costs|floors|waste|procure|market|campaign`: the room in the terminal."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from saas.warroom import campaign, costs, market, procure, waste
+from saas.warroom import campaign, costs, floors, market, procure, waste
 from tenants.kernel.errors import BreakwaterError
 
 # room → (its module, what it is for); each has add_arguments(parser) and run(options, out)
 ROOMS = {
     "costs": (costs, "unit costs three ways, the allocation, a bill's reconciliation"),
+    "floors": (floors, "every price beside its floor, and what was sold below"),
     "waste": (waste, "what leaks, what to do about it, what the levers have gained"),
     "procure": (procure, "what compute to buy for a case in JSON"),
     "market": (market, "index, decline and halving time of rivals' prices by class"),

@@ -20,12 +20,13 @@ from saas.console.readonly import Act, Section
 from saas.console.words import METERS, Word
 from saas.operations.lists.work import OperatorAdmin
 from tenants.pricing.models import Price, PriceBook, PriceBookVersion, PriceOverride
+from tenants.pricing.selectors.guarding import ANY_METER
 from tenants.pricing.services.books import (
     NewPrice,
-    price_override_grant,
     price_version_draft,
     price_version_publish,
 )
+from tenants.pricing.services.floors import price_override_grant
 
 VERSION_STATES: dict[str, Word] = {"draft": _("Draft"), "published": _("Published")}
 FIELDS = ("meter", "match", "revenue", "charge")
@@ -74,7 +75,9 @@ class PublishForm(forms.Form):
 
 
 class OverrideForm(forms.Form):
-    meter = forms.ChoiceField(label=_("Meter"), choices=list(METERS.items()))
+    meter = forms.ChoiceField(
+        label=_("Meter"), choices=[*METERS.items(), (ANY_METER, _("Every meter"))]
+    )
     reason = forms.CharField(label=_("Reason"), min_length=10, max_length=500)
     expires_at = forms.DateTimeField(
         label=_("Until (UTC)"), widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
@@ -126,7 +129,7 @@ class PriceBookAdmin(OperatorAdmin):
             done=_("The override is granted and on record, flagged for legal review."),
             form=OverrideForm,
             danger=True,
-            note=_("Leave to sell a meter below its measured cost, in this book, for a while."),
+            note=_("Leave to sell a meter below its floor, in this book, for a while."),
         ),
     )
 
@@ -189,7 +192,7 @@ class PriceVersionAdmin(OperatorAdmin):
             done=_("The version is published; it never changes again."),
             offered=lambda row: row.published_at is None,
             form=PublishForm,
-            note=_("Refused, with the arithmetic, where a price lies below its measured cost."),
+            note=_("Refused, with the arithmetic, where a price would lie below its floor."),
         ),
     )
 

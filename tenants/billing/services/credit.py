@@ -13,6 +13,8 @@ from tenants.kernel.money import Money
 from tenants.ledger.chart import GrantKind
 from tenants.ledger.models import CreditGrant, LedgerTransaction
 from tenants.ledger.services import grant_issue, wallet_lock
+from tenants.pricing.price_writes import price_guard
+from tenants.pricing.selectors.sales import GIVEN_BACK, NOT_GIVEN
 
 MOST = 10**12
 
@@ -29,7 +31,8 @@ def credit_grant(
     """Give the actor's tenant credit that nobody paid for, once for each `key`.
 
     Paid credit comes by payments. Raises PermissionDenied, InvalidInput, Conflict where the key
-    came with other terms.
+    came with other terms, InvalidInput(code="price_below_floor") where the price of what the tenant
+    buys, less all credit that it was given, lies below its floor.
     """
     operators_only(actor)
     if kind is GrantKind.PAID:
@@ -40,17 +43,22 @@ def credit_grant(
         raise InvalidInput("say why, in 1 to 80 characters", param="reason")
     if expires_at is not None and expires_at <= now():
         raise InvalidInput("credit expires later than now", param="expires_at")
-    wallet_lock(tenant_id=actor.tenant_id, currency=amount.currency)
+    if reason.strip() in NOT_GIVEN or reason.startswith(GIVEN_BACK):
+        raise InvalidInput(
+            f"{reason.strip()!r} names other credit; say it otherwise", param="reason"
+        )
     own = f"operator:{key}"
-    known = LedgerTransaction.objects.filter(tenant_id=actor.tenant_id, key=own).exists()
-    grant_id = grant_issue(
-        tenant_id=actor.tenant_id,
-        key=own,
-        kind=kind,
-        amount=amount,
-        source=reason.strip(),
-        expires_at=expires_at,
-    )
+    with price_guard(tenant_id=actor.tenant_id):
+        wallet_lock(tenant_id=actor.tenant_id, currency=amount.currency)
+        known = LedgerTransaction.objects.filter(tenant_id=actor.tenant_id, key=own).exists()
+        grant_id = grant_issue(
+            tenant_id=actor.tenant_id,
+            key=own,
+            kind=kind,
+            amount=amount,
+            source=reason.strip(),
+            expires_at=expires_at,
+        )
     if not known:
         data = {"amount": f"{amount.amount:f}", "currency": amount.currency, "reason": reason}
         audit_record(actor=actor, action="credit.grant", target=grant_id, data=data)

@@ -39,7 +39,8 @@ def prices_offer(*, actor: Actor, plugin: str, asked: Sequence[Mapping[str, Any]
     if not asked:
         return
     for book in price_books():
-        latest = price_versions(book.id).filter(published_at__isnull=False).first()
+        published = price_versions(book.id).filter(published_at__isnull=False)
+        latest = published.order_by("-valid_from").first()
         if latest is None:
             continue
         rows = list(version_rows(latest))

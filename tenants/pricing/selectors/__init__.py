@@ -22,7 +22,7 @@ from tenants.pricing.selectors.charges import (
     quote_errors,
     quotes_visible,
 )
-from tenants.pricing.selectors.guarding import prices_below_cost
+from tenants.pricing.selectors.guarding import prices_standing
 from tenants.pricing.selectors.periods import (
     period_adjustments,
     period_charged,
@@ -47,7 +47,7 @@ __all__ = [
     "price_books",
     "price_version_get",
     "price_versions",
-    "prices_below_cost",
+    "prices_standing",
     "quote_errors",
     "quotes_visible",
     "rate_card",

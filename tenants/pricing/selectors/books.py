@@ -55,6 +55,18 @@ def price_versions(book_id: str) -> QuerySet[PriceBookVersion]:
     return PriceBookVersion.objects.filter(book_id=book_id).order_by("-number")
 
 
+def version_in_force(book: PriceBook, at: dt.datetime) -> PriceBookVersion:
+    """What a book charges by at a moment. Raises InvalidInput where it has no prices yet."""
+    required_scope()
+    published = PriceBookVersion.objects.filter(
+        book=book, published_at__isnull=False, valid_from__lte=at
+    )
+    version: PriceBookVersion | None = published.order_by("-valid_from").first()
+    if version is None:
+        raise InvalidInput(f"{book.id} has no prices in force", param="book_id")
+    return version
+
+
 def version_rows(version: PriceBookVersion) -> QuerySet[Price]:
     """The prices of a version as they were drafted."""
     required_scope()

@@ -1,174 +1,180 @@
-"""What the price guard compares: prices as they would hold, costs as they were measured."""
+"""Prices beside today's floors, and what allows those that lie below. Reads of the system."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from django.db.models import Q
+from django.db.models import F, Q
 
+from tenants.costs.daily import DAY, midnight
 from tenants.costs.defaults import CURRENCY as COST_CURRENCY
-from tenants.costs.selectors import unit_costs
+from tenants.costs.standard import Assumptions
+from tenants.costs.unit_economics import avoidable_now, unit_economics
 from tenants.kernel.clock import database_now
-from tenants.pricing.cards import CardPrice, period_of
-from tenants.pricing.guard import MeasuredCost, Shortfall, inverse, shortfalls
-from tenants.pricing.models import Contract, FxRate, PriceBook, PriceBookVersion, PriceOverride
-from tenants.pricing.selectors.books import tenant_terms, version_prices
+from tenants.pricing.cards import CardPrice
+from tenants.pricing.floors import ClassFloor, FloorTerms, Takes, class_floors
+from tenants.pricing.guard import EffectivePrice, effective_prices
+from tenants.pricing.models import (
+    FloorPolicy,
+    LossBudget,
+    PriceBookVersion,
+    PriceOverride,
+    PriceProposal,
+)
+from tenants.pricing.selectors.sales import Maker, SaleFacts, volumes_expected
 
-LATELY = dt.timedelta(days=30)
+ANY_METER = "*"  # of an override: every meter
 
 
 @dataclass(frozen=True)
-class BelowCost:
-    """A price in force below cost, whose it is, and the override that allows it, if any."""
+class Permit:
+    """What allows a price below its floor: an override or a loss budget, and until when."""
 
-    book_id: str
-    tenant_id: str
-    shortfall: Shortfall
-    allowed_until: dt.datetime | None
+    id: str
+    until: dt.datetime
 
 
-def measured_costs(moment: dt.datetime) -> list[MeasuredCost]:
-    """What a million tokens cost in the last 30 days, by kind of work and base (system scope)."""
-    return [
-        MeasuredCost(kind, base, cost.per_million.amount)
-        for kind, base, cost in unit_costs(since=moment - LATELY, until=moment)
-        if cost.per_million is not None
-    ]
+@dataclass(frozen=True)
+class Standing:
+    """A price in force beside its floor; `permit` only where it lies below."""
+
+    price: EffectivePrice
+    permit: Permit | None
 
 
-def book_shortfalls(
-    book: PriceBook, prices: Sequence[CardPrice], moment: dt.datetime
-) -> list[Shortfall]:
-    """Prices of a book below cost that no override allows."""
-    found = shortfalls(
-        prices,
-        measured_costs(moment),
-        fx_rate=_to_cost_currency(book.currency),
-        currency=COST_CURRENCY,
+def floor_terms() -> FloorTerms:
+    """How floors are told now."""
+    row = FloorPolicy.objects.order_by("-created_at", "-id").first()
+    if row is None:
+        return FloorTerms()
+    return FloorTerms(
+        basis=row.basis,
+        planned_utilisation=row.planned_utilisation,
+        takes=Takes(row.fees, row.share, row.margin),
+        days=row.days,
+        months=row.months,
     )
-    allowed = _allowed(moment, Q(book=book))
-    return [shortfall for shortfall in found if shortfall.meter not in allowed]
 
 
-def contract_shortfalls(contract: Contract, moment: dt.datetime) -> list[Shortfall]:
-    """Prices below cost that a contract would make, and no override allows.
+def floors_now(moment: dt.datetime, terms: FloorTerms | None = None) -> list[ClassFloor]:
+    """The floors of what was worked and sold in the days up to `moment`, today included."""
+    terms = terms or floor_terms()
+    until = midnight(moment + DAY)
+    given = Assumptions(planned_utilisation=terms.planned_utilisation, avoidable=avoidable_now())
+    since = until - terms.days * DAY
+    return class_floors(unit_economics(since=since, until=until, given=given), terms)
 
-    One that follows the list without a discount makes no price of its own.
+
+class Guarded:
+    """The prices of one book, one tenant or all, beside floors that stand still meanwhile.
+
+    `ahead`: also those that are written for later. `strict`: a currency without a rate into that of
+    costs is refused, else left out.
     """
-    if not (contract.discount or contract.book_id or contract.pinned_version_id):
-        return []
-    version = contract.pinned_version or _version_at(contract.book, contract.starts)
-    found = shortfalls(
-        version_prices(version),
-        measured_costs(moment),
-        discount=contract.discount,
-        fx_rate=_to_cost_currency(version.book.currency),
-        currency=COST_CURRENCY,
-    )
-    allowed = _allowed(moment, Q(tenant_id=contract.tenant_id) | Q(book_id=version.book_id))
-    return [shortfall for shortfall in found if shortfall.meter not in allowed]
+
+    def __init__(
+        self, *, book_id: str = "", tenant_id: str = "", ahead: bool, strict: bool
+    ) -> None:
+        self.terms, moment = floor_terms(), database_now()
+        self.floors = floors_now(moment, self.terms)
+        self._ahead, self._strict = ahead, strict
+        self._volumes = volumes_expected(moment)
+        self._of = {"book_id": book_id, "tenant_id": tenant_id}
+
+    def standing(self) -> list[Standing]:
+        """As they are now: read anew each time, but for what is expected to be bought."""
+        if not self.floors:
+            return []
+        moment = database_now()
+        facts = SaleFacts(moment, months=self.terms.months, volumes=self._volumes, **self._of)
+        found = [
+            price
+            for sale in facts.sales(ahead=self._ahead, strict=self._strict)
+            for price in effective_prices(sale, self.floors, currency=COST_CURRENCY)
+        ]
+        permits = Permits(moment, found)
+        return [Standing(price, permits.of(price) if price.is_below else None) for price in found]
+
+
+def prices_standing() -> list[Standing]:
+    """Every token price in force beside its floor: of books, and of tenants whose prices are their
+    own. A book in a currency without a rate into that of costs is left out, and logged.
+    """
+    return Guarded(ahead=False, strict=False).standing()
 
 
 def quote_shortfalls(
     tenant_id: str, version_id: str, prices: Sequence[CardPrice], discount: Decimal
-) -> list[Shortfall]:
-    """Prices that a discount of a tenant's quote takes below cost, and no override allows (system
-    scope).
+) -> list[EffectivePrice]:
+    """Which of a version's `prices` a discount of a tenant's quote takes below their floors without
+    a permit, what the tenant was given counted too (system scope).
     """
-    moment = database_now()
-    book = PriceBookVersion.objects.select_related("book").get(pk=version_id).book
-    found = shortfalls(
-        prices,
-        measured_costs(moment),
-        discount=discount,
-        fx_rate=_to_cost_currency(book.currency),
-        currency=COST_CURRENCY,
-    )
-    allowed = _allowed(moment, Q(tenant_id=tenant_id) | Q(book=book))
-    return [shortfall for shortfall in found if shortfall.meter not in allowed]
+    moment, terms = database_now(), floor_terms()
+    if not (floors := floors_now(moment, terms)):
+        return []
+    volumes = volumes_expected(moment)
+    facts = SaleFacts(moment, months=terms.months, volumes=volumes, tenant_id=tenant_id)
+    version = PriceBookVersion.objects.select_related("book").get(pk=version_id)
+    held = facts.stretches(tenant_id, ahead=False)[0]
+    maker = Maker(facts, replace(held, version=version), tenant_id)
+    sale = replace(maker(), prices=prices, discount=discount)
+    below = [p for p in effective_prices(sale, floors, currency=COST_CURRENCY) if p.is_below]
+    permits = Permits(moment, below)
+    return [price for price in below if permits.of(price) is None]
 
 
-def prices_below_cost() -> list[BelowCost]:
-    """Every price in force that lies below its measured cost: of books, and of contracts that make
-    prices of their own (system scope). For the operator's page and the periodic sweep.
-    """
-    moment = database_now()
-    costs = measured_costs(moment)
-    found: list[BelowCost] = []
-    for book in PriceBook.objects.order_by("-is_list", "id"):
-        version = _latest(book.id, moment)
-        if version is not None:
-            rate = _to_cost_currency(book.currency)
-            below = shortfalls(version_prices(version), costs, fx_rate=rate, currency=COST_CURRENCY)
-            found += _told(below, moment, Q(book=book), book_id=book.id)
-    own = ~Q(discount=0) | Q(book__isnull=False) | Q(pinned_version__isnull=False)
-    in_force = Contract.objects.filter(own, starts__lte=moment).exclude(ends__lte=moment)
-    for contract in in_force.order_by("tenant_id", "starts"):
-        period = period_of(moment)
-        card = tenant_terms([contract.tenant_id], [period])[contract.tenant_id, period].at(moment)
-        book_id = contract.book_id or _list_id()
-        below = shortfalls(
-            card.prices.prices,
-            costs,
-            discount=card.discount,
-            fx_rate=_to_cost_currency(PriceBook.objects.get(pk=book_id).currency),
-            currency=COST_CURRENCY,
+class Permits:
+    """The overrides, loss budgets and their proposals that are in force, read once."""
+
+    def __init__(self, moment: dt.datetime, prices: Sequence[EffectivePrice]) -> None:
+        self._moment = moment
+        below = any(price.is_below for price in prices)
+        open_now = PriceOverride.objects.filter(expires_at__gt=moment).order_by("-expires_at")
+        self._overrides = list(open_now) if below else []
+        budgets = budgets_open(moment) if below else LossBudget.objects.none()
+        self._budgets = {budget.id: budget for budget in budgets}
+        self._proposals = list(
+            PriceProposal.objects.filter(
+                loss_budget__in=self._budgets, state=PriceProposal.State.ACTIVE
+            )
         )
-        chosen = Q(tenant_id=contract.tenant_id) | Q(book_id=book_id)
-        found += _told(below, moment, chosen, book_id=book_id, tenant_id=contract.tenant_id)
-    return found
+
+    def of(self, price: EffectivePrice) -> Permit | None:
+        return self._override(price) or (None if price.is_stopped else self._budget(price))
+
+    def _override(self, price: EffectivePrice) -> Permit | None:
+        at = max(self._moment, price.since or self._moment)
+        for row in self._overrides:
+            mine = row.book_id == price.book_id or (row.tenant_id or "-") == price.tenant_id
+            if mine and row.meter in {price.meter, ANY_METER} and row.expires_at > at:
+                return Permit(row.id, row.expires_at)
+        return None
+
+    def _budget(self, price: EffectivePrice) -> Permit | None:
+        at = max(self._moment, price.since or self._moment)
+        named = [
+            self._budgets[proposal.loss_budget_id]
+            for proposal in self._proposals
+            if proposal.loss_budget_id
+            and (proposal.book_id, proposal.price_key) == (price.book_id, price.price_key)
+        ]
+        own = [b for b in self._budgets.values() if (b.tenant_id or "-") == price.tenant_id]
+        for budget in (*named, *own):
+            if budget.expires_at > at:
+                return Permit(budget.id, budget.expires_at)
+        return None
 
 
-def _told(
-    below: Sequence[Shortfall],
-    moment: dt.datetime,
-    chosen: Q,
-    *,
-    book_id: str,
-    tenant_id: str = "",
-) -> list[BelowCost]:
-    allowed = _allowed(moment, chosen)
-    return [
-        BelowCost(book_id, tenant_id, shortfall, allowed.get(shortfall.meter))
-        for shortfall in below
-    ]
-
-
-def _allowed(moment: dt.datetime, chosen: Q) -> dict[str, dt.datetime]:
-    """Meters with an override in force, and until when."""
-    rows = PriceOverride.objects.filter(chosen, expires_at__gt=moment).order_by("expires_at")
-    return dict(rows.values_list("meter", "expires_at"))
-
-
-def _to_cost_currency(currency: str) -> Decimal:
-    """The latest rate into the currency of costs; 1 where none is known."""
-    if currency == COST_CURRENCY:
-        return Decimal(1)
-    forth = FxRate.objects.filter(base=currency, quote=COST_CURRENCY).order_by("-valid_from")
-    if (rate := forth.values_list("rate", flat=True).first()) is not None:
-        return Decimal(rate)
-    back = FxRate.objects.filter(base=COST_CURRENCY, quote=currency).order_by("-valid_from")
-    if (rate := back.values_list("rate", flat=True).first()) is not None:
-        return inverse(Decimal(rate))
-    return Decimal(1)
-
-
-def _version_at(book: PriceBook | None, at: dt.datetime) -> PriceBookVersion:
-    version = _latest(book.id if book else _list_id(), at)
-    if version is None:
-        raise PriceBookVersion.DoesNotExist("no version is in force")
-    return version
-
-
-def _latest(book_id: str, at: dt.datetime) -> PriceBookVersion | None:
-    published = PriceBookVersion.objects.filter(
-        book_id=book_id, published_at__isnull=False, valid_from__lte=at
+def budgets_open(moment: dt.datetime) -> list[LossBudget]:
+    """The loss budgets that still allow a loss."""
+    rows = LossBudget.objects.filter(
+        Q(volume_cap__isnull=True) | Q(volume__lt=F("volume_cap")),
+        ended_at__isnull=True,
+        starts__lte=moment,
+        expires_at__gt=moment,
+        spent__lt=F("amount"),
     )
-    return published.select_related("book").order_by("-valid_from").first()
-
-
-def _list_id() -> str:
-    return PriceBook.objects.values_list("id", flat=True).get(is_list=True)
+    return list(rows.order_by("id"))

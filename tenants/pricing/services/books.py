@@ -1,4 +1,4 @@
-"""Price books: drafting and publishing versions, overrides, exchange rates. By operators only."""
+"""Price books: drafting and publishing versions, exchange rates. By operators only."""
 
 from __future__ import annotations
 
@@ -20,21 +20,17 @@ from tenants.kernel.ids import new_id
 from tenants.kernel.outbox import emit
 from tenants.kernel.scope import atomic
 from tenants.ledger.chart import RevenueLine
-from tenants.pricing.cards import CardPrice, card_prices
+from tenants.pricing.cards import card_prices
 from tenants.pricing.charge_json import model_from_json, model_to_json
 from tenants.pricing.currencies import currency_check
 from tenants.pricing.defaults import CURRENCY, FIRST_VERSION, LIST_BOOK, PRICES, SINCE
-from tenants.pricing.events import FxRateSet, PriceChanged, PriceOverridden
-from tenants.pricing.guard import refuse
+from tenants.pricing.events import FxRateSet, PriceChanged
 from tenants.pricing.locks import book_locked, version_locked
 from tenants.pricing.matching import coverage_check, match_check
-from tenants.pricing.models import FxRate, Price, PriceBook, PriceBookVersion, PriceOverride
+from tenants.pricing.models import FxRate, Price, PriceBook, PriceBookVersion
 from tenants.pricing.permissions import operators_only, system_only
+from tenants.pricing.price_writes import price_guard, prices_lock
 from tenants.pricing.selectors.books import version_prices
-from tenants.pricing.selectors.guarding import book_shortfalls
-from tenants.usage.meters import meter_named
-
-LONGEST_OVERRIDE = dt.timedelta(days=366)
 
 
 @dataclass(frozen=True)
@@ -78,6 +74,7 @@ def price_version_draft(
     does not exist. What the version lacks as a whole is checked when it is published.
     """
     operators_only(actor)
+    prices_lock()  # before the book: who drafts and publishes in one go takes them in this order
     book = book_locked(book_id)
     version = PriceBookVersion(
         id=new_id("bookv_"),
@@ -110,10 +107,11 @@ def price_version_publish(
     `currency`, where given, must be the book's. Raises PermissionDenied, NotFound, Conflict for
     one that is published, InvalidInput for a start in the past or before the last version's, a
     meter without a price (`price_gap`), two equally specific ones (`price_overlap`), another
-    currency (`currency_mismatch`), a price below cost without an override (`price_below_cost`),
-    unless it is the one that holds already: a new version promises nothing new by it.
+    currency (`currency_mismatch`), a price that it brings below its floor without an override
+    (`price_below_floor`), be it through a contract's discount or a tenant's credit.
     """
     operators_only(actor)
+    prices_lock()
     version = version_locked(version_id)
     if version.published_at is not None:
         raise Conflict(f"{version_id} is already published", param="version_id")
@@ -123,12 +121,26 @@ def price_version_publish(
             param="currency",
             code="currency_mismatch",
         )
+    with price_guard(book_id=version.book_id):
+        version_put_in_force(actor=actor, version=version, valid_from=valid_from)
+    return version
+
+
+def version_put_in_force(
+    *,
+    actor: Actor,
+    version: PriceBookVersion,
+    valid_from: dt.datetime | None = None,
+    between: bool = False,
+) -> None:
+    """Publish a version of a locked book, past no guard: callers stand inside `price_guard`, or
+    give back a price that held before. `between`: it may start before one that is written for
+    later. Raises InvalidInput.
+    """
     moment = database_now()
     starts = valid_from or moment
-    _check_start(version, starts, moment)
-    prices = version_prices(version)
-    coverage_check([(price.meter, price.match) for price in prices])
-    refuse(book_shortfalls(version.book, _changed(version, prices), moment))
+    _check_start(version, starts, moment, between=between)
+    coverage_check([(price.meter, price.match) for price in version_prices(version)])
     version.valid_from, version.published_at = starts, moment
     version.save(update_fields=["valid_from", "published_at"])
     audit_record(
@@ -146,58 +158,6 @@ def price_version_publish(
             valid_from=starts,
         )
     )
-    return version
-
-
-def price_override_grant(
-    *,
-    actor: Actor,
-    meter: str,
-    reason: str,
-    expires_at: dt.datetime,
-    book_id: str = "",
-    tenant_id: str = "",
-) -> PriceOverride:
-    """Give leave to sell `meter` below cost until `expires_at`: in a book, or to one tenant.
-
-    Raises PermissionDenied, NotFound, InvalidInput without a reason, or past a year.
-    """
-    operators_only(actor)
-    meter_named(meter)
-    if bool(book_id) == bool(tenant_id):
-        raise InvalidInput("an override is for one book or for one tenant", param="book_id")
-    if len(reason.strip()) < 10:
-        raise InvalidInput("say why, in 10 characters at least", param="reason")
-    moment = database_now()
-    if expires_at.tzinfo is None or not moment < expires_at <= moment + LONGEST_OVERRIDE:
-        raise InvalidInput("an override expires within a year", param="expires_at")
-    _check_named(book_id, tenant_id)
-    override = PriceOverride.objects.create(
-        id=new_id("over_"),
-        tenant_id=tenant_id or None,
-        book_id=book_id or None,
-        meter=meter,
-        reason=reason.strip()[:500],
-        granted_by=actor.id,
-        expires_at=expires_at,
-    )
-    data = {"meter": meter, "reason": override.reason, "expires_at": expires_at.isoformat()}
-    audit_record(
-        actor=actor,
-        action="price_override.grant",
-        target=override.id,
-        data={**data, "book_id": book_id, "tenant_id": tenant_id, "legal_review": True},
-    )
-    emit(
-        PriceOverridden(
-            tenant_id=None,
-            override_id=override.id,
-            meter=meter,
-            reason=override.reason,
-            expires_at=expires_at,
-        )
-    )
-    return override
 
 
 def fx_rate_set(
@@ -288,20 +248,15 @@ def _next_number(book: PriceBook) -> int:
     return int(last or 0) + 1
 
 
-def _changed(version: PriceBookVersion, prices: Sequence[CardPrice]) -> list[CardPrice]:
-    """The prices that the book's latest version does not hold."""
-    published = PriceBookVersion.objects.filter(book_id=version.book_id, published_at__isnull=False)
-    latest = published.order_by("-valid_from").first()
-    held = version_prices(latest) if latest is not None else []
-    return [price for price in prices if price not in held]
-
-
-def _check_start(version: PriceBookVersion, starts: dt.datetime, moment: dt.datetime) -> None:
+def _check_start(
+    version: PriceBookVersion, starts: dt.datetime, moment: dt.datetime, *, between: bool
+) -> None:
     if starts.tzinfo is None or starts < moment:
         raise InvalidInput(
             "a version starts now or later: the past keeps its price", param="valid_from"
         )
     published = PriceBookVersion.objects.filter(book_id=version.book_id, published_at__isnull=False)
+    published = published.filter(valid_from__lte=starts) if between else published
     latest = published.aggregate(latest=Max("valid_from"))["latest"]
     if latest is not None and starts <= latest:
         raise InvalidInput(
@@ -309,10 +264,3 @@ def _check_start(version: PriceBookVersion, starts: dt.datetime, moment: dt.date
             param="valid_from",
             code="price_overlap",
         )
-
-
-def _check_named(book_id: str, tenant_id: str) -> None:
-    if book_id and not PriceBook.objects.filter(pk=book_id).exists():
-        raise NotFound(f"no price book {book_id!r}", param="book_id")
-    if tenant_id and not Tenant.objects.filter(pk=tenant_id).exists():
-        raise NotFound(f"no tenant {tenant_id!r}", param="tenant_id")

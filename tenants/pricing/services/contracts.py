@@ -21,12 +21,11 @@ from tenants.pricing.cards import CURRENCY, month_bounds, period_of
 from tenants.pricing.contract_terms import NewContract
 from tenants.pricing.events import ContractChanged
 from tenants.pricing.exact import ZERO
-from tenants.pricing.guard import refuse
 from tenants.pricing.locks import contracts_locked
 from tenants.pricing.models import Contract, FxRate, PeriodTotal, PriceBook, PriceBookVersion
 from tenants.pricing.permissions import operators_only, system_only
+from tenants.pricing.price_writes import price_guard, prices_lock
 from tenants.pricing.selectors.books import exchange_rate
-from tenants.pricing.selectors.guarding import contract_shortfalls
 
 _SOURCE = "contract"  # of an allowance
 
@@ -36,18 +35,19 @@ def contract_write(*, actor: Actor, tenant_id: str, terms: NewContract) -> Contr
 
     Raises PermissionDenied, NotFound, Conflict where a later contract is written, InvalidInput for
     a start in the past, an exchange rate that is missing (`fx_missing`), a currency changed in
-    mid-month (`currency_mismatch`), or a price below cost without an override
-    (`price_below_cost`).
+    mid-month (`currency_mismatch`), or a price that it brings below its floor without an override
+    (`price_below_floor`).
     """
     operators_only(actor)
+    prices_lock()
     tenant = Tenant.objects.select_for_update().filter(pk=tenant_id).first()
     if tenant is None:
         raise NotFound(f"no tenant {tenant_id!r}", param="tenant_id")
-    moment = database_now()
-    contract = _contract(tenant_id, terms, moment)
-    _succeed(contract, moment)
-    refuse(contract_shortfalls(contract, moment))
-    contract.save()
+    with price_guard(tenant_id=tenant_id):
+        moment = database_now()
+        contract = _contract(tenant_id, terms, moment)
+        _succeed(contract, moment)
+        contract.save()
     audit_record(actor=actor, action="contract.write", target=contract.id, data=_told(contract))
     emit(ContractChanged(tenant_id=tenant_id, contract_id=contract.id, starts=contract.starts))
     _apply(tenant_id, moment)
@@ -57,9 +57,11 @@ def contract_write(*, actor: Actor, tenant_id: str, terms: NewContract) -> Contr
 def contract_end(*, actor: Actor, tenant_id: str, ends: dt.datetime | None = None) -> Contract:
     """End the contract in force at `ends` (default: now); list prices and no credit follow.
 
-    Raises PermissionDenied, NotFound where none is open, InvalidInput for an end in the past.
+    Raises PermissionDenied, NotFound where none is open, InvalidInput for an end in the past, or
+    where list prices less the credit that was given lie below their floors (`price_below_floor`).
     """
     operators_only(actor)
+    prices_lock()
     moment = database_now()
     at = ends or moment
     if at.tzinfo is None or at < moment:
@@ -70,8 +72,9 @@ def contract_end(*, actor: Actor, tenant_id: str, ends: dt.datetime | None = Non
     contract = found[0]
     if contract.currency != CURRENCY:
         _check_currency_change(tenant_id, contract.currency, at, moment)
-    contract.ends = at
-    contract.save(update_fields=["ends"])
+    with price_guard(tenant_id=tenant_id):
+        contract.ends = at
+        contract.save(update_fields=["ends"])
     audit_record(
         actor=actor, action="contract.end", target=contract.id, data={"ends": at.isoformat()}
     )

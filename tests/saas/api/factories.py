@@ -53,6 +53,7 @@ from tests.saas.money import (
     stripe_visit,
     top_up,
 )
+from tests.tenants.pricing.floors_made import budget_open, proposed
 from workers.assets.models import BaseModel, ModelVersion
 from workers.assets.selectors import model_resolve
 from workers.assets.services import base_model_register, model_version_create
@@ -369,6 +370,7 @@ def shared_money() -> dict[str, str]:
         "price_version_id": FIRST_VERSION,
         "transfer_id": stray_transfer().id,
         "finding_id": stripe_finding().id,
+        **priced(),
         **market_facts(),
         "waste_id": waste_make().id,
     }
@@ -390,3 +392,10 @@ def market_facts() -> dict[str, str]:
             "campaign_id": job.id,
             "name": "cash",
         }
+
+
+def priced() -> dict[str, str]:
+    """A loss budget, and a price that is proposed under it."""
+    budget = budget_open()
+    proposal = proposed("4.5", loss_budget_id=budget.id)
+    return {"loss_budget_id": budget.id, "price_proposal_id": proposal.id}

@@ -33,7 +33,7 @@ def prices(operator: Caller, **units: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_a_price_below_cost_is_refused_with_its_arithmetic_until_overridden(
+def test_a_price_below_floor_is_refused_with_its_arithmetic_until_overridden(
     api: Caller, operator: Caller
 ) -> None:
     assert api.tenant is not None
@@ -51,7 +51,7 @@ def test_a_price_below_cost_is_refused_with_its_arithmetic_until_overridden(
     granted = operator.post("/operator/v1/price_overrides", override)
     published = operator.post(where, {})
 
-    assert (refused.status, refused.error["code"]) == (400, "price_below_cost")
+    assert (refused.status, refused.error["code"]) == (400, "price_below_floor")
     assert "0.05" in refused.error["message"]
     assert (granted.status, granted.json["book_id"]) == (201, LIST_BOOK)
     assert published.status == 200, published.content

@@ -20,7 +20,8 @@ from tests.tenants.billing.factories import operator_of
 pytestmark = pytest.mark.django_db
 
 LISTS = [
-    "bank_transfers", "contracts", "costs/jobs", "grants", "invoices", "margins", "payments",
+    "bank_transfers", "contracts", "loss_budgets", "price_proposals",
+    "costs/jobs", "grants", "invoices", "margins", "payments",
     "price_books", f"price_books/{LIST_BOOK}/versions", "price_overrides", "quote_errors",
     "statements", "tax_rates", "tenants",
 ]  # fmt: skip
@@ -49,10 +50,19 @@ def customer_make(operator: Caller, number: int) -> None:
         "reason": "for the sake of it",
         "expires_at": int((now() + dt.timedelta(days=1)).timestamp()),
     }
+    proposal = {
+        "meter": "tokens.trained",
+        "book_id": LIST_BOOK,
+        "charge": {"model": "standard", "unit": "1"},
+        "ends": override["expires_at"],
+        "note": override["reason"],
+    }
     for path, body in (
         ("price_books", {"name": f"Book {number}"}),
         (f"price_books/{LIST_BOOK}/versions", {"prices": []}),
         ("price_overrides", override),
+        ("loss_budgets", {**override, "amount": "5"}),
+        ("price_proposals", proposal),
     ):
         assert operator.post(f"/operator/v1/{path}", body).status == 201, path
 

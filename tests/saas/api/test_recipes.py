@@ -14,16 +14,16 @@ RECIPES = "/v1/fine_tuning/recipes"
 
 
 @pytest.mark.parametrize(
-    ("text", "source", "ignored"),
+    ("text", "trainer", "ignored"),
     [(LLAMA_FACTORY, "llama_factory", "dataset"), (AXOLOTL, "axolotl", "datasets")],
 )
 def test_a_file_becomes_settings_that_a_job_takes(
-    base: BaseModel, api: Caller, text: str, source: str, ignored: str
+    base: BaseModel, api: Caller, text: str, trainer: str, ignored: str
 ) -> None:
     reply = api.post(RECIPES, {"recipe": text})
     assert reply.status == 200, reply.content
     found = reply.json
-    assert (found["object"], found["source"]) == ("fine_tuning.recipe", source)
+    assert (found["object"], found["trainer"]) == ("fine_tuning.recipe", trainer)
     reasons = {each["key"]: each["reason"] for each in found["ignored"]}
     assert "training_file" in reasons[ignored]
     file = api.upload(chats()).json["id"]

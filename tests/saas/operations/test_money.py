@@ -55,7 +55,7 @@ def test_a_price_below_cost_is_refused_with_its_arithmetic_until_overridden(
     where = f"/operations/pricing/pricebookversion/{version.pk}/"
 
     refused = operator.post(f"{where}do/publish/", valid_from="")
-    assert "below the measured cost" in refused.content.decode()
+    assert "below the floor" in refused.content.decode()
     assert "0.05" in refused.content.decode()
     until = f"{now() + dt.timedelta(days=5):%Y-%m-%dT%H:%M}"
     operator.post(

@@ -1,10 +1,11 @@
-"""The war room in the terminal: costs and procurement."""
+"""The war room in the terminal: costs, floors and procurement."""
 
 from __future__ import annotations
 
 import datetime as dt
 import io
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,11 @@ from django.core.management import CommandError, call_command
 from tenants.costs.services import slot_time_record
 from tenants.kernel.clock import now
 from tenants.kernel.scope import system_scope
+from tenants.pricing.floors import FloorTerms
+from tenants.pricing.services import floor_policy_set
+from tests.saas.console.factories import owner_of
+from tests.saas.money import cost_measured
+from tests.tenants.billing.factories import operator_of
 from tests.tenants.costs.factories import resource_make, slot_time
 
 CASE: dict[str, Any] = {
@@ -95,3 +101,20 @@ def test_costs_are_told_and_a_bill_is_set_beside_them(tmp_path: Path) -> None:
     bill.write_text(f"resource,amount,currency\n{resource},2.00,EUR\n")
     with pytest.raises(CommandError, match="in EUR"):
         warroom("costs", "--bill", bill)
+
+
+@pytest.mark.django_db
+def test_prices_stand_beside_their_floors_and_what_was_lost_is_told() -> None:
+    owner = owner_of("Acme")
+    cost_measured(owner.tenant, "ftjob-1")  # a dime a million, sold at four dollars
+    told = warroom("floors")
+    assert "tokens.trained (breakwater-mini-1): 4 0.142857143 0.1\n" in told
+    assert "tokens.trained" not in warroom("floors", "--below")
+    with system_scope():
+        terms = FloorTerms(planned_utilisation=Decimal("0.02"))
+        floor_policy_set(
+            actor=operator_of(owner.tenant.id), terms=terms, reason="a war of attrition"
+        )
+    told = warroom("floors", "--below")
+    assert "tokens.trained (breakwater-mini-1): 4 5 0.1 BELOW\n" in told
+    assert f"{owner.tenant.id} tokens.trained: 4.0000 of 5.0000, lost 1.0000" in told

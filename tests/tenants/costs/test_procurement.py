@@ -12,8 +12,10 @@ import pytest
 from tenants.costs.procurement import Case, Market, Offer, Programme, purchase_plan
 from tenants.costs.procurement_baselines import (
     compare,
+    cost_of,
     make_or_buy,
     plan_rows,
+    single_term,
     unseen_costs,
 )
 from tenants.kernel.errors import InvalidInput
@@ -161,3 +163,21 @@ def test_a_case_that_makes_no_sense_is_refused_by_name(changes: Any, param: str)
     with pytest.raises(InvalidInput) as caught:
         small_case(0, **changes)
     assert caught.value.param == param
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_best_single_term_is_the_best_of_all_numbers(seed: int) -> None:
+    case = small_case(seed, budget=25.0 if seed % 2 else None)
+    programme = Programme(case)
+    tried = []
+    for r, offer in enumerate(case.offers):
+        for number in range(offer.available + 1):
+            buy = np.zeros((2, 3), dtype=np.int64)
+            buy[r, :: offer.months] = number
+            tried.append(cost_of(programme, buy))
+    assert single_term(programme)[1] == pytest.approx(min(tried), rel=1e-9)
+
+
+def test_more_units_than_there_are_do_not_do() -> None:
+    case = small_case(0)
+    assert cost_of(Programme(case), np.full((2, 3), 3, dtype=np.int64)) == float("inf")

@@ -2,46 +2,70 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
-from decimal import Decimal
+import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from django.db import connections
 
 from tenants.accounts.models import AuditEntry
-from tenants.costs.services import slot_time_record
-from tenants.costs.slot_time import SlotTime
+from tenants.billing.services.credit import credit_grant
 from tenants.kernel.clock import now
 from tenants.kernel.errors import InvalidInput
 from tenants.kernel.ids import new_id
+from tenants.kernel.money import Money
 from tenants.kernel.scope import system_scope
+from tenants.ledger.chart import GrantKind
+from tenants.pricing.cards import CardPrice
 from tenants.pricing.defaults import FIRST_VERSION, LIST_BOOK
-from tenants.pricing.guard import MeasuredCost, shortfalls
+from tenants.pricing.floors import ClassFloor, FloorTerms, Takes
+from tenants.pricing.guard import Sale, effective_prices, kept_share
 from tenants.pricing.models import PriceOverride
-from tenants.pricing.selectors import prices_below_cost
-from tenants.pricing.services import price_override_grant
+from tenants.pricing.selectors import version_prices
+from tenants.pricing.selectors.guarding import quote_shortfalls
+from tenants.pricing.services import (
+    contract_end,
+    floor_policy_set,
+    fx_rate_set,
+    price_book_create,
+    price_override_grant,
+)
 from tenants.pricing.services.books import NewPrice
-from tests.tenants.costs.factories import resource_make
 from tests.tenants.pricing.books import (
+    charge,
     contract_make,
-    count,
+    item,
     operator_make,
+    platform_make,
     prices_with,
     publish,
     tenant_make,
 )
 from tests.tenants.pricing.factories import D, card_price, model, tiers
+from tests.tenants.pricing.floors_made import (
+    DAY,
+    cost_measure,
+    override,
+    per_million,
+    standing_below,
+)
 
-FREE = MeasuredCost("serve", "mini", D(0))
+
+def floor(usd: str, *, kind: str = "serve", base: str = "mini", stop: str = "0") -> ClassFloor:
+    return ClassFloor(kind, base, D(usd), D(stop))
 
 
-def per_million(usd: str) -> dict[str, str]:
-    return {"model": "standard", "unit": usd, "per": "1000000"}
-
-
-def below(*prices: object, cost: str, kind: str = "serve", discount: str = "0") -> list[str]:
-    costs = [MeasuredCost(kind, "mini", D(cost)), FREE]
-    found = shortfalls(prices, costs, discount=D(discount), currency="USD")  # type: ignore[arg-type]
-    return [shortfall.price_key for shortfall in found]
+def below(*prices: CardPrice, cost: str, kind: str = "serve", **of: Any) -> list[str]:
+    given = {name: D(value) if isinstance(value, str) else value for name, value in of.items()}
+    found = effective_prices(
+        Sale("book", prices, **given),
+        [floor(cost, kind=kind), floor("0")],
+        currency="USD",
+    )
+    return [price.price_key for price in found if price.is_below]
 
 
 # the comparison, pure -----
@@ -84,57 +108,57 @@ def test_a_price_of_one_base_is_held_against_that_bases_cost() -> None:
 
 def test_the_refusal_shows_the_arithmetic() -> None:
     priced = model("standard", unit="0.60", per="1000000")
-    (found,) = shortfalls(
-        [card_price("tokens.input", priced)],
-        [MeasuredCost("serve", "mini", D("0.75"))],
-        discount=D("0.25"),
-        currency="USD",
-    )
+    sale = Sale("book", [card_price("tokens.input", priced)], discount=D("0.25"))
+    (found,) = effective_prices(sale, [floor("0.75")], currency="USD")
     assert found.arithmetic == (
-        "tokens.input: 0.6 x (1 - 0.25) = 0.45 USD per million tokens, below the measured cost of "
+        "tokens.input: 0.6 x (1 - 0.25) = 0.45 USD per million tokens, below the floor of "
         "0.75 for mini (short by 0.3)"
+    )
+    sale = dataclasses.replace(sale, kept=D("0.5"))
+    (found,) = effective_prices(sale, [floor("0.75", stop="0.4")], currency="USD")
+    assert found.arithmetic == (
+        "tokens.input: 0.6 x (1 - 0.25) x 0.5 (after credit and caps) = 0.225 USD per million "
+        "tokens, below the floor of 0.75 for mini (short by 0.525), and below its short-run cost "
+        "of 0.4"
     )
 
 
 def test_the_books_currency_is_converted_to_that_of_costs() -> None:
     yen = card_price("tokens.input", model("standard", unit="90", per="1000000"))
-    costs = [MeasuredCost("serve", "mini", D("0.55"))]
-    assert shortfalls([yen], costs, fx_rate=D("0.0066"), currency="USD") == []  # 0.594 USD
-    assert len(shortfalls([yen], costs, fx_rate=D("0.0061"), currency="USD")) == 1  # 0.549
+    assert below(yen, cost="0.55", fx_rate="0.0066") == []  # 0.594 USD
+    assert below(yen, cost="0.55", fx_rate="0.0061") == ["tokens.input"]  # 0.549
+
+
+def test_free_units_and_caps_count_by_the_month_that_is_expected() -> None:
+    free = card_price("tokens.input", model("standard", unit="1", per="1000000", allowance="250"))
+    assert below(free, cost="0.75", volumes={"tokens.input": D(1000)}) == []  # 750 of 1000 paid
+    assert below(free, cost="0.75", volumes={"tokens.input": D(999)}) == ["tokens.input"]
+    assert below(free, cost="0.01") == ["tokens.input"]  # nothing is known: all may be free
+    capped = card_price("tokens.input", model("standard", unit="1", cap="10"))
+    assert below(capped, cost="500000", volumes={"tokens.input": D(20)}) == []
+    assert below(capped, cost="500000", volumes={"tokens.input": D(21)}) == ["tokens.input"]
+
+
+@pytest.mark.parametrize(
+    ("rated", "given", "cap", "kept"),
+    [
+        ("100", "0", None, "1"),
+        ("100", "25", None, "0.75"),
+        ("100", "0", "80", "0.8"),
+        ("100", "30", "80", "0.5"),
+        ("100", "130", None, "0"),
+        ("0", "1", None, "0"),  # nothing expected: credit may pay for all of it
+        ("0", "0", "5", "1"),
+        ("0", "0", "0", "0"),
+    ],
+)
+def test_what_credit_and_caps_leave_of_a_month(
+    rated: str, given: str, cap: str | None, kept: str
+) -> None:
+    assert kept_share(D(rated), given=D(given), cap=None if cap is None else D(cap)) == D(kept)
 
 
 # at publishing and contract writing -----
-
-
-def cost_measure(
-    usd_per_million: str, *, kind: str = "fine_tune", days_ago: float = 1, base: str = "mini"
-) -> None:
-    """Work of `kind` on a base that cost so much for a million tokens."""
-    at = now() - dt.timedelta(days=days_ago)
-    tenant = tenant_make("Somebody")
-    resource = resource_make((at - dt.timedelta(days=60), usd_per_million))
-    entry = SlotTime(
-        worker="wrk", slot=0, resource=resource, purpose="job", tenant_id=tenant, job_id="j",
-        attempt=1, started_at=at, ended_at=at + dt.timedelta(seconds=1), key=new_id("k"),
-        labels={"kind": kind, "base": base},
-    )  # fmt: skip
-    with system_scope():
-        slot_time_record(entries=[entry])
-    meter = "tokens.trained" if kind == "fine_tune" else "tokens.output"
-    dimensions = {"job_id": "j"} if kind == "fine_tune" else {}
-    count(tenant, meter, 1_000_000, at=at, source="jobs", model=base, base=base, **dimensions)
-
-
-def override(meter: str, *, expires: dt.timedelta = dt.timedelta(days=1), **of: str) -> None:
-    actor = operator_make()
-    with system_scope():
-        price_override_grant(
-            actor=actor,
-            meter=meter,
-            reason="matches a rival for a quarter",
-            expires_at=now() + expires,
-            **of,  # type: ignore[arg-type]
-        )
 
 
 def dearly() -> list[NewPrice]:
@@ -153,9 +177,9 @@ def test_a_price_that_has_come_to_lie_below_cost_keeps_no_other_from_changing() 
 @pytest.mark.django_db
 def test_publishing_below_cost_is_refused_and_at_cost_is_not() -> None:
     cost_measure("5")
-    with pytest.raises(InvalidInput, match=r"tokens\.trained: 4\.99 .* cost of 5 for mini") as no:
+    with pytest.raises(InvalidInput, match=r"tokens\.trained: 4\.99 .* floor of 5 for mini") as no:
         publish(prices_with(tokens_trained=per_million("4.99")))
-    assert no.value.code == "price_below_cost"
+    assert no.value.code == "price_below_floor"
     publish(prices_with(tokens_trained=per_million("5.00")))
 
 
@@ -202,7 +226,7 @@ def test_an_override_that_has_ended_lets_nothing_pass() -> None:
     leave(dt.timedelta(seconds=-1))
     with pytest.raises(InvalidInput, match=r"tokens\.trained: 4\.99") as refused:
         publish(cheap)
-    assert refused.value.code == "price_below_cost"
+    assert refused.value.code == "price_below_floor"
     leave(dt.timedelta(minutes=5))
     publish(cheap)
 
@@ -240,7 +264,7 @@ def test_a_contract_may_not_discount_below_cost() -> None:
     contract_make(tenant, discount=D("0.15"))  # 6 x 0.85 = 5.10
     with pytest.raises(InvalidInput, match=r"6 x \(1 - 0\.2\) = 4\.8") as refused:
         contract_make(tenant, discount=D("0.2"))
-    assert refused.value.code == "price_below_cost"
+    assert refused.value.code == "price_below_floor"
     override("tokens.trained", tenant_id=tenant)
     contract_make(tenant, discount=D("0.2"))
     with pytest.raises(InvalidInput):
@@ -257,22 +281,206 @@ def test_a_contract_that_sets_no_price_of_its_own_is_not_asked() -> None:
 
 
 @pytest.mark.django_db
-def test_the_operators_page_lists_what_has_come_to_lie_below_cost() -> None:
+def test_what_has_come_to_lie_below_its_floor_is_found() -> None:
     publish(dearly())
     tenant = tenant_make()
     contract_make(tenant, discount=D("0.5"))
-    with system_scope():
-        assert prices_below_cost() == []
+    assert standing_below() == []
     cost_measure("5")
     override("tokens.trained", tenant_id=tenant)
-    with system_scope():
-        (found,) = prices_below_cost()
-    assert (found.tenant_id, found.shortfall.effective, found.shortfall.cost) == (tenant, D(3), 5)
-    assert found.allowed_until is not None
+    (found,) = standing_below()
+    assert (found.price.tenant_id, found.price.effective, found.price.floor) == (tenant, D(3), 5)
+    assert found.permit is not None
     cost_measure("9")  # now (5 + 9) / 2 = 7 for a million
-    with system_scope():
-        both = prices_below_cost()
-    assert [(f.book_id, f.tenant_id, f.shortfall.cost) for f in both] == [
-        (LIST_BOOK, "", Decimal(7)),
-        (LIST_BOOK, tenant, Decimal(7)),
+    assert [(f.price.book_id, f.price.tenant_id, f.price.floor) for f in standing_below()] == [
+        (LIST_BOOK, "", D(7)),
+        (LIST_BOOK, tenant, D(7)),
     ]
+
+
+@pytest.mark.django_db
+def test_a_new_list_price_is_held_to_the_discounts_that_follow_it() -> None:
+    publish(dearly())
+    tenant = tenant_make()
+    contract_make(tenant, discount=D("0.15"))
+    cost_measure("5")
+    publish(prices_with(tokens_trained=per_million("5.9")))  # x 0.85 = 5.015
+    with pytest.raises(InvalidInput, match=rf"5\.8 x \(1 - 0\.15\) = 4\.93 .* for {tenant}"):
+        publish(prices_with(tokens_trained=per_million("5.8")))
+    with pytest.raises(InvalidInput, match="for ten_"):
+        publish(prices_with(tokens_trained=per_million("5.8")), valid_from=now() + 9 * DAY)
+    override("tokens.trained", tenant_id=tenant)
+    publish(prices_with(tokens_trained=per_million("5.8")))
+
+
+@pytest.mark.django_db
+def test_a_discount_is_held_to_the_list_prices_that_are_to_come() -> None:
+    publish(dearly())
+    publish(prices_with(tokens_trained=per_million("5.5")), valid_from=now() + 9 * DAY)
+    cost_measure("5")
+    with pytest.raises(InvalidInput, match=r"5\.5 x \(1 - 0\.15\)"):
+        contract_make(tenant_make(), discount=D("0.15"))
+    contract_make(tenant_make(), discount=D("0.15"), ends=now() + 8 * DAY)  # 6 x 0.85 = 5.1
+
+
+@pytest.mark.django_db
+def test_an_override_reaches_no_price_that_begins_after_it() -> None:
+    cost_measure("5")
+    override("tokens.trained", book_id=LIST_BOOK, expires=5 * DAY)
+    cheap = prices_with(tokens_trained=per_million("4.5"))
+    with pytest.raises(InvalidInput):
+        publish(cheap, valid_from=now() + 6 * DAY)
+    publish(cheap)
+    with pytest.raises(InvalidInput):  # nor is it carried on by a copy of what it allowed
+        publish(cheap, valid_from=now() + 6 * DAY)
+
+
+def credit(tenant_id: str, amount: str, key: str) -> None:
+    actor = dataclasses.replace(operator_make(), tenant_id=tenant_id)
+    with system_scope():
+        credit_grant(
+            actor=actor, key=key, kind=GrantKind.PROMOTION, amount=Money.of(amount, "USD"),
+            reason="sorry for the wait",
+        )  # fmt: skip
+
+
+@pytest.mark.django_db
+def test_credit_that_is_given_lowers_the_price_of_what_a_tenant_buys() -> None:
+    """Spread over a year: 12 USD are 1 a month, of 6 that the tenant's month comes to."""
+    platform_make()
+    publish(dearly())
+    tenant = tenant_make(credit="20")
+    charge(tenant, "k", item("tokens.trained", 1_000_000, job_id="j"))
+    cost_measure("5")
+    credit(tenant, "12", "first")  # 6 x 5/6 = 5
+    with pytest.raises(InvalidInput, match=r"after credit and caps") as refused:
+        credit(tenant, "0.12", "second")
+    assert refused.value.code == "price_below_floor"
+    with pytest.raises(InvalidInput):
+        contract_make(tenant, discount=D("0.01"))
+    override("*", tenant_id=tenant)
+    credit(tenant, "0.12", "second")
+
+
+@pytest.mark.django_db
+def test_a_plans_free_credit_and_its_cap_are_discounts() -> None:
+    platform_make()
+    publish(dearly())
+    tenant = tenant_make(credit="20")
+    charge(tenant, "k", item("tokens.trained", 1_000_000, job_id="j"))
+    cost_measure("5")
+    contract_make(tenant, allowance=D(20), plan_fee=D(19))  # a dollar of six
+    for terms in ({"allowance": D(20), "plan_fee": D("18.9")}, {"cap": D("4.99")}):
+        with pytest.raises(InvalidInput, match="after credit and caps"):
+            contract_make(tenant, **terms)
+    contract_make(tenant, cap=D(5))
+
+
+@pytest.mark.django_db
+def test_a_contract_may_not_end_into_prices_that_credit_brings_below_their_floor() -> None:
+    platform_make()
+    publish(prices_with(tokens_trained=per_million("5.5")))
+    tenant = tenant_make(credit="20")
+    charge(tenant, "k", item("tokens.trained", 1_000_000, job_id="j"))
+    book = own_book(tenant, "8")
+    contract_make(tenant, book_id=book)
+    cost_measure("5")
+    credit(tenant, "12", "k")  # 8 - 1 = 7; by the list 5.5 - 1
+    actor = operator_make()
+    with system_scope():
+        with pytest.raises(InvalidInput, match="after credit and caps"):
+            contract_end(actor=actor, tenant_id=tenant)
+
+
+def own_book(tenant_id: str, trained: str) -> str:
+    actor = operator_make()
+    with system_scope():
+        book = price_book_create(actor=actor, name="Own", tenant_id=tenant_id)
+    publish(prices_with(tokens_trained=per_million(trained)), book_id=book.id)
+    return str(book.id)
+
+
+@pytest.mark.django_db
+def test_a_book_in_a_currency_without_a_rate_cannot_be_compared_and_says_so() -> None:
+    actor = operator_make()
+    with system_scope():
+        book = price_book_create(actor=actor, name="Yen", currency="JPY")
+    cost_measure("5")
+    dear = prices_with(tokens_trained=per_million("900"))
+    with pytest.raises(InvalidInput, match="no exchange rate between JPY and USD") as refused:
+        publish(dear, book_id=book.id)
+    assert refused.value.code == "fx_missing"
+    with system_scope():
+        fx_rate_set(actor=actor, base="JPY", quote="USD", rate=D("0.0066"))
+    publish(dear, book_id=book.id)
+    with pytest.raises(InvalidInput, match="4\\.62 USD"):
+        publish(prices_with(tokens_trained=per_million("700")), book_id=book.id)
+
+
+@pytest.mark.django_db
+def test_how_floors_are_told_is_the_operators_choice() -> None:
+    cost_measure("5")  # long-run; short-run 3.5
+    publish(prices_with(tokens_trained=per_million("5")))
+    terms = FloorTerms(basis="short_run", takes=Takes(fees=D("0.03"), margin=D("0.27")))
+    actor = operator_make()
+    with system_scope():
+        floor_policy_set(actor=actor, terms=terms, reason="a war at the margin")
+        with pytest.raises(InvalidInput, match="say why"):
+            floor_policy_set(actor=actor, terms=terms, reason="so")
+    publish(prices_with(tokens_trained=per_million("5.01")))  # 3.5 / 0.7 = 5
+    with pytest.raises(InvalidInput, match="floor of 5 for mini"):
+        publish(prices_with(tokens_trained=per_million("4.99")))
+
+
+@pytest.mark.django_db
+def test_two_writers_at_once_cannot_both_pass() -> None:
+    """A discount of 15% and a list price of 5.8 are fine alone; together they are 4.93."""
+    publish(dearly())
+    tenant = tenant_make()
+    cost_measure("5")
+    begun = threading.Barrier(2)
+    found: list[str] = []
+
+    def run(write: Callable[[], object]) -> None:
+        begun.wait()
+        try:
+            write()
+        except InvalidInput as error:
+            found.append(error.code)
+        else:
+            found.append("written")
+        finally:
+            connections.close_all()
+
+    writes: list[Callable[[], object]] = [
+        lambda: contract_make(tenant, discount=D("0.15")),
+        lambda: publish(prices_with(tokens_trained=per_million("5.8"))),
+    ]
+    threads = [threading.Thread(target=run, args=(write,)) for write in writes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == ["price_below_floor", "written"]
+    assert standing_below() == []
+
+
+@pytest.mark.django_db
+def test_a_quotes_discount_is_held_to_the_floor_and_to_what_the_tenant_was_given() -> None:
+    platform_make()
+    version = publish(dearly())
+    tenant = tenant_make(credit="20")
+    charge(tenant, "k", item("tokens.trained", 1_000_000, job_id="j"))
+    cost_measure("5")
+
+    def short(discount: str) -> list[str]:
+        with system_scope():
+            prices = version_prices(version)
+            found = quote_shortfalls(tenant, version.id, prices, D(discount))
+        return [price.price_key for price in found]
+
+    assert (short("0.16"), short("0.17")) == ([], ["tokens.trained"])
+    credit(tenant, "6", "k")  # half a dollar a month of six
+    assert (short("0.09"), short("0.1")) == ([], ["tokens.trained"])
+    override("tokens.trained", tenant_id=tenant)
+    assert short("0.9") == []

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +37,8 @@ def base(tmp_path: Path, storage_dir: Path) -> BaseModel:
 
 
 @pytest.fixture(autouse=True)
-def _all_are_large(settings: Any) -> Iterator[None]:
+def _all_are_large(settings: Any) -> None:
     settings.READ_AT_ONCE_BYTES = 100
-    return
 
 
 @pytest.fixture

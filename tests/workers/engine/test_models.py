@@ -13,7 +13,7 @@ from workers.engine.data.packing import Pack, pack
 from workers.engine.errors import ModelError
 from workers.engine.losses import loss_sum
 from workers.engine.models import Batch, logits_of, model_load, parameter_count
-from workers.engine.profiles import Shape
+from workers.engine.shapes import Shape
 from workers.engine.training.activation import checkpointing
 
 SIZES = (17, 1, 5, 30)

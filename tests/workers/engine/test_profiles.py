@@ -15,7 +15,6 @@ from workers.engine.models import model_load
 from workers.engine.profiles import (
     DataSize,
     Profile,
-    Shape,
     adapter_parameters,
     estimate,
     flops_per_token,
@@ -25,6 +24,7 @@ from workers.engine.profiles import (
     training_s,
 )
 from workers.engine.protocol import Numerics
+from workers.engine.shapes import Shape
 
 PROFILE = Profile(
     "cpu", "float32", 1, flops=1e9, update_s=0.01, pack_s=0.002, load_s=1, spread=0.2, rank=4

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.workers.engine.factories import spec
-from workers.engine.profiles import Profile, Shape, memory_bytes
+from workers.engine.profiles import Profile, memory_bytes
+from workers.engine.shapes import Shape
 from workers.engine.sharing import Sharer, alone_s, pays, shared_memory_bytes, together_s
 
 SHAPE = Shape(parameters=10_000_000, layers=8, hidden=256, vocabulary=8192)

@@ -16,8 +16,9 @@ from workers.engine.base.recordings import audio_base_build
 from workers.engine.base.tables import tabular_base_build
 from workers.engine.errors import ModelError
 from workers.engine.made_up import file_make
-from workers.engine.profiles import DataSize, Profile, Shape, run_s, table_shape
+from workers.engine.profiles import DataSize, Profile, run_s
 from workers.engine.protocol import Numerics
+from workers.engine.shapes import Shape, table_shape
 from workers.engine.specs import FineTuneSpec
 from workers.engine.trials import TRIALS, Timed, bounded, computed, fitted, trial_run
 

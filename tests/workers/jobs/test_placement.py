@@ -72,3 +72,12 @@ def test_nothing_cheaper_would_have_been_in_time(
         assert cost(by_name[chosen]) <= min(map(cost, punctual)) * (1 + 1e-9)
     else:
         assert seconds(by_name[chosen]) <= min(map(seconds, offers)) * (1 + 1e-9)
+
+
+def test_layers_may_wait_outside_memory_but_a_roomier_slot_is_preferred() -> None:
+    needs = Needs(work_s=60, memory_bytes=20 << 30, least_bytes=4 << 30)
+    assert place(needs, [CPU]) == "cpu"
+    roomy = Offer("tpu", CPU.price, speed=1.0, free_slots=2, memory_bytes=64 << 30)
+    assert place(needs, [CPU, roomy]) == "tpu"
+    with pytest.raises(Unavailable, match="needs 9,663,676,416 bytes of memory"):
+        place(Needs(memory_bytes=20 << 30, least_bytes=9 << 30), [CPU])

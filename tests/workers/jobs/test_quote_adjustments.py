@@ -19,7 +19,7 @@ from tenants.pricing.models import ChargeLine, Quote
 from tests.tenants.partners import adjusting
 from tests.tenants.partners.releases import enabled, published
 from tests.tenants.partners.trusted import trusted_released
-from tests.tenants.pricing.test_guard import cost_measure
+from tests.tenants.pricing.floors_made import cost_measure
 from tests.workers.engine.factories import completions
 from tests.workers.jobs.factories import (
     actor_of,

@@ -83,6 +83,7 @@ def dataset_validate(
         figures |= {"status": Dataset.Status.VALIDATING, "format": reading.format()}
     else:
         figures |= found(reading, tally(reading.items()))
+    dataset: Dataset
     dataset, made = Dataset.objects.get_or_create(
         file=file,
         base=base,

@@ -68,7 +68,4 @@ def _how(failure: ProcessFailure) -> str:
         name = signal.Signals(-failure.exitcode).name
         likely = "; most likely memory ran out" if name == "SIGKILL" else ""
         return f"was ended by {name}{likely}"
-    said = failure.message
-    if isinstance(said, dict):
-        said = said.get("message", said)
-    return f"ended with status {failure.exitcode} ({str(said)[:1000]})"
+    return f"ended with status {failure.exitcode} ({str(failure.message)[:1000]})"

@@ -75,7 +75,9 @@ class Sharded(Ranks):
 
     def parts(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
         self._parameters = {name: cast("DTensor", p) for name, p in parameters.items()}
-        self._parts = {name: p.detach().to_local() for name, p in self._parameters.items()}
+        self._parts = {
+            name: cast("DTensor", p.detach()).to_local() for name, p in self._parameters.items()
+        }
         return dict(self._parts)
 
     def part(self, whole: Tensor) -> Tensor:

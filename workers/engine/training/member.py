@@ -259,8 +259,10 @@ class Run:
     def _spare(self) -> MicroBatch:
         """The shortest example of all, to keep company with."""
         shortest = int(self.data.lengths.argmin())
-        (found,) = self.task.micro_batches(self.data, [shortest], 1, packing=self.spec.packing)
-        return found
+        found: list[MicroBatch] = self.task.micro_batches(
+            self.data, [shortest], 1, packing=self.spec.packing
+        )
+        return found[0]
 
     def micro_batches(self) -> list[MicroBatch]:
         """What the next update trains on here, pass by pass."""

@@ -37,7 +37,8 @@ def offloaded_load(folder: Path, numerics: Numerics, *, resident: int) -> nn.Mod
     """
     config = config_load(folder)
     with no_init_weights():  # weights that nobody has written yet take no memory either
-        model: nn.Module = AutoModelForCausalLM.from_config(
+        auto = cast("Any", AutoModelForCausalLM)
+        model: nn.Module = auto.from_config(
             config, dtype=DTYPES[numerics.dtype], attn_implementation=attention.NAME
         )
     cast("Any", model).tie_weights()

@@ -18,8 +18,9 @@ from workers.engine.methods.lora.adapter import refuse_rank
 from workers.engine.methods.lora.bank import AdapterBank
 from workers.engine.methods.lora.method import Seat
 from workers.engine.methods.method import method_open
-from workers.engine.profiles import Shape, can_offload, resident_blocks
+from workers.engine.profiles import can_offload, resident_blocks
 from workers.engine.protocol import Handle, Member, Progress, Work
+from workers.engine.shapes import Shape
 from workers.engine.specs import FineTuneSpec
 from workers.engine.tasks.opening import task_open
 from workers.engine.tasks.task import Data, Task

@@ -47,7 +47,7 @@ class Precision:
 
     def scaled(self, loss: Tensor) -> Tensor:
         """What the backward pass begins with."""
-        return loss if self._scaler is None else cast("Tensor", self._scaler.scale(loss))
+        return loss if self._scaler is None else self._scaler.scale(loss)
 
     def unscale(self, parameters: Iterable[Tensor]) -> bool:
         """Give the parameters their true gradients.

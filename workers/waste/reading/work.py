@@ -14,7 +14,8 @@ from tenants.costs.models import CostEntry, Rate
 from workers.assets.models import BaseModel
 from workers.engine.errors import EngineError
 from workers.engine.profiles import Key as ProfileKey
-from workers.engine.profiles import Profile, Shape, memory_bytes, profiles_read
+from workers.engine.profiles import Profile, memory_bytes, profiles_read
+from workers.engine.shapes import Shape
 from workers.engine.sharing import MARGIN, Sharer, alone_s, together_s
 from workers.engine.specs import FineTuneSpec
 from workers.jobs.cohorts import PASS_TOKENS
@@ -180,7 +181,7 @@ def _passes(work: Work, sharer: Sharer, shape: Shape, profile: Profile) -> Passe
 def _snapshot_s(key: Key, window: Window) -> float | None:
     """What lies between two snapshots, by what its jobs took and how many they wrote."""
     jobs = jobs_of(":".join(key)).filter(created_at__gte=window.since)
-    written = Snapshot.objects.filter(job__in=jobs.values("pk")).count()
+    written: int = Snapshot.objects.filter(job__in=jobs.values("pk")).count()
     if not written:
         return None
     spent = CostEntry.objects.filter(job_id__in=jobs.values("pk")).aggregate(all=Sum("quantity"))

@@ -129,7 +129,8 @@ def row_lengths(weight: Tensor, squares: Tensor, A: Tensor, B: Tensor, scale: fl
 
 def layer_sizes(module: nn.Module) -> tuple[int, int]:
     """A linear layer's (out, in); its weights need not be in memory."""
-    first, second = module.weight.shape  # type: ignore[union-attr]
+    weight: Tensor = module.weight  # type: ignore[assignment]
+    first, second = weight.shape
     return (second, first) if isinstance(module, Conv1D) else (first, second)
 
 

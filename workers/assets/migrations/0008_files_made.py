@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("assets", "0006_recordings"),
+        ("assets", "0007_carried_adapters"),
     ]
 
     operations = [

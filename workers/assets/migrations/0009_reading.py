@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0004_shared_passes"),
-        ("assets", "0006_recordings"),
+        ("assets", "0008_files_made"),
     ]
 
     operations = [

@@ -1,8 +1,4 @@
-"""Prices, contracts, quotes and charges.
-
-List prices (books without a tenant) can be read by everyone; nobody but the system writes prices,
-contracts, overrides or exchange rates. Charges are kept for ever.
-"""
+"""Price books and contracts, and what was quoted and charged by them."""
 
 from __future__ import annotations
 
