@@ -42,9 +42,17 @@ def schema_wrong(schema: Mapping[str, Any]) -> str | None:
         return f"no JSON Schema (2020-12): {error.message}"
     except RecursionError:
         return "it is nested too deeply"
+    if patterned := [each for each in _objects(schema) if _is_pattern(each)]:
+        key = "pattern" if "pattern" in patterned[0] else "patternProperties"
+        return f"{key} is not allowed: a regular expression may run for hours; check it yourself"
     if outside:
         return f"it refers to {outside[0]!r}; write what it needs into the schema ('#/$defs/…')"
     return None
+
+
+def _is_pattern(part: Mapping[str, Any]) -> bool:
+    """Whether a part is a keyword that runs a regular expression, no property of that name."""
+    return isinstance(part.get("pattern"), str) or "patternProperties" in part
 
 
 def _references(part: Any) -> Iterator[str]:

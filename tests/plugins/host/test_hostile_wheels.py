@@ -151,6 +151,8 @@ def test_a_settings_schema_makes_us_open_no_address(asked: tuple[str, list[str]]
         ({"type": "nonsense"}, "no JSON Schema"),
         ({"properties": [1]}, "no JSON Schema"),
         ({"properties": {"a": {"pattern": "(("}}}, "no JSON Schema"),
+        ({"properties": {"a": {"pattern": "(a+)+$"}}}, "may run for hours"),
+        ({"patternProperties": {"(a+)+$": {}}}, "may run for hours"),
         ({"$ref": "file:///etc/hostname"}, "refers to 'file:"),
     ],
 )
@@ -158,6 +160,15 @@ def test_a_schema_that_cannot_be_used_is_named_and_raises_nothing(
     schema: dict[str, object], said: str
 ) -> None:
     assert said in str(schema_wrong(schema))
+
+
+def test_a_good_schema_may_refer_to_itself_and_name_a_setting_pattern() -> None:
+    good = {
+        "type": "object",
+        "$defs": {"share": {"type": "number", "maximum": 1}},
+        "properties": {"pattern": {"type": "string"}, "least": {"$ref": "#/$defs/share"}},
+    }
+    assert schema_wrong(good) is None
 
 
 def test_a_schema_that_goes_in_circles_refuses_settings() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -114,9 +115,7 @@ class PipelineRun:
                 file = self.context.in_scope(lambda file_id=file_id: file_get(file_id))  # type: ignore[misc]
             except NotFound as error:
                 raise CannotRun(error.message, code="file_deleted", param="files") from error
-            name = file.filename
-            while name in inputs:
-                name = f"{number}-{name}"
+            name = distinct(file.filename, inputs)
             path = self.context.scratch / f"input-{number}" / Path(name).name
             path.parent.mkdir()
             file_to_path(file=file, data_key=self.context.data_key, path=path)
@@ -290,6 +289,12 @@ class PipelineRun:
 
     def close(self) -> None:
         pass
+
+
+def distinct(name: str, taken: Container[str]) -> str:
+    """`name`, or with the first number before it that nothing has yet: `1-name`, `2-name` …"""
+    numbered = (f"{number}-{name}" for number in itertools.count(1))
+    return next(each for each in itertools.chain([name], numbered) if each not in taken)
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
