@@ -1,4 +1,4 @@
-"""Payouts beside one another, and beside what a charge locks: paid once, and nobody waits in a ring."""
+"""Payouts at once, and beside what a charge locks: paid once, and nobody waits in a ring."""
 
 from __future__ import annotations
 
