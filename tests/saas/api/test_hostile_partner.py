@@ -10,7 +10,8 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from tenants.kernel.scope import system_scope
-from tenants.marketplace.models import Listing, Payout
+from tenants.ledger.models import Hold
+from tenants.marketplace.models import Listing, Order, Payout
 from tenants.partners.models import Agreement, Installation, Release
 from tests.saas.api.factories import Caller
 from tests.saas.api.marketplace import (
@@ -21,6 +22,7 @@ from tests.saas.api.marketplace import (
     partner_become,
     payout_made,
     plugin_offered,
+    service_offered,
 )
 from tests.tenants.partners.factories import SEVENTY
 
@@ -126,6 +128,66 @@ def test_what_cannot_be_run(api: Caller, changed: dict[str, Any]) -> None:
     assert api.post("/v1/plugins", ENABLING).status == 201
     reply = api.post("/v1/pipelines", RUNNING | changed)
     assert reply.status in {400, 404}, reply.content
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"service": "svc_nobody"},
+        {"service": None},
+        {"quantity": "0"},
+        {"quantity": "-1"},
+        {"quantity": "NaN"},
+        {"quantity": "1e309"},
+        {"quantity": "1000000000"},
+        {"quantity": "0.0000001"},
+        {"quantity": True},
+        {"quantity": [1]},
+        {"wish": "x" * 2001},
+        {"milestones": {}},
+        {"milestones": [1]},
+        {"milestones": [{"title": "a"}]},
+        {"milestones": [{"title": "a", "quantity": "-1"}]},
+        {"milestones": [{"title": "a", "quantity": "NaN"}]},
+        {"milestones": [{"title": "a", "quantity": "2"}]},
+        {"milestones": [{"title": "a", "quantity": "0.02"}] * 51},
+        {"quantity": "999999999"},  # more than its credit
+    ],
+)
+def test_what_cannot_be_ordered(api: Caller, rival: Caller, changed: dict[str, Any]) -> None:
+    assert rival.tenant is not None
+    service = service_offered(rival.tenant)
+    reply = api.post("/v1/orders", {"service": service.id, "quantity": "1"} | changed)
+    assert reply.status in {400, 402, 404}, reply.content
+    assert count(Order) == 0
+    assert count(Hold) == 0
+
+
+@pytest.mark.parametrize(
+    ("act", "body"),
+    [
+        ("quote", {"price": "0"}),
+        ("quote", {"price": "-1"}),
+        ("quote", {"price": "NaN"}),
+        ("quote", {"price": "1e309"}),
+        ("quote", {"price": "0.0000001"}),
+        ("quote", {}),
+        ("accept", None),  # it has no price yet
+        ("deliver", {"quantity": "1", "note": "done"}),  # nobody agreed to it
+        ("deliver", {"quantity": "-1", "note": "done"}),
+        ("deliver", {"milestone": -1, "note": "done"}),
+        ("deliver", {"milestone": 10**30, "note": "done"}),
+        ("deliver", {"quantity": "1"}),
+    ],
+)
+def test_what_a_seller_cannot_do(api: Caller, rival: Caller, act: str, body: Any) -> None:
+    assert rival.tenant is not None
+    partner_become(rival.tenant)
+    service = service_offered(rival.tenant, price=None)
+    order = api.post("/v1/orders", {"service": service.id, "quantity": "1"}).json["id"]
+    reply = rival.post(f"/v1/partner/orders/{order}/{act}", body)
+    assert reply.status in {400, 409}, reply.content
+    assert api.get(f"/v1/orders/{order}").json["state"] == "ordered"
 
 
 @pytest.mark.parametrize(
