@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import Distribution, distributions, version
+from importlib.metadata import Distribution, EntryPoint, distributions, version
 from pathlib import Path
 from typing import Literal
 
@@ -100,8 +100,8 @@ def discover(site: Path, mode: Literal["trusted", "isolated"]) -> list[Plugin | 
     for installed in distributions(path=[str(site)]):
         for entry in installed.entry_points.select(group=ENTRY_POINTS):
             try:
-                manifest = _manifest(installed, entry.module)
-            except (ManifestError, OSError) as error:
+                manifest = _manifest(installed, entry)
+            except (ManifestError, OSError, UnicodeError) as error:
                 found.append(Refused(entry.name, str(error)))
                 continue
             if manifest.name != entry.name:
@@ -115,11 +115,14 @@ def discover(site: Path, mode: Literal["trusted", "isolated"]) -> list[Plugin | 
     return found
 
 
-def _manifest(installed: Distribution, module: str) -> Manifest:
-    path = Path(str(installed.locate_file(module.split(".", maxsplit=1)[0]))) / FILE_NAME
+def _manifest(installed: Distribution, entry: EntryPoint) -> Manifest:
+    if EntryPoint.pattern.match(entry.value) is None:
+        raise ManifestError(f"the entry point {entry.value!r} names no module")
+    package = entry.module.split(".", maxsplit=1)[0]
+    path = Path(str(installed.locate_file(package))) / FILE_NAME
     if not path.is_file():
         raise ManifestError(f"the wheel has no {path.parent.name}/{FILE_NAME}")
-    return manifest_read(path.read_text())
+    return manifest_read(path.read_text("utf-8"))
 
 
 def _unfit(plugin: Plugin, platform_version: str, lent: Mapping[str, str]) -> str | None:
@@ -143,14 +146,17 @@ def _missing(site: Path, lent: Mapping[str, str]) -> str | None:
     there = {**lent, **{name: each.version for name, each in installed.items()}}
     for each in installed.values():
         for text in each.requires or ():
-            needed = Requirement(text)
-            if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
-                continue
-            number = there.get(str(canonicalize_name(needed.name)))
-            if number is None:
-                return text
-            if not needed.specifier.contains(number, prereleases=True):
-                return f"{text} (version {number} is there)"
+            try:
+                needed = Requirement(text)
+                if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
+                    continue
+                number = there.get(str(canonicalize_name(needed.name)))
+                if number is None:
+                    return text
+                if not needed.specifier.contains(number, prereleases=True):
+                    return f"{text} (version {number} is there)"
+            except ValueError as error:  # all of packaging's are
+                return f"{text!r} ({error})"
     return None
 
 

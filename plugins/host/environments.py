@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from plugins.host.errors import WheelRefused
 
+OURS = frozenset({"plugins", "saas", "tenants", "workers", "pluggy"})
 MOST_UNPACKED, MOST_FILES = 1024**3, 20_000  # bytes, of all files
 PROVIDED = ("numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl", "narwhals", "statsmodels")
 
@@ -45,6 +47,11 @@ def wheel_install(wheel: Path, folder: Path) -> None:
     )
     if done.returncode != 0:
         raise WheelRefused(f"{wheel.name}: {done.stderr.strip()[-1000:]}")
+    try:
+        _inspect_installed(wheel.name, folder)
+    except WheelRefused:
+        shutil.rmtree(folder)
+        raise
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
 
@@ -66,8 +73,16 @@ def _inspect(wheel: Path) -> None:
     for name in names:
         if name.endswith(".pth"):
             raise WheelRefused(f"{wheel.name}: {name} would run at every start of Python")
-        if name.split("/")[0] in {"plugins", "saas", "tenants", "workers", "pluggy"}:
-            raise WheelRefused(f"{wheel.name}: {name} stands in the platform's own place")
+
+
+def _inspect_installed(wheel: str, folder: Path) -> None:
+    """Where its files came to lie: a name in the archive (`x.data/purelib/y`) does not tell."""
+    there = sorted(path.name for path in folder.iterdir())
+    if taken := [name for name in there if name.partition(".")[0] in OURS]:
+        raise WheelRefused(f"{wheel}: {taken[0]} stands in the platform's own place")
+    about = [name for name in there if name.endswith((".dist-info", ".egg-info"))]
+    if len(about) != 1:
+        raise WheelRefused(f"{wheel}: it tells of {len(about)} packages: {', '.join(about)}")
 
 
 def provided_versions(names: Iterable[str] = PROVIDED) -> dict[str, str]:

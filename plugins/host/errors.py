@@ -22,4 +22,9 @@ class CallFailed(Exception):
 
     def __init__(self, kind: FailureKind, message: str) -> None:
         super().__init__(message)
-        self.failure = Failure(kind, message[:2000])
+        self.failure = Failure(kind, _kept(message))
+
+
+def _kept(message: str) -> str:
+    """A stranger's words as a database can keep them: no NUL, no half of a surrogate pair."""
+    return message[:2000].encode("utf-8", "replace").decode().replace("\0", "?")

@@ -6,8 +6,8 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ class Isolated:
         """Raises CallFailed where it cannot be started to be asked."""
         known = self._hooks.get((plugin.name, plugin.version))
         if known is None:
-            with self._child(plugin, tenant) as child:
+            with _ours(), self._child(plugin, tenant) as child:
                 known = frozenset(child.hooks)
             self._hooks[plugin.name, plugin.version] = known
         return hook in known
@@ -58,7 +58,7 @@ class Isolated:
     ) -> tuple[Any, Level]:
         """Return the checked answer. `measured` hears the CPU seconds used. Raises CallFailed."""
         limits = self._sandbox.limits
-        with self._child(plugin, tenant) as child, ExitStack() as stack:
+        with _ours(), self._child(plugin, tenant) as child, ExitStack() as stack:
             frame: dict[str, Any] = {"hook": hook, "args": to_json(args)}
             files: list[int] = []
             folder = child.folder
@@ -107,6 +107,15 @@ class Isolated:
             return self._sandbox.start(program)
         except SandboxUnavailable as error:
             raise CallFailed("unavailable", str(error)) from error
+
+
+@contextmanager
+def _ours() -> Iterator[None]:
+    """A full disk, or no process to be had, is our failure, and an outcome like any other."""
+    try:
+        yield
+    except OSError as error:
+        raise CallFailed("unavailable", f"the platform could not run it: {error}") from error
 
 
 def _work(order: WorkOrder, settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:

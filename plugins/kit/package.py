@@ -7,13 +7,13 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from jsonschema import Draft202012Validator, SchemaError
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
 import plugins.sdk
 from plugins.host.catalog import Plugin, catalog_make, discover
 from plugins.host.environments import wheel_install
 from plugins.host.errors import WheelRefused
+from plugins.host.settings import schema_wrong
 from plugins.kit.report import Check, Verdict
 from plugins.sdk.manifest import Manifest
 
@@ -66,10 +66,8 @@ def _settings(manifest: Manifest) -> Check:
         return _check("settings", "skipped", "it has none")
     if manifest.settings.get("type") != "object":
         return _check("settings", "failed", 'the schema is not of type = "object"')
-    try:
-        Draft202012Validator.check_schema(manifest.settings)
-    except SchemaError as error:
-        return _check("settings", "failed", f"no JSON Schema (2020-12): {error.message}")
+    if wrong := schema_wrong(manifest.settings):
+        return _check("settings", "failed", wrong)
     return _check("settings", "passed", "a JSON Schema of an object")
 
 

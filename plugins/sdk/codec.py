@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from plugins.sdk.errors import ContractError
 
 LARGEST_INT = 2**63
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def to_json(value: Any) -> Any:
@@ -37,7 +39,7 @@ def from_json(kind: Any, value: Any, where: str = "value") -> Any:  # noqa: PLR0
     """Return `value` as `kind`. Raises ContractError with the place of what does not fit."""
     origin = get_origin(kind)
     if kind is Any:
-        return value
+        return _plain(value, where)
     if origin in (Union, types.UnionType):
         return _union(get_args(kind), value, where)
     if origin is Literal:
@@ -50,7 +52,10 @@ def from_json(kind: Any, value: Any, where: str = "value") -> Any:  # noqa: PLR0
     if origin is dict:
         _expect(isinstance(value, dict), kind, value, where)
         item = get_args(kind)[1]
-        return {key: from_json(item, part, f"{where}.{key}") for key, part in value.items()}
+        return {
+            _text(key, where): from_json(item, part, f"{where}.{key}")
+            for key, part in value.items()
+        }
     if dataclasses.is_dataclass(kind):
         return _dataclass(typing.cast("type", kind), value, where)
     return _scalar(kind, value, where)
@@ -99,6 +104,20 @@ def _scalar(kind: Any, value: Any, where: str) -> Any:
     if kind is type(None):
         kind = types.NoneType
     _expect(isinstance(value, kind), kind, value, where)
+    return _text(value, where) if kind is str else value
+
+
+def _plain(value: Any, where: str) -> Any:
+    """`value`, where it is JSON through and through: no date and no infinity of TOML's."""
+    if isinstance(value, dict):
+        return {_text(key, where): _plain(part, f"{where}.{key}") for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part, f"{where}[{i}]") for i, part in enumerate(value)]
+    if isinstance(value, str):
+        return _text(value, where)
+    if isinstance(value, float):
+        return _scalar(float, value, where)
+    _expect(value is None or isinstance(value, int), "JSON", value, where)
     return value
 
 
@@ -110,6 +129,15 @@ def _float(value: Any, where: str) -> float:
         number = math.inf
     _expect(math.isfinite(number), float, value, where)
     return number
+
+
+def _text(value: Any, where: str) -> str:
+    """`value`, where a database can keep it: no NUL, and no half of a surrogate pair."""
+    _expect(isinstance(value, str), str, value, where)
+    text: str = value
+    if "\0" in text or (not text.isascii() and _SURROGATE.search(text)):
+        raise ContractError(f"{where}: {text[:60]!r} has a character that is no text")
+    return text
 
 
 def _decimal(value: Any, where: str) -> Decimal:

@@ -12,7 +12,8 @@ from plugins.sdk.errors import ContractError, ManifestError
 FILE_NAME = "plugin.toml"
 ENTRY_POINTS = "breakwater.plugins"
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,62}")
-_VERSION = re.compile(r"\d+(\.\d+){0,2}")
+_VERSION = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6}){0,2}")
+LONGEST_VERSION = 40
 
 Category = Literal[
     "pipelines", "data", "training", "compression", "evaluation", "pricing", "services", "console"
@@ -64,6 +65,8 @@ class Manifest:
         for key in ("version", "author", "licence", "contact"):
             if not getattr(self, key).strip():
                 raise ContractError(f"plugin.toml: {key} is empty")
+        if len(self.version) > LONGEST_VERSION:
+            raise ContractError(f"plugin.toml: version: at most {LONGEST_VERSION} characters")
 
 
 def manifest_read(text: str) -> Manifest:
@@ -72,6 +75,8 @@ def manifest_read(text: str) -> Manifest:
 
     try:
         found: Manifest = from_json(Manifest, tomllib.loads(text), "plugin.toml")
-    except (tomllib.TOMLDecodeError, ContractError) as error:
+    except RecursionError as error:
+        raise ManifestError("plugin.toml: it is nested too deeply") from error
+    except (ValueError, ContractError) as error:  # tomllib's own, and that of a number too long
         raise ManifestError(str(error)) from error
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,18 @@ from plugins.host.catalog import Plugin, Refused, catalog_make, discover
 from plugins.host.environments import provided_versions, wheel_install
 from plugins.host.errors import WheelRefused
 from plugins.host.facts import Enabled
+from plugins.host.settings import schema_wrong
+from plugins.kit.checks.declarations import wrong_in
 from plugins.sdk.codec import to_json
 from plugins.sdk.manifest import Manifest
 from tenants.kernel.errors import InvalidInput
+from tenants.kernel.money import minor_units
 from tenants.kernel.version import code_version
 from tenants.partners.host import host_make
 from tenants.partners.wheels import wheel_unpack
 
+LONGEST_NAME = 200
+CURRENCY = "USD"  # of a service that is quoted on request
 DECLARED = (
     "pipelines",
     "meters",
@@ -31,6 +37,8 @@ DECLARED = (
 
 def wheel_examine(name: str, content: bytes) -> Manifest:
     """Read a wheel's manifest, none of its code run. Raises InvalidInput with the reason."""
+    if not name.isascii() or len(name) > LONGEST_NAME:
+        raise _wrong(f"its file's name is ASCII, of at most {LONGEST_NAME} characters")
     with tempfile.TemporaryDirectory() as scratch:
         wheel = Path(scratch) / Path(name).name
         wheel.write_bytes(content)
@@ -39,7 +47,10 @@ def wheel_examine(name: str, content: bytes) -> Manifest:
             wheel_install(wheel, site)
         except WheelRefused as error:
             raise _wrong(str(error)) from error
-        return _only(discover(site, "isolated")).manifest
+        manifest = _only(discover(site, "isolated")).manifest
+    if wrong := schema_wrong(manifest.settings):
+        raise _wrong(f"plugin.toml: settings: {wrong}")
+    return manifest
 
 
 def declarations(plugin: Plugin, tenant_id: str) -> dict[str, Any]:
@@ -48,14 +59,15 @@ def declarations(plugin: Plugin, tenant_id: str) -> dict[str, Any]:
     Raises InvalidInput where a hook failed.
     """
     host = host_make([plugin])
-    offers: dict[str, Any] = {}
+    declared: dict[str, tuple[Any, ...]] = {}
     for hook in DECLARED:
         for outcome in host.call(hook, {}, tenant=tenant_id, enabled=[Enabled(plugin.name)]):
             if outcome.failure is not None:
                 failure = outcome.failure
                 raise _wrong(f"{hook}() failed ({failure.kind}): {failure.message}")
-            offers[hook] = to_json(outcome.value)
-    _check(offers)
+            declared[hook] = outcome.value
+    declared_check(declared, plugin.manifest.permissions)
+    offers = {hook: to_json(value) for hook, value in declared.items()}
     return {**offers, "hooks": sorted(host.implemented(plugin.name, tenant_id))}
 
 
@@ -76,15 +88,21 @@ def _only(found: list[Plugin | Refused]) -> Plugin:
     return catalog.plugins[0]
 
 
-def _check(offers: dict[str, Any]) -> None:
-    """Each price is of a meter that is declared, once a meter."""
-    meters = {meter["name"] for meter in offers.get("meters", ())}
-    priced = [price["meter"] for price in offers.get("prices", ())]
-    for meter in priced:
-        if meter not in meters:
-            raise _wrong(f"it asks a price for {meter!r}, which it does not count")
-    if len(set(priced)) != len(priced):
-        raise _wrong("it asks two prices for one meter")
+def declared_check(
+    declared: Mapping[str, tuple[Any, ...]], permissions: tuple[str, ...] = ()
+) -> None:
+    """Hold what a plugin declares, as contracts by hook, to what the conformance kit asks of it.
+
+    The kit's own run saw another answer: a plugin may say one thing to it, and another to us.
+    """
+    for hook in declared:
+        for wrong in wrong_in(hook, declared, permissions):
+            raise _wrong(f"{hook}: {wrong}")
+    for each in (*declared.get("prices", ()), *declared.get("services", ())):
+        try:
+            minor_units(each.currency or CURRENCY)
+        except ValueError as error:
+            raise _wrong(f"a price: {error}") from error
 
 
 def _wrong(what: str) -> InvalidInput:

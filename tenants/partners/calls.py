@@ -6,11 +6,12 @@ person waits for, inside the request's scope: all plugins at once, for a short w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any
 
+from plugins.host.errors import WheelRefused
 from plugins.host.facts import Enabled as HostEnabled
 from plugins.host.facts import Failure, Outcome
 from plugins.host.orders import WorkOrder
@@ -25,6 +26,7 @@ from tenants.partners.host import host_of
 from tenants.partners.models import Release
 from tenants.partners.selectors import Enabled, enabled_of
 from tenants.partners.services.health import health_record
+from tenants.partners.wheels import WheelLost, release_unpack
 
 ASKED_AT_ONCE = 16  # plugins, of all requests of this process
 
@@ -50,14 +52,17 @@ def hooks_call(
         releases = list(Release.objects.filter(pk__in=[each.release_id for each in enabled]))
     if not enabled:
         return ()
-    outcomes = host_of(releases).call(
-        hook,
-        args,
-        tenant=tenant_id,
-        enabled=[host_enabled(each) for each in enabled],
-        order=order,
-        timeout=timeout,
-    )
+    there, lost = _at_hand(releases)
+    outcomes = lost
+    if there:
+        outcomes += host_of(there).call(
+            hook,
+            args,
+            tenant=tenant_id,
+            enabled=[host_enabled(each) for each in enabled],
+            order=order,
+            timeout=timeout,
+        )
     if outcomes:
         with system_scope():
             health_record(outcomes=outcomes)
@@ -85,7 +90,12 @@ def hooks_ask(
     releases = {
         row.id: row for row in Release.objects.filter(pk__in=[e.release_id for e in enabled])
     }
-    host = host_of(list(releases.values()))
+    there, lost = _at_hand(list(releases.values()))
+    if not there:
+        return lost
+    host = host_of(there)
+    at_hand = {row.id for row in there}
+    enabled = [each for each in enabled if each.release_id in at_hand]
     enabled.sort(key=lambda each: releases[each.release_id].partner_id is not None)
     calls = [
         _threads().submit(
@@ -94,14 +104,36 @@ def hooks_ask(
         for each in enabled
     ]
     wait(calls, timeout=limit_s)
-    outcomes: list[Outcome] = []
-    for each, call in zip(enabled, calls, strict=True):
-        if call.done():
-            outcomes += call.result()
-        else:
-            late = Failure("timeout", f"no answer within {limit_s:g} s")
-            outcomes.append(Outcome(each.plugin, each.version, failure=late))
-    return tuple(outcomes)
+    answers = (_answer(each, call, limit_s) for each, call in zip(enabled, calls, strict=True))
+    return (*(outcome for answer in answers for outcome in answer), *lost)
+
+
+def _answer(
+    each: Enabled, call: Future[tuple[Outcome, ...]], limit_s: float
+) -> tuple[Outcome, ...]:
+    """What came of one plugin's call. One that waited behind others' has not failed itself."""
+    if call.cancel():
+        failure = Failure("unavailable", "it was not asked: others held every place for calls")
+    elif not call.done():
+        failure = Failure("timeout", f"no answer within {limit_s:g} s")
+    else:
+        return call.result()
+    return (Outcome(each.plugin, each.version, failure=failure),)
+
+
+def _at_hand(releases: Sequence[Release]) -> tuple[list[Release], tuple[Outcome, ...]]:
+    """The releases whose wheels our storage gives, and an outcome for each of the others."""
+    there: list[Release] = []
+    lost: list[Outcome] = []
+    for row in releases:
+        try:
+            if row.partner_id is not None:
+                release_unpack(row)
+            there.append(row)
+        except (WheelLost, WheelRefused, OSError) as error:
+            failure = Failure("unavailable", f"its wheel cannot be read: {error}"[:500])
+            lost.append(Outcome(row.plugin, row.version, failure=failure))
+    return there, tuple(lost)
 
 
 def outcomes_keep(outcomes: Iterable[Outcome]) -> None:

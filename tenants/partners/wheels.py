@@ -67,6 +67,8 @@ def plugins_folder() -> Path:
 def wheel_unpack(name: str, key: str, digest: str) -> Path:
     """The folder of an unpacked wheel, made once. Raises WheelLost, WheelRefused."""
     site = plugins_folder() / "sites" / digest
+    if site.exists():  # it came there whole: nobody waits while another one is unpacked
+        return site
     with _UNPACKING:
         if site.exists():
             return site
@@ -77,8 +79,8 @@ def wheel_unpack(name: str, key: str, digest: str) -> Path:
             fresh = site.with_name(f".{digest}")
             shutil.rmtree(fresh, ignore_errors=True)
             wheel_install(wheel, fresh)
+            site.parent.chmod(0o755)
             fresh.rename(site)
-    site.parent.chmod(0o755)
     return site
 
 

@@ -10,12 +10,14 @@ from decimal import Decimal
 from typing import Any
 
 from rest_framework import serializers
+from rest_framework.exceptions import ParseError
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from saas.api.fields import Amount, Constant, Month, UnixTime
 from saas.api.pagination import PageQuery, listing, page
+from saas.api.parsers import refuse_unstorable
 from saas.api.platform.services import OrderOut, OrderReasonIn
 from saas.api.platform.services import render as order_shown
 from saas.api.schema import list_of, operation
@@ -219,8 +221,11 @@ def report_of(text: str) -> dict[str, Any] | None:
         return None
     try:
         found = json.loads(text)
-    except ValueError as error:
-        raise InvalidInput("conformance is the report's JSON", param="conformance") from error
+        refuse_unstorable(found, "conformance")
+    except (ValueError, RecursionError, ParseError) as error:
+        raise InvalidInput(
+            f"conformance is the report's JSON: {error}"[:300], param="conformance"
+        ) from error
     if not isinstance(found, dict):
         raise InvalidInput("conformance is the report's JSON object", param="conformance")
     return found

@@ -16,7 +16,13 @@ from tenants.kernel.ids import new_id
 from tenants.kernel.money import Money
 from tenants.kernel.outbox import emit
 from tenants.ledger.chart import AccountKind
-from tenants.ledger.services import NewPosting, share_lock, share_release, transaction_post
+from tenants.ledger.services import (
+    NewPosting,
+    share_lock,
+    share_release,
+    transaction_post,
+    wallet_lock,
+)
 from tenants.marketplace.events import PartnerPaidOut
 from tenants.marketplace.models import Payout
 from tenants.marketplace.states import PayoutState
@@ -34,6 +40,7 @@ def payout_order(*, actor: Actor, currency: str, key: str, payer: str = MANUAL) 
     operators_only(actor)
     partner_get(actor.tenant_id)
     chosen = payer_named(payer)
+    wallet_lock(tenant_id=actor.tenant_id, currency=currency)  # first, as whatever takes both does
     share_lock(tenant_id=actor.tenant_id)
     known: Payout | None = Payout.objects.filter(tenant_id=actor.tenant_id, key=key).first()
     if known is not None:

@@ -28,7 +28,8 @@ def agreement_write(
     starts: dt.datetime | None = None,
     note: str = "",
 ) -> Agreement:
-    """Write a partner's next version of its terms, in force from `starts` (now); the former ends.
+    """Write a partner's next version of its terms, in force from `starts` (now); the former ends
+    then at the latest: a sale is shared once.
 
     `revenues`: the revenue lines that may be shared. Raises PermissionDenied, NotFound,
     InvalidInput, Conflict for a start before the version in force.
@@ -39,7 +40,7 @@ def agreement_write(
     advisory_lock(AdvisoryLock.PARTNER, partner_id)
     begins = starts or database_now()
     former = Agreement.objects.filter(tenant_id=partner_id).order_by("-number").first()
-    if former is not None and former.ends is None:
+    if former is not None and (former.ends is None or former.ends > begins):
         if begins <= former.starts:
             raise Conflict(
                 f"version {former.number} starts {former.starts:%Y-%m-%d %H:%M}; the next one "

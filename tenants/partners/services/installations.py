@@ -71,7 +71,8 @@ def plugin_configure(
     row = installation_locked(installation_id)
     granted = row.permissions if permissions is None else permissions
     plain, secret = settings_split(row.release.manifest, settings)
-    kept = {**secrets_open(actor.tenant_id, row.secrets), **secret}
+    opened = secrets_open(actor.tenant_id, row.secrets)
+    kept = {**{name: opened[name] for name in opened if name not in plain}, **secret}
     _check(row.release, granted, {**plain, **kept})
     row.settings, row.permissions = plain, sorted(granted)
     row.secrets = secrets_seal(actor.tenant_id, kept)
@@ -130,11 +131,17 @@ def _move(
     permissions: Collection[str] | None,
     action: str,
 ) -> Installation:
+    """What either release calls a secret stays one: given as one, or one from now on."""
     granted = row.permissions if permissions is None else permissions
-    _check(release, granted, {**row.settings, **secrets_open(actor.tenant_id, row.secrets)})
+    plain, secret = settings_split(release.manifest, row.settings)
+    kept = {**secrets_open(actor.tenant_id, row.secrets), **secret}
+    _check(release, granted, {**plain, **kept})
     row.previous, row.release, row.permissions = row.release, release, sorted(granted)
+    row.settings, row.secrets = plain, secrets_seal(actor.tenant_id, kept)
     row.changed_at = Now()
-    row.save(update_fields=["previous", "release", "permissions", "changed_at"])
+    row.save(
+        update_fields=["previous", "release", "permissions", "settings", "secrets", "changed_at"]
+    )
     return _told(actor, row, action)
 
 

@@ -172,3 +172,22 @@ def test_a_plugin_does_not_change_what_another_partners_sells(tmp_path: Path) ->
     with tenant_scope(tenant.id):
         job = job_submit(actor=actor_of(tenant), kind=Kind.PIPELINE, spec=spec)
         assert Quote.objects.get(pk=job.quote_id).adjustments == []
+
+
+@pytest.mark.parametrize("share", ["-1", "-0.333333333333333333", "1"])
+def test_all_of_it_off_a_third_off_and_as_much_again_add_up(
+    discount: None, tenant: Tenant, monkeypatch: pytest.MonkeyPatch, share: str
+) -> None:
+    monkeypatch.setitem(adjusting.offer, "share", share)
+    enabled(tenant.id, "adjusting")
+    job = submit_fine_tune(tenant, validation=False)
+    claim = claimed(make_worker())
+    job_finish(lease=claim.lease, usage=[trained(job.id, 0, 10, 100)], make=lambda _: Made())
+    listed = 100 * TRAINED
+    row = job_row(job.id)
+    assert abs(row.charged - listed * (1 + Decimal(share))) < Decimal("1e-10")
+    with system_scope():
+        lines = ChargeLine.objects.all()
+        assert sum(line.net for line in lines) == row.charged
+        assert unbalanced() == []
+        assert not Hold.objects.filter(state="open").exists()

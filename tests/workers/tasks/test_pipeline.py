@@ -24,6 +24,7 @@ from workers.assets.services import file_create
 from workers.jobs.models import Job
 from workers.jobs.services import job_cancel, job_pause, job_resume, job_submit
 from workers.jobs.states import Kind, State
+from workers.tasks.runs.pipeline import distinct
 
 pytestmark = pytest.mark.django_db
 
@@ -205,3 +206,10 @@ def test_a_pipeline_that_the_platform_outgrew_fails_at_once_with_the_reason(
     assert (row.state, row.error["code"]) == (State.FAILED, "plugin_refused")
     assert row.error["message"] == "counting 1.0: knows platforms up to 0.1; this is 0.2.0"
     assert row.charged == 0
+
+
+def test_files_of_one_name_are_all_handed_over() -> None:
+    handed: list[str] = []
+    for name in ("a", "1-a", "a", "a", "2-a"):
+        handed.append(distinct(name, handed))
+    assert handed == ["a", "1-a", "2-a", "3-a", "1-2-a"]

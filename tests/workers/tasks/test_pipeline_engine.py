@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from workers.jobs.events import JobCancelled, JobFailed, JobSucceeded
 from workers.jobs.models import Job
 from workers.jobs.services import job_cancel, job_submit
 from workers.jobs.states import Kind, State
+from workers.tasks.runs.pipeline import engine_request
+from workers.tasks.runs.run import CannotRun
 
 pytestmark = pytest.mark.django_db
 
@@ -153,3 +156,31 @@ def test_a_cancelled_pipeline_takes_what_it_asked_for_along(partner: Tenant) -> 
     told()
     assert job_row(child_of(job).id).state == State.CANCELLED
     assert job_row(job.id).state == State.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "no JSON object"),
+        ("[]", "no JSON object"),
+        ("[" * 100_000, "no JSON object"),
+        ('{"model": "m", "training_file": "a", "seed": NaN}', "no JSON object"),
+        ('{"model": "m\\u0000", "training_file": "a"}', "no JSON object"),
+        ('{"training_file": "a"}', "names no model"),
+        ('{"model": ["m"], "training_file": "a"}', "names no model"),
+        ('{"model": "m"}', "names no training_file"),
+        ('{"model": "m", "training_file": "/etc/passwd"}', "no file of the step before"),
+        ('{"model": "m", "training_file": ["a"]}', "no file of the step before"),
+        ('{"model": "m", "training_file": "a", "validation_file": "b"}', "no file of the step"),
+        ('{"model": "m", "training_file_id": "file-another"}', "not the plugin's to say"),
+        ('{"model": "m", "training_file": "a", "file_id": "file-another"}', "not the plugin's"),
+    ],
+)
+def test_a_plugin_asks_with_its_own_files_in_words_that_can_be_kept(text: str, said: str) -> None:
+    with pytest.raises(CannotRun, match=said):
+        engine_request("tune", "fine_tune", text, {"a"})
+
+
+def test_what_a_plugin_asks_rightly_is_read() -> None:
+    text = '{"model": "m", "training_file": "a"}'
+    assert engine_request("tune", "fine_tune", text, {"a"}) == json.loads(text)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,8 @@ from django.conf import settings
 
 from plugins.host.errors import WheelRefused
 from plugins.host.facts import Failure, Outcome
+from plugins.sdk.codec import from_json
+from plugins.sdk.errors import ContractError
 from tenants.accounts.actors import system_actor
 from tenants.kernel.clock import now
 from tenants.kernel.errors import InsufficientCredit, InvalidInput, NotFound
@@ -45,6 +48,8 @@ from workers.tasks.child import LOOPBACK
 from workers.tasks.runs.models import model_open, snapshot_open
 from workers.tasks.runs.run import CannotRun, Context
 
+DATA_FILES = ("training_file", "validation_file", "file")
+NEEDS_FILE: Mapping[str, str] = {"fine_tune": "training_file", "evaluate": "file"}
 _SECOND = Decimal("0.001")
 
 
@@ -115,7 +120,7 @@ class PipelineRun:
                 file = self.context.in_scope(partial(file_get, file_id))
             except NotFound as error:
                 raise CannotRun(error.message, code="file_deleted", param="files") from error
-            name = file.filename if file.filename not in inputs else f"{number}-{file.filename}"
+            name = distinct(file.filename, inputs)
             path = self.context.scratch / f"input-{number}" / Path(name).name
             path.parent.mkdir()
             file_to_path(file=file, data_key=self.context.data_key, path=path)
@@ -184,17 +189,15 @@ class PipelineRun:
             raise CannotRun(
                 f"{frame['step']}: {error.message}", code=error.code, param=error.param
             ) from error
+        except (TypeError, ValueError, AttributeError, LookupError) as error:  # no form checked it
+            said = f"{frame['step']}.json: a value is of another kind than it has to be: {error}"
+            raise CannotRun(said[:300], code="engine_step") from error
 
     def _engine_spec(self, frame: Frame) -> dict[str, Any]:
         """The step's own words, its data files kept as files of the tenant."""
-        try:
-            spec = json.loads(frame["spec"])
-        except ValueError as error:
-            raise CannotRun(f"{frame['step']}.json is no JSON", code="engine_step") from error
-        if not isinstance(spec, dict) or "model" not in spec:
-            raise CannotRun(f"{frame['step']}.json names no model", code="engine_step")
-        for name in ("training_file", "validation_file", "file"):
-            if spec.get(name) in frame["files"]:
+        spec = engine_request(frame["step"], frame["kind"], frame["spec"], frame["files"])
+        for name in DATA_FILES:
+            if name in spec:
                 path = Path(frame["files"][spec.pop(name)])
                 keep = partial(
                     file_keep,
@@ -286,6 +289,35 @@ class PipelineRun:
 
     def close(self) -> None:
         pass
+
+
+def engine_request(step: str, kind: str, text: str, files: Container[str]) -> dict[str, Any]:
+    """What a plugin asks of the engine, read from `<step>.json`. Raises CannotRun.
+
+    Data is named as a file of the step before: no id reaches what the plugin was not handed.
+    """
+    where = f"{step}.json"
+    try:
+        spec: dict[str, Any] = from_json(dict[str, Any], json.loads(text), where)
+    except (ValueError, RecursionError, ContractError) as error:
+        raise CannotRun(f"{where} is no JSON object: {error}"[:300], code="engine_step") from error
+    if not isinstance(spec.get("model"), str):
+        raise CannotRun(f"{where} names no model", code="engine_step")
+    if stray := sorted(name for name in spec if name.endswith("_id")):
+        raise CannotRun(f"{where}: {stray[0]} is not the plugin's to say", code="engine_step")
+    if NEEDS_FILE[kind] not in spec:
+        raise CannotRun(f"{where} names no {NEEDS_FILE[kind]}", code="engine_step")
+    for name in DATA_FILES:
+        if name in spec and not (isinstance(spec[name], str) and spec[name] in files):
+            said = f"{where}: {name} is no file of the step before"
+            raise CannotRun(said, code="engine_step")
+    return spec
+
+
+def distinct(name: str, taken: Container[str]) -> str:
+    """`name`, or with the first number before it that nothing has yet: `1-name`, `2-name` …"""
+    numbered = (f"{number}-{name}" for number in itertools.count(1))
+    return next(each for each in itertools.chain([name], numbered) if each not in taken)
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
