@@ -21,6 +21,7 @@ from tenants.pricing.models import Quote
 from workers.assets.credit import standing_require
 from workers.assets.services.datasets import DatasetBeingRead
 from workers.engine.specs import FineTuneSpec, SpecError
+from workers.jobs.checked import Checked, Choice
 from workers.jobs.events import JobQueued
 from workers.jobs.kinds import KINDS, FailureKind
 from workers.jobs.models import Job
@@ -37,7 +38,7 @@ from workers.jobs.moves import (
 from workers.jobs.offers import offers_now
 from workers.jobs.placement import Needs, place
 from workers.jobs.states import HELD_BY_WORKER, Kind, State, check_move
-from workers.jobs.submissions import Checked, Choice, checked
+from workers.jobs.submissions import checked
 
 PRIORITIES = range(-10, 11)
 WAITS_FOR = "waits_for"  # in the spec of a job: the dataset that is being read for it

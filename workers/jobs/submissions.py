@@ -6,12 +6,11 @@ Each check returns the complete spec, what the job needs, and what it will use.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from tenants.accounts.actors import Actor
 from tenants.kernel.errors import InvalidInput
-from tenants.pricing.quotes import QuoteLine
 from workers.assets.datasets import refuse_too_long
 from workers.assets.models import BaseModel, Dataset, ModelVersion
 from workers.assets.readings import task_choose
@@ -23,6 +22,7 @@ from workers.engine.profiles import can_offload, memory_least
 from workers.engine.specs import EvaluateSpec, FineTuneSpec, SpecError, TabularSpec
 from workers.jobs import campaigns, compressions, pipelines
 from workers.jobs.bounds import Range
+from workers.jobs.checked import Checked, Choice
 from workers.jobs.cohorts import cohort_key_of
 from workers.jobs.estimates import base_shape, fine_tune_estimate, line_of, tokens_of
 from workers.jobs.placement import Needs
@@ -43,37 +43,8 @@ TRAINED_WHOLE = frozenset(  # no adapters so far
 SHORTEST = 2  # tokens that a length may be limited to
 KEPT = ("lora", "tabular", "embeddings")  # settings that a version goes on with
 _HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
-
-
 # Settings that may be left out, or be "auto".
 _LEFT_TO_US = ("epochs", "batch_size", "learning_rate", "max_length")
-
-
-@dataclass(frozen=True)
-class Checked:
-    """A complete spec, what the job needs of a worker, and what it will use.
-
-    `lines` are priced by the quote; a job without any is not charged. `seconds` is how long it
-    takes by the base's profile: at least, expected, at most; None where none was measured.
-    `cohort_key` says with whom it may share passes, `update_tokens` how large its updates are.
-    `chosen` are the settings that were left to us, by name.
-    """
-
-    spec: dict[str, Any]
-    needs: Needs
-    lines: tuple[QuoteLine, ...] = ()
-    seconds: tuple[float, float, float] | None = None
-    cohort_key: str = ""
-    update_tokens: float = 0.0
-    chosen: Mapping[str, Choice] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What a setting that was left to us came to, and why."""
-
-    value: Any
-    reason: str
 
 
 def checked(kind: Kind, *, actor: Actor, spec: Mapping[str, Any]) -> Checked:

@@ -14,7 +14,7 @@ from saas.console.words import Word
 from tenants.ledger.selectors import wallet_balance
 from tenants.pricing.models import Quote
 from tenants.pricing.quotes import CASES, quote_amounts
-from workers.jobs.submissions import Choice
+from workers.jobs.checked import Choice
 
 LABELS = {"low": _("Low"), "expected": _("Expected"), "high": _("At most")}
 

@@ -15,10 +15,10 @@ from saas.console.pages.quote import choices_shown, quote_shown
 from saas.console.words import Word
 from tenants.pricing.models import Quote
 from workers.assets.services.datasets import DatasetBeingRead
+from workers.jobs.checked import Choice
 from workers.jobs.models import Job
 from workers.jobs.services import job_choices, job_quote, job_submit
 from workers.jobs.states import Kind
-from workers.jobs.submissions import Choice
 
 
 class JobForm(Protocol):
