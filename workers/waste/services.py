@@ -15,7 +15,7 @@ from tenants.costs.waste import (
     findings_open,
 )
 from tenants.kernel.clock import database_now
-from tenants.kernel.errors import Conflict
+from tenants.kernel.errors import Conflict, NotFound
 from tenants.kernel.scope import system_scope
 from workers.waste.actions import ACTIONS, version_of
 from workers.waste.facts import Terms
@@ -65,16 +65,23 @@ def waste_apply(*, actor: Actor, finding_id: str) -> WasteFinding:
         raise Conflict(f"the finding {row.id} is {row.state}", code="finding_not_open")
     action = ACTIONS[row.action]
     if version_of(row.action, row.subject, row.arguments) != row.version:
-        raise Conflict(
-            f"{row.subject} has changed since it was looked at; the next look will say what is "
-            "true now",
-            code="finding_stale",
-        )
-    before = action.do(actor, row.subject, row.arguments)
+        raise _stale(row)
+    try:
+        before = action.do(actor, row.subject, row.arguments)
+    except NotFound as error:  # what it is about is gone
+        raise _stale(row) from error
     finding_applied(
         actor=actor, row=row, undo=before if action.undo else None, undo_s=action.undo_s
     )
     return row
+
+
+def _stale(row: WasteFinding) -> Conflict:
+    return Conflict(
+        f"{row.subject} has changed since it was looked at; the next look will say what is true "
+        "now",
+        code="finding_stale",
+    )
 
 
 def waste_undo(*, actor: Actor, finding_id: str) -> WasteFinding:

@@ -132,7 +132,7 @@ class PriceProposalIn(serializers.Serializer[Any]):
     foreseen = _Foreseen(required=False, default=dict)
 
 
-class WhyIn(serializers.Serializer[Any]):
+class ProposalReasonIn(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=500)
 
 
@@ -241,10 +241,16 @@ class PriceProposalApproveView(ApiView):
 class PriceProposalRefuseView(ApiView):
     """Refuse another's, or withdraw one's own, before it holds."""
 
-    @operation("Refuse a price proposal", tag=TAG, needs=WRITE, answer=PriceProposalOut, body=WhyIn)
+    @operation(
+        "Refuse a price proposal",
+        tag=TAG,
+        needs=WRITE,
+        answer=PriceProposalOut,
+        body=ProposalReasonIn,
+    )
     def post(self, request: Request, price_proposal_id: str) -> Response:  # noqa: ARG002
         row = price_proposal_refuse(
-            actor=self.actor, proposal_id=price_proposal_id, **self.body(WhyIn)
+            actor=self.actor, proposal_id=price_proposal_id, **self.body(ProposalReasonIn)
         )
         return Response(render_proposal(row))
 
@@ -252,9 +258,11 @@ class PriceProposalRefuseView(ApiView):
 class PriceProposalEndView(ApiView):
     """The price that it replaced holds again."""
 
-    @operation("End a price proposal", tag=TAG, needs=WRITE, answer=PriceProposalOut, body=WhyIn)
+    @operation(
+        "End a price proposal", tag=TAG, needs=WRITE, answer=PriceProposalOut, body=ProposalReasonIn
+    )
     def post(self, request: Request, price_proposal_id: str) -> Response:  # noqa: ARG002
         row = price_proposal_end(
-            actor=self.actor, proposal_id=price_proposal_id, **self.body(WhyIn)
+            actor=self.actor, proposal_id=price_proposal_id, **self.body(ProposalReasonIn)
         )
         return Response(render_proposal(row))
