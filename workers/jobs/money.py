@@ -21,6 +21,7 @@ from django.db.models import Max
 from tenants.accounts.actors import Actor, ActorKind
 from tenants.accounts.models import Tenant
 from tenants.costs.defaults import CURRENCY as COST_CURRENCY
+from tenants.kernel.errors import InvalidInput
 from tenants.kernel.money import Money
 from tenants.ledger.models import Hold
 from tenants.ledger.selectors import wallet_balance
@@ -130,10 +131,31 @@ def job_sell(job: Job, usage: Sequence[NewUsage]) -> None:
 
 
 def job_promise_more(job: Job, quote: Quote) -> None:
-    """Set work that a locked job asks for aside, beside its own. Raises InsufficientCredit."""
+    """Set work that a locked job asks for aside, beside its own.
+
+    Raises InsufficientCredit, and InvalidInput(code="engine_limit_exceeded") beyond what the
+    customer said that such work may cost.
+    """
     high = quote.high_net + quote.high_tax
+    _keep_limit(job, high)
     if high > 0 and job.currency:
         _set_aside(job, Money(high, quote.currency))
+
+
+def _keep_limit(job: Job, more: Decimal) -> None:
+    limit = job.spec.get("engine_limit")
+    if limit is None:
+        return
+    asked = Decimal(job.spec.get("engine_asked", "0")) + more
+    if asked > Decimal(limit):
+        raise InvalidInput(
+            f"the engine's work would cost up to {asked:f} {job.currency}, and engine_limit allows "
+            f"{limit}",
+            param="engine_limit",
+            code="engine_limit_exceeded",
+        )
+    job.spec = {**job.spec, "engine_asked": f"{asked:f}"}
+    job.save(update_fields=["spec"])
 
 
 def job_close(job: Job, failure: FailureKind | None = None) -> None:

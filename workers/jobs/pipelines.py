@@ -58,6 +58,8 @@ def checked(
         "notice": release.manifest.get("notice", ""),
         **model_of(installation, steps[0], given.get("model")),
     }
+    if given.get("engine_limit") is not None:
+        spec["engine_limit"] = f"{given['engine_limit']:f}"
     device = "gpu" if any(step["queue"] == "gpu" for step in steps) else "cpu"
     return spec, Needs(device=device), _lines(release, files, given.get("units") or {})
 

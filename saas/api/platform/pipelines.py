@@ -50,6 +50,12 @@ class PipelineIn(serializers.Serializer[Any]):
         default=dict,
         help_text="What it is expected to use, by meter: else the files' size says.",
     )
+    engine_limit = Amount(
+        required=False,
+        allow_null=True,
+        help_text="The most that engine work of its steps may cost, in the bill's currency, tax "
+        "included. Default: what credit and budgets allow.",
+    )
     metadata = Metadata(required=False, default=dict)
     quote_id = serializers.CharField(required=False, allow_null=True, max_length=40)
 
@@ -62,6 +68,7 @@ class PipelineIn(serializers.Serializer[Any]):
             "file_ids": sent["files"],
             "units": sent["units"],
             "model": sent.get("model"),
+            "engine_limit": sent.get("engine_limit"),
         }
 
 

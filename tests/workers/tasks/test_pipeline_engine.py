@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,8 +78,8 @@ def partner(base: BaseModel, tmp_path: Path) -> Tenant:
     return published(tmp_path, made, "tuning", code=TUNING)
 
 
-def submit(tenant: Tenant) -> Job:
-    spec = {
+def submit(tenant: Tenant, **more: Any) -> Job:
+    spec = more | {
         "plugin": "tuning",
         "pipeline": "tuned",
         "file_ids": [upload(tenant, completions(24))],
@@ -144,6 +145,25 @@ def test_what_a_plugin_asks_wrongly_fails_the_pipeline(partner: Tenant) -> None:
     assert row.state == State.FAILED
     assert "tune: " in row.error["message"]
     assert "no-such-model" in row.error["message"]
+
+
+@pytest.mark.parametrize(("limit", "state"), [("0.000001", "failed"), ("100", "paused")])
+def test_engine_work_costs_no_more_than_the_customer_allowed(
+    partner: Tenant, limit: str, state: str
+) -> None:
+    tenant = make_tenant()
+    enabled(tenant.id, "tuning")
+    job = submit(tenant, engine_limit=Decimal(limit))
+    attempt("pipeline.cpu")
+    row = job_row(job.id)
+    assert row.state == state, row.error
+    if row.error:
+        assert row.error["code"] == "engine_limit_exceeded"
+        assert "engine_limit allows 0.000001" in row.error["message"]
+        with system_scope():
+            assert not Job.objects.filter(parent_id=job.id).exists()
+    else:
+        assert 0 < Decimal(row.spec["engine_asked"]) <= Decimal(limit)
 
 
 def test_a_cancelled_pipeline_takes_what_it_asked_for_along(partner: Tenant) -> None:
