@@ -31,6 +31,7 @@ _ERRORS = {
     "503": "Not available at the moment; see `retry-after`.",
 }
 _METHODS = ("get", "post", "put", "patch", "delete")
+_OF_WHAT_ENDED = re.compile(r"/(results?|brief|plots?(/{name})?)$")  # 409 until it has
 COSTS = "x-costs-money"  # marks such an operation in the document
 
 
@@ -128,7 +129,7 @@ def _add_errors(path: str, method: str, found: dict[str, Any]) -> None:
     statuses += [] if public else ["401", "403"]
     statuses += ["402"] if found.get(COSTS) else []
     statuses += ["404"] if "{" in path or method == "post" else []
-    statuses += ["409"] if method != "get" else []
+    statuses += ["409"] if method != "get" or _OF_WHAT_ENDED.search(path) else []
     statuses += ["413", "415"] if method in {"post", "put", "patch"} else []
     for status in statuses:
         found["responses"].setdefault(status, _error(status))
