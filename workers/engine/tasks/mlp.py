@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self, cast
@@ -66,8 +66,8 @@ class Mlp(nn.Module):
             raise ModelError(f"{folder.name} is no tabular model ({error!r})") from error
         return model
 
-    def save_pretrained(self, folder: Path) -> None:
-        """Write `config.json` and `model.safetensors`."""
+    def save_pretrained(self, folder: Path, state_dict: Mapping[str, Tensor] | None = None) -> None:
+        """Write `config.json` and `model.safetensors`, with the model's own weights or others."""
         config = {
             "model_type": MODEL_TYPE,
             "hidden_sizes": list(self.hidden),
@@ -77,7 +77,8 @@ class Mlp(nn.Module):
         if self.quantisation is not None:
             config["quantization_config"] = self.quantisation
         (folder / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True))
-        state = {name: tensor.detach().contiguous() for name, tensor in self.state_dict().items()}
+        written = self.state_dict() if state_dict is None else state_dict
+        state = {name: tensor.detach().contiguous() for name, tensor in written.items()}
         save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
 
     def forward(self, x: Tensor) -> Tensor:
