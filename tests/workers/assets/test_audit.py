@@ -51,6 +51,7 @@ def deleted_version(tenant: SignedUp, base: BaseModel, tmp_path: Path) -> str:
 CHANGES: dict[str, Arguments] = {
     "file_create": lambda t, b, p: {"filename": "a", "purpose": "fine-tune", "chunks": [GOOD]},
     "file_delete": lambda t, b, p: {"file_id": file_make(t).id},
+    "file_expiry_set": lambda t, b, p: {"file_id": file_make(t).id, "expires_at": None},
     "upload_create": lambda t, b, p: {"filename": "a", "purpose": "fine-tune", "bytes": 3},
     "upload_part_add": lambda t, b, p: {"upload_id": upload_of(t), "chunks": [b"x"]},
     "upload_complete": lambda t, b, p: part_of(t, upload_of(t)),
