@@ -135,11 +135,12 @@ class Run:
             ModelError: they are not, before any update.
             OutOfMemoryError: not even one example fits.
         """
-        before, seconds, is_true = self.state.micro_batch_tokens, 0.0, False
-        while not is_true:
-            score, took = self._gradient_that_fits()
-            seconds += took
-            is_true = self.precision.unscale(self.parameters.values())
+        before = self.state.micro_batch_tokens
+        score, seconds = self._gradient_that_fits()
+        while not self.precision.unscale(self.parameters.values()):
+            self.optimiser.clear()  # passes add to what is there
+            score, again = self._gradient_that_fits()
+            seconds += again
         halved = self.state.micro_batch_tokens < before
         return self.conclude(score, seconds, halved_to=self.state.micro_batch_tokens * halved)
 

@@ -15,6 +15,7 @@ from tests.workers.engine.training.factories import weights
 from workers.engine import devices
 from workers.engine.checks import SpecError
 from workers.engine.protocol import Command, Member, Numerics, Outcome, Result
+from workers.engine.training import precision
 from workers.engine.training.loop import train
 from workers.engine.training.precision import FIRST_SCALE, Precision
 from workers.engine.training.ranks import ALONE
@@ -134,3 +135,15 @@ def test_a_type_that_nobody_knows_is_refused() -> None:
         spec(processes=0)
     with pytest.raises(SpecError, match="processes"):
         spec(processes=2, task="tabular")
+
+
+@pytest.mark.parametrize("method", SETTINGS)
+def test_an_update_whose_gradient_overflows_is_made_again_from_nothing(
+    base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    given = {"epochs": 1, **SETTINGS[method]}
+    plain, overflown = Recorder(tmp_path), Recorder(tmp_path)
+    trained(base, data, tmp_path / "plain", plain, "float16", **given)
+    monkeypatch.setattr(precision, "FIRST_SCALE", 2.0**32)  # infinite in fp16 at whatever gradient
+    trained(base, data, tmp_path / "overflown", overflown, "float16", **given)
+    assert overflown.losses() == pytest.approx(plain.losses(), rel=TOLERANCE["float16"])
