@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
+from itertools import islice
 from typing import Any, cast
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -122,14 +124,17 @@ class Sharded(Ranks):
         return round(self._reduced([float(own)], dist.ReduceOp.MAX)[0])
 
     def total(self, own: Score) -> Score:
-        names = sorted(own.sums)
+        sums = {name: np.asarray(own.sums[name]) for name in sorted(own.sums)}
         given = [own.loss_sum, own.weight, own.tokens, own.examples]
-        loss, weight, tokens, examples, *sums = self._reduced(
-            [*map(float, given), *(float(own.sums[name]) for name in names)]
-        )
-        return Score(
-            loss, round(weight), round(tokens), round(examples), dict(zip(names, sums, strict=True))
-        )
+        for each in sums.values():
+            given += each.ravel().tolist()
+        found = iter(self._reduced(list(map(float, given))))
+        loss, weight, tokens, examples = islice(found, 4)
+        whole = {
+            name: np.fromiter(found, np.float64, each.size).reshape(each.shape)[()]
+            for name, each in sums.items()
+        }
+        return Score(loss, round(weight), round(tokens), round(examples), whole)
 
     def told(self, number: int) -> int:
         """What the first process says."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -39,6 +40,12 @@ class Score:
             tokens=batch.tokens,
             examples=batch.examples,
             sums={name: _number(value) for name, value in sums.items()},
+        )
+
+    def nothing(self) -> Score:
+        """That of no examples, with sums of the same shapes."""
+        return Score(
+            sums={name: np.zeros(np.shape(value))[()] for name, value in self.sums.items()}
         )
 
     def __add__(self, other: Score) -> Score:

@@ -253,7 +253,8 @@ class Run:
             # a pass to keep other processes company, which have one more, adds nothing
             part = self.precision.scaled(loss / weight if counts else loss * 0)
             part.backward()  # type: ignore[no-untyped-call]
-            total += Score.of(each, loss, sums) if counts else Score(sums=dict.fromkeys(sums, 0))
+            own = Score.of(each, loss, sums)
+            total += own if counts else own.nothing()
         ranks.gather_gradients()
         return ranks.total(total)
 

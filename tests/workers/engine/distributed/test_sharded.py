@@ -31,6 +31,9 @@ PAIRS = [
     {"prompt": f"{n} and one make", "chosen": f" {n + 1}" * (1 + n % 3), "rejected": " nothing"}
     for n in range(8)
 ]
+LABELLED = [
+    {"text": f"{n} and" * (1 + n % 5), "label": "odd" if n % 2 else "even"} for n in range(17)
+]
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     # small passes: several an update in each process, and not as many in each
@@ -40,6 +43,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "tied": ("gpt2", {"method": "full", "optimiser": "sgd", "momentum": 0.9}),
     "one at a time": ("mistral", {"batch_size": 1, "epochs": 1, "method": "full"}),
     "preference": ("llama", {"task": "preference", "epochs": 1}),
+    "classes": ("llama", {"task": "text_classification", "method": "full", "max_length": 64}),
 }
 
 
@@ -94,20 +98,23 @@ def outcomes(
 ) -> dict[str, tuple[Outcome, Outcome]]:
     """Of each case, and of runs that go on with another number of processes: one's and two's."""
     root = tmp_path_factory.mktemp("sharded")
-    texts = str(write_jsonl(root / "train.jsonl", completions(13) + chats(4)))
-    pairs = str(write_jsonl(root / "pairs.jsonl", PAIRS))
-    held_out = str(write_jsonl(root / "validation.jsonl", completions(20)[13:]))
+    files = {
+        "text_generation": (completions(13) + chats(4), completions(20)[13:]),
+        "preference": (PAIRS, []),
+        "text_classification": (LABELLED, LABELLED[:7]),
+    }
+    paths = {
+        task: [
+            str(write_jsonl(root / f"{task}-{number}.jsonl", rows)) if rows else ""
+            for number, rows in enumerate(both)
+        ]
+        for task, both in files.items()
+    }
 
     def scenario(name: str, **changes: Any) -> Scenario:
         family, settings = CASES[name]
-        is_pairs = settings.get("task") == "preference"
-        given = Scenario(
-            str(bases[family]),
-            pairs if is_pairs else texts,
-            str(root / name / "two"),
-            settings,
-            "" if is_pairs else held_out,
-        )
+        data, held_out = paths[settings.get("task", "text_generation")]
+        given = Scenario(str(bases[family]), data, str(root / name / "two"), settings, held_out)
         return replace(given, **changes)
 
     def one(given: Scenario) -> Outcome:
