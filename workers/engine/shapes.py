@@ -50,10 +50,11 @@ class Shape:
         try:
             config = json.loads((folder / "config.json").read_text("utf-8"))
             stored = sum(map(_stored_numbers, sorted(folder.glob("*.safetensors"))))
+            layers, hidden = _depth_and_width(config)
             return cls(
                 parameters=stored or _block_weights(config),
-                layers=config.get("num_hidden_layers") or config["n_layer"],
-                hidden=config.get("hidden_size") or config["n_embd"],
+                layers=layers,
+                hidden=hidden,
                 vocabulary=config.get("vocab_size", 0),
                 tied=bool(config.get("tie_word_embeddings", config["model_type"] in TIED)),
             )
@@ -72,8 +73,27 @@ def table_shape(hidden: Sequence[int], columns: int) -> Shape:
     return replace(TABLE, parameters=max(1, round(weights / max(columns, 1))))
 
 
+def _depth_and_width(config: Mapping[str, Any]) -> tuple[int, int]:
+    """Layers, and numbers that each makes of a token; of a network in stages those of the first.
+
+    Later stages are twice as wide each, but see a quarter of the places.
+    """
+    if "depths" in config:
+        return sum(config["depths"]), config["hidden_sizes"][0]
+    return (
+        config.get("num_hidden_layers") or config["n_layer"],
+        config.get("hidden_size") or config["n_embd"],
+    )
+
+
 def _block_weights(config: Mapping[str, Any]) -> int:
-    """The weights that a transformer without any yet will have in its blocks."""
+    """The weights that a model without any yet will have in its blocks: transformers', ConvNeXt's.
+
+    Of the latter's, those of its two products over channels.
+    """
+    if "depths" in config:
+        stages = zip(config["depths"], config["hidden_sizes"], strict=True)
+        return sum(8 * layers * width**2 for layers, width in stages)
     hidden, middle = config["hidden_size"], config["intermediate_size"]
     return int(config["num_hidden_layers"] * hidden * (4 * hidden + 2 * middle))
 
