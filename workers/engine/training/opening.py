@@ -41,7 +41,7 @@ class Base:
         # what is spread goes to the devices in parts; whole it need not fit on one
         self._place = replace(numerics, device="cpu") if ranks.count > 1 else numerics
         self._shared: nn.Module | None = None
-        self.offloaded = (0, 0)  # blocks that are not kept in memory, of all
+        self._offloaded = (0, 0)  # of the shared model
 
     def model(self, task: Task, spec: FineTuneSpec) -> nn.Module:
         """The model that a member with this task and these settings trains on.
@@ -56,7 +56,13 @@ class Base:
             return task.model(self._place)
         if self._shared is None:
             self._shared = self._open(task, spec)
+        elif self.offloaded(self._shared)[0] and not can_offload(spec):
+            return task.model(self._place)
         return self._shared
+
+    def offloaded(self, model: nn.Module) -> tuple[int, int]:
+        """How many blocks of one of its models are not kept in memory, of all."""
+        return self._offloaded if model is self._shared else (0, 0)
 
     def _open(self, task: Task, spec: FineTuneSpec) -> nn.Module:
         """The frozen base, as much of it in memory as fits."""
@@ -67,8 +73,9 @@ class Base:
         resident = resident_blocks(spec, shape, room)
         if resident == shape.layers:
             return task.model(self._place)
-        self.offloaded = (shape.layers - resident, shape.layers)
-        return offloaded_load(folder, self._place, resident=resident)
+        model = offloaded_load(folder, self._place, resident=resident)
+        self._offloaded = (shape.layers - resident, shape.layers)
+        return model
 
 
 @contextmanager
@@ -115,7 +122,7 @@ def seated(
             scratch=scratch,
             origin=_origin(work, member, together=bank is not None),
             flops=flops,
-            offloaded=base.offloaded,
+            offloaded=base.offloaded(model),
         )
 
 

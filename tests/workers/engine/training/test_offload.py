@@ -171,3 +171,23 @@ def peak(base: Path, data: Path, folder: Path, memory: int) -> dict[str, Any]:
     )
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
+
+
+@pytest.mark.parametrize("given", [{"method": "full"}, {"lora": {"rank": 4, "use_dora": True}}])
+def test_who_reads_all_weights_after_another_has_left_them_in_files_has_them_whole(
+    base: Path, data: Path, tmp_path: Path, given: dict[str, Any]
+) -> None:
+    alone, after = Recorder(tmp_path), Recorder(tmp_path)
+    assert trained(base, data, tmp_path / "alone", alone, epochs=1, **given).error is None
+    settings = {"epochs": 1}
+    members = [
+        Member("m0", spec(**settings), handle(data)),
+        Member("m", spec(**settings, **given), handle(data)),
+    ]
+    one = work(base, tmp_path / "after", *members)
+    memory = memory_least(spec(**settings), Shape.of_folder(base)) + 1
+    numerics = replace(one.numerics, memory_bytes=memory)
+    assert all(r.error is None for r in train(replace(one, numerics=numerics), after))
+    own = [metrics["loss"] for key, *_, metrics in after.beats if key == "m" and "loss" in metrics]
+    assert own == alone.losses()
+    assert [key for key, _, text, _ in after.events if "does not fit in memory" in text] == ["m0"]
