@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -26,6 +26,7 @@ from workers.engine.base.tokenizer import END, PAD, tokenizer_build
 from workers.engine.errors import EngineError
 from workers.engine.folders import file_sha256, folder_digest
 from workers.engine.models import parameter_count
+from workers.engine.progress import Silent
 from workers.engine.protocol import (
     HUGGING_FACE_MODEL,
     JSONL,
@@ -77,7 +78,7 @@ PRETRAINING = FineTuneSpec(
 )
 
 
-class _Narrator:
+class _Narrator(Silent):
     """Tells the training's progress as JSON, a few lines a second at most."""
 
     def __init__(self, say: Say) -> None:
@@ -94,22 +95,9 @@ class _Narrator:
             )
         return Command.GO
 
-    def used(self, *_: Any) -> None:
-        """Nobody pays for building the base."""
-
     def event(self, key: str, level: str, message: str, data: Mapping[str, Any]) -> None:
         del key
         self._say({"event": level, "message": message, **data})
-
-    def snapshot(self, key: str, step: int, folder: Path) -> Handle:
-        raise NotImplementedError(f"{key} takes no snapshots (step {step}, {folder})")
-
-    def checkpoint(self, key: str, step: int, folder: Path, metrics: Mapping[str, float]) -> Handle:
-        del key, step, metrics
-        return Handle(folder, HUGGING_FACE_MODEL, "")
-
-    def joining(self) -> Sequence[Member]:
-        return ()
 
 
 def base_build(

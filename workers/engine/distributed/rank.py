@@ -11,6 +11,7 @@ from torch.distributed.elastic.multiprocessing.errors import record
 
 from workers.engine.distributed.chorus import Chorus
 from workers.engine.distributed.sharded import Sharded, process_group
+from workers.engine.progress import Silent
 from workers.engine.protocol import Progress, Result, Work
 from workers.engine.training.loop import train
 
@@ -34,7 +35,7 @@ def train_among(
     """Train the one member of `work` on this process's `device`, while the others do too."""
     own = replace(work.numerics, device=device, processes=ranks.count)
     here = replace(work, numerics=own, scratch=_folder(work.scratch, ranks))
-    progress = Chorus(ranks, open_progress() if ranks.is_first else None)
+    progress = Chorus(ranks, open_progress() if ranks.is_first else Silent())
     (result,) = train(here, progress, ranks)
     dist.barrier()
     return result if ranks.is_first else None
