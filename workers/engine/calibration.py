@@ -6,7 +6,6 @@ bounds are measured ones.
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from torch import nn
 
 from workers.engine.data.readers import Example
 from workers.engine.data.shards import Shards
+from workers.engine.fitting import bounded
 from workers.engine.kernels.block import fast_blocks
 from workers.engine.methods.method import method_open
 from workers.engine.models import config_of, context_length, shape_of
@@ -59,16 +59,14 @@ SAMPLES = (
 def calibrated(
     model: nn.Module, base: Path, spec: FineTuneSpec, profile: Profile, clock: Callable[[], float]
 ) -> Profile:
-    """The profile with the quantiles of real over computed seconds of the SAMPLES.
-
-    One more run like n that were made stays below the largest of them n times in n + 1 (their order
-    is a matter of chance), so the largest of nine is the p90, and the smallest the p10.
-    """
-    ratios = [
-        ratio(model, base, spec, profile, clock, sample, seed)
-        for seed, sample in enumerate(SAMPLES)
-    ]
-    return replace(profile, p10=min(ratios), p50=statistics.median(ratios), p90=max(ratios))
+    """The profile with the quantiles of real over computed seconds of the SAMPLES."""
+    return bounded(
+        profile,
+        [
+            ratio(model, base, spec, profile, clock, sample, seed)
+            for seed, sample in enumerate(SAMPLES)
+        ],
+    )
 
 
 def ratio(

@@ -28,6 +28,7 @@ from workers.engine.calibration import calibrated
 from workers.engine.clocks import clock_of
 from workers.engine.data.packing import Ints, Pack, join, pack
 from workers.engine.errors import EngineError
+from workers.engine.fitting import Numbers, nonnegative
 from workers.engine.kernels.block import fast_blocks
 from workers.engine.losses import batch_loss
 from workers.engine.methods.lora.bank import AdapterBank, Segment
@@ -39,7 +40,7 @@ from workers.engine.protocol import Numerics
 from workers.engine.shapes import Shape
 from workers.engine.specs import FineTuneSpec
 from workers.engine.training.optim import OPTIMISERS
-from workers.engine.trials import measure_task, nonnegative
+from workers.engine.trials import measure_task
 
 SEQUENCE, MEMBERS = 64, 8  # tokens of each member's part in a shared pass, and members
 REPEATS = 5
@@ -145,7 +146,7 @@ def fit(spec: FineTuneSpec, shape: Shape, seconds: Sequence[float], profile: Pro
     )
 
 
-def _alone(costs: Ints) -> float:
+def _alone(costs: Numbers) -> float:
     """Operations per second where work alone explains the largest pass: too small to tell more."""
     return float(costs[:, 0].max())
 

@@ -12,20 +12,19 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from workers.engine import devices
 from workers.engine.clocks import clock_of
+from workers.engine.fitting import bounded, nonnegative
 from workers.engine.made_up import file_make
 from workers.engine.models import config_load, context_length
 from workers.engine.profiles import PREFERENCE, DataSize, Profile, run_s
+from workers.engine.progress import Silent
 from workers.engine.protocol import (
     HUGGING_FACE_MODEL,
     JSONL,
-    Command,
     Handle,
     Member,
     Numerics,
@@ -39,7 +38,6 @@ UPDATES = 3  # that are timed, after a first
 WORDS_FIT = 12  # tokens of context for each word of a typical text, the longest having four times
 MANY = {"tabular": 50}  # where one takes less than a clock can tell
 COSTS = ("flops", "update_s", "pack_s", "sequence_s")
-Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -112,28 +110,6 @@ class Timed:
     load_s: float
 
 
-class _Nobody:
-    """Hears a trial's progress."""
-
-    def beat(self, *_: Any) -> Command:
-        return Command.GO
-
-    def used(self, *_: Any) -> None:
-        """Nobody pays for a trial."""
-
-    def event(self, *_: Any) -> None:
-        """Nobody reads of it."""
-
-    def snapshot(self, key: str, step: int, folder: Path) -> Handle:
-        raise NotImplementedError(f"trials take no snapshots ({key}, step {step}, {folder})")
-
-    def checkpoint(self, key: str, step: int, folder: Path, metrics: Mapping[str, float]) -> Handle:
-        raise NotImplementedError(f"{key}, step {step}, {folder}: {dict(metrics)}")
-
-    def joining(self) -> Sequence[Member]:
-        return ()
-
-
 def measure_task(
     base: Path, numerics: Numerics, spec: FineTuneSpec, *, text: Profile | None = None
 ) -> Profile:
@@ -146,6 +122,11 @@ def measure_task(
     runs = [
         trial_run(base, numerics, spec, trial, seed) for seed, trial in enumerate(TRIALS[spec.task])
     ]
+    load_s = statistics.median(run.load_s for run in runs)
+    read_s = statistics.median(run.read_s for run in runs)
+    if spec.task == PREFERENCE and text is not None:
+        found = replace(text, task=spec.task, load_s=load_s, read_s=read_s, segment_s=None)
+        return bounded(found, [run.seconds / computed(run, found) for run in runs])
     nothing = Profile(
         device=numerics.device,
         dtype=numerics.dtype,
@@ -153,38 +134,19 @@ def measure_task(
         flops=1.0,
         update_s=0.0,
         pack_s=0.0,
-        load_s=statistics.median(run.load_s for run in runs),
+        load_s=load_s,
         spread=0.0,
         task=spec.task,
         method=spec.method,
         rank=spec.lora.rank,
-        read_s=statistics.median(run.read_s for run in runs),
+        read_s=read_s,
     )
-    if spec.task == PREFERENCE and text is not None:
-        kept: dict[str, Any] = {
-            name: getattr(text, name) for name in (*COSTS, "square_s", "adapter_flops")
-        }
-        found = replace(nothing, **kept, column_s=text.column_s, rank=text.rank)
-        return bounded(found, [run.seconds / computed(run, found) for run in runs])
     others = [[run for run in runs if run is not one] for one in runs]
     ratios = [
         one.seconds / computed(one, fitted(rest, nothing))
         for one, rest in zip(runs, others, strict=True)
     ]
     return bounded(fitted(runs, nothing), ratios)
-
-
-def bounded(profile: Profile, ratios: Sequence[float]) -> Profile:
-    """With the quantiles of real over computed seconds.
-
-    One more run like n that were made stays below the k-th of them k times in n + 1, for their
-    order is a matter of chance: nine in ten below the largest of nine.
-    """
-    ordered = sorted(ratios)
-    place = min(len(ordered), math.ceil(0.9 * (len(ordered) + 1)))
-    return replace(
-        profile, p10=ordered[-place], p50=statistics.median(ordered), p90=ordered[place - 1]
-    )
 
 
 def fitted(runs: Sequence[Timed], nothing: Profile) -> Profile:
@@ -204,24 +166,6 @@ def computed(run: Timed, profile: Profile) -> float:
     return run_s(run.spec, run.shape, run.size, profile)
 
 
-def nonnegative(costs: Numbers) -> Numbers:
-    """The x ≥ 0 with costs · x nearest to one everywhere; a cost that would be negative is nought.
-
-    Least squares.
-    """
-    scale = costs.max(axis=0)
-    kept = [int(column) for column in np.flatnonzero(scale)]
-    while True:
-        used = costs[:, kept] / scale[kept]
-        found, *_ = np.linalg.lstsq(used, np.ones(len(costs)), rcond=None)
-        if len(kept) == 1 or (found >= 0).all():
-            break
-        kept.pop(int(np.argmin(found)))
-    whole = np.zeros(costs.shape[1])
-    whole[kept] = np.maximum(found, 0.0) / scale[kept]
-    return whole
-
-
 def trial_run(base: Path, numerics: Numerics, spec: FineTuneSpec, trial: Trial, seed: int) -> Timed:
     """A few updates, each of them a real one."""
     clock = clock_of(numerics.device)
@@ -236,7 +180,7 @@ def trial_run(base: Path, numerics: Numerics, spec: FineTuneSpec, trial: Trial, 
         work = Work(Handle(base, HUGGING_FACE_MODEL, ""), (), folder / "work", numerics)
         member = Member("trial", asked, Handle(path, JSONL, ""))
         begin = clock()
-        with session_open(Base(work), member, _Nobody()) as session:
+        with session_open(Base(work), member, Silent()) as session:
             run, opened_s = session.run, clock() - begin
             begin = clock()
             run.task.read(path, folder / "again", training=True)

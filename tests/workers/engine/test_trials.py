@@ -7,8 +7,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from workers.assets.local_bases import embedding_model_folder
 from workers.engine.base.images import image_base_build
@@ -20,7 +18,7 @@ from workers.engine.profiles import DataSize, Profile, run_s
 from workers.engine.protocol import Numerics
 from workers.engine.shapes import Shape, table_shape
 from workers.engine.specs import FineTuneSpec
-from workers.engine.trials import TRIALS, Timed, bounded, computed, fitted, trial_run
+from workers.engine.trials import TRIALS, Timed, computed, fitted, trial_run
 
 NOTHING = Profile("cpu", "float32", 1, 1.0, 0.0, 0.0, 0.0, 0.0, task="image_classification")
 SHAPE = Shape(parameters=400_000, layers=4, hidden=96, vocabulary=0)
@@ -63,22 +61,6 @@ def test_a_fit_finds_the_costs_that_runs_were_made_of(missing: str | None) -> No
         assert computed(run, found) == pytest.approx(run.seconds, rel=1e-6)
     for name in ("flops", "update_s", "pack_s", "sequence_s"):
         assert getattr(found, name) == pytest.approx(getattr(made, name), rel=1e-4, abs=1e-9)
-
-
-@given(st.lists(st.floats(0.1, 10), min_size=9, max_size=40), st.floats(0.1, 10))
-def test_nine_in_ten_of_runs_like_these_stay_below_p90(ratios: list[float], one: float) -> None:
-    """By symmetry: leave each out in turn, and it exceeds the others' p90 one time in ten."""
-    every = [*ratios, one]
-    over = 0
-    for left_out in range(len(every)):
-        others = [r for place, r in enumerate(every) if place != left_out]
-        over += every[left_out] > (bounded(NOTHING, others).p90 or 0)
-    assert over <= 0.1 * len(every) + 1e-9
-
-
-def test_the_bounds_of_nine_runs_are_their_extremes() -> None:
-    found = bounded(NOTHING, [1.0, 1.2, 0.8, 1.1, 0.9, 1.0, 1.0, 1.3, 0.7])
-    assert found.quantiles == (0.7, 1.0, 1.3)
 
 
 def test_a_tables_network_is_told_by_its_presets_and_columns() -> None:
