@@ -197,12 +197,13 @@ def estimate(spec: FineTuneSpec, shape: Shape, data: DataSize, profile: Profile)
     tokens = data.tokens * spec.epochs
     evaluations = spec.epochs + 1 if spec.evaluate_each_epoch else 0
     evaluated = evaluations * data.validation_tokens
+    examples = evaluations * data.validation_examples
     if spec.task == PREFERENCE:  # the reference is asked once
         evaluated += data.tokens + data.validation_tokens
+        examples += data.examples + data.validation_examples
     read = (data.tokens + data.validation_tokens) * profile.read_s
     computing = run_s(spec, shape, data, profile) + read
     if evaluated:
-        examples = data.validation_examples * evaluations
         computing += forward_s(spec, shape, evaluated, examples, profile)
     low, middle, high = (profile.load_s + computing * times for times in profile.quantiles)
     memory = memory_bytes(spec, shape if has_head(spec) else replace(shape, vocabulary=0))

@@ -108,6 +108,15 @@ def test_sequences_attention_and_passes_cost_apart() -> None:
     assert more - half == pytest.approx(25 * 1.5 * PROFILE.pack_s)
 
 
+def test_a_preferences_reference_is_asked_of_each_pair_once() -> None:
+    """A pass forward takes a third of one both ways; of each pair both outputs are read."""
+    profile = replace(PROFILE, flops=1e30, update_s=0.0, pack_s=0.0, load_s=0.0, sequence_s=0.003)
+    data = replace(DATA, validation_tokens=500, validation_examples=7)
+    asked = spec(task="preference", epochs=2, evaluate_each_epoch=True)
+    found = estimate(asked, SHAPE, data, profile).seconds
+    assert found == pytest.approx(2 * (2 * 100 * 0.003 + (3 * 7 + 100 + 7) * 0.001))
+
+
 def test_another_shape_is_told_by_the_nearest_one_and_less_surely() -> None:
     measured = replace(PROFILE, p10=0.9, p50=1.0, p90=1.2)
     near, far = replace(SHAPE, parameters=3_000_000, layers=8), replace(SHAPE, parameters=10**8)
