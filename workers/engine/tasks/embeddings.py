@@ -166,7 +166,7 @@ class Embeddings:
                 loss, sums = self.loss_of(vectors, batch)
                 texts = data.texts[list(group)]
                 found.add(vectors.cpu().numpy(), batch.texts, data.shards, texts)
-                yield Score.of(batch, loss, sums)
+            yield Score.of(batch, loss, sums)
         yield Score(sums=found.sums())
 
     def metrics(self, score: Score) -> dict[str, float]:

@@ -34,7 +34,7 @@ from workers.engine.models import (
 from workers.engine.profiles import FORWARD, flops_per_token
 from workers.engine.protocol import Numerics
 from workers.engine.specs import EvaluateSpec, FineTuneSpec
-from workers.engine.tasks.scores import GROUP, Score, scores_of
+from workers.engine.tasks.scores import Score, groups_of, scores_of
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,7 @@ class PreferenceTuning:
     ) -> Iterator[Score]:
         """Ask the model, as it is now, how likely each output is: the reference."""
         data.reference = np.zeros((len(data), 2))
-        for start in range(0, len(data), GROUP):
-            chosen = range(start, min(start + GROUP, len(data)))
+        for chosen in groups_of(data):
             for batch in self.micro_batches(data, chosen, budget, packing=True):
                 with torch.no_grad():
                     losses, _ = losses_then(model, Batch.of(batch.pack, device), lambda each: each)

@@ -98,4 +98,4 @@ def scores_of(
         for batch in task.micro_batches(data, group, budget, packing=True):
             with torch.no_grad():
                 loss, sums = task.loss(model, batch, device)
-                yield Score.of(batch, loss, sums)
+            yield Score.of(batch, loss, sums)

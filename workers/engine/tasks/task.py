@@ -91,10 +91,7 @@ class Task(Protocol):
         *,
         chosen: Sequence[int] | None = None,
     ) -> Iterator[Score]:
-        """One score per forward pass over `data`, or over the `chosen` of it, in order; their sum
-
-        is the whole.
-        """
+        """One score per forward pass, in order; their sum is that of `data`, or of the `chosen`."""
 
     def metrics(self, score: Score) -> dict[str, float]:
         """The figures of a sum of scores, by name; `loss` among them."""
@@ -126,7 +123,4 @@ class HasBaseline(Protocol):
     """A task that can be guessed at without any learning."""
 
     def baseline(self, data: Any, validation: Any) -> Mapping[str, float]:
-        """What held-out data give whoever only knows the training data's labels: some of the names
-
-        of `metrics`.
-        """
+        """Some of the `metrics` of held-out data, guessed from the training data's labels alone."""
