@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from workers.engine.compression.graph import Graph, Group, Kind, linear_dims, unit_rows
+from workers.engine.compression.limits import check_layers
 from workers.engine.compression.reconstruct import Moments, reader_map, selection
 from workers.engine.compression.scorers.magnitude import magnitude
 from workers.engine.compression.scorers.random import random
@@ -57,12 +58,13 @@ def prune(
     """Prune `model` as `spec` says; it stays as it is.
 
     Raises:
-        SpecError: a layer would vanish.
+        SpecError: a layer would vanish, or all of them would.
         UnsupportedError: the architecture has no layout for this cut.
     """
     ratios = {Kind.MLP: spec.mlp, Kind.HEADS: spec.heads}
     counts = {g.name: kept_count(g, ratios[g.kind], _multiple(g, spec)) for g in _inner(graph)}
     width = {g.name: kept_count(g, spec.width, spec.multiple_of) for g in graph.of(Kind.WIDTH)}
+    check_layers(graph.layers, spec.layers)
     gradients = _gradients(model, graph, samples) if spec.scorer == "taylor" else {}
     job = _Pruning(model, graph, spec, gradients)
     layers = job.layers_kept(samples)

@@ -20,6 +20,7 @@ from tests.workers.engine.compression.factories import (
     seed_network,
     tensor_samples,
 )
+from workers.engine.checks import SpecError
 from workers.engine.compression.graph import Kind, graph_of
 from workers.engine.compression.prune import Sample, prune, unit_weights
 from workers.engine.compression.specs import SCORERS, MaskSpec, PruneSpec
@@ -94,6 +95,12 @@ def test_the_least_influential_layer_goes() -> None:
     made = prune(model, graph_of(model), PruneSpec(layers=1), samples_for("llama"))
     assert made.kept.layers == (0, 2)
     assert (output_of("llama", made.model) - output_of("llama", model)).abs().max() < 0.1
+
+
+def test_all_layers_cannot_go() -> None:
+    model = model_of("llama")
+    with pytest.raises(SpecError, match=r"prune\.layers: the model has 3 layers; at most 2 can go"):
+        prune(model, graph_of(model), PruneSpec(layers=3), samples_for("llama"))
 
 
 def test_weights_alone_need_no_pass() -> None:
