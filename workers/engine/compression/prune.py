@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from transformers import Cache
 
 from workers.engine.compression.graph import Graph, Group, Kind, linear_dims, unit_rows
 from workers.engine.compression.limits import check_layers
@@ -318,7 +319,8 @@ def _stages(
 ) -> Iterator[tuple[int, list[_Run]]]:
     """Each kept layer with its runs; both models' streams move on when the next one is asked for.
 
-    A model without a list of layers is one stage.
+    The student's passes by the layers that go: of a norm after the sum, as BERT's, a layer of
+    zeros leaves something. A model without a list of layers is one stage.
     """
     if not graph.blocks:
         yield (
@@ -350,7 +352,10 @@ def _stages(
             for run in runs:
                 if run.after is None:
                     run.dense_whole()
-            streams = [(_hidden(run.after), _hidden(run.student())) for run in runs]
+            streams = [
+                (_hidden(run.after), _hidden(run.student()) if layer in layers else student_hidden)
+                for run, (_, student_hidden) in zip(runs, streams, strict=True)
+            ]
 
 
 def _bound(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[[], Any]:
@@ -374,10 +379,15 @@ def _entry(
             sample.forward(model)
     finally:
         hook.remove()
-    args, kwargs = caught[0]
-    kwargs = dict(kwargs)
+    args = tuple(_uncached(value) for value in caught[0][0])
+    kwargs = {name: _uncached(value) for name, value in caught[0][1].items()}
     hidden = args[0] if args else kwargs.pop("hidden_states")
     return hidden, args[1:], kwargs
+
+
+def _uncached(value: Any) -> Any:
+    """A layer is called many times: no call may see the keys of the one before."""
+    return None if isinstance(value, Cache) else value
 
 
 def _hidden(output: Any) -> Tensor:

@@ -97,6 +97,37 @@ def test_the_least_influential_layer_goes() -> None:
     assert (output_of("llama", made.model) - output_of("llama", model)).abs().max() < 0.1
 
 
+@pytest.mark.parametrize("family", ["llama", "bert", "vit"])
+def test_what_follows_a_layer_that_goes_is_solved_over_what_it_will_see(family: str) -> None:
+    model, samples = model_of(family), samples_for(family)
+    graph = graph_of(model)
+    with torch.no_grad():  # layer 1 adds almost nothing to the stream
+        for group in graph.of_layer(1):
+            model.get_submodule(group.readers[0]).weight.mul_(1e-3)
+    made = prune(model, graph, PruneSpec(layers=1, mlp=0.25, ridge=1e-9), samples)
+    assert made.kept.layers == (0, 2)
+    (dense,) = graph.of(Kind.MLP)[-1].readers
+    (cut,) = graph_of(made.model).of(Kind.MLP)[-1].readers
+    wanted, x = inputs(model, dense, samples), inputs(made.model, cut, samples)
+    change = torch.linalg.lstsq(x.double(), wanted.double()).solution.t()
+    layer: Any = model.get_submodule(dense)
+    solved: Any = made.model.get_submodule(cut)
+    expected = (layer.weight.double() @ change).float()
+    torch.testing.assert_close(solved.weight, expected, atol=1e-3, rtol=1e-3)
+
+
+def inputs(model: nn.Module, name: str, samples: list[Sample]) -> torch.Tensor:
+    """(tokens, in): what a layer reads of the samples."""
+    seen: list[torch.Tensor] = []
+    hook = model.get_submodule(name).register_forward_pre_hook(
+        lambda _m, args: seen.append(args[0].flatten(0, -2))
+    )
+    for sample in samples:
+        sample.forward(model)
+    hook.remove()
+    return torch.cat(seen)
+
+
 def test_all_layers_cannot_go() -> None:
     model = model_of("llama")
     with pytest.raises(SpecError, match=r"prune\.layers: the model has 3 layers; at most 2 can go"):
