@@ -275,7 +275,7 @@ def inputs_of(
 
 
 def unpadded(x: Tensor, real: Tensor | None) -> Tensor:
-    """(positions, n) without padding; what sees one position of each text has none."""
+    """(positions, …) without padding; what sees one position of each text has none."""
     return x if real is None or len(real) != len(x) else x[real.to(x.device)]
 
 
@@ -404,7 +404,7 @@ def _block_influence(model: nn.Module, graph: Graph, samples: Sequence[Sample]) 
                 after = _hidden(
                     model.get_submodule(f"{graph.blocks}.{layer}")(hidden, *args, **kwargs)
                 )
-            cosine = torch.cosine_similarity(hidden, after, dim=-1)
-            total[layer] += float((1 - cosine).mean())
+            cosine = torch.cosine_similarity(hidden, after, dim=-1).flatten()
+            total[layer] += float((1 - unpadded(cosine, sample.real)).mean())
             hidden = after
     return total

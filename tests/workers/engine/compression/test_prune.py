@@ -22,7 +22,7 @@ from tests.workers.engine.compression.factories import (
 )
 from workers.engine.checks import SpecError
 from workers.engine.compression.graph import Kind, graph_of
-from workers.engine.compression.prune import Sample, prune, unit_weights
+from workers.engine.compression.prune import Sample, _block_influence, prune, unit_weights
 from workers.engine.compression.specs import SCORERS, MaskSpec, PruneSpec
 from workers.engine.compression.unstructured import mask_model, mask_of
 
@@ -114,6 +114,24 @@ def test_what_follows_a_layer_that_goes_is_solved_over_what_it_will_see(family: 
     solved: Any = made.model.get_submodule(cut)
     expected = (layer.weight.double() @ change).float()
     torch.testing.assert_close(solved.weight, expected, atol=1e-3, rtol=1e-3)
+
+
+def test_padding_has_no_say_in_which_layer_goes() -> None:
+    model = model_of("bert")
+    graph, given = graph_of(model), inputs_for("bert")["input_ids"]
+    real = torch.ones_like(given)
+    real[:, 8:] = 0
+
+    def padded(model: nn.Module) -> Any:
+        return model(input_ids=given, attention_mask=real)
+
+    def short(model: nn.Module) -> Any:
+        return model(input_ids=given[:, :8])
+
+    wide = Sample(padded, padded, real.flatten().bool())
+    found = _block_influence(model, graph, [wide])
+    expected = _block_influence(model, graph, [Sample(short, short)])
+    assert found == pytest.approx(expected, rel=1e-4)
 
 
 def inputs(model: nn.Module, name: str, samples: list[Sample]) -> torch.Tensor:
