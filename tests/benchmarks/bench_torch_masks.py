@@ -111,8 +111,7 @@ def masked(model: nn.Module, share: float) -> nn.Module:
 
 
 def latency(subject: Subject, model: nn.Module) -> float:
-    vocabulary = config_of(subject.dense).vocab_size
-    before, after = paired_latency(subject.dense, model, vocabulary, repeats=ROUNDS)
+    before, after = paired_latency(subject.dense, model, subject.bench.probe, repeats=ROUNDS)
     return after / before
 
 

@@ -18,7 +18,7 @@ def learn(subject: Subject, student: nn.Module, spec: RecoverSpec) -> nn.Module:
     """Train `student` in place, with the dense model as teacher, and return it."""
     bench = subject.bench
     layers = tuple(range(config_of(bench.dense).num_hidden_layers))
-    job = Recovery(student, bench.dense, layers, bench.data, spec, bench.device)
+    job = Recovery(student, bench.dense, layers, bench.data, spec, bench.device, bench.subject)
     plan = updates_within(cast("list[int]", bench.data.lengths.tolist()), spec)
     for number, examples in enumerate(plan):
         job.update(examples, number, len(plan))

@@ -29,11 +29,14 @@ def torch_pruned(
     *,
     mlp: float,
     heads: float,
-    loss: Callable[[nn.Module], Tensor],
+    loss: Callable[[nn.Module], Tensor] | None = None,
 ) -> nn.Module:
-    """Shares of each MLP's channels and of each layer's heads gone; `loss` gives the gradients."""
+    """Shares of each MLP's channels and of each layer's heads gone.
+
+    `loss` gives the gradients, where the importance is of them (Taylor).
+    """
     made: Any = copy.deepcopy(model).requires_grad_(requires_grad=True)
-    if importance == "Taylor":
+    if loss is not None:
         loss(made).backward()  # type: ignore[no-untyped-call]
     made.set_attn_implementation("eager")  # whose steps its tracing understands
     config = config_of(made)

@@ -18,7 +18,6 @@ from workers.engine.data.order import epoch_order
 from workers.engine.errors import DataError
 from workers.engine.export.merged import merge_into
 from workers.engine.methods.lora.adapter import adapter_load
-from workers.engine.models import config_of
 from workers.engine.protocol import MEASURED, Command, CompressWork, Handle, Outcome, Progress
 from workers.engine.tasks.scores import Score, groups_of
 from workers.engine.tasks.task import Data
@@ -56,14 +55,8 @@ class Bench:
         self.samples = self._samples()
         self.probe = self.subject.probe(self.dense, self.held_out, self.device)
         self.step, self.of, self.metrics = 0, 0, dict[str, float]()
-        self.on_pause: Callable[[], None] = lambda: (
-            None
-        )  # writes a snapshot, where there is a point
-
-    @property
-    def config(self) -> Any:
-        """The dense model's configuration, where it is one of transformers'."""
-        return config_of(self.dense)
+        # writes a snapshot, where there is a point
+        self.on_pause: Callable[[], None] = lambda: None
 
     def _data(self) -> tuple[Part, Part]:
         def read(handle: Handle, name: str) -> Data:

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from workers.engine.compression.graph import Graph, linear_dims
-from workers.engine.compression.prune import Pruned, Sample, inputs_of
+from workers.engine.compression.prune import Pruned, Sample, inputs_of, unpadded
 from workers.engine.compression.structured import cut_indices, renumbered
 from workers.engine.errors import AdapterError
 from workers.engine.methods.lora.adapter import CONFIG, PREFIX, WEIGHTS, Adapter
@@ -95,7 +95,8 @@ def carried_errors(
 ) -> dict[str, float]:
     """Each layer's relative error of the adapter's share of the output, over the samples.
 
-    ‖B·A·x − B′·A′·x′‖ / ‖B·A·x‖ on the rows that are left, x and x′ each model's own inputs.
+    ‖B·A·x − B′·A′·x′‖ / ‖B·A·x‖ on the rows that are left, x and x′ each model's own inputs
+    without padding.
     """
     names = list(carried.origin)
     indices = cut_indices(graph, made.kept)
@@ -112,9 +113,11 @@ def carried_errors(
                 out, _ = linear_dims(dense.get_submodule(old))
                 kept = indices.get(f"{old}.weight", {}).get(out)
                 A, B = adapter.weights[old]
-                wanted = before[old] @ A.t() @ _rows(B, kept).t()
+                x = unpadded(before[old], sample.real)
+                wanted = x @ A.t() @ _rows(B, kept).t()
                 A, B = carried.adapter.weights[name]
-                wrong[name] += float((after[name] @ A.t() @ B.t() - wanted).square().sum())
+                x = unpadded(after[name], sample.real)
+                wrong[name] += float((x @ A.t() @ B.t() - wanted).square().sum())
                 right[name] += float(wanted.square().sum())
     return {name: (wrong[name] / max(right[name], 1e-30)) ** 0.5 for name in names}
 

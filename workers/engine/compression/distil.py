@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,12 +22,9 @@ from workers.engine.compression.subjects import Subject
 from workers.engine.data.order import epoch_order
 from workers.engine.errors import DivergedError
 from workers.engine.models import blocks_of
-from workers.engine.specs import EvaluateSpec, FineTuneSpec
-from workers.engine.tasks.text_generation import TextGeneration
+from workers.engine.specs import FineTuneSpec
 from workers.engine.training.optim import AdamW
 from workers.engine.training.schedule import learning_rate
-
-LANGUAGE = Subject(TextGeneration(Path(), EvaluateSpec()))  # nothing is read through it
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,7 @@ class Recovery:
         data: Part,
         spec: RecoverSpec,
         device: str,
-        subject: Subject = LANGUAGE,
+        subject: Subject,
     ) -> None:
         """`layers` are the teacher's layers that the student still has."""
         self.subject, self.task = subject, subject.task

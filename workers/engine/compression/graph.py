@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from workers.engine.compression.limits import HEADS_FOLLOW_WIDTH
 from workers.engine.errors import EngineError
 from workers.engine.models import blocks_of, config_of
 
@@ -238,7 +239,7 @@ class _Transformer:
     @property
     def follows(self) -> bool:
         """GPT-2 and BERT divide the hidden size by the heads, whatever the configuration says."""
-        return self.config.model_type in {"gpt2", "bert"}
+        return self.config.model_type in HEADS_FOLLOW_WIDTH
 
     def _attention_group(self, layer: int, root: str, pattern: Pattern) -> Group:
         per = self.heads // self.kv

@@ -8,27 +8,23 @@ import time
 import torch
 from torch import nn
 
-from workers.engine.compression.subjects import Probe, language_probe
+from workers.engine.compression.subjects import Probe
 
 REPEATS = 5  # of A, B, B, A: what drifts on a busy machine falls on both alike
 
 
 def paired_latency(
-    dense: nn.Module, other: nn.Module, probe: Probe | int, *, repeats: int = REPEATS
+    dense: nn.Module, other: nn.Module, probe: Probe, *, repeats: int = REPEATS
 ) -> tuple[float, float]:
-    """Median seconds of a forward pass of each model.
-
-    A number in the place of `probe` is a language model's vocabulary.
-    """
+    """Median seconds of a forward pass of each model."""
     device = next(dense.parameters()).device
-    timed = language_probe(probe, device) if isinstance(probe, int) else probe
     models = (dense, other)
     times: tuple[list[float], list[float]] = ([], [])
     for which in (0, 1):
-        _seconds(models[which], timed, device)  # warm
+        _seconds(models[which], probe, device)  # warm
     for _ in range(repeats):
         for which in (0, 1, 1, 0):
-            times[which].append(_seconds(models[which], timed, device))
+            times[which].append(_seconds(models[which], probe, device))
     return statistics.median(times[0]), statistics.median(times[1])
 
 

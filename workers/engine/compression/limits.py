@@ -48,6 +48,14 @@ def kept_units(units: int, ratio: float, multiple: int, field: str) -> int:
     return min(count, units)
 
 
+def check_layers(layers: int, gone: int) -> None:
+    """Refuse to take `gone` of `layers` where none would stay. Raises SpecError."""
+    if gone >= layers:
+        raise SpecError(
+            "prune.layers", f"the model has {layers} layers; at most {layers - 1} can go."
+        )
+
+
 def check_task(spec: CompressSpec) -> None:
     """Refuse what models of this task have not got.
 
@@ -105,10 +113,7 @@ def check_prune(config: Mapping[str, Any], spec: PruneSpec) -> None:
             f"width of {left * (hidden // heads)}, not {width}. Cut heads and width by the same "
             "share, or MLP channels and layers only.",
         )
-    if spec.layers >= layers:
-        raise SpecError(
-            "prune.layers", f"the model has {layers} layers; at most {layers - 1} can go."
-        )
+    check_layers(layers, spec.layers)
 
 
 def _first(config: Mapping[str, Any], *names: str) -> int:

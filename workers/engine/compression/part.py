@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
 
 import numpy as np
 
@@ -20,10 +19,6 @@ class Part:
 
     def __len__(self) -> int:
         return len(self.places)
-
-    def __getitem__(self, index: int) -> Any:
-        """As the data's own, where they have one."""
-        return cast("Any", self.data)[self.places[index]]
 
     @property
     def lengths(self) -> Ints:

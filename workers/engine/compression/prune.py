@@ -14,8 +14,10 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from transformers import Cache
 
 from workers.engine.compression.graph import Graph, Group, Kind, linear_dims, unit_rows
+from workers.engine.compression.limits import check_layers
 from workers.engine.compression.reconstruct import Moments, reader_map, selection
 from workers.engine.compression.scorers.magnitude import magnitude
 from workers.engine.compression.scorers.random import random
@@ -57,12 +59,13 @@ def prune(
     """Prune `model` as `spec` says; it stays as it is.
 
     Raises:
-        SpecError: a layer would vanish.
+        SpecError: a layer would vanish, or all of them would.
         UnsupportedError: the architecture has no layout for this cut.
     """
     ratios = {Kind.MLP: spec.mlp, Kind.HEADS: spec.heads}
     counts = {g.name: kept_count(g, ratios[g.kind], _multiple(g, spec)) for g in _inner(graph)}
     width = {g.name: kept_count(g, spec.width, spec.multiple_of) for g in graph.of(Kind.WIDTH)}
+    check_layers(graph.layers, spec.layers)
     gradients = _gradients(model, graph, samples) if spec.scorer == "taylor" else {}
     job = _Pruning(model, graph, spec, gradients)
     layers = job.layers_kept(samples)
@@ -272,7 +275,7 @@ def inputs_of(
 
 
 def unpadded(x: Tensor, real: Tensor | None) -> Tensor:
-    """(positions, n) without padding; what sees one position of each text has none."""
+    """(positions, …) without padding; what sees one position of each text has none."""
     return x if real is None or len(real) != len(x) else x[real.to(x.device)]
 
 
@@ -316,7 +319,8 @@ def _stages(
 ) -> Iterator[tuple[int, list[_Run]]]:
     """Each kept layer with its runs; both models' streams move on when the next one is asked for.
 
-    A model without a list of layers is one stage.
+    The student's passes by the layers that go: of a norm after the sum, as BERT's, a layer of
+    zeros leaves something. A model without a list of layers is one stage.
     """
     if not graph.blocks:
         yield (
@@ -348,7 +352,10 @@ def _stages(
             for run in runs:
                 if run.after is None:
                     run.dense_whole()
-            streams = [(_hidden(run.after), _hidden(run.student())) for run in runs]
+            streams = [
+                (_hidden(run.after), _hidden(run.student()) if layer in layers else student_hidden)
+                for run, (_, student_hidden) in zip(runs, streams, strict=True)
+            ]
 
 
 def _bound(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[[], Any]:
@@ -372,10 +379,15 @@ def _entry(
             sample.forward(model)
     finally:
         hook.remove()
-    args, kwargs = caught[0]
-    kwargs = dict(kwargs)
+    args = tuple(_uncached(value) for value in caught[0][0])
+    kwargs = {name: _uncached(value) for name, value in caught[0][1].items()}
     hidden = args[0] if args else kwargs.pop("hidden_states")
     return hidden, args[1:], kwargs
+
+
+def _uncached(value: Any) -> Any:
+    """A layer is called many times: no call may see the keys of the one before."""
+    return None if isinstance(value, Cache) else value
 
 
 def _hidden(output: Any) -> Tensor:
@@ -392,7 +404,7 @@ def _block_influence(model: nn.Module, graph: Graph, samples: Sequence[Sample]) 
                 after = _hidden(
                     model.get_submodule(f"{graph.blocks}.{layer}")(hidden, *args, **kwargs)
                 )
-            cosine = torch.cosine_similarity(hidden, after, dim=-1)
-            total[layer] += float((1 - cosine).mean())
+            cosine = torch.cosine_similarity(hidden, after, dim=-1).flatten()
+            total[layer] += float((1 - unpadded(cosine, sample.real)).mean())
             hidden = after
     return total

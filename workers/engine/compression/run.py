@@ -202,7 +202,7 @@ class Compression:
         """Mask or quantise, measure, and write the folder with its report."""
         bench = self.bench
         self._mask(student)
-        self.quantise(student)
+        self._quantise(student)
         after = bench.score(student)
         dense_s, seconds = paired_latency(bench.dense, student, bench.probe)
         folder_save(self.folder, student, bench.work.base.path)
@@ -239,7 +239,7 @@ class Compression:
         self.told["masked_weights"] = zeros
         self.bench.say(NO_GAIN, {"masked_weights": zeros}, level="warn")
 
-    def quantise(self, student: nn.Module) -> None:
+    def _quantise(self, student: nn.Module) -> None:
         """As the spec says, noting each layer's error."""
         if self.spec.quantise == "none":
             return

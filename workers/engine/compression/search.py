@@ -29,10 +29,10 @@ from workers.engine.compression.graph import Kind, UnsupportedError, graph_of
 from workers.engine.compression.latency import paired_latency
 from workers.engine.compression.part import Part
 from workers.engine.compression.quality import quality_lost, quality_of
-from workers.engine.compression.quantise import Int8Linear
+from workers.engine.compression.quantise import Int8Linear, quantise_model
 from workers.engine.compression.report import report_read, report_write
 from workers.engine.compression.run import Compression
-from workers.engine.compression.specs import CompressSpec, TargetSpec
+from workers.engine.compression.specs import TargetSpec
 from workers.engine.compression.structured import Kept, cut_config, kept_count
 from workers.engine.errors import SnapshotError
 from workers.engine.folders import atomic_folder, folder_digest, folder_verify
@@ -114,19 +114,18 @@ class Search:
         """The candidate as it is before recovery and quantisation."""
         spec = replace(candidate, format="none").spec(self.bench.spec, heads=self.heads)
         spec = replace(spec, recover=replace(spec.recover, tokens=0))
-        return self._compression(spec).cut_and_recover()
-
-    def _compression(self, spec: CompressSpec) -> Compression:
-        return Compression(self.bench, spec, self.made / "current", takes_snapshots=False)
+        cut = Compression(self.bench, spec, self.made / "current", takes_snapshots=False)
+        return cut.cut_and_recover()
 
     def _try(
         self, candidate: Candidate, model: nn.Module, few: Part, dense: Mapping[str, float]
     ) -> None:
         """Score a candidate by its proxy."""
         start = self.bench.step
-        spec = candidate.spec(self.bench.spec, heads=self.heads)
-        made = copy.deepcopy(model)
-        self._compression(spec).quantise(made)
+        made = model
+        if candidate.format != "none":
+            made = copy.deepcopy(model)
+            quantise_model(made, candidate.format)
         quality = quality_of(dense)
         lost = quality.loss(dense[quality.metric], self._metrics(made, few)[quality.metric])
         before, after = paired_latency(self.bench.dense, made, self.bench.probe, repeats=2)

@@ -86,8 +86,11 @@ class Subject:
         return sum(lengths)
 
     def probe(self, model: nn.Module, held: Part, device: str) -> Probe:  # noqa: ARG002
-        """What a compressed model is timed by."""
-        return language_probe(config_of(model).vocab_size, device)
+        """What a compressed model is timed by: here the logits of the last tokens."""
+        ids = _ids(config_of(model).vocab_size, LATENCY_LENGTH, device)
+        return Probe(
+            lambda m: m(input_ids=ids, use_cache=False, logits_to_keep=1).logits, ids.numel()
+        )
 
 
 class Texts(Subject):
@@ -197,15 +200,7 @@ def subject_open(base: Path, spec: CompressSpec) -> Subject:
     return _SUBJECTS[spec.task](cast("Teaches", task_open(base, asked)))
 
 
-def language_probe(vocabulary: int, device: str | torch.device) -> Probe:
-    """4 × 128 tokens through a language model; the last tokens' logits."""
-    ids = _ids(vocabulary, LATENCY_LENGTH, device)
-    return Probe(
-        lambda model: model(input_ids=ids, use_cache=False, logits_to_keep=1).logits, ids.numel()
-    )
-
-
-def _ids(vocabulary: int, length: int, device: str | torch.device) -> Tensor:
+def _ids(vocabulary: int, length: int, device: str) -> Tensor:
     draws = torch.Generator().manual_seed(0)
     return torch.randint(vocabulary, (LATENCY_ROWS, length), generator=draws).to(device)
 

@@ -40,11 +40,15 @@ def _recordings(folder: Path) -> Trained:
 
 
 def _texts(folder: Path) -> Trained:
+    return texts_on(encoder_folder(folder / "bert"), folder)
+
+
+def texts_on(base: Path, folder: Path) -> Trained:
+    """A classifier of texts on an encoder or a decoder."""
     words = ("red", "green", "blue")
     rows = [
         {"text": f"{n} {words[n % 3]} " * (1 + n % 4), "label": words[n % 3]} for n in range(72)
     ]
-    base = encoder_folder(folder / "bert")
     return _made("text_classification", base, write_jsonl(folder / "t.jsonl", rows), 8)
 
 

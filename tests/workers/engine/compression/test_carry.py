@@ -101,6 +101,25 @@ def test_errors_are_of_the_adapters_own_output(tmp_path: Path) -> None:
     assert errors[name] == pytest.approx(expected, rel=1e-4)
 
 
+def test_padding_is_no_part_of_an_adapters_error(tmp_path: Path) -> None:
+    model = model_of("llama")
+    adapted(model, tmp_path / "dense")
+    graph, (sample,) = graph_of(model), samples_for("llama", count=1)
+    made = prune(model, graph, PruneSpec(mlp=0.5, reconstruct=False), [sample])
+    adapter = adapter_load(tmp_path / "dense")
+    carried = carry(model, adapter, graph, made)
+    name = "model.layers.0.mlp.down_proj"
+    x = _input(model, name, sample)
+    real = torch.arange(len(x)) % 24 < 10
+    A, B = adapter.weights[name]
+    kept = list(made.kept.units["mlp.0"])
+    wanted, found = x[real] @ A.t() @ B.t(), x[real][:, kept] @ A[:, kept].t() @ B.t()
+    expected = float((found - wanted).norm() / wanted.norm())
+    padded = [replace(sample, real=real)]
+    errors = carried_errors(model, adapter, made, carried, graph, padded)
+    assert errors[name] == pytest.approx(expected, rel=1e-4)
+
+
 def _input(model: Any, name: str, sample: Sample) -> torch.Tensor:
     seen: list[torch.Tensor] = []
     hook = model.get_submodule(name).register_forward_hook(

@@ -19,8 +19,8 @@ from transformers import (
     BertModel,
 )
 
-from tests.workers.engine.compression.kinds import KINDS, Trained, made, work_of
-from tests.workers.engine.factories import Recorder, write_jsonl
+from tests.workers.engine.compression.kinds import KINDS, Trained, made, texts_on, work_of
+from tests.workers.engine.factories import Recorder, base_folder, write_jsonl
 from tests.workers.engine.tasks.texts import translation_pairs
 from workers.assets.local_bases import embedding_model_folder
 from workers.engine.compression.compress import compress
@@ -159,6 +159,15 @@ def test_transformers_loads_a_cut_classifier_and_answers_the_same(
         for batch in task.micro_batches(data, range(8), 1 << 20, packing=True):
             expected = task.outputs(task.model(Numerics()), batch, "cpu")
             torch.testing.assert_close(task.outputs(loaded.eval(), batch, "cpu"), expected)
+
+
+def test_a_classifier_on_a_decoder_is_solved_over_padded_texts(tmp_path: Path) -> None:
+    given = texts_on(base_folder(tmp_path / "llama"), tmp_path)
+    folder, figures = made(given, tmp_path / "a", prune={"mlp": 0.5, "heads": 0.5})
+    assert figures["parameters"] < figures["dense_parameters"]
+    assert quality_lost(figures) < 0.1
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    assert model.config.num_key_value_heads == 1
 
 
 def test_transformers_loads_a_cut_encoder_and_gives_the_same_vectors(

@@ -20,8 +20,9 @@ from tests.workers.engine.compression.factories import (
     seed_network,
     tensor_samples,
 )
+from workers.engine.checks import SpecError
 from workers.engine.compression.graph import Kind, graph_of
-from workers.engine.compression.prune import Sample, prune, unit_weights
+from workers.engine.compression.prune import Sample, _block_influence, prune, unit_weights
 from workers.engine.compression.specs import SCORERS, MaskSpec, PruneSpec
 from workers.engine.compression.unstructured import mask_model, mask_of
 
@@ -94,6 +95,61 @@ def test_the_least_influential_layer_goes() -> None:
     made = prune(model, graph_of(model), PruneSpec(layers=1), samples_for("llama"))
     assert made.kept.layers == (0, 2)
     assert (output_of("llama", made.model) - output_of("llama", model)).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("family", ["llama", "bert", "vit"])
+def test_what_follows_a_layer_that_goes_is_solved_over_what_it_will_see(family: str) -> None:
+    model, samples = model_of(family), samples_for(family)
+    graph = graph_of(model)
+    with torch.no_grad():  # layer 1 adds almost nothing to the stream
+        for group in graph.of_layer(1):
+            model.get_submodule(group.readers[0]).weight.mul_(1e-3)
+    made = prune(model, graph, PruneSpec(layers=1, mlp=0.25, ridge=1e-9), samples)
+    assert made.kept.layers == (0, 2)
+    (dense,) = graph.of(Kind.MLP)[-1].readers
+    (cut,) = graph_of(made.model).of(Kind.MLP)[-1].readers
+    wanted, x = inputs(model, dense, samples), inputs(made.model, cut, samples)
+    change = torch.linalg.lstsq(x.double(), wanted.double()).solution.t()
+    layer: Any = model.get_submodule(dense)
+    solved: Any = made.model.get_submodule(cut)
+    expected = (layer.weight.double() @ change).float()
+    torch.testing.assert_close(solved.weight, expected, atol=1e-3, rtol=1e-3)
+
+
+def test_padding_has_no_say_in_which_layer_goes() -> None:
+    model = model_of("bert")
+    graph, given = graph_of(model), inputs_for("bert")["input_ids"]
+    real = torch.ones_like(given)
+    real[:, 8:] = 0
+
+    def padded(model: nn.Module) -> Any:
+        return model(input_ids=given, attention_mask=real)
+
+    def short(model: nn.Module) -> Any:
+        return model(input_ids=given[:, :8])
+
+    wide = Sample(padded, padded, real.flatten().bool())
+    found = _block_influence(model, graph, [wide])
+    expected = _block_influence(model, graph, [Sample(short, short)])
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+def inputs(model: nn.Module, name: str, samples: list[Sample]) -> torch.Tensor:
+    """(tokens, in): what a layer reads of the samples."""
+    seen: list[torch.Tensor] = []
+    hook = model.get_submodule(name).register_forward_pre_hook(
+        lambda _m, args: seen.append(args[0].flatten(0, -2))
+    )
+    for sample in samples:
+        sample.forward(model)
+    hook.remove()
+    return torch.cat(seen)
+
+
+def test_all_layers_cannot_go() -> None:
+    model = model_of("llama")
+    with pytest.raises(SpecError, match=r"prune\.layers: the model has 3 layers; at most 2 can go"):
+        prune(model, graph_of(model), PruneSpec(layers=3), samples_for("llama"))
 
 
 def test_weights_alone_need_no_pass() -> None:
