@@ -16,7 +16,7 @@ from tenants.costs.unit_economics import avoidable_now, unit_economics
 from tenants.kernel.clock import database_now
 from tenants.pricing.cards import CardPrice
 from tenants.pricing.floors import ClassFloor, FloorTerms, Takes, class_floors
-from tenants.pricing.guard import MILLION, EffectivePrice, effective_prices
+from tenants.pricing.guard import EffectivePrice, effective_prices
 from tenants.pricing.models import (
     FloorPolicy,
     LossBudget,
@@ -60,16 +60,12 @@ def floor_terms() -> FloorTerms:
 
 
 def floors_now(moment: dt.datetime, terms: FloorTerms | None = None) -> list[ClassFloor]:
-    """The floors of what was worked and sold in the days up to `moment`, today included.
-
-    Of classes that made a million units at least: fewer say nothing of what a million cost.
-    """
+    """The floors of what was worked and sold in the days up to `moment`, today included."""
     terms = terms or floor_terms()
     until = midnight(moment + DAY)
     given = Assumptions(planned_utilisation=terms.planned_utilisation, avoidable=avoidable_now())
     since = until - terms.days * DAY
-    found = unit_economics(since=since, until=until, given=given)
-    return class_floors([row for row in found if row.tokens >= MILLION], terms)
+    return class_floors(unit_economics(since=since, until=until, given=given), terms)
 
 
 class Guarded:

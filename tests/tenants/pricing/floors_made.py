@@ -37,10 +37,16 @@ def per_million(usd: str) -> dict[str, str]:
 
 
 def cost_measure(
-    floor: str, *, kind: str = "fine_tune", days_ago: float = 1, base: str = "mini"
+    floor: str,
+    *,
+    kind: str = "fine_tune",
+    days_ago: float = 1,
+    base: str = "mini",
+    tokens: int = 1_000_000,
 ) -> None:
-    """Work of `kind` on a base that cost 70% of `floor` for a million tokens: planned are 70%
-    utilisation, so that is its floor, and 70% of it the short-run cost at which all stops.
+    """Work of `kind` on a base that made `tokens` and cost 70% of `floor`: planned are 70%
+    utilisation, so that is the floor of a million, and 70% of it the short-run cost at which all
+    stops.
     """
     at = now() - dt.timedelta(days=days_ago)
     tenant = tenant_make("Somebody")
@@ -54,7 +60,7 @@ def cost_measure(
         slot_time_record(entries=[entry])
     meter = "tokens.trained" if kind == "fine_tune" else "tokens.output"
     dimensions = {"job_id": "j"} if kind == "fine_tune" else {}
-    count(tenant, meter, 1_000_000, at=at, source="jobs", model=base, base=base, **dimensions)
+    count(tenant, meter, tokens, at=at, source="jobs", model=base, base=base, **dimensions)
 
 
 def override(meter: str, *, expires: dt.timedelta = DAY, **of: str) -> None:

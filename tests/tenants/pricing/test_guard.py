@@ -190,6 +190,15 @@ def test_what_was_measured_long_ago_does_not_count() -> None:
 
 
 @pytest.mark.django_db
+def test_what_was_measured_of_less_than_a_million_tokens_does_not_count() -> None:
+    cost_measure("5", tokens=999_999)
+    publish(prices_with(tokens_trained=per_million("0.01")))
+    cost_measure("0.000001", tokens=1)
+    with pytest.raises(InvalidInput, match=r"tokens\.trained: 0\.02 .* floor of 5\.000001 for mini"):
+        publish(prices_with(tokens_trained=per_million("0.02")))
+
+
+@pytest.mark.django_db
 def test_an_override_lets_one_meter_of_one_book_pass() -> None:
     cost_measure("5")
     cost_measure("5", kind="serve")
