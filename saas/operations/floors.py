@@ -140,7 +140,7 @@ def floor_policy(request: HttpRequest) -> HttpResponse:
 
 def _count(standing: Sequence[Standing], *, allowed: bool) -> str:
     below = [each for each in standing if each.price.is_below]
-    return str(sum((each.permit is not None) is allowed for each in below))
+    return str(sum(bool(each.permit) is allowed for each in below))
 
 
 def _worst(standing: Sequence[Standing]) -> list[Standing]:
@@ -155,7 +155,7 @@ def _names() -> dict[str, str]:
 def _state(each: Standing) -> Any:
     if not each.price.is_below:
         return None
-    return show.as_code(each.permit.id) if each.permit else _("below, not allowed")
+    return show.as_code(each.permit) if each.permit else _("below, not allowed")
 
 
 def _money(source: str, label: Any) -> show.Cell:

@@ -150,7 +150,19 @@ def test_below_the_floor_only_with_a_loss_budget_and_never_below_the_short_run_c
     approve(proposed("4", loss_budget_id=budget_open().id))
     assert price_now() == 4
     (found,) = standing_below()
-    assert found.permit is not None
+    assert found.permit.startswith("loss_")
+
+
+def test_a_proposals_budget_carries_no_other_price_and_none_beyond_its_end() -> None:
+    """Another price would be nobody's to approve, and what is lost by it nobody's to count."""
+    approve(proposed("4", lasts=5 * DAY, loss_budget_id=budget_open().id))
+    with pytest.raises(InvalidInput, match=r"3\.9 USD .* below the floor of 5"):
+        publish(prices_with(tokens_trained=per_million("3.9")))
+    kept = prices_with(tokens_trained=per_million("4"), tokens_input=per_million("0.9"))
+    with pytest.raises(InvalidInput, match=r"4 USD .* below the floor of 5"):
+        publish(kept, valid_from=now() + 6 * DAY)
+    publish(kept)
+    publish(kept, valid_from=now() + 4 * DAY)
 
 
 def test_what_would_be_refused_later_is_refused_at_approval() -> None:
