@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -158,8 +159,7 @@ def _state(each: Standing) -> Any:
     return show.as_code(each.permit) if each.permit else _("below, not allowed")
 
 
-def _money(source: str, label: Any) -> show.Cell:
-    return show.right(show.derived(source, label, lambda value: show.as_money(value, CURRENCY)))
+_money = partial(show.money, currency=CURRENCY)
 
 
 def _columns(names: dict[str, str]) -> Sequence[show.Cell]:
