@@ -34,6 +34,7 @@ from tenants.pricing.services import (
     price_proposals_advance,
     price_version_draft,
 )
+from tenants.usage.meters import METERS, Meter
 from tests.tenants.pricing.books import (
     operator_make,
     prices_with,
@@ -235,6 +236,21 @@ def test_a_book_that_is_older_than_a_meter_takes_no_price_of_it() -> None:
     with pytest.raises(InvalidInput, match=r"no price of tokens\.trained yet") as refused:
         approve(proposed("5.5", book_id=book.id))
     assert refused.value.code == "price_gap"
+
+
+def test_one_that_cannot_end_keeps_no_other_from_moving(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its book lacks the price of a meter that came with a newer release, until staff publish it."""
+    stuck = approve(proposed("5.5"))
+    waiting = approve(proposed("0.7", meter="tokens.input", starts=now() + 2 * DAY))
+    let_pass(stuck, "ends")
+    let_pass(waiting, "starts")
+    with monkeypatch.context() as newer:
+        newer.setitem(METERS, "tokens.dreamt", Meter("tokens.dreamt", "token", "tokens dreamt"))
+        assert price_proposals_advance() == 1
+        assert (again(stuck).state, again(waiting).state) == (State.ACTIVE, State.REFUSED)
+        assert "tokens.dreamt" in waiting.ended_why
+    assert price_proposals_advance() == 1
+    assert (again(stuck).state, price_now()) == (State.ENDED, 6)
 
 
 def test_a_price_is_held_by_one_proposal_at_a_time() -> None:
