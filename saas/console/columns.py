@@ -87,6 +87,11 @@ def amount(source: str, label: Word, *, currency: str = "currency", sort: bool =
     return right(column(value, label, order=order))
 
 
+def money(source: str, label: Word, currency: str) -> Cell:
+    """An amount of money in a currency that all rows share."""
+    return right(derived(source, label, lambda value: as_money(value, currency)))
+
+
 def percent(source: str, label: Word) -> Cell:
     """A share of one as percents."""
     return right(derived(source, label, as_percent))

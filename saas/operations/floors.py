@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -140,7 +141,7 @@ def floor_policy(request: HttpRequest) -> HttpResponse:
 
 def _count(standing: Sequence[Standing], *, allowed: bool) -> str:
     below = [each for each in standing if each.price.is_below]
-    return str(sum((each.permit is not None) is allowed for each in below))
+    return str(sum(bool(each.permit) is allowed for each in below))
 
 
 def _worst(standing: Sequence[Standing]) -> list[Standing]:
@@ -155,11 +156,10 @@ def _names() -> dict[str, str]:
 def _state(each: Standing) -> Any:
     if not each.price.is_below:
         return None
-    return show.as_code(each.permit.id) if each.permit else _("below, not allowed")
+    return show.as_code(each.permit) if each.permit else _("below, not allowed")
 
 
-def _money(source: str, label: Any) -> show.Cell:
-    return show.right(show.derived(source, label, lambda value: show.as_money(value, CURRENCY)))
+_money = partial(show.money, currency=CURRENCY)
 
 
 def _columns(names: dict[str, str]) -> Sequence[show.Cell]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +19,7 @@ from tenants.billing.services.bank_transfers import bank_transfers_import
 from tenants.billing.services.tax import tax_rate_set
 from tenants.pricing.services.books import price_book_create
 
+DONE = _("Done.")
 _MOMENT = forms.DateTimeInput(attrs={"type": "datetime-local"})
 
 
@@ -56,7 +58,7 @@ class TransfersForm(forms.Form):
 
 
 def price_book_new(request: HttpRequest) -> HttpResponse:
-    return _new(
+    return ask_new(
         request,
         form=PriceBookForm,
         run=lambda **fields: price_book_create(actor=actor_of(request), **fields),
@@ -71,7 +73,7 @@ def tax_rate_new(request: HttpRequest) -> HttpResponse:
     def run(*, percent: Decimal, **fields: Any) -> Any:
         return tax_rate_set(actor=actor_of(request), rate=percent / 100, **fields)
 
-    return _new(
+    return ask_new(
         request,
         form=TaxRateForm,
         run=run,
@@ -86,7 +88,7 @@ def transfers_import(request: HttpRequest) -> HttpResponse:
     def run(*, file: Any) -> Any:
         return bank_transfers_import(actor=actor_of(request), content=file.read())
 
-    return _new(
+    return ask_new(
         request,
         form=TransfersForm,
         run=run,
@@ -97,16 +99,17 @@ def transfers_import(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _new(
+def ask_new(
     request: HttpRequest,
     *,
     form: type[forms.Form],
-    run: Any,
+    run: Callable[..., Any],
     title: Word,
-    done: Word,
     back: str,
     crumb: Word,
+    done: Word = DONE,
 ) -> HttpResponse:
+    """`ask` for something new, and go back to the page named `back`, which is titled `crumb`."""
     from saas.operations.site import operations
 
     name = f"operations:{back}"

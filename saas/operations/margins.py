@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -79,8 +80,7 @@ def _share(part: Decimal, whole: Decimal) -> str:
     return show.as_percent(part / whole) if whole else ""
 
 
-def _money(name: str, label: Any) -> show.Cell:
-    return show.right(show.derived(name, label, lambda value: show.as_money(value, CURRENCY)))
+_money = partial(show.money, currency=CURRENCY)
 
 
 def _job_columns(jobs: Sequence[JobMargin]) -> Sequence[show.Cell]:

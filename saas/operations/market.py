@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -99,8 +100,7 @@ def _interval(form: str) -> Any:
     return shown
 
 
-def _money(source: str, label: Any) -> show.Cell:
-    return show.right(show.derived(source, label, lambda value: show.as_money(value, CURRENCY)))
+_money = partial(show.money, currency=CURRENCY)
 
 
 _TRENDS = (

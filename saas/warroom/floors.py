@@ -41,7 +41,7 @@ def run(options: Mapping[str, Any], out: TextIO) -> None:
 def _said(each: Standing) -> str:
     price = each.price
     whose = price.tenant_id or price.book_id
-    allowed = f", allowed by {each.permit.id}" if each.permit else ""
+    allowed = f", allowed by {each.permit}" if each.permit else ""
     below = f" BELOW{allowed}" if price.is_below else ""
     figures = " ".join(plain(value) for value in (price.effective, price.floor, price.stop))
     return f"{whose} {price.price_key} ({price.base}): {figures}{below}"

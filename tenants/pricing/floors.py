@@ -17,6 +17,7 @@ WIDE = Context(prec=60)
 ONE = Decimal(1)
 _QUANTUM = Decimal(1).scaleb(-9)
 BASES = ("long_run_high", "long_run", "short_run")
+LEAST = Decimal(1_000_000)  # tokens: what fewer cost says nothing of what a million cost
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ class Costs(Protocol):
     @property
     def base(self) -> str: ...
     @property
+    def tokens(self) -> Decimal: ...
+    @property
     def short_run(self) -> Decimal: ...
     @property
     def long_run(self) -> Decimal: ...
@@ -103,10 +106,10 @@ class ClassFloor:
 
 
 def class_floors(costs: Iterable[Costs], terms: FloorTerms) -> list[ClassFloor]:
-    """Each class's floor, rounded up to 9 decimals."""
+    """The floor of each class that made `LEAST` tokens or more, rounded up to 9 decimals."""
     bare = Takes(terms.takes.fees, terms.takes.share)
     found = []
-    for cost in costs:
+    for cost in (cost for cost in costs if cost.tokens >= LEAST):
         floor = price_floor(getattr(cost, terms.basis), terms.takes)
         stop = min(floor, price_floor(cost.short_run, bare))
         found.append(ClassFloor(cost.kind, cost.base, _up(floor), _up(stop)))

@@ -49,13 +49,15 @@ class Sale:
     fx_rate: Decimal = ONE
     volumes: Mapping[str, Decimal] = field(default_factory=dict)
     since: dt.datetime | None = None
+    version_id: str = ""
 
 
 @dataclass(frozen=True)
 class EffectivePrice:
     """One price beside its floor; amounts in `currency` for a million tokens.
 
-    Equal are two that say the same price, wherever the floor lies and whenever it begins.
+    Equal are two that say the same price, wherever the floor lies, whenever it begins and in
+    whichever version.
     """
 
     book_id: str
@@ -71,6 +73,7 @@ class EffectivePrice:
     floor: Decimal = field(compare=False)
     stop: Decimal = field(compare=False)
     since: dt.datetime | None = field(default=None, compare=False)
+    version_id: str = field(default="", compare=False)
 
     @property
     def is_below(self) -> bool:
@@ -126,6 +129,7 @@ def effective_prices(
                 stop=floor.stop,
                 currency=currency,
                 since=sale.since,
+                version_id=sale.version_id,
             )
         )
     return found

@@ -34,9 +34,9 @@ def price_guard(*, book_id: str = "", tenant_id: str = "") -> Iterator[None]:
     """
     prices_lock()
     guarded = Guarded(book_id=book_id, tenant_id=tenant_id, ahead=True, strict=True)
-    before = {standing.price for standing in _below(guarded) if standing.permit is None}
+    before = {standing.price for standing in _below(guarded) if not standing.permit}
     yield
-    refuse([s.price for s in _below(guarded) if s.permit is None and s.price not in before])
+    refuse([s.price for s in _below(guarded) if not s.permit and s.price not in before])
 
 
 def _below(guarded: Guarded) -> list[Standing]:

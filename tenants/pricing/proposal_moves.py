@@ -12,6 +12,7 @@ from django.db import transaction
 from tenants.accounts.actors import Actor
 from tenants.accounts.audit import audit_record
 from tenants.kernel.clock import database_now
+from tenants.kernel.errors import InvalidInput
 from tenants.kernel.outbox import emit
 from tenants.kernel.scope import atomic, required_scope
 from tenants.pricing.events import PriceProposalMoved
@@ -36,11 +37,15 @@ def proposal_activate(actor: Actor, row: PriceProposal) -> None:
         held = {_key(price): price for price in _rows_now(book)}
         before = held.get(row.price_key)
         row.replaced = None if before is None else _kept(before)
-        revenue = (before or held[row.meter]).revenue
+        if (like := before or held.get(row.meter)) is None:
+            raise InvalidInput(
+                f"{book.id} has no price of {row.meter} yet; publish a version with one first",
+                param="meter",
+                code="price_gap",
+            )
+        price = NewPrice(row.meter, like.revenue, row.charge, row.match)
         row.state = State.ACTIVE
-        row.version = _publish(
-            actor, book, row.price_key, NewPrice(row.meter, revenue, row.charge, row.match)
-        )
+        row.version = _publish(actor, book, row.price_key, price)
         row.save()
 
 

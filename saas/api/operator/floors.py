@@ -119,8 +119,7 @@ def render_standing(standing: Standing) -> dict[str, Any]:
         "margin", "currency",
     )  # fmt: skip
     row = {name: getattr(price, name) for name in fields}
-    permit = standing.permit.id if standing.permit else ""
-    return FloorOut({**row, "model": price.base, "permit": permit}).data
+    return FloorOut({**row, "model": price.base, "permit": standing.permit}).data
 
 
 def render_policy(terms: FloorTerms) -> dict[str, Any]:

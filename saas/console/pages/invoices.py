@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -91,9 +92,7 @@ def _sections(found: LineExplanation, currency: str) -> Sequence[Section]:
 
 
 def _steps(currency: str) -> tuple[show.Cell, ...]:
-    def money(name: str, label: Any) -> show.Cell:
-        return show.right(show.derived(name, label, lambda value: show.as_money(value, currency)))
-
+    money = partial(show.money, currency=currency)
     return (
         show.column(lambda step: STEPS.get(step.what, step.what), _("Step")),
         show.number("quantity", _("Quantity")),

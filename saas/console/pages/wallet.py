@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -78,9 +79,7 @@ def source_name(source: str) -> Any:
 
 
 def grant_columns(currency: str) -> Sequence[show.Cell]:
-    def money(name: str, label: Any) -> show.Cell:
-        return show.right(show.derived(name, label, lambda value: show.as_money(value, currency)))
-
+    money = partial(show.money, currency=currency)
     return (
         show.word("kind", _("Kind"), GRANT_KINDS),
         money("remaining", _("Left")),

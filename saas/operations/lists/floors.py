@@ -8,18 +8,16 @@ from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from saas.console import columns as show
-from saas.console.asking import actor_of, ask, choices_set
+from saas.console.asking import actor_of, choices_set
 from saas.console.filters import choice_filter
 from saas.console.money_words import STRIPE_FINDING_STATES
 from saas.console.price_words import price_said
 from saas.console.readonly import Act, Section
 from saas.console.words import METERS
-from saas.operations.forms import ReasonForm
+from saas.operations.forms import ReasonForm, ask_new
 from saas.operations.lists.work import OperatorAdmin
 from saas.operations.words import BUDGET_ENDS, PROPOSAL_STATES
 from tenants.accounts.models import Tenant
@@ -44,10 +42,6 @@ State = PriceProposal.State
 def _moment(label: Any, **options: Any) -> forms.DateTimeField:
     widget = forms.DateTimeInput(attrs={"type": "datetime-local"})
     return forms.DateTimeField(label=label, widget=widget, **options)
-
-
-def _cost(source: str, label: Any) -> show.Cell:
-    return show.right(show.derived(source, label, lambda value: show.as_money(value, CURRENCY)))
 
 
 class BudgetForm(forms.Form):
@@ -97,7 +91,7 @@ def loss_budget_new(request: HttpRequest) -> HttpResponse:
         money = Money(amount, CURRENCY)
         return loss_budget_open(actor=actor_of(request), amount=money, **fields)
 
-    return _new(
+    return ask_new(
         request,
         form=BudgetForm,
         run=run,
@@ -115,7 +109,7 @@ def price_proposal_new(request: HttpRequest) -> HttpResponse:
         proposal = NewProposal(charge=charge, match=match, **fields)
         return price_proposal_make(actor=actor_of(request), proposal=proposal)
 
-    return _new(
+    return ask_new(
         request,
         form=ProposalForm,
         run=run,
@@ -123,25 +117,6 @@ def price_proposal_new(request: HttpRequest) -> HttpResponse:
         done=_("The price is proposed. It holds nowhere until another person approves it."),
         back="pricing_priceproposal_changelist",
         crumb=_("Price proposals"),
-    )
-
-
-def _new(
-    request: HttpRequest, *, form: Any, run: Any, title: Any, done: Any, back: str, crumb: Any
-) -> HttpResponse:
-    from saas.operations.site import operations
-
-    name = f"operations:{back}"
-    return ask(
-        request,
-        operations,
-        form=form,
-        initial=request.GET.dict(),
-        run=run,
-        then=lambda _made: redirect(name),
-        title=title,
-        done=done,
-        crumbs=[{"title": crumb, "link": reverse(name)}, {"title": title}],
     )
 
 

@@ -6,16 +6,16 @@ from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from saas.console import columns as show
-from saas.console.asking import actor_of, ask, choices_set
+from saas.console.asking import actor_of, choices_set
 from saas.console.filters import choice_filter
 from saas.console.market_words import ALERT_LEVELS, MARKET_FORMATS, MOVE_KINDS
 from saas.console.readonly import Act
+from saas.operations.forms import ask_new
 from saas.operations.lists.work import OperatorAdmin
 from tenants.market.importing.units import Unit
 from tenants.market.models import MarketImport
@@ -180,14 +180,28 @@ def market_import(request: HttpRequest) -> HttpResponse:
     def run(*, format: str, file: Any, **fields: Any) -> Any:  # noqa: A002 -- the form's field
         return _read(request, format, file, **fields)
 
-    return _new(request, FileForm, run, "market_marketimport_changelist", _("Import a file"))
+    return ask_new(
+        request,
+        form=FileForm,
+        run=run,
+        title=_("Import a file"),
+        back="market_marketimport_changelist",
+        crumb=MarketImportAdmin.title,
+    )
 
 
 def offer_new(request: HttpRequest) -> HttpResponse:
     def run(**fields: Any) -> Any:
         return offer_set(actor=actor_of(request), **fields)
 
-    return _new(request, OfferForm, run, "market", _("Class of an offer"))
+    return ask_new(
+        request,
+        form=OfferForm,
+        run=run,
+        title=_("Class of an offer"),
+        back="market",
+        crumb=_("Market"),
+    )
 
 
 def _read(
@@ -199,20 +213,3 @@ def _read(
         return moves_import(**shared)
     names = [name.strip() for name in providers.split(",") if name.strip()]
     return price_list_import(**shared, observed_on=observed_on, providers=names)
-
-
-def _new(
-    request: HttpRequest, form: type[forms.Form], run: Any, back: str, title: Any
-) -> HttpResponse:
-    from saas.operations.site import operations
-
-    return ask(
-        request,
-        operations,
-        form=form,
-        run=run,
-        then=lambda _made: redirect(f"operations:{back}"),
-        title=title,
-        done=_("Done."),
-        crumbs=[{"title": title, "link": reverse(f"operations:{back}")}],
-    )

@@ -7,13 +7,11 @@ from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from saas.acting import acting_for
 from saas.console import columns as show
-from saas.console.asking import actor_of, ask, choices_set
+from saas.console.asking import actor_of, choices_set
 from saas.console.filters import choice_filter
 from saas.console.lists.partner import (
     LISTING_COLUMNS,
@@ -25,6 +23,7 @@ from saas.console.lists.partner import (
 )
 from saas.console.market_words import LISTING_STATES, PAYOUT_STATES
 from saas.console.readonly import Act, Section
+from saas.operations.forms import ask_new
 from saas.operations.lists.work import OperatorAdmin
 from tenants.accounts.models import Tenant
 from tenants.ledger.chart import RevenueLine
@@ -193,28 +192,25 @@ def agreement_new(request: HttpRequest) -> HttpResponse:
     def run(**fields: Any) -> Any:
         return agreement_write(actor=actor_of(request), revenues=RevenueLine.values, **fields)
 
-    return _new(request, AgreementForm, run, "partners_agreement_changelist", _("New agreement"))
+    return ask_new(
+        request,
+        form=AgreementForm,
+        run=run,
+        title=_("New agreement"),
+        back="partners_agreement_changelist",
+        crumb=AgreementAdmin.title,
+    )
 
 
 def payout_new(request: HttpRequest) -> HttpResponse:
     def run(*, partner_id: str, **fields: Any) -> Any:
         return payout_order(actor=acting_for(actor_of(request), partner_id), **fields)
 
-    return _new(request, PayoutForm, run, "marketplace_payout_changelist", _("Pay a partner"))
-
-
-def _new(
-    request: HttpRequest, form: type[forms.Form], run: Any, back: str, title: Any
-) -> HttpResponse:
-    from saas.operations.site import operations
-
-    return ask(
+    return ask_new(
         request,
-        operations,
-        form=form,
+        form=PayoutForm,
         run=run,
-        then=lambda _made: redirect(f"operations:{back}"),
-        title=title,
-        done=_("Done."),
-        crumbs=[{"title": title, "link": reverse(f"operations:{back}")}],
+        title=_("Pay a partner"),
+        back="marketplace_payout_changelist",
+        crumb=PayoutAdmin.title,
     )

@@ -130,9 +130,9 @@ class Contract(TenantModel):
 
 
 class PriceOverride(models.Model):
-    """Leave to sell a meter below its measured cost until `expires_at`; for legal review.
+    """Leave to sell a meter below its floor until `expires_at`; for legal review.
 
-    For one book, or for one tenant's contract.
+    For one book, or for one tenant's terms.
     """
 
     id = models.CharField(max_length=40, primary_key=True)

@@ -22,7 +22,14 @@ from tenants.pricing.cards import (
 from tenants.pricing.charge_models import UnitPrice, constant_unit
 from tenants.pricing.drivers import program_run
 from tenants.pricing.exact import quotient
-from tenants.pricing.models import Contract, FxRate, Price, PriceBook, PriceBookVersion
+from tenants.pricing.models import (
+    Contract,
+    FxRate,
+    Price,
+    PriceBook,
+    PriceBookVersion,
+    PriceProposal,
+)
 from tenants.pricing.terms_reading import terms_read
 
 
@@ -65,6 +72,23 @@ def version_in_force(book: PriceBook, at: dt.datetime) -> PriceBookVersion:
     if version is None:
         raise InvalidInput(f"{book.id} has no prices in force", param="book_id")
     return version
+
+
+def proposal_versions(proposal: PriceProposal) -> list[str]:
+    """The versions that hold a proposal's price: the one that it became, and those that kept it
+    when other prices were published before its end. None before its start.
+    """
+    if proposal.version is None:
+        return []
+    keeping = Price.objects.filter(
+        version__book=proposal.book_id,
+        version__valid_from__gte=proposal.version.valid_from,
+        version__valid_from__lt=proposal.ended_at or proposal.ends,
+        meter=proposal.meter,
+        match=proposal.match,
+        charge=proposal.charge,
+    )
+    return list(keeping.values_list("version_id", flat=True))
 
 
 def version_rows(version: PriceBookVersion) -> QuerySet[Price]:

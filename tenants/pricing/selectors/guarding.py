@@ -16,7 +16,7 @@ from tenants.costs.unit_economics import avoidable_now, unit_economics
 from tenants.kernel.clock import database_now
 from tenants.pricing.cards import CardPrice
 from tenants.pricing.floors import ClassFloor, FloorTerms, Takes, class_floors
-from tenants.pricing.guard import MILLION, EffectivePrice, effective_prices
+from tenants.pricing.guard import EffectivePrice, effective_prices
 from tenants.pricing.models import (
     FloorPolicy,
     LossBudget,
@@ -24,25 +24,20 @@ from tenants.pricing.models import (
     PriceOverride,
     PriceProposal,
 )
+from tenants.pricing.selectors.books import proposal_versions
 from tenants.pricing.selectors.sales import Maker, SaleFacts, volumes_expected
 
 ANY_METER = "*"  # of an override: every meter
 
 
 @dataclass(frozen=True)
-class Permit:
-    """What allows a price below its floor: an override or a loss budget, and until when."""
-
-    id: str
-    until: dt.datetime
-
-
-@dataclass(frozen=True)
 class Standing:
-    """A price in force beside its floor; `permit` only where it lies below."""
+    """A price in force beside its floor. `permit` is the override or loss budget that allows it to
+    lie below; empty: nothing does, or it does not.
+    """
 
     price: EffectivePrice
-    permit: Permit | None
+    permit: str
 
 
 def floor_terms() -> FloorTerms:
@@ -60,16 +55,12 @@ def floor_terms() -> FloorTerms:
 
 
 def floors_now(moment: dt.datetime, terms: FloorTerms | None = None) -> list[ClassFloor]:
-    """The floors of what was worked and sold in the days up to `moment`, today included.
-
-    Of classes that made a million units at least: fewer say nothing of what a million cost.
-    """
+    """The floors of what was worked and sold in the days up to `moment`, today included."""
     terms = terms or floor_terms()
     until = midnight(moment + DAY)
     given = Assumptions(planned_utilisation=terms.planned_utilisation, avoidable=avoidable_now())
     since = until - terms.days * DAY
-    found = unit_economics(since=since, until=until, given=given)
-    return class_floors([row for row in found if row.tokens >= MILLION], terms)
+    return class_floors(unit_economics(since=since, until=until, given=given), terms)
 
 
 class Guarded:
@@ -100,7 +91,7 @@ class Guarded:
             for price in effective_prices(sale, self.floors, currency=COST_CURRENCY)
         ]
         permits = Permits(moment, found)
-        return [Standing(price, permits.of(price) if price.is_below else None) for price in found]
+        return [Standing(price, permits.of(price) if price.is_below else "") for price in found]
 
 
 def prices_standing() -> list[Standing]:
@@ -127,7 +118,7 @@ def quote_shortfalls(
     sale = replace(maker(), prices=prices, discount=discount)
     below = [p for p in effective_prices(sale, floors, currency=COST_CURRENCY) if p.is_below]
     permits = Permits(moment, below)
-    return [price for price in below if permits.of(price) is None]
+    return [price for price in below if not permits.of(price)]
 
 
 class Permits:
@@ -138,38 +129,37 @@ class Permits:
         below = any(price.is_below for price in prices)
         open_now = PriceOverride.objects.filter(expires_at__gt=moment).order_by("-expires_at")
         self._overrides = list(open_now) if below else []
-        budgets = budgets_open(moment) if below else LossBudget.objects.none()
-        self._budgets = {budget.id: budget for budget in budgets}
-        self._proposals = list(
-            PriceProposal.objects.filter(
-                loss_budget__in=self._budgets, state=PriceProposal.State.ACTIVE
-            )
+        self._budgets = budgets_open(moment) if below else []
+        active = PriceProposal.objects.filter(
+            loss_budget__in=self._budgets, state=PriceProposal.State.ACTIVE
         )
+        self._named = {
+            (version_id, proposal.price_key): proposal.loss_budget
+            for proposal in active.select_related("loss_budget", "version")
+            for version_id in proposal_versions(proposal)
+        }
 
-    def of(self, price: EffectivePrice) -> Permit | None:
-        return self._override(price) or (None if price.is_stopped else self._budget(price))
+    def of(self, price: EffectivePrice) -> str:
+        """The id of what allows a price that lies below its floor; empty: nothing does."""
+        return self._override(price) or ("" if price.is_stopped else self._budget(price))
 
-    def _override(self, price: EffectivePrice) -> Permit | None:
+    def _override(self, price: EffectivePrice) -> str:
         at = max(self._moment, price.since or self._moment)
         for row in self._overrides:
             mine = row.book_id == price.book_id or (row.tenant_id or "-") == price.tenant_id
             if mine and row.meter in {price.meter, ANY_METER} and row.expires_at > at:
-                return Permit(row.id, row.expires_at)
-        return None
+                return row.id
+        return ""
 
-    def _budget(self, price: EffectivePrice) -> Permit | None:
+    def _budget(self, price: EffectivePrice) -> str:
+        """A proposal's covers its own price only, whose losses are counted with it."""
         at = max(self._moment, price.since or self._moment)
-        named = [
-            self._budgets[proposal.loss_budget_id]
-            for proposal in self._proposals
-            if proposal.loss_budget_id
-            and (proposal.book_id, proposal.price_key) == (price.book_id, price.price_key)
-        ]
-        own = [b for b in self._budgets.values() if (b.tenant_id or "-") == price.tenant_id]
-        for budget in (*named, *own):
-            if budget.expires_at > at:
-                return Permit(budget.id, budget.expires_at)
-        return None
+        named = self._named.get((price.version_id, price.price_key))
+        own = [b for b in self._budgets if (b.tenant_id or "-") == price.tenant_id]
+        for budget in (named, *own):
+            if budget is not None and budget.expires_at > at:
+                return budget.id
+        return ""
 
 
 def budgets_open(moment: dt.datetime) -> list[LossBudget]:

@@ -207,6 +207,7 @@ class Maker:
             fx_rate=facts.rate(book.currency),
             volumes=self._volumes,
             since=self.stretch.since,
+            version_id=self.stretch.version.id,
         )
 
     @property

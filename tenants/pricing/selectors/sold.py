@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import structlog
 from django.db.models import QuerySet, Sum
 
 from tenants.kernel.clock import database_now
@@ -19,6 +20,8 @@ from tenants.pricing.matching import match_in
 from tenants.pricing.models import ChargeLine, LossBudget, PriceProposal, SaleDay
 from tenants.pricing.selectors.guarding import floors_now
 from tenants.pricing.selectors.sales import rates_now
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -118,16 +121,24 @@ def loss_budget_get(budget_id: str) -> LossBudget:
 
 
 def sold_by_day(lines: QuerySet[ChargeLine]) -> list[Sold]:
-    """Sum charge lines of tokens by day, tenant and price key, in the currency of costs."""
-    rates = rates_now()
+    """Sum charge lines of tokens by day, tenant and price key, in the currency of costs.
+
+    What was sold in a currency without a rate into that one is left out, and logged.
+    """
+    rates, unknown = rates_now(), set()
     names = ("day", "tenant_id", "price_key", "meter", "currency")
     sums = lines.exclude(price_key="").order_by().values_list(*names)
     found: dict[tuple[dt.date, str, str, str], tuple[Decimal, Decimal]] = {}
     for day, tenant, key, meter, currency, quantity, net in sums.annotate(
         sold=Sum("quantity"), total=Sum("net")
     ):
+        if currency not in rates:
+            unknown.add(currency)
+            continue
         place = (day, tenant, key, meter)
         before = found.get(place, (ZERO, ZERO))
         net_in_costs = EXACT.multiply(net, rates[currency])
         found[place] = (before[0] + quantity, before[1] + net_in_costs)
+    for currency in sorted(unknown):
+        log.warning("what was sold lies beside no floor", missing_rate=currency)
     return [Sold(*place, *sums) for place, sums in sorted(found.items())]

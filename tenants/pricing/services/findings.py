@@ -35,7 +35,7 @@ def floors_sweep() -> int:
 
 
 def _write(standing: Standing, row: FloorFinding | None) -> FloorFinding:
-    price, permit = standing.price, standing.permit.id if standing.permit else ""
+    price, permit = standing.price, standing.permit
     news = not permit and (row is None or bool(row.permit))
     if row is None:
         row = FloorFinding(

@@ -27,20 +27,22 @@ MOST = Decimal(10) ** 15
 
 
 def floor_policy_set(*, actor: Actor, terms: FloorTerms, reason: str) -> FloorPolicy:
-    """Say how floors are told from now on. Raises PermissionDenied, InvalidInput without a reason.
+    """Say how floors are told from now on. Raises PermissionDenied, InvalidInput without a reason,
+    or for a share of more than 6 decimals.
 
     Prices that then lie below are found by the sweep; what is written from now on is held to it.
     """
     operators_only(actor)
     why = reason_checked(reason)
+    shares = {"planned_utilisation": terms.planned_utilisation, **vars(terms.takes)}
+    for name, value in shares.items():
+        if value != round(value, 6):  # its column would round it, perhaps to nothing or to all
+            raise InvalidInput(f"{name} has at most 6 decimals", param=name)
     prices_lock()
     policy: FloorPolicy = FloorPolicy.objects.create(
         id=new_id("floor_"),
         basis=terms.basis,
-        planned_utilisation=terms.planned_utilisation,
-        fees=terms.takes.fees,
-        share=terms.takes.share,
-        margin=terms.takes.margin,
+        **shares,
         days=terms.days,
         months=terms.months,
         reason=why,
@@ -178,7 +180,7 @@ def loss_budget_open(
 
 
 def loss_budget_close(*, actor: Actor, budget_id: str) -> LossBudget:
-    """Allow no further loss. The proposals under it end with the next run of the sweep.
+    """Allow no further loss. The proposals under it end with the next `price_proposals_advance`.
 
     Raises PermissionDenied, NotFound, Conflict where it has ended.
     """

@@ -20,7 +20,8 @@ from tenants.pricing.exact import EXACT, ZERO, round12
 from tenants.pricing.floors import ClassFloor
 from tenants.pricing.guard import SOLD_BY, floor_of
 from tenants.pricing.matching import match_in
-from tenants.pricing.models import ChargeLine, LossBudget, Price, PriceProposal, SaleDay
+from tenants.pricing.models import ChargeLine, LossBudget, PriceProposal, SaleDay
+from tenants.pricing.selectors.books import proposal_versions
 from tenants.pricing.selectors.guarding import floors_now
 from tenants.pricing.selectors.sold import Sold, due, sold_by_day
 from tenants.pricing.services.floors import loss_budget_end
@@ -78,22 +79,11 @@ def _over(budget: LossBudget) -> LossBudget.End | None:
 
 
 def _of_proposal(proposal: PriceProposal) -> QuerySet[ChargeLine]:
-    """Lines priced by the proposal's price: in its version, and in those that kept it."""
-    lines: QuerySet[ChargeLine] = ChargeLine.objects.filter(price_key=proposal.price_key)
-    first = proposal.version
-    if first is None:
-        return lines.none()
-    keeping = Price.objects.filter(
-        version__book=proposal.book_id,
-        version__valid_from__gte=first.valid_from,
-        meter=proposal.meter,
-        match=proposal.match,
-        charge=proposal.charge,
+    """Lines priced by the proposal's price."""
+    lines: QuerySet[ChargeLine] = ChargeLine.objects.filter(
+        price_key=proposal.price_key, version_id__in=proposal_versions(proposal)
     )
-    if proposal.ended_at is not None:
-        keeping = keeping.filter(version__valid_from__lt=proposal.ended_at)
-    versions = list(keeping.values_list("version_id", flat=True))
-    return lines.filter(version_id__in=versions)
+    return lines
 
 
 def _of_tenant(budget: LossBudget) -> QuerySet[ChargeLine]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+import structlog
+
 from tenants.accounts.actors import Actor, ActorKind, system_actor
 from tenants.accounts.models import Tenant
 from tenants.kernel.clock import database_now
@@ -39,6 +41,8 @@ from tenants.pricing.proposal_moves import (
 )
 from tenants.pricing.selectors.sold import proposal_actual
 from tenants.pricing.services.floors import LONGEST, MOST
+
+log = structlog.get_logger(__name__)
 
 State = PriceProposal.State
 FORESEEN = frozenset({"quantity", "revenue", "loss"})
@@ -157,7 +161,8 @@ def price_proposals_advance() -> int:
     """Begin what has been approved and is due, end what is over; each in its own transaction.
 
     One that the guard refuses at its start, because costs have moved, is refused with its words.
-    Returns how many moved.
+    One that cannot end (its book lacks a meter that came meanwhile) is logged, tried again the next
+    time, and keeps no other from moving. Returns how many moved.
     """
     with system_scope():
         moment = database_now()
@@ -165,13 +170,8 @@ def price_proposals_advance() -> int:
         due = list(waiting.order_by("starts").values_list("id", flat=True))
         active = PriceProposal.objects.filter(state=State.ACTIVE).select_related("loss_budget")
         over = [(row.id, why) for row in active if (why := _over(row, moment))]
-    for proposal_id, why in over:
-        with system_scope():
-            _end_if_active(proposal_id, why)
-    for proposal_id in due:
-        with system_scope():
-            _begin(proposal_id)
-    return len(over) + len(due)
+    ended = sum(_end_if_active(proposal_id, why) for proposal_id, why in over)
+    return ended + sum(_begin(proposal_id) for proposal_id in due)
 
 
 def _over(row: PriceProposal, moment: dt.datetime) -> str:
@@ -185,11 +185,13 @@ def _over(row: PriceProposal, moment: dt.datetime) -> str:
     return ""
 
 
-def _begin(proposal_id: str) -> None:
+@system_scope()
+def _begin(proposal_id: str) -> bool:
+    """True where it moved: into force, or to where the guard's refusal is kept."""
     prices_lock()
     row = PriceProposal.objects.select_for_update().get(pk=proposal_id)
     if row.state != State.APPROVED:
-        return
+        return False
     actor = _platform()
     try:
         with atomic():
@@ -199,15 +201,25 @@ def _begin(proposal_id: str) -> None:
     except BreakwaterError as error:
         row.refresh_from_db()
         proposal_refuse(actor, row, error.message[:500])
-        return
+        return True
     proposal_moved(actor, row, "begin")
+    return True
 
 
-def _end_if_active(proposal_id: str, why: str) -> None:
+@system_scope()
+def _end_if_active(proposal_id: str, why: str) -> bool:
+    """True where it ended."""
     prices_lock()
     row = PriceProposal.objects.select_for_update().get(pk=proposal_id)
-    if row.state == State.ACTIVE:
-        proposal_end(_platform(), row, why)
+    if row.state != State.ACTIVE:
+        return False
+    try:
+        with atomic():
+            proposal_end(_platform(), row, why)
+    except BreakwaterError:
+        log.exception("a price proposal cannot end", proposal=proposal_id)
+        return False
+    return True
 
 
 def _locked(proposal_id: str, *states: PriceProposal.State) -> PriceProposal:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from typing import Any
+from decimal import Decimal
+from typing import Any, TypeVar
 
 from tenants.accounts.actors import Actor
 from tenants.costs.services import slot_time_record
@@ -13,9 +14,10 @@ from tenants.kernel.clock import now
 from tenants.kernel.ids import new_id
 from tenants.kernel.money import Money
 from tenants.kernel.scope import system_scope
+from tenants.pricing.charge_models import Standard
 from tenants.pricing.defaults import LIST_BOOK
 from tenants.pricing.models import LossBudget, PriceProposal
-from tenants.pricing.selectors import prices_standing
+from tenants.pricing.selectors import prices_standing, rate_card
 from tenants.pricing.selectors.guarding import Standing
 from tenants.pricing.services import (
     loss_budget_open,
@@ -25,9 +27,19 @@ from tenants.pricing.services import (
 )
 from tenants.pricing.services.proposals import NewProposal
 from tests.tenants.costs.factories import resource_make
-from tests.tenants.pricing.books import count, operator_make, tenant_make
+from tests.tenants.pricing.books import (
+    charge,
+    count,
+    item,
+    operator_make,
+    platform_make,
+    prices_with,
+    publish,
+    tenant_make,
+)
 from tests.tenants.pricing.factories import D
 
+Row = TypeVar("Row", LossBudget, PriceProposal)
 DAY = dt.timedelta(days=1)
 WHY = "matches a rival for a quarter"
 
@@ -37,10 +49,16 @@ def per_million(usd: str) -> dict[str, str]:
 
 
 def cost_measure(
-    floor: str, *, kind: str = "fine_tune", days_ago: float = 1, base: str = "mini"
+    floor: str,
+    *,
+    kind: str = "fine_tune",
+    days_ago: float = 1,
+    base: str = "mini",
+    tokens: int = 1_000_000,
 ) -> None:
-    """Work of `kind` on a base that cost 70% of `floor` for a million tokens: planned are 70%
-    utilisation, so that is its floor, and 70% of it the short-run cost at which all stops.
+    """Work of `kind` on a base that made `tokens` and cost 70% of `floor`: planned are 70%
+    utilisation, so that is the floor of a million, and 70% of it the short-run cost at which all
+    stops.
     """
     at = now() - dt.timedelta(days=days_ago)
     tenant = tenant_make("Somebody")
@@ -54,7 +72,7 @@ def cost_measure(
         slot_time_record(entries=[entry])
     meter = "tokens.trained" if kind == "fine_tune" else "tokens.output"
     dimensions = {"job_id": "j"} if kind == "fine_tune" else {}
-    count(tenant, meter, 1_000_000, at=at, source="jobs", model=base, base=base, **dimensions)
+    count(tenant, meter, tokens, at=at, source="jobs", model=base, base=base, **dimensions)
 
 
 def override(meter: str, *, expires: dt.timedelta = DAY, **of: str) -> None:
@@ -67,6 +85,33 @@ def override(meter: str, *, expires: dt.timedelta = DAY, **of: str) -> None:
             expires_at=now() + expires,
             **of,  # type: ignore[arg-type]
         )
+
+
+def list_at_six() -> None:
+    """Six dollars for a million trained tokens, of which the floor is 5 and the short run 3.5."""
+    platform_make()
+    publish(prices_with(tokens_trained=per_million("6")))
+    cost_measure("5")
+
+
+def price_now(tenant_id: str = "") -> Decimal:
+    """What a million trained tokens cost."""
+    tenant_id = tenant_id or tenant_make()
+    with system_scope():
+        price = rate_card(tenant_id, now()).price_of("tokens.trained", {"base": "mini"})
+    assert isinstance(price.model, Standard)
+    return price.model.unit
+
+
+def train(tenant_id: str, key: str, tokens: int) -> None:
+    charge(tenant_id, key, item("tokens.trained", tokens, job_id="j"))
+
+
+def again(row: Row) -> Row:
+    """A row as it is by now."""
+    with system_scope():
+        row.refresh_from_db()
+    return row
 
 
 def standing_below() -> list[Standing]:

@@ -38,6 +38,7 @@ from tenants.kernel.scope import atomic, system_scope
 from tenants.ledger.chart import GrantKind
 from tenants.ledger.models import CreditGrant
 from tenants.marketplace.services.offering import prices_offer
+from tenants.pricing.charge_json import model_from_json
 from tenants.pricing.charge_models import amount
 from tenants.pricing.contract_terms import NewContract
 from tenants.pricing.defaults import FIRST_VERSION, LIST_BOOK
@@ -322,15 +323,18 @@ class Prices(RuleBasedStateMachine):
         paid = month_paid(tenant, at)
         if paid >= FLOOR:
             return
-        book = PriceBookVersion.objects.values_list("book_id", flat=True).get(pk=card.version_id)
+        version = PriceBookVersion.objects.get(pk=card.version_id)
+        book, begun = version.book_id, version.valid_from
         allowed = PriceOverride.objects.filter(meter__in=[METER, "*"])
         if allowed.filter(book_id=book).exists() or allowed.filter(tenant_id=tenant).exists():
             return
         assert paid >= STOP, f"{tenant} pays {paid} at {at}"
         budgets = LossBudget.objects.filter(tenant_id=tenant).exists()
         named = PriceProposal.objects.filter(book_id=book, loss_budget__isnull=False)
-        named = named.filter(state__in=["active", "ended"])
-        assert budgets or named.exists(), f"{tenant} pays {paid} at {at}"
+        price = card.price_of(METER, {"base": "mini"}).model
+        ended, active = named.filter(state="ended"), named.filter(state="active", ends__gt=begun)
+        its = [row for row in (*ended, *active) if model_from_json(row.charge) == price]
+        assert budgets or its, f"{tenant} pays {paid} at {at}"
 
 
 def month_paid(tenant: str, at: dt.datetime) -> Decimal:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import threading
-from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connections
 
+from tenants.accounts.actors import system_actor
 from tenants.accounts.models import AuditEntry
 from tenants.kernel.clock import now
 from tenants.kernel.errors import (
@@ -22,26 +20,23 @@ from tenants.kernel.errors import (
 )
 from tenants.kernel.models import OutboxEvent
 from tenants.kernel.scope import system_scope
-from tenants.pricing.contract_terms import NewContract
-from tenants.pricing.defaults import LIST_BOOK
-from tenants.pricing.models import LossBudget, PriceBookVersion, PriceProposal, SaleDay
+from tenants.pricing.charge_models import Standard
+from tenants.pricing.models import PriceBookVersion, PriceProposal
 from tenants.pricing.selectors import rate_card
-from tenants.pricing.selectors.sold import loss_report, proposal_actual
+from tenants.pricing.selectors.sold import proposal_actual
 from tenants.pricing.services import (
-    contract_write,
     loss_budget_close,
     losses_record,
+    price_book_create,
     price_proposal_approve,
     price_proposal_end,
     price_proposal_refuse,
     price_proposals_advance,
+    price_version_draft,
 )
+from tenants.usage.meters import METERS, Meter
 from tests.tenants.pricing.books import (
-    charge,
-    contract_make,
-    item,
     operator_make,
-    platform_make,
     prices_with,
     publish,
     tenant_make,
@@ -49,14 +44,17 @@ from tests.tenants.pricing.books import (
 from tests.tenants.pricing.factories import D
 from tests.tenants.pricing.floors_made import (
     DAY,
-    WHY,
+    again,
     another,
     approve,
     budget_open,
     cost_measure,
+    list_at_six,
     per_million,
+    price_now,
     proposed,
     standing_below,
+    train,
 )
 
 pytestmark = pytest.mark.django_db
@@ -65,43 +63,16 @@ State = PriceProposal.State
 
 
 @pytest.fixture(autouse=True)
-def list_at_six() -> None:
-    """Six dollars for a million trained tokens, of which the floor is 5 and the short run 3.5."""
-    platform_make()
-    publish(prices_with(tokens_trained=per_million("6")))
-    cost_measure("5")
-
-
-def price_now(tenant_id: str = "") -> Decimal:
-    """What a million trained tokens cost."""
-    tenant_id = tenant_id or tenant_make()
-    with system_scope():
-        price = rate_card(tenant_id, now()).price_of("tokens.trained", {"base": "mini"})
-    return D(price.model.unit) if hasattr(price.model, "unit") else D(-1)
-
-
-def again(proposal: PriceProposal) -> PriceProposal:
-    with system_scope():
-        proposal.refresh_from_db()
-    return proposal
-
-
-def budget_again(budget: LossBudget) -> LossBudget:
-    with system_scope():
-        budget.refresh_from_db()
-    return budget
+def sold() -> None:
+    list_at_six()
 
 
 def let_pass(proposal: PriceProposal, field: str) -> None:
-    """Bring a moment of an hour ago, in place of waiting for it."""
+    """Bring a moment to a second ago, in place of waiting for it."""
     with system_scope():
         moment = now() - dt.timedelta(seconds=1)
         given = {"starts": moment - DAY, field: moment}
         PriceProposal.objects.filter(pk=proposal.pk).update(**given)
-
-
-def train(tenant_id: str, key: str, tokens: int) -> None:
-    charge(tenant_id, key, item("tokens.trained", tokens, job_id="j"))
 
 
 def test_an_approved_price_holds_until_its_end_and_gives_back_what_it_replaced() -> None:
@@ -137,7 +108,9 @@ def test_nobody_approves_their_own_and_the_platform_approves_none() -> None:
     with system_scope():
         with pytest.raises(PermissionDenied, match="another person") as refused:
             price_proposal_approve(actor=own, proposal_id=proposal.id)
-    assert refused.value.code == "same_person"
+        assert refused.value.code == "same_person"
+        with pytest.raises(PermissionDenied, match="a person approves"):
+            price_proposal_approve(actor=system_actor(own.tenant_id), proposal_id=proposal.id)
     assert again(proposal).state == State.PROPOSED
 
 
@@ -150,7 +123,19 @@ def test_below_the_floor_only_with_a_loss_budget_and_never_below_the_short_run_c
     approve(proposed("4", loss_budget_id=budget_open().id))
     assert price_now() == 4
     (found,) = standing_below()
-    assert found.permit is not None
+    assert found.permit.startswith("loss_")
+
+
+def test_a_proposals_budget_carries_no_other_price_and_none_beyond_its_end() -> None:
+    """Another price would be nobody's to approve, and what is lost by it nobody's to count."""
+    approve(proposed("4", lasts=5 * DAY, loss_budget_id=budget_open().id))
+    with pytest.raises(InvalidInput, match=r"3\.9 USD .* below the floor of 5"):
+        publish(prices_with(tokens_trained=per_million("3.9")))
+    kept = prices_with(tokens_trained=per_million("4"), tokens_input=per_million("0.9"))
+    with pytest.raises(InvalidInput, match=r"4 USD .* below the floor of 5"):
+        publish(kept, valid_from=now() + 6 * DAY)
+    publish(kept)
+    publish(kept, valid_from=now() + 4 * DAY)
 
 
 def test_what_would_be_refused_later_is_refused_at_approval() -> None:
@@ -168,66 +153,6 @@ def test_costs_that_moved_before_its_start_refuse_it_then() -> None:
     assert again(proposal).state == State.REFUSED
     assert "below the floor of 6" in proposal.ended_why
     assert price_now() == 6
-
-
-def test_a_budget_is_consumed_by_what_is_sold_and_ends_its_proposals() -> None:
-    budget = budget_open("1.5")
-    proposal = approve(proposed("4", loss_budget_id=budget.id))
-    tenant = tenant_make(credit="100")
-    train(tenant, "a", 1_000_000)  # a dollar lost
-    assert losses_record() == 0
-    losses_record()  # counted once, however often
-    budget_again(budget)
-    assert (budget.spent, budget.volume, budget.ended_at) == (1, 1_000_000, None)
-    train(tenant, "b", 500_000)
-    assert losses_record() == 1
-    assert (budget_again(budget).spent, budget.ended_why) == (D("1.5"), "spent")
-    price_proposals_advance()
-    assert (again(proposal).state, proposal.ended_why) == (
-        State.ENDED, "its loss budget ended: spent"
-    )  # fmt: skip
-    assert price_now(tenant) == 6
-    train(tenant, "c", 1_000_000)
-    losses_record()
-    assert budget_again(budget).spent == D("1.5")  # at 6 nothing more was lost
-    with system_scope():
-        actual = proposal_actual(proposal)
-        assert (actual.quantity, actual.revenue, actual.loss) == (1_500_000, 6, D("1.5"))
-        assert SaleDay.objects.count() == 1
-
-
-def test_a_floor_that_moves_leaves_the_days_that_were_counted() -> None:
-    budget = budget_open()
-    approve(proposed("4", loss_budget_id=budget.id))
-    tenant = tenant_make(credit="100")
-    train(tenant, "a", 1_000_000)
-    losses_record()
-    cost_measure("7")
-    losses_record()
-    assert budget_again(budget).spent == 1
-
-
-def test_losses_counted_at_once_count_once() -> None:
-    budget = budget_open()
-    approve(proposed("4", loss_budget_id=budget.id))
-    tenant = tenant_make(credit="100")
-    for number in range(5):
-        train(tenant, f"k{number}", 1_000_000)
-    begun = threading.Barrier(3)
-
-    def run() -> None:
-        begun.wait()
-        losses_record()
-        connections.close_all()
-
-    threads = [threading.Thread(target=run) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert budget_again(budget).spent == 5
-    with system_scope():
-        assert SaleDay.objects.count() == 1
 
 
 @pytest.mark.parametrize("of", ["proposal", "budget"])
@@ -281,16 +206,11 @@ def test_another_price_published_meanwhile_keeps_the_proposals_and_outlives_it()
     price_proposals_advance()
     assert price_now() == 6
     with system_scope():
-        card = rate_card(tenant_make_in_scope(), now())
+        card = rate_card(tenant, now())
         price = card.price_of("tokens.input", {"base": "mini"})
-        assert price.model == dataclasses.replace(price.model, unit=D("0.9"))  # type: ignore[call-arg]
+        assert isinstance(price.model, Standard)
+        assert price.model.unit == D("0.9")
         assert proposal_actual(proposal).revenue == D("5.5")  # sold in the version that kept it
-
-
-def tenant_make_in_scope() -> str:
-    from tenants.accounts.models import Tenant
-
-    return str(Tenant.objects.filter(is_platform=False).values_list("id", flat=True)[0])
 
 
 def test_a_price_of_one_base_stands_beside_the_others_and_goes_again() -> None:
@@ -305,6 +225,34 @@ def test_a_price_of_one_base_stands_beside_the_others_and_goes_again() -> None:
         assert [row.match for row in held] == [{}]
 
 
+def test_a_book_that_is_older_than_a_meter_takes_no_price_of_it() -> None:
+    actor = operator_make()
+    with system_scope():
+        book = price_book_create(actor=actor, name="Old", currency="USD")
+        known = [p for p in prices_with() if p.meter != "tokens.trained"]
+        version = price_version_draft(actor=actor, book_id=book.id, prices=known)
+        version.valid_from = version.published_at = now()
+        version.save()
+    with pytest.raises(InvalidInput, match=r"no price of tokens\.trained yet") as refused:
+        approve(proposed("5.5", book_id=book.id))
+    assert refused.value.code == "price_gap"
+
+
+def test_one_that_cannot_end_keeps_no_other_from_moving(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its book lacks the price of a meter that came with a newer release, until staff publish it."""
+    stuck = approve(proposed("5.5"))
+    waiting = approve(proposed("0.7", meter="tokens.input", starts=now() + 2 * DAY))
+    let_pass(stuck, "ends")
+    let_pass(waiting, "starts")
+    with monkeypatch.context() as newer:
+        newer.setitem(METERS, "tokens.dreamt", Meter("tokens.dreamt", "token", "tokens dreamt"))
+        assert price_proposals_advance() == 1
+        assert (again(stuck).state, again(waiting).state) == (State.ACTIVE, State.REFUSED)
+        assert "tokens.dreamt" in waiting.ended_why
+    assert price_proposals_advance() == 1
+    assert (again(stuck).state, price_now()) == (State.ENDED, 6)
+
+
 def test_a_price_is_held_by_one_proposal_at_a_time() -> None:
     approve(proposed("5.5"))
     with pytest.raises(Conflict, match=r"holds tokens\.trained until") as refused:
@@ -313,42 +261,16 @@ def test_a_price_is_held_by_one_proposal_at_a_time() -> None:
     approve(proposed("5.4", starts=now() + 21 * DAY))
 
 
-def test_a_tenants_own_budget_carries_its_discount_to_the_short_run_cost() -> None:
-    tenant = tenant_make(credit="100")
-    budget = budget_open("3", tenant_id=tenant)
-    with pytest.raises(InvalidInput, match=r"short-run cost of 3\.5"):
-        contract_make(tenant, discount=D("0.5"))
-    contract_make(tenant, discount=D("0.3"))  # 4.2
-    train(tenant, "a", 2_000_000)
-    losses_record()
-    assert (budget_again(budget).spent, budget.ended_at) == (D("1.6"), None)
-    with system_scope():
-        report = loss_report(since=now() - DAY)
-        assert [(row.tenant_id, row.net, row.due, row.loss) for row in report] == [
-            (tenant, D("8.4"), 10, D("1.6"))
-        ]
-    actor = operator_make()
-    with system_scope():
-        loss_budget_close(actor=actor, budget_id=budget.id)
-        with pytest.raises(InvalidInput, match="below the floor"):
-            contract_write(actor=actor, tenant_id=tenant, terms=NewContract(discount=D("0.29")))
-
-
 def test_every_step_is_audited_and_told() -> None:
-    proposal = proposed("5.5")
-    actor = operator_make()
+    proposal, actor, second = proposed("5.5"), operator_make(), another()
     with system_scope():
         price_proposal_refuse(actor=actor, proposal_id=proposal.id, reason="not in this quarter")
         with pytest.raises(Conflict, match="is refused"):
-            price_proposal_approve(actor=another_in_scope(actor), proposal_id=proposal.id)
+            price_proposal_approve(actor=second, proposal_id=proposal.id)
         told = OutboxEvent.objects.filter(name="price_proposal.moved").order_by("id")
         assert [row.payload["state"] for row in told] == ["proposed", "refused"]
         acts = AuditEntry.objects.filter(target=proposal.id).values_list("action", flat=True)
         assert set(acts) == {"price_proposal.propose", "price_proposal.refuse"}
-
-
-def another_in_scope(actor: Any) -> Any:
-    return dataclasses.replace(actor, id="user_second")
 
 
 @pytest.mark.parametrize(
@@ -379,35 +301,3 @@ def test_a_budget_that_ends_before_the_proposal_or_is_a_tenants_is_refused() -> 
     for budget in (budget_open(lasts=10 * DAY), budget_open(tenant_id=tenant_make())):
         with pytest.raises(InvalidInput):
             proposed("4", loss_budget_id=budget.id)
-
-
-@pytest.mark.parametrize(
-    ("change", "param"),
-    [
-        ({"amount": "0"}, "amount"),
-        ({"amount": "-5"}, "amount"),
-        ({"lasts": dt.timedelta(0)}, "expires_at"),
-        ({"lasts": dt.timedelta(days=400)}, "expires_at"),
-        ({"starts": dt.datetime(2020, 1, 1, tzinfo=dt.UTC)}, "starts"),
-        ({"volume_cap": D(-1)}, "volume_cap"),
-        ({"tenant_id": "ten_x"}, "tenant_id"),
-    ],
-)
-def test_a_faulty_budget_is_refused(change: dict[str, Any], param: str) -> None:
-    with pytest.raises(BreakwaterError) as refused:
-        budget_open(**change)
-    assert refused.value.param == param
-
-
-def test_a_loss_is_counted_in_the_currency_of_costs() -> None:
-    from tenants.kernel.money import Money
-    from tenants.pricing.services import loss_budget_open
-
-    actor = operator_make()
-    with system_scope():
-        with pytest.raises(InvalidInput) as refused:
-            loss_budget_open(
-                actor=actor, reason=WHY, amount=Money.of("5", "EUR"), expires_at=now() + DAY
-            )
-    assert refused.value.code == "currency_mismatch"
-    assert LIST_BOOK
