@@ -31,8 +31,8 @@ _ERRORS = {
     "503": "Not available at the moment; see `retry-after`.",
 }
 _METHODS = ("get", "post", "put", "patch", "delete")
-_OF_WHAT_ENDED = re.compile(r"/(results?|brief|plots?(/{name})?)$")  # 409 until it has
 COSTS = "x-costs-money"  # marks such an operation in the document
+CONFLICTS = "x-may-conflict"  # one that reads, and answers 409 until there is something to read
 
 
 def operation(
@@ -48,11 +48,13 @@ def operation(
     media_type: str = "application/json",
     multipart: bool = False,
     costs: bool = False,
+    conflicts: bool = False,
 ) -> Callable[[View], View]:
     """Document one method of a view, and name the permission that it needs (None: it is public).
 
     `costs` says that it starts what will be charged: without credit, or beyond a hard budget, its
-    service answers 402. `body` may be several: media type → serializer or JSON schema.
+    service answers 402. `conflicts`: it reads what an unfinished job does not have yet, and answers
+    409 until then. `body` may be several: media type → serializer or JSON schema.
     """
     document = extend_schema(
         operation_id=re.sub(r"[^a-z0-9]+", "_", summary.lower()).strip("_"),
@@ -60,7 +62,7 @@ def operation(
         tags=[tag],
         request={"multipart/form-data": body} if multipart else body,
         responses={(status, media_type): answer},
-        extensions={COSTS: True} if costs else None,
+        extensions={COSTS: True} if costs else {CONFLICTS: True} if conflicts else None,
         parameters=[*([query] if query else []), *parameters],
     )
 
@@ -129,7 +131,7 @@ def _add_errors(path: str, method: str, found: dict[str, Any]) -> None:
     statuses += [] if public else ["401", "403"]
     statuses += ["402"] if found.get(COSTS) else []
     statuses += ["404"] if "{" in path or method == "post" else []
-    statuses += ["409"] if method != "get" or _OF_WHAT_ENDED.search(path) else []
+    statuses += ["409"] if method != "get" or found.get(CONFLICTS) else []
     statuses += ["413", "415"] if method in {"post", "put", "patch"} else []
     for status in statuses:
         found["responses"].setdefault(status, _error(status))

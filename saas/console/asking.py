@@ -61,7 +61,7 @@ def ask(
     request: HttpRequest,
     site: Any,
     *,
-    form: type[forms.Form],
+    form: Callable[..., forms.Form],
     run: Callable[..., Any],
     then: Callable[[Any], HttpResponse],
     title: Word,

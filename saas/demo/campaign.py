@@ -1,4 +1,4 @@
-"""The demo's price war: rivals' history read, our offer set beside it, a campaign rehearsed on the
+"""The demo's price war: our offer set beside the rivals of its class, a campaign rehearsed on the
 demo company's own books, and its brief.
 """
 
@@ -8,24 +8,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from saas.demo.identities import DemoFailed
 from saas.demo.money import Account
 from saas.demo.waiting import wait_for
-from tenants.market.importing.moves_csv import SHIPPED
 
 CLASS = "small"  # what the catalogue's text model competes in
 CASH = 50_000.0  # US dollars that the demo company starts the war with
 PATHS, SCENARIOS = 2000, 100
 LIMIT_S = 120.0
-ENDED = frozenset({"succeeded", "failed", "cancelled"})
 
 
 def prepare(operator: Account, base: str) -> Mapping[str, Any]:
-    """Read the shipped history, once, and say what our model competes with; our position."""
-    if not operator.get("/operator/v1/market/imports")["data"]:
-        content = SHIPPED.read_text("utf-8")
-        body = {"format": "moves_csv", "content": content, "name": SHIPPED.name}
-        operator.post("/operator/v1/market/imports", body)
+    """Say what our model competes with, once the shipped history is read; our position."""
+    imports = "/operator/v1/market/imports"
+    wait_for("the market's history", lambda: operator.get(imports)["data"], limit_s=LIMIT_S)
     operator.put(f"/operator/v1/market/offers/{base}", {"model_class": CLASS})
     found = operator.get("/operator/v1/market/positions", model_class=CLASS)["data"]
     return dict(next(place for place in found if place["base"] == base))
@@ -36,16 +31,7 @@ def rehearse(operator: Account, base: str) -> str:
     drafted = operator.post("/operator/v1/campaigns/draft", {"base": base, "cash": CASH})
     spec = {**drafted["campaign"], "paths": PATHS, "scenarios": SCENARIOS}
     made = operator.post("/operator/v1/campaigns", {"campaign": spec})
-    path = f"/operator/v1/campaigns/{made['id']}"
-
-    def ended() -> Mapping[str, Any] | None:
-        found: Mapping[str, Any] = operator.get(path)
-        return found if found["state"] in ENDED else None
-
-    found = wait_for("the rehearsal's end", ended, limit_s=LIMIT_S)
-    if found["state"] != "succeeded":
-        raise DemoFailed(f"the rehearsal {found['state']}: {found['error']}")
-    return str(made["id"])
+    return str(operator.ended(f"/operator/v1/campaigns/{made['id']}", limit_s=LIMIT_S)["id"])
 
 
 def files_save(operator: Account, campaign_id: str, folder: Path) -> str:

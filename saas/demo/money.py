@@ -15,11 +15,13 @@ from django.db.models import Sum
 
 from saas.demo.identities import DemoFailed, Identity
 from saas.demo.narration import Narration
+from saas.demo.waiting import wait_for
 from tenants.kernel.scope import system_scope
 from tenants.ledger.chart import AccountKind
 from tenants.ledger.models import LedgerPosting
 from tenants.pricing.models import ChargeLine
 
+ENDED = frozenset({"succeeded", "failed", "cancelled"})
 PATIENCE_S = 60.0  # what is counted by the hour may be charged a moment after it is counted
 
 
@@ -42,6 +44,18 @@ class Account:
     def raw(self, path: str, **query: str) -> bytes:
         """An answer that is no JSON."""
         return self._send("GET", path, params=query).content
+
+    def ended(self, path: str, *, limit_s: float) -> Mapping[str, Any]:
+        """Ask for a job until it has ended well. Raises DemoFailed."""
+
+        def look() -> Mapping[str, Any] | None:
+            found: Mapping[str, Any] = self.get(path)
+            return found if found["state"] in ENDED else None
+
+        job = wait_for(f"the end of {path}", look, limit_s=limit_s)
+        if job["state"] != "succeeded":
+            raise DemoFailed(f"{path} {job['state']}: {job['error']}")
+        return job
 
     def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.identity.api_key}"}

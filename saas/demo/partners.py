@@ -19,7 +19,6 @@ EXAMPLE = ROOT / "plugins" / "examples" / "finance_risk"
 PLUGIN, PIPELINE = "finance_risk", "risk"
 TERMS = {"currency": "USD", "hold_days": 0, "lines": {"plugins": {"share": "0.7"}}}
 LIMIT_S = 120.0
-ENDED = frozenset({"succeeded", "failed", "cancelled"})
 
 
 def publish(partner: Account, operator: Account) -> Mapping[str, Any]:
@@ -67,16 +66,7 @@ def enable(customer: Account) -> None:
 def run(customer: Account) -> Mapping[str, Any]:
     """Run the partner's pipeline on the data that it brings; the ended job."""
     job = customer.post("/v1/pipelines", {"plugin": PLUGIN, "pipeline": PIPELINE})
-    path = f"/v1/pipelines/{job['id']}"
-
-    def ended() -> Mapping[str, Any] | None:
-        found: Mapping[str, Any] = customer.get(path)
-        return found if found["state"] in ENDED else None
-
-    found = wait_for("the pipeline's end", ended, limit_s=LIMIT_S)
-    if found["state"] != "succeeded":
-        raise DemoFailed(f"the pipeline {found['state']}: {found['error']}")
-    return found
+    return customer.ended(f"/v1/pipelines/{job['id']}", limit_s=LIMIT_S)
 
 
 def earned(partner: Account) -> str:

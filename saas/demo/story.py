@@ -245,8 +245,8 @@ class Story:
         operator, base = self._account_of("operator"), self.file.base_model
         place = campaign.prepare(operator, base)
         self.narration.say(
-            f"{base} costs {place['price']} {place['currency']} a million tokens (floor "
-            f"{place['floor']}); the cheapest of {len(place['rivals'])} rivals, {place['cheapest']}"
+            f"a million tokens of {base} cost {place['price']} {place['currency']}; of the "
+            f"cheapest of {len(place['rivals'])} rivals, {place['cheapest']}"
         )
         self.file.campaign = campaign.rehearse(operator, base)
         folder = self.var / "campaign"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from functools import partial
+from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
@@ -27,6 +28,7 @@ from saas.console.readonly import Section
 from saas.console.words import JOB_STATES
 from saas.markdown import as_html
 from tenants.kernel.clock import database_now
+from tenants.kernel.errors import Conflict, InvalidInput, NotFound
 from tenants.market.campaigns.dials import LEVERS, PRIORS, Dial, dialled
 from tenants.market.drafting import Stated, campaign_draft
 from tenants.market.proposing import Wish
@@ -162,13 +164,12 @@ def campaign(request: HttpRequest, campaign_id: str) -> HttpResponse:
 
 
 def campaign_prices(request: HttpRequest, campaign_id: str) -> HttpResponse:
-    """Propose the prices of a rehearsed policy."""
+    """Propose the prices of a rehearsed policy, once it was rehearsed."""
     from saas.operations.site import operations
 
+    if job_get(campaign_id, kind=Kind.CAMPAIGN).state != State.SUCCEEDED:
+        return redirect("operations:campaign", campaign_id)
     result = campaign_result(campaign_id)
-
-    def form(*args: Any, **kwargs: Any) -> PricesForm:
-        return PricesForm(result, *args, **kwargs)
 
     def run(**fields: Any) -> Any:
         return campaign_propose(
@@ -178,7 +179,7 @@ def campaign_prices(request: HttpRequest, campaign_id: str) -> HttpResponse:
     return ask(
         request,
         operations,
-        form=cast("type[forms.Form]", form),
+        form=partial(PricesForm, result),
         run=run,
         then=lambda _made: redirect("operations:pricing_priceproposal_changelist"),
         title=_("Propose these prices"),
@@ -193,7 +194,10 @@ def campaign_prices(request: HttpRequest, campaign_id: str) -> HttpResponse:
 
 def campaign_plot(request: HttpRequest, campaign_id: str, name: str) -> HttpResponse:
     del request
-    drawn = plot(campaign_result(campaign_id), name, "svg")
+    try:
+        drawn = plot(campaign_result(campaign_id), name, "svg")
+    except (Conflict, InvalidInput) as error:  # nothing to draw yet, or no such plot
+        raise NotFound(error.message) from error
     return HttpResponse(drawn, content_type="image/svg+xml")
 
 

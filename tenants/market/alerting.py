@@ -14,7 +14,7 @@ from tenants.kernel.outbox import emit
 from tenants.market.events import RivalMoved
 from tenants.market.models import MarketAlert, MarketMove
 from tenants.market.moves import Kind
-from tenants.market.position import OwnOffer, blended_here, own_offers
+from tenants.market.position import OwnOffer, Rates, own_offers
 from tenants.market.records import price_of
 from tenants.market.selectors import offers
 
@@ -28,8 +28,8 @@ def alerts_write(new: Sequence[MarketMove]) -> list[MarketAlert]:
     recent = [move for move in new if move.date >= since and move.kind != Kind.OFF_PEAK]
     if not recent:
         return []
-    own = own_offers(offers())
-    found = [alert for move in recent for alert in _alerts(move, own)]
+    own, here = own_offers(offers()), Rates()
+    found = [alert for move in recent for alert in _alerts(move, own, here)]
     MarketAlert.objects.bulk_create(found)
     emit(*(_told(alert) for alert in found))
     return found
@@ -46,12 +46,12 @@ def level_of(theirs: Decimal | None, own: OwnOffer) -> Level:
     return Level.MOVED
 
 
-def _alerts(move: MarketMove, own: Sequence[OwnOffer]) -> Iterator[MarketAlert]:
+def _alerts(move: MarketMove, own: Sequence[OwnOffer], here: Rates) -> Iterator[MarketAlert]:
     product = move.product
     for one in own:
         if product.model_class != one.model_class:
             continue
-        theirs = _price(move)
+        theirs = _price(move, here)
         yield MarketAlert(
             id=new_id("malert_"),
             move=move,
@@ -64,10 +64,10 @@ def _alerts(move: MarketMove, own: Sequence[OwnOffer]) -> Iterator[MarketAlert]:
         )
 
 
-def _price(move: MarketMove) -> Decimal | None:
+def _price(move: MarketMove, here: Rates) -> Decimal | None:
     """Its price here; None where its currency has no rate, which the position's page says."""
     try:
-        return blended_here(price_of(move, "{}_after"), move.currency)
+        return here.blended(price_of(move, "{}_after"), move.currency)
     except InvalidInput:
         return None
 

@@ -18,17 +18,18 @@ from tenants.costs.allocating import allocation_of
 from tenants.costs.daily import DAY, midnight
 from tenants.costs.defaults import CURRENCY
 from tenants.costs.levers import levers_newest
-from tenants.costs.unit_economics import METERS_OF
+from tenants.costs.unit_economics import METERS_OF, unit_economics
 from tenants.kernel.clock import database_now
 from tenants.kernel.errors import InvalidInput, NotFound
 from tenants.market.campaigns.history import market_facts
 from tenants.market.models import MarketOffer
-from tenants.market.position import LATELY, SERVED, OwnOffer, RivalOffer, own_offers, rivals_of
+from tenants.market.position import SERVED, OwnOffer, RivalOffer, own_offers, rivals_of
 from tenants.market.records import price_of
 from tenants.market.selectors import market_history
 from tenants.pricing.guard import MILLION
 from tenants.usage.selectors import usage_hours
 
+LATELY = 30 * DAY
 MOST_RIVALS = 5
 LARGE = 0.8  # the fewest customers who use this share of all are a segment of their own
 MONTH_DAYS = 30
@@ -70,7 +71,7 @@ def campaign_draft(base: str, stated: Stated, *, name: str = "") -> dict[str, An
         raise NotFound(f"{base!r} competes in no class yet; say in which first", param="base")
     moment = database_now()
     (own,) = own_offers([row])
-    rivals = _priced(rivals_of(row.model_class, moment.date()))
+    rivals = _priced(rivals_of([row.model_class])[row.model_class])
     return {
         "name": name or f"{base} in {row.model_class}",
         "currency": CURRENCY,
@@ -85,19 +86,21 @@ def campaign_draft(base: str, stated: Stated, *, name: str = "") -> dict[str, An
 def _own(own: OwnOffer, stated: Stated, moment: dt.datetime) -> dict[str, Any]:
     if not own.price:
         raise InvalidInput(f"the list has no price above 0 for tokens of {own.base}", param="base")
-    if own.long_run is None or own.short_run is None:
+    since, until = _lately(moment)
+    found = unit_economics(since=since, until=until)
+    cost = next((c for c in found if (c.kind, c.base) == (SERVED, own.base)), None)
+    if cost is None:
         raise InvalidInput(
             f"nothing of {own.base} was served in the last {LATELY.days} days, so the books know "
             "no cost of it; state the campaign by hand",
             param="base",
             code="no_cost",
         )
-    since, until = _lately(moment)
     idle = sum(allocation_of(since=since, until=until).strategic.values())
     return {
         "price": float(own.price),
-        "unit_cost": float(own.short_run),
-        "long_run_cost": float(own.long_run),
+        "unit_cost": float(cost.short_run),
+        "long_run_cost": float(cost.long_run),
         "fixed_cost": float(idle),
         "cash": stated.cash,
         "cash_limit": stated.cash_limit,

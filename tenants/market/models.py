@@ -33,6 +33,7 @@ class MarketImport(models.Model):
     added = models.PositiveIntegerField(default=0)  # moves that were new
     known = models.PositiveIntegerField(default=0)
     skipped = models.PositiveIntegerField(default=0)  # of a list: no text model, or no price
+    providers = models.JSONField(default=list)  # of a list: whom it was read for, in lower case
     imported_by = models.CharField(max_length=80)
     created_at = models.DateTimeField(db_default=Now())
 

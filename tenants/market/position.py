@@ -1,20 +1,18 @@
 """Where we stand: each offer of ours beside the rivals of its class, in the currency of costs.
 
 Prices are blended of a million tokens (`moves.INPUT_SHARE` of them input), as lists say them; the
-floor is what pays the long run's upper bound of the last 30 days. Reads of the system.
+floor is the price guard's. Reads of the system.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from tenants.costs.daily import DAY, midnight
 from tenants.costs.defaults import CURRENCY
-from tenants.costs.unit_economics import UnitEconomics, unit_economics
 from tenants.kernel.clock import database_now
 from tenants.kernel.errors import InvalidInput, NotFound
 from tenants.market.models import MarketOffer, MarketProduct
@@ -23,7 +21,6 @@ from tenants.market.records import DECIMALS, price_on
 from tenants.market.selectors import offers, products_on_sale
 from tenants.pricing.cards import CardPrice, PriceList
 from tenants.pricing.charge_models import lowest_unit
-from tenants.pricing.floors import Takes, price_floor
 from tenants.pricing.guard import MILLION, SOLD_BY
 from tenants.pricing.matching import matches
 from tenants.pricing.models import PriceBook
@@ -33,20 +30,18 @@ from tenants.pricing.selectors import (
     price_versions,
     version_prices,
 )
+from tenants.pricing.selectors.guarding import floors_now
 
-LATELY = 30 * DAY
 SERVED = "serve"
 
 
 @dataclass(frozen=True)
 class OwnOffer:
-    """`price` is None where the list prices no tokens of it, costs where nothing was served."""
+    """`price` is None where the list prices no tokens of it, `floor` where the guard has none."""
 
     base: str
     model_class: str
     price: Decimal | None
-    short_run: Decimal | None
-    long_run: Decimal | None
     floor: Decimal | None
 
 
@@ -102,50 +97,62 @@ class Position:
 def positions(model_class: str = "") -> list[Position]:
     """Every offer of ours (of one class), beside its rivals."""
     rows = offers().filter(model_class=model_class) if model_class else offers()
-    day = database_now().date()
     own = own_offers(rows)
-    rivals = {name: rivals_of(name, day) for name in {one.model_class for one in own}}
+    rivals = rivals_of({one.model_class for one in own})
     return [Position(one, rivals[one.model_class]) for one in own]
 
 
 def own_offers(rows: Iterable[MarketOffer]) -> list[OwnOffer]:
     moment = database_now()
-    prices, costs = _list_prices(moment), _costs(moment)
-    return [_own(row, prices, costs.get(row.base)) for row in rows]
+    prices = _list_prices(moment)
+    floors = {each.base: each.floor for each in floors_now(moment) if each.kind == SERVED}
+    return [_own(row, prices, floors.get(row.base)) for row in rows]
 
 
-def rivals_of(model_class: str, day: dt.date) -> tuple[RivalOffer, ...]:
-    """The products of a class that are on sale, the cheapest first, unpriced ones last."""
-    found = [rival_offer(product, day) for product in products_on_sale(model_class)]
-    return tuple(sorted(found, key=lambda r: (r.price is None, r.price or 0, str(r.product))))
+def rivals_of(classes: Collection[str]) -> dict[str, tuple[RivalOffer, ...]]:
+    """The products of each class that are on sale, the cheapest first, unpriced ones last."""
+    day, here = database_now().date(), Rates()
+    found: dict[str, list[RivalOffer]] = {name: [] for name in classes}
+    for product in products_on_sale(classes):
+        found[product.model_class].append(_rival(product, day, here))
+    return {name: tuple(sorted(each, key=_by_price)) for name, each in found.items()}
 
 
-def rival_offer(product: MarketProduct, day: dt.date) -> RivalOffer:
+class Rates:
+    """Prices in the currency of costs, at rates that are looked up once."""
+
+    def __init__(self) -> None:
+        self._rates: dict[str, Decimal] = {CURRENCY: Decimal(1)}
+
+    def blended(self, price: Price, currency: str) -> Decimal | None:
+        """Raises InvalidInput(code="fx_missing")."""
+        blended = price.blended()
+        if blended is None:
+            return None
+        if currency not in self._rates:
+            self._rates[currency] = exchange_rate(currency, CURRENCY, database_now())
+        return (Decimal(repr(blended)) * self._rates[currency]).quantize(DECIMALS)
+
+
+def _rival(product: MarketProduct, day: dt.date, here: Rates) -> RivalOffer:
     try:
-        return RivalOffer(product, blended_here(price_on(product, day), product.currency))
+        return RivalOffer(product, here.blended(price_on(product, day), product.currency))
     except InvalidInput as error:
         return RivalOffer(product, None, error.message)
 
 
-def blended_here(price: Price, currency: str) -> Decimal | None:
-    """A price in the currency of costs. Raises InvalidInput(code="fx_missing")."""
-    blended = price.blended()
-    if blended is None:
-        return None
-    rate = exchange_rate(currency, CURRENCY, database_now())
-    return (Decimal(repr(blended)) * rate).quantize(DECIMALS)
+def _by_price(rival: RivalOffer) -> tuple[bool, Decimal, str]:
+    return rival.price is None, rival.price or Decimal(0), str(rival.product)
 
 
-def _own(row: MarketOffer, prices: PriceList | None, cost: UnitEconomics | None) -> OwnOffer:
+def _own(row: MarketOffer, prices: PriceList | None, floor: Decimal | None) -> OwnOffer:
     sides = [_unit(prices, meter, row.base) for meter in ("tokens.input", "tokens.output")]
     blended = Price(*(None if side is None else float(side * MILLION) for side in sides)).blended()
     return OwnOffer(
         base=row.base,
         model_class=row.model_class,
         price=None if blended is None else Decimal(repr(blended)).quantize(DECIMALS),
-        short_run=cost.short_run if cost else None,
-        long_run=cost.long_run if cost else None,
-        floor=price_floor(cost.long_run_high, Takes()).quantize(DECIMALS) if cost else None,
+        floor=floor,
     )
 
 
@@ -176,9 +183,3 @@ def _list_prices(moment: dt.datetime) -> PriceList | None:
     in_force = price_versions(book.id).filter(published_at__isnull=False, valid_from__lte=moment)
     version = in_force.order_by("-valid_from").first()
     return PriceList(tuple(version_prices(version))) if version else None
-
-
-def _costs(moment: dt.datetime) -> Mapping[str, UnitEconomics]:
-    until = midnight(moment + DAY)
-    found = unit_economics(since=until - LATELY, until=until)
-    return {row.base: row for row in found if row.kind == SERVED}

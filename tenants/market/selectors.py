@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 
 from django.db.models import Max, QuerySet
 
@@ -18,6 +19,7 @@ from tenants.market.models import (
     MarketProduct,
 )
 from tenants.market.moves import History, month_number
+from tenants.market.permissions import system_only
 from tenants.market.records import move_of
 from tenants.market.rivals.exposure import exposures
 
@@ -28,6 +30,7 @@ def market_history() -> History:
     """Every move of a product with a class, up to what the last file says; the shipped history
     until a first file is read.
     """
+    system_only()
     rows = MarketMove.objects.exclude(product__model_class=UNCLASSED).select_related("product")
     found = [move_of(row) for row in rows]
     if not found:
@@ -46,11 +49,9 @@ def products() -> QuerySet[MarketProduct]:
     return MarketProduct.objects.order_by("model_class", "provider", "model")
 
 
-def products_on_sale(model_class: str) -> list[MarketProduct]:
-    """Those of a class that no later one of the same provider has replaced (see `exposure`)."""
-    rows = list(products().filter(model_class=model_class).prefetch_related("moves"))
-    if not any(row.moves.all() for row in rows):
-        return rows
+def products_on_sale(classes: Collection[str]) -> list[MarketProduct]:
+    """Those of these classes that no later one of the same provider has replaced (`exposure`)."""
+    rows = list(products().filter(model_class__in=classes))
     history = market_history()
     last = month_number(history.end)
     gone = {e.product for e in exposures(history) if e.last < last}

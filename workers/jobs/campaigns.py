@@ -9,8 +9,9 @@ from tenants.accounts.actors import Actor
 from tenants.accounts.models import Tenant
 from tenants.kernel.errors import PermissionDenied
 from tenants.market.campaigns.estimates import campaign_seconds
-from tenants.market.campaigns.history import shipped_facts
+from tenants.market.campaigns.history import market_facts
 from tenants.market.campaigns.specs import CampaignSpec
+from tenants.market.selectors import market_history
 
 Seconds = tuple[float, float, float]
 
@@ -23,6 +24,7 @@ def complete(actor: Actor, given: Mapping[str, Any]) -> tuple[dict[str, Any], Se
     if not Tenant.objects.filter(pk=actor.tenant_id, is_platform=True).exists():
         raise PermissionDenied("campaigns are rehearsed by the platform's own staff")
     campaign = dict(given.get("campaign") or {})
-    campaign.setdefault("market", shipped_facts())
+    if "market" not in campaign:
+        campaign["market"] = market_facts(market_history())
     spec = CampaignSpec.read(campaign)
     return {"campaign": spec.model_dump(mode="json")}, campaign_seconds(spec)

@@ -20,6 +20,7 @@ from tenants.billing.stripe.services.endings import collections_end
 from tenants.kernel.idempotency import idempotent_requests_purge
 from tenants.kernel.scope import system_scope
 from tenants.ledger.services import grants_expire, holds_expire
+from tenants.market.services import market_ensure
 from tenants.marketplace.services.builtins import builtins_release
 from tenants.marketplace.services.reviews import reviews_run, reviews_waiting
 from tenants.marketplace.services.statements import partners_advance
@@ -114,6 +115,7 @@ def reconcile() -> None:
     platform = platform_tenant_ensure()  # on a fresh system it is not there yet
     with system_scope():
         builtins_release(tenant_id=platform.id)
+        market_ensure(tenant_id=platform.id)
     deployments_reconcile()
     deployments_hold()
 

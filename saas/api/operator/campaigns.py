@@ -158,7 +158,13 @@ class CampaignCancelView(ApiView):
 
 
 class CampaignResultView(ApiView):
-    @operation("Retrieve a campaign's result", tag=TAG, needs=READ, answer=CampaignResultOut)
+    @operation(
+        "Retrieve a campaign's result",
+        tag=TAG,
+        needs=READ,
+        answer=CampaignResultOut,
+        conflicts=True,
+    )
     def get(self, request: Request, campaign_id: str) -> Response:  # noqa: ARG002
         return Response(CampaignResultOut({"result": campaign_result(campaign_id)}).data)
 
@@ -190,6 +196,7 @@ class CampaignBriefView(ApiView):
         answer=OpenApiTypes.STR,
         media_type="text/markdown",
         query=BriefQuery,
+        conflicts=True,
     )
     def get(self, request: Request, campaign_id: str) -> HttpResponse:  # noqa: ARG002
         language = self.query(BriefQuery)["language"]
@@ -205,6 +212,7 @@ class CampaignPlotView(ApiView):
         answer=OpenApiTypes.STR,
         media_type="image/svg+xml",
         query=FormatQuery,
+        conflicts=True,
         parameters=[OpenApiParameter("name", enum=list(PLOTS), location="path")],
     )
     def get(self, request: Request, campaign_id: str, name: str) -> HttpResponse:  # noqa: ARG002

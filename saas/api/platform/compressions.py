@@ -298,6 +298,7 @@ class CompressionResultsView(ApiView):
         tag=TAG,
         needs="jobs.read",
         answer=CompressionResultsOut,
+        conflicts=True,
     )
     def get(self, request: Request, compression_id: str) -> Response:  # noqa: ARG002
         return Response(render_results(finished(compression_id)))
@@ -310,6 +311,7 @@ class CompressionPlotView(ApiView):
         needs="jobs.read",
         answer=OpenApiTypes.STR,
         media_type="image/svg+xml",
+        conflicts=True,
     )
     def get(self, request: Request, compression_id: str) -> HttpResponse:  # noqa: ARG002
         search = finished(compression_id).result["report"].get("search")

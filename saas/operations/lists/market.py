@@ -17,6 +17,7 @@ from saas.console.market_words import ALERT_LEVELS, MARKET_FORMATS, MOVE_KINDS
 from saas.console.readonly import Act
 from saas.operations.forms import ask_new
 from saas.operations.lists.work import OperatorAdmin
+from tenants.kernel.errors import InvalidInput
 from tenants.market.importing.units import Unit
 from tenants.market.models import MarketImport
 from tenants.market.services import (
@@ -207,7 +208,10 @@ def offer_new(request: HttpRequest) -> HttpResponse:
 def _read(
     request: HttpRequest, form: str, file: Any, *, unit: str, observed_on: Any, providers: str
 ) -> Any:
-    text = file.read().decode("utf-8", errors="replace")
+    try:
+        text = file.read().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"the file is no UTF-8: {error.reason}", param="file") from error
     shared = {"actor": actor_of(request), "text": text, "unit": unit, "name": file.name}
     if form == MarketImport.Format.MOVES:
         return moves_import(**shared)

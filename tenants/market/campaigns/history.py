@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from tenants.market.importing.moves_csv import shipped_moves
 from tenants.market.moves import History
 from tenants.market.rivals.facts import facts_of
 
@@ -25,7 +24,3 @@ def market_facts(history: History) -> dict[str, Any]:
         "launches": facts.launches,
         "provider_months": facts.provider_months,
     }
-
-
-def shipped_facts() -> dict[str, Any]:
-    return market_facts(History.of(shipped_moves()))

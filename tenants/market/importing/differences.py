@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from tenants.market.importing.per_token_json import CURRENCY, Listed
@@ -36,22 +36,22 @@ def moves_since(
     *,
     day: dt.date,
     source: str,
-    follows_a_list: bool,
+    listed_before: Container[str],
 ) -> list[PriceMove]:
     """One move for each listed product whose price is another than before, or that is new.
 
-    A product nobody has heard of was launched only if an earlier list lacked it; in a first list
-    it may be years old, so it makes no move.
+    A product nobody has heard of was launched only if an earlier list of its provider (lower case,
+    in `listed_before`) lacked it; in a first list it may be years old, so it makes no move.
     """
     found = []
     for one in listed:
         before = known.get(product_key(one.provider, one.model))
-        if before is None:
-            kind = (
-                (Kind.LAUNCH if any(_sides(one.price)) else Kind.FREE) if follows_a_list else None
-            )
-        else:
+        if before is not None:
             kind = _kind(before, one.price)
+        elif one.provider.casefold() in listed_before:
+            kind = Kind.LAUNCH if any(_sides(one.price)) else Kind.FREE
+        else:
+            continue
         if kind is not None:
             found.append(_move(one, before, kind, day, source))
     return found

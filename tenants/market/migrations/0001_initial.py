@@ -38,6 +38,7 @@ class Migration(migrations.Migration):
                 ("added", models.PositiveIntegerField(default=0)),
                 ("known", models.PositiveIntegerField(default=0)),
                 ("skipped", models.PositiveIntegerField(default=0)),
+                ("providers", models.JSONField(default=list)),
                 ("imported_by", models.CharField(max_length=80)),
                 (
                     "created_at",

@@ -8,6 +8,7 @@ from tenants.accounts.actors import Actor
 from tenants.accounts.audit import audit_record
 from tenants.kernel.errors import InvalidInput
 from tenants.kernel.scope import atomic
+from tenants.market.locks import market_locked
 from tenants.market.models import MarketOffer, MarketProduct
 from tenants.market.permissions import operators_only
 from tenants.market.selectors import product_get
@@ -22,10 +23,11 @@ def product_classify(*, actor: Actor, product_id: str, model_class: str) -> Mark
     Raises PermissionDenied, NotFound, InvalidInput.
     """
     operators_only(actor)
-    product = product_get(product_id)
     if model_class:
         _check(model_class)
     with atomic():
+        market_locked()  # a file that is being read would write the old class back
+        product = product_get(product_id)
         product.model_class = model_class
         product.save(update_fields=["model_class"])
         audit_record(

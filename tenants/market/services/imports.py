@@ -13,7 +13,6 @@ from tenants.accounts.audit import audit_record
 from tenants.kernel.clock import now
 from tenants.kernel.errors import Conflict, InvalidInput
 from tenants.kernel.ids import new_id
-from tenants.kernel.locks import AdvisoryLock, advisory_lock
 from tenants.kernel.outbox import emit
 from tenants.kernel.scope import atomic
 from tenants.market.alerting import alerts_write
@@ -21,13 +20,26 @@ from tenants.market.events import MarketImported
 from tenants.market.importing.differences import moves_since, product_key
 from tenants.market.importing.moves_csv import SHIPPED, moves_read
 from tenants.market.importing.per_token_json import CURRENCY, Listed, price_list_read
+from tenants.market.locks import market_locked
 from tenants.market.models import MarketImport, MarketMove, MarketProduct
 from tenants.market.moves import PriceMove, Product
 from tenants.market.permissions import operators_only
-from tenants.market.records import known_of, move_columns, price_columns, product_follow, stored
+from tenants.market.records import (
+    known_of,
+    move_columns,
+    move_of,
+    price_columns,
+    product_follow,
+    stored,
+)
 
 Products = dict[Product, MarketProduct]
 LONG_AGO = dt.date(1970, 1, 1)
+TOLD = ("input_before", "output_before", "input_after", "output_after", "currency")
+FOLLOWED = (
+    "model_class", "currency", "input", "output", "cached", "priced_on", "promotion_until",
+    "regular_input", "regular_output",
+)  # fmt: skip
 
 
 def moves_import(*, actor: Actor, text: str, unit: str = "", name: str = "") -> MarketImport:
@@ -85,16 +97,17 @@ def price_list_import(
     )
     with atomic():
         _begin(row)
-        follows = _follows_a_list(row)
+        before = _listed_before(row)
         known = _known()
         listed = _chosen(found.listed, providers, known)
         row.skipped += len(found.listed) - len(listed)
+        row.providers = sorted({one.provider.casefold() for one in listed})
         moves = moves_since(
             listed,
             {key: known_of(product) for key, product in known.items()},
             day=day,
             source=row.name or "price list",
-            follows_a_list=follows,
+            listed_before=before,
         )
         for one in listed:
             _list_product(known, one, day)
@@ -105,14 +118,18 @@ def market_ensure(*, tenant_id: str) -> None:
     """Have the shipped history in the tables of a new installation, read by the platform's tenant
     (system scope).
     """
-    if not MarketImport.objects.exists():
-        actor = system_actor(tenant_id)
-        moves_import(actor=actor, text=SHIPPED.read_text("utf-8"), name=SHIPPED.name)
+    if MarketImport.objects.exists():
+        return
+    with atomic():
+        market_locked()
+        if not MarketImport.objects.exists():
+            actor = system_actor(tenant_id)
+            moves_import(actor=actor, text=SHIPPED.read_text("utf-8"), name=SHIPPED.name)
 
 
 def _begin(row: MarketImport) -> None:
     """One file at a time. Raises Conflict for one that was read before."""
-    advisory_lock(AdvisoryLock.MARKET, "import")
+    market_locked()
     try:
         with atomic():
             row.save(force_insert=True)
@@ -123,14 +140,13 @@ def _begin(row: MarketImport) -> None:
 def _finish(
     actor: Actor, row: MarketImport, known: Products, moves: Sequence[PriceMove]
 ) -> MarketImport:
-    new = [kept for move in moves if (kept := _keep(row, known, move)) is not None]
+    new = _new_moves(row, known, moves)
+    for made in new:
+        product_follow(made.product, move_of(made))
+    _products_save(known.values())
+    MarketMove.objects.bulk_create(new)
     row.added, row.known = len(new), len(moves) - len(new)
-    row.save(update_fields=["added", "known", "skipped"])
-    MarketProduct.objects.bulk_update(
-        known.values(),
-        ["model_class", "currency", "input", "output", "cached", "priced_on", "promotion_until",
-         "regular_input", "regular_output"],
-    )  # fmt: skip
+    row.save(update_fields=["added", "known", "skipped", "providers"])
     alerts_write(new)
     audit_record(
         actor=actor, action="market.import", target=row.id,
@@ -140,24 +156,30 @@ def _finish(
     return row
 
 
-def _keep(row: MarketImport, known: Products, move: PriceMove) -> MarketMove | None:
-    """Write a move down; None where it is known already. Raises Conflict where it differs."""
-    product = known[product_key(*move.product)]
-    columns = move_columns(move)
-    made, new = MarketMove.objects.get_or_create(
-        product=product, date=move.date, kind=move.kind, defaults=columns | {"source_file": row}
-    )
-    if new:
-        product_follow(product, move)
-        return made
-    sides = ("input_before", "output_before", "input_after", "output_after", "currency")
-    if any(getattr(made, side) != columns[side] for side in sides):
-        raise Conflict(
-            f"{product} already has a {move.kind} on {move.date}, with other prices; moves are "
-            "never changed",
-            param="file",
-        )
-    return None
+def _new_moves(row: MarketImport, known: Products, moves: Sequence[PriceMove]) -> list[MarketMove]:
+    """Those that are not written down yet. Raises Conflict for one that was told otherwise."""
+    of = [known[product_key(*move.product)] for move in moves]
+    rows = MarketMove.objects.filter(product_id__in={product.id for product in of})
+    there = {(each.product_id, each.date, each.kind): each for each in rows}
+    new = []
+    for product, move in zip(of, moves, strict=True):
+        made = MarketMove(product=product, source_file=row, **move_columns(move))
+        told = there.setdefault((product.id, move.date, move.kind), made)
+        if told is made:
+            new.append(made)
+        elif any(getattr(told, side) != getattr(made, side) for side in TOLD):
+            raise Conflict(
+                f"{product} already has a {move.kind} on {move.date}, with other prices; moves are "
+                "never changed",
+                param="file",
+            )
+    return new
+
+
+def _products_save(rows: Iterable[MarketProduct]) -> None:
+    new = [row for row in rows if row._state.adding]  # noqa: SLF001 -- Django's own mark
+    MarketProduct.objects.bulk_update([row for row in rows if row not in new], FOLLOWED)
+    MarketProduct.objects.bulk_create(new)
 
 
 def _known() -> Products:
@@ -168,7 +190,7 @@ def _product(known: Products, move: PriceMove) -> MarketProduct:
     """That of a move; a new one has no price until the move is followed."""
     key = product_key(*move.product)
     if key not in known:
-        known[key] = MarketProduct.objects.create(
+        known[key] = MarketProduct(
             id=new_id("prod_"),
             provider=move.provider,
             model=move.model,
@@ -188,7 +210,7 @@ def _list_product(known: Products, one: Listed, day: dt.date) -> None:
     """A product that a list names for the first time, or has seen again."""
     key = product_key(one.provider, one.model)
     if key not in known:
-        known[key] = MarketProduct.objects.create(
+        known[key] = MarketProduct(
             id=new_id("prod_"),
             provider=one.provider,
             model=one.model,
@@ -214,15 +236,17 @@ def _chosen(listed: Iterable[Listed], providers: Sequence[str], known: Products)
     return found
 
 
-def _follows_a_list(row: MarketImport) -> bool:
-    """Raises InvalidInput where a later list is known: differences have one direction."""
+def _listed_before(row: MarketImport) -> set[str]:
+    """Whose lists were read already. Raises InvalidInput where a later list is known: differences
+    have one direction.
+    """
     lists = MarketImport.objects.filter(format=row.format).exclude(pk=row.pk)
     if lists.filter(observed_on__gt=row.observed_on).exists():
         raise InvalidInput(
             f"a list of a later day than {row.observed_on} was imported already",
             param="observed_on",
         )
-    return bool(lists.exists())
+    return {name for names in lists.values_list("providers", flat=True) for name in names}
 
 
 def _check_future(day: dt.date) -> None:

@@ -58,13 +58,14 @@ def test_without_an_offer_the_shipped_market_is_shown_and_what_to_do_said(
 
 def test_a_file_is_sent_and_what_is_wrong_with_it_said(operator: Person) -> None:
     def sent(text: str) -> str:
-        file = SimpleUploadedFile("moves.csv", text.encode())
+        file = SimpleUploadedFile("moves.csv", text.encode(errors="surrogateescape"))
         body = {"format": "moves_csv", "file": file, "unit": "", "providers": ""}
         return operator.client.post(
             "/operations/market/file/new/", body, follow=True
         ).content.decode()
 
     assert "the columns do not fit" in sent("a,b\n1,2\n")
+    assert "no UTF-8" in sent("caf\udce9")
     assert "moves.csv" in sent(csv_of(launched()))
     with system_scope():
         assert MarketProduct.objects.filter(model="acme-1").exists()
@@ -128,6 +129,8 @@ def test_a_rehearsal_is_stopped_from_its_page(operator: Person) -> None:
     form = operator.get("/operations/campaigns/new/").content.decode()
     sliders = dict(re.findall(r'<input type="range" name="(\w+)" value="([\d.]+)"', form))
     made = operator.client.post("/operations/campaigns/new/", SENT | sliders)
+    assert operator.client.get(f"{made['location']}prices/").status_code == 302
+    assert operator.get(f"{made['location']}plots/cash/").status_code == 404
     operator.client.post(made["location"])
     with system_scope():
         assert Job.objects.get(kind="campaign").state == State.CANCELLED

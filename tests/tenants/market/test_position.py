@@ -11,7 +11,9 @@ from tenants.kernel.scope import system_scope
 from tenants.market.models import MarketAlert
 from tenants.market.position import Position, positions
 from tenants.market.services import alert_see
+from tenants.pricing.floors import FloorTerms, Takes
 from tenants.pricing.services import fx_rate_set
+from tenants.pricing.services.floors import floor_policy_set
 from tests.tenants.market.market import cut, launched, operator, read, sold
 
 pytestmark = pytest.mark.django_db
@@ -35,12 +37,18 @@ def test_an_offer_stands_among_the_rivals_of_its_class() -> None:
     )
     found = position()
     assert found.own.price == LISTED
-    assert found.own.long_run == Decimal("0.35") / Decimal("0.7")
-    assert found.own.floor is not None
-    assert found.own.floor >= found.own.long_run
+    assert found.own.floor == Decimal("0.35") / Decimal("0.7")
     assert [one.product.model for one in found.rivals] == ["free", "cheap", "dear"]
     assert (found.cheapest, found.median, found.rank) == (Decimal("0.8"), Decimal("1.4"), 2)
     assert found.gap == LISTED / Decimal("0.8") - 1
+
+
+def test_the_floor_is_the_one_that_the_guard_holds_prices_to() -> None:
+    sold(cost=Decimal("0.35"))
+    with system_scope():
+        terms = FloorTerms(takes=Takes(margin=Decimal("0.5")))
+        floor_policy_set(actor=operator(), terms=terms, reason="a margin of a half")
+    assert position().own.floor == Decimal(1)
 
 
 def test_what_its_maker_replaced_long_ago_competes_no_more() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tenants.accounts.services import platform_tenant_ensure
 from tenants.kernel.errors import InvalidInput, PermissionDenied
-from tenants.kernel.scope import tenant_scope
+from tenants.kernel.scope import system_scope, tenant_scope
 from tenants.market.campaigns.campaign import campaign_run
 from tenants.market.campaigns.specs import CampaignSpec
 from tests.tenants.market.factories import campaign
@@ -44,9 +44,9 @@ def test_a_campaign_runs_in_its_child_and_its_seed_gives_the_same_result() -> No
 def test_the_history_is_written_down_when_it_is_submitted() -> None:
     given = campaign(policies=FEW)
     del given["market"]
-    tenant = platform_tenant_ensure()
-    with tenant_scope(tenant.id):
-        job = job_submit(actor=actor_of(tenant), kind=Kind.CAMPAIGN, spec={"campaign": given})
+    actor = actor_of(platform_tenant_ensure())
+    with system_scope():
+        job = job_submit(actor=actor, kind=Kind.CAMPAIGN, spec={"campaign": given})
     assert {one["model_class"] for one in job.spec["campaign"]["market"]["classes"]} >= {"frontier"}
 
 

@@ -15,14 +15,14 @@ DAY = dt.date(2026, 9, 1)
 
 def seen(
     now: Price, before: Price | None, *, regular: Price = UNKNOWN, currency: str = "USD",
-    follows: bool = True,
+    before_by: frozenset[str] = frozenset({"acme"}),
 ) -> list[tuple[Kind, Price]]:  # fmt: skip
     known = {}
     if before is not None:
         row = Known("Acme", "acme-1", "small", currency, before, regular)
         known[product_key(row.provider, row.model)] = row
     listed = [Listed("acme", "acme/acme-1", now, None)]
-    found = moves_since(listed, known, day=DAY, source="list", follows_a_list=follows)
+    found = moves_since(listed, known, day=DAY, source="list", listed_before=before_by)
     return [(move.kind, move.before) for move in found]
 
 
@@ -48,7 +48,8 @@ def test_a_promotion_that_is_over_is_no_rise() -> None:
 
 
 def test_a_product_is_launched_only_where_an_earlier_list_lacked_it() -> None:
-    assert seen(Price(1.0, 2.0), None, follows=False) == []
+    assert seen(Price(1.0, 2.0), None, before_by=frozenset()) == []
+    assert seen(Price(1.0, 2.0), None, before_by=frozenset({"other"})) == []
     assert seen(Price(1.0, 2.0), None) == [(Kind.LAUNCH, Price())]
 
 

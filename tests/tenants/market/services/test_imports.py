@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
 
 from tenants.accounts.actors import Actor, ActorKind
 from tenants.kernel.errors import Conflict, InvalidInput, PermissionDenied
 from tenants.kernel.models import OutboxEvent
-from tenants.kernel.scope import system_scope
+from tenants.kernel.scope import SYSTEM, system_scope
 from tenants.market.importing.moves_csv import shipped_moves
 from tenants.market.models import MarketMove, MarketProduct
 from tenants.market.moves import History
@@ -104,6 +107,24 @@ def test_a_list_tells_what_moved_since_and_what_began() -> None:
     assert kinds == {"acme-1": "cut", "acme/acme-9": "launch"}
     assert product().output == Decimal(2)
     assert product("acme/acme-9").model_class == ""
+
+
+def test_a_providers_first_list_launches_nothing() -> None:
+    read_list({"acme/acme-1": (1e-6, 4e-6)}, providers=["acme"])
+    both = {"acme/acme-1": (1e-6, 4e-6), "other/old": (1e-6, 1e-6)}
+    tomorrow = today() + dt.timedelta(days=1)
+    assert read_list(both, providers=["acme", "other"], observed_on=tomorrow).added == 0
+
+
+def test_a_file_asks_the_database_as_often_however_long_it_is() -> None:
+    def asked(rows: list[dict[str, Any]]) -> int:
+        with system_scope(), CaptureQueriesContext(connections[SYSTEM]) as queries:
+            moves_import(actor=operator(), text=csv_of(*rows))
+        return len(queries)
+
+    asked([launched(model="first")])  # what is asked for once, and kept
+    few = asked([launched(model=f"few-{n}") for n in range(2)])
+    assert asked([launched(model=f"many-{n}") for n in range(40)]) == few
 
 
 def test_a_list_of_strangers_names_whom_it_knows() -> None:
