@@ -14,6 +14,7 @@ from decimal import Decimal
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
+from plugins.host.facts import NOT_CALLED
 from plugins.sdk.contracts import UsageRecorded
 from tenants.kernel.clock import database_now
 from tenants.kernel.scope import system_scope
@@ -28,7 +29,6 @@ SETTLED = dt.timedelta(minutes=2)  # after which every transaction that records 
 BATCH = 100
 CALL_S, ROUND_S = 5.0, 5.0
 TAKEN = dt.timedelta(minutes=2)  # longer than a round and a call
-WAITS = frozenset({"suspended", "unavailable"})  # nothing was told: the event waits
 
 
 def usage_tell(*, until: dt.datetime | None = None, round_s: float = ROUND_S) -> int:
@@ -139,4 +139,4 @@ def _heard(installation: Installation, event: UsageEvent) -> bool:
         plugin=installation.plugin,
         timeout=CALL_S,
     )
-    return not any(each.failure and each.failure.kind in WAITS for each in outcomes)
+    return not any(each.failure and each.failure.kind in NOT_CALLED for each in outcomes)
