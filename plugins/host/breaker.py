@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from plugins.host.facts import Failure
+from plugins.host.facts import ITS_OWN, Failure
 
-_OURS = frozenset({"cancelled", "refused", "suspended"})  # no sign of a broken plugin
+_OPENS = ITS_OWN | {"unavailable"}  # what cannot be started is not tried at every call either
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Breaker:
                 return
             state.failures[failure.kind] += 1
             state.last = failure
-            if failure.kind in _OURS:
+            if failure.kind not in _OPENS:
                 return
             state.in_a_row += 1
             if state.in_a_row >= self._most:

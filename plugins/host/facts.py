@@ -19,6 +19,11 @@ FailureKind = Literal[
     "suspended",  # the circuit breaker is open
     "unavailable",  # no sandbox, or it could not be started
 ]
+# held against the plugin; what else there is: a refusal, a wish of ours, and what was not called
+ITS_OWN: frozenset[FailureKind] = frozenset(
+    {"raised", "memory", "timeout", "crashed", "flood", "contract"}
+)
+NOT_CALLED: frozenset[FailureKind] = frozenset({"suspended", "unavailable"})
 
 
 @dataclass(frozen=True)

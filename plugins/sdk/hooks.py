@@ -31,6 +31,12 @@ def hooks() -> Mapping[str, Hook]:
     return {f.__name__: _hook(f) for f in own if hasattr(f, "breakwater_spec")}
 
 
+@functools.cache
+def declaring() -> tuple[str, ...]:
+    """Hooks that say what a plugin has, and act on nothing: those without arguments."""
+    return tuple(name for name, hook in hooks().items() if not hook.arguments)
+
+
 def _hook(function: FunctionType) -> Hook:
     types = typing.get_type_hints(function)
     returns = types.pop("return")

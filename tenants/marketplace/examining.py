@@ -14,6 +14,7 @@ from plugins.host.facts import Enabled
 from plugins.host.settings import schema_wrong
 from plugins.kit.checks.declarations import wrong_in
 from plugins.sdk.codec import to_json
+from plugins.sdk.hooks import declaring
 from plugins.sdk.manifest import Manifest
 from tenants.kernel.errors import InvalidInput
 from tenants.kernel.money import minor_units
@@ -23,16 +24,6 @@ from tenants.partners.wheels import wheel_unpack
 
 LONGEST_NAME = 200
 CURRENCY = "USD"  # of a service that is quoted on request
-DECLARED = (
-    "pipelines",
-    "meters",
-    "prices",
-    "services",
-    "dataset_readers",
-    "training_methods",
-    "compression_methods",
-    "evaluations",
-)
 
 
 def wheel_examine(name: str, content: bytes) -> Manifest:
@@ -60,7 +51,7 @@ def declarations(plugin: Plugin, tenant_id: str) -> dict[str, Any]:
     """
     host = host_make([plugin])
     declared: dict[str, tuple[Any, ...]] = {}
-    for hook in DECLARED:
+    for hook in declaring():
         for outcome in host.call(hook, {}, tenant=tenant_id, enabled=[Enabled(plugin.name)]):
             if outcome.failure is not None:
                 failure = outcome.failure

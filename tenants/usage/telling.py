@@ -11,9 +11,10 @@ import datetime as dt
 import time
 from decimal import Decimal
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
+from plugins.host.facts import NOT_CALLED
 from plugins.sdk.contracts import UsageRecorded
 from tenants.kernel.clock import database_now
 from tenants.kernel.scope import system_scope
@@ -28,27 +29,36 @@ SETTLED = dt.timedelta(minutes=2)  # after which every transaction that records 
 BATCH = 100
 CALL_S, ROUND_S = 5.0, 5.0
 TAKEN = dt.timedelta(minutes=2)  # longer than a round and a call
-WAITS = frozenset({"suspended", "unavailable"})  # nothing was told: the event waits
 
 
 def usage_tell(*, until: dt.datetime | None = None, round_s: float = ROUND_S) -> int:
     """Tell what came until then (now, less SETTLED); return how many events were told.
 
-    Outside of any scope. An event that a plugin fails on is on its health, and not told again;
-    one that could not be told waits, and what came after it does too.
+    Outside of any scope. Installations take turns, so that a slow plugin costs the others a round
+    at most. An event that a plugin fails on is on its health, and not told again; one that could
+    not be told waits, and what came after it does too.
     """
     with system_scope():
         arrived = until or database_now() - SETTLED
         # one whose hooks were never noted is not started for each event, to learn that it has none
         known = hearers(HOOK).filter(release__offers__has_key="hooks")
-        waiting = list(known.order_by("created_at", "id"))
-        _open(waiting)
+        waiting = _waiting(list(known), arrived)
     ends, count = time.monotonic() + round_s, 0
     for installation in waiting:
         if time.monotonic() >= ends:
             break
         count += _tell(installation, arrived, ends)
     return count
+
+
+def _waiting(installations: list[Installation], until: dt.datetime) -> list[Installation]:
+    """Those with something to hear, the one whose turn was longest ago first."""
+    _open(installations)
+    known = {each.id: each for each in installations}
+    later = _after(OuterRef("tenant_id"), OuterRef("ingested_at"), OuterRef("event_id"), until)
+    cursors = UsageTold.objects.filter(Exists(later), pk__in=known, due_at__lte=Now())
+    turns = cursors.order_by("due_at", "installation_id").values_list("pk", flat=True)
+    return [known[each] for each in turns]
 
 
 def _open(installations: list[Installation]) -> None:
@@ -93,7 +103,8 @@ def _taken(
         cursor: UsageTold | None = free.filter(pk=installation.id).first()
         if cursor is None:
             return None
-        events = list(_after(cursor, until)[:BATCH])
+        later = _after(cursor.tenant_id, cursor.ingested_at, cursor.event_id, until)
+        events = list(later[:BATCH])
         if not events:
             return None
         cursor.due_at = Now() + TAKEN
@@ -101,13 +112,19 @@ def _taken(
         return cursor, events
 
 
-def _after(cursor: UsageTold, until: dt.datetime) -> QuerySet[UsageEvent]:
-    later = Q(ingested_at__gt=cursor.ingested_at)
-    beside = Q(ingested_at=cursor.ingested_at, id__gt=cursor.event_id)
+def _after(
+    tenant_id: str | OuterRef,
+    ingested_at: dt.datetime | OuterRef,
+    event_id: str | OuterRef,
+    until: dt.datetime,
+) -> QuerySet[UsageEvent]:
+    """What comes after a cursor, which may be another query's row."""
+    later = Q(ingested_at__gt=ingested_at)
+    beside = Q(ingested_at=ingested_at, id__gt=event_id)
     rows: QuerySet[UsageEvent] = UsageEvent.objects.filter(
         later | beside,
-        tenant_id=cursor.tenant_id,
-        ingested_at__gte=cursor.ingested_at,  # for the index
+        tenant_id=tenant_id,
+        ingested_at__gte=ingested_at,  # for the index
         ingested_at__lte=until,
     )
     return rows.order_by("ingested_at", "id")
@@ -122,4 +139,4 @@ def _heard(installation: Installation, event: UsageEvent) -> bool:
         plugin=installation.plugin,
         timeout=CALL_S,
     )
-    return not any(each.failure and each.failure.kind in WAITS for each in outcomes)
+    return not any(each.failure and each.failure.kind in NOT_CALLED for each in outcomes)

@@ -20,7 +20,7 @@ from plugins.host.breaker import Breaker
 from plugins.host.calls import PluginHost
 from plugins.host.catalog import Plugin, catalog_make, discover
 from plugins.host.environments import provided_versions
-from plugins.host.facts import Enabled, Failure, Limits, Outcome
+from plugins.host.facts import NOT_CALLED, Enabled, Failure, Limits, Outcome
 from plugins.host.isolated import Isolated
 from plugins.host.orders import WorkOrder
 from plugins.host.pool import Pool
@@ -33,7 +33,7 @@ TICK_S = 0.2  # how often it tells that a step goes on, and hears orders
 PARTS = 100  # of a step's progress
 CPU_SPARE_S = 60
 CUSTOMER, PLUGIN, PLATFORM = "customer", "plugin", "platform"
-_FAILURES = {"refused": CUSTOMER, "unavailable": PLATFORM, "suspended": PLATFORM}
+_FAILURES: Mapping[str, str] = {"refused": CUSTOMER, **dict.fromkeys(NOT_CALLED, PLATFORM)}
 
 
 class Stopped(Exception):

@@ -37,6 +37,9 @@ def load(entry: str, name: str) -> pluggy.PluginManager:
 
 
 def serve(channel: Channel, settings: Mapping[str, Any]) -> None:
+    calls: queue.SimpleQueue[tuple[dict[str, Any], ChildPort]] = queue.SimpleQueue()
+    # before the import: one that hangs ends with the host, too
+    threading.Thread(target=_listen, args=(channel, calls), daemon=True).start()
     try:
         manager = load(settings["entry"], settings["plugin"])
     except BaseException as error:  # noqa: BLE001 - whatever foreign code does, the host is told
@@ -44,8 +47,6 @@ def serve(channel: Channel, settings: Mapping[str, Any]) -> None:
         return
     implemented = [name for name in hooks() if getattr(manager.hook, name).get_hookimpls()]
     channel.send({"hello": implemented})
-    calls: queue.SimpleQueue[tuple[dict[str, Any], ChildPort]] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(channel, calls), daemon=True).start()
     while True:
         frame, port = calls.get()
         answer = _answer(manager, frame, port)

@@ -35,7 +35,6 @@ ACTS_ON: Mapping[str, str] = {
     "evaluations": "run_method",
     "campaign_policies": "campaign_prices",
 }
-DECLARING = (*ACTS_ON, "services", "meters", "prices")
 
 
 def wrong_in(hook: str, declared: Declared, permissions: tuple[str, ...]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from plugins.host.calls import NEEDS
 from plugins.host.errors import CallFailed
-from plugins.kit.checks.declarations import ACTS_ON, DECLARING, Declared, wrong_in
+from plugins.kit.checks.declarations import ACTS_ON, Declared, wrong_in
 from plugins.kit.report import Check, Verdict
 from plugins.kit.stand import Stand
 from plugins.sdk.contracts import (
@@ -20,7 +20,7 @@ from plugins.sdk.contracts import (
     Quote,
     UsageRecorded,
 )
-from plugins.sdk.hooks import hooks
+from plugins.sdk.hooks import declaring, hooks
 
 _PATHS = tuple(map(Decimal, ("1.00", "0.50", "0.01")))
 _USED = UsageRecorded("kit:1", "tokens.input", Decimal(1000))
@@ -55,7 +55,7 @@ def signatures(stand: Stand) -> Iterator[Check]:
     yield from _pairs(implemented)
     yield from _permissions(stand, implemented)
     declared: dict[str, tuple[Any, ...]] = {}
-    for hook in DECLARING:
+    for hook in declaring():
         if hook in implemented:
             outcome = stand.call(hook, {})
             if outcome.failure is not None:

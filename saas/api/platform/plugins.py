@@ -8,6 +8,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from plugins.sdk.hooks import declaring
 from saas.api.fields import Amount, Constant, UnixTime
 from saas.api.pagination import PageQuery, page
 from saas.api.schema import list_of, operation
@@ -25,16 +26,6 @@ from tenants.partners.services import (
 
 TAG = "plugins"
 READ, WRITE = "plugins.read", "plugins.write"
-OFFERED = (
-    "pipelines",
-    "dataset_readers",
-    "training_methods",
-    "compression_methods",
-    "evaluations",
-    "hooks",
-    "meters",
-    "prices",
-)
 
 
 class PluginPriceOut(serializers.Serializer[Any]):
@@ -127,7 +118,7 @@ def render_release(release: Release) -> dict[str, Any]:
             "notice": manifest.get("notice", ""),
             "permissions": manifest.get("permissions", []),
             "settings_schema": manifest.get("settings", {}),
-            **{name: offers.get(name, []) for name in OFFERED},
+            **{name: offers.get(name, []) for name in ("hooks", *declaring())},
             "published_at": release.published_at,
         }
     ).data

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from django.db.models.functions import Now
 
-from plugins.host.facts import Outcome
+from plugins.host.facts import ITS_OWN, Outcome
 from tenants.accounts.actors import Actor
 from tenants.accounts.audit import audit_record
 from tenants.kernel.clock import database_now
@@ -16,7 +16,6 @@ from tenants.partners.events import PluginSuspended
 from tenants.partners.models import Health, Release
 from tenants.partners.permissions import staff_only
 
-ITS_OWN = frozenset({"raised", "memory", "timeout", "crashed", "flood", "contract"})
 MOST_IN_A_ROW = 20  # over all tenants: a release that fails so often is called no more
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 from plugins.host.breaker import Breaker
 from plugins.host.calls import PluginHost
 from plugins.host.catalog import Plugin
-from plugins.host.facts import Enabled, Failure, FailureKind
+from plugins.host.facts import ITS_OWN, NOT_CALLED, Enabled, Failure, FailureKind
 from plugins.host.orders import WorkOrder
 from plugins.host.sandbox import Sandbox
 from tests.plugins.conftest import strongest_of
@@ -38,6 +39,12 @@ def test_it_opens_after_failures_in_a_row_and_tries_once_a_pause() -> None:
     assert breaker.allows("p")
     breaker.record("p", None)
     assert [breaker.allows("p") for _ in range(3)] == [True] * 3
+
+
+def test_each_kind_of_failure_is_held_against_the_plugin_or_is_not() -> None:
+    not_its_own = {"refused", "cancelled", *NOT_CALLED}
+    assert not ITS_OWN & not_its_own
+    assert ITS_OWN | not_its_own == set(get_args(FailureKind))
 
 
 def test_what_is_no_fault_of_the_plugin_does_not_open_it() -> None:

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +24,7 @@ from tenants.marketplace.models import Listing
 from tenants.marketplace.services import listings, reviews
 from tenants.marketplace.states import ListingState
 from tenants.partners.host import ground
+from tests.architecture.sources import ROOT
 from tests.tenants.partners.factories import SEVENTY, agree
 from tests.tenants.partners.releases import COUNTING, partner_tenant, submitted, wheel_of
 from tests.tenants.pricing.books import operator_make
@@ -24,7 +32,19 @@ from tests.tenants.pricing.books import operator_make
 pytestmark = pytest.mark.django_db
 TWICE = COUNTING.replace("Decimal(len(lines))", "Decimal(len(lines) + int(time.time_ns() % 997))")
 HANGS = COUNTING.replace("def pipelines():", "def pipelines():\n    time.sleep(600)")
+BREAKS = COUNTING.replace("def meters():", "def meters():\n    raise ValueError('no')")
 SOURCE_BOMB = "(" * 100_000
+KILLED = """
+import os, signal, django
+django.setup()
+from tenants.marketplace.services import reviews
+renew = reviews._renew
+def die(*told):
+    renew(*told)
+    os.kill(os.getpid(), signal.SIGKILL)
+reviews._renew = die  # at the first check that the kit tells
+reviews.reviews_run()
+"""
 
 
 @pytest.fixture
@@ -77,8 +97,7 @@ def test_a_lying_report_changes_nothing(partner: Tenant, tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_what_breaks_is_refused_with_what_it_said(partner: Tenant, tmp_path: Path) -> None:
-    code = COUNTING.replace("def meters():", "def meters():\n    raise ValueError('no')")
-    row = judged(submitted(partner, wheel_of(tmp_path, code=code)))
+    row = judged(submitted(partner, wheel_of(tmp_path, code=BREAKS)))
     assert row.state == "refused"
     assert "signatures: meters: ValueError: no" in row.reason
 
@@ -101,6 +120,74 @@ def test_source_that_no_parser_survives_costs_its_own_judge_only(
     row = judged(submitted(partner, wheel_of(tmp_path, code=SOURCE_BOMB)))
     assert row.state in {"refused", "submitted"}
     assert row.reason
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """One that ordinary user ids reach, unlike pytest's own."""
+    folder = Path(tempfile.mkdtemp(prefix="reviewing-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def kits(folder: Path) -> list[psutil.Process]:
+    """Processes of the kit that work in a folder."""
+    there = psutil.process_iter(["cmdline"])
+    return [each for each in there if str(folder) in " ".join(each.info["cmdline"] or ())]
+
+
+def test_a_worker_killed_in_the_middle_of_a_review_is_followed_by_another(
+    partner: Tenant, tmp_path: Path, folder: Path, settings: Any
+) -> None:
+    """kill -9 while the kit runs: it ends too, and the listing is judged once its lease lapses."""
+    listing = asked(submitted(partner, wheel_of(tmp_path, code=BREAKS)))
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "saas.settings",
+        "STORAGE_DIR": str(settings.STORAGE_DIR),
+        "TMPDIR": str(folder),
+    }
+    dead = subprocess.run(
+        [sys.executable, "-c", KILLED], cwd=ROOT, env=environment, check=False, timeout=120
+    )
+    assert dead.returncode == -signal.SIGKILL
+    _, left = psutil.wait_procs(kits(folder), timeout=60.0)
+    assert [each for each in left if each.status() != psutil.STATUS_ZOMBIE] == []
+    with system_scope():
+        row = Listing.objects.get(pk=listing.pk)
+    assert (row.state, row.check_tries, row.checks_made) == ("checking", 1, 1)
+    assert reviews.reviews_run() == 0  # it is another one's, for all that anybody knows
+    lease_lapse(listing)
+    assert reviews.reviews_run() == 1
+    with system_scope():
+        row = Listing.objects.get(pk=listing.pk)
+        assert [step.state for step in row.steps.order_by("id")] == [
+            "submitted",
+            "checking",
+            "refused",
+        ]
+    assert (row.check_tries, row.check_until) == (2, None)
+    assert "signatures: meters: ValueError: no" in row.reason
+
+
+def test_a_kit_that_is_killed_is_no_fault_of_the_wheel(
+    partner: Tenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kill -9 of the process that judges, the worker alive."""
+    renew = reviews._renew
+
+    def kill(*told: Any) -> None:
+        renew(*told)
+        for each in psutil.Process().children():
+            if "plugins.kit.judging" in each.cmdline():
+                each.kill()
+
+    monkeypatch.setattr(reviews, "_renew", kill)
+    row = judged(submitted(partner, wheel_of(tmp_path, code=HANGS)))
+    assert row.state == "submitted"
+    assert "not checked: the kit ended with -9" in row.reason
+    assert (row.conformance, row.offers, row.check_until) == ({}, {}, None)
 
 
 def test_a_judge_that_died_is_followed_by_another_whose_word_holds(

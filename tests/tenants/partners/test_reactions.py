@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +17,7 @@ from tenants.kernel.outbox import Subscription, drain
 from tenants.kernel.scope import system_scope, tenant_scope
 from tenants.partners.models import Health, Installation, Reaction
 from tenants.partners.services.reactions import MOST_TRIES, reactions_call
+from tenants.usage import telling
 from tenants.usage.ingestion import NewUsage
 from tenants.usage.models import UsageTold
 from tenants.usage.services import usage_record
@@ -167,6 +169,28 @@ def test_usage_is_told_in_order_from_enabling_on_each_event_once(listener: None)
         UsageRecorded("k1", METER, Decimal(2)),
         UsageRecorded("k2", METER, Decimal(3)),
         UsageRecorded("late", METER, Decimal(1)),
+    ]
+
+
+def test_usage_is_told_in_turns_where_one_plugin_takes_all_the_time(
+    listener: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = SimpleNamespace(monotonic=lambda: 10.0 * len(listening.heard))  # a round an event
+    monkeypatch.setattr(telling, "time", slow)
+    first, second = make_tenant(), make_tenant()
+    for tenant in (first, second):
+        enabled(tenant.id, "listening")
+    assert usage_tell(until=now()) == 0
+    for number in range(3):
+        use(first, f"first{number}")
+    use(second, "second")
+    for _ in range(4):
+        assert usage_tell(until=now()) == 1
+    assert [each.key for each in listening.heard if isinstance(each, UsageRecorded)] == [
+        "first0",
+        "second",
+        "first1",
+        "first2",
     ]
 
 
