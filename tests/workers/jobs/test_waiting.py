@@ -101,6 +101,17 @@ def test_without_credit_by_then_the_job_fails_and_nothing_is_held(tenant: Tenant
         assert [hold.key for hold in Hold.objects.all()] == ["all"]
 
 
+def test_words_that_no_form_checked_end_their_own_job_only(tenant: Tenant) -> None:
+    wrong = submitted(tenant, spec_of(tenant, completions(24), requested_hyperparameters=5))
+    right = submitted(tenant, spec_of(tenant, completions(40)[24:]))
+    while dataset_read_next():
+        pass
+    assert jobs_take_up() == 2
+    assert (fresh(wrong).state, fresh(wrong).error["code"]) == (State.FAILED, "not_checked")
+    assert fresh(right).state == State.QUEUED
+    assert jobs_take_up() == 0
+
+
 def test_a_waiting_job_may_be_cancelled(tenant: Tenant) -> None:
     job = submitted(tenant, spec_of(tenant, completions(24)))
     with tenant_scope(tenant.id):
