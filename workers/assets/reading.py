@@ -29,6 +29,7 @@ from workers.engine.specs import TabularSpec
 
 log = structlog.get_logger(__name__)
 TRIES = 3
+MOST_READERS = 10  # one that dies of a file takes its worker's other work along
 
 
 def datasets_to_read() -> int:
@@ -40,8 +41,8 @@ def datasets_to_read() -> int:
 def dataset_read_next() -> str | None:
     """Read the oldest dataset that waits; return its id, or None where none does.
 
-    What goes wrong on our side is tried again, three times in all. Raises FencedOut where another
-    reader took over.
+    What goes wrong on our side is tried again, three times in all; what ends its reader each time,
+    MOST_READERS times. Raises FencedOut where another reader took over.
     """
     dataset = _claimed()
     if dataset is None:
@@ -84,6 +85,9 @@ def _claimed() -> Dataset | None:
 
 
 def _figures(dataset: Dataset) -> dict[str, Any]:
+    if dataset.read_token > MOST_READERS:
+        said = f"{MOST_READERS} workers ended while they read it; split it, or ask us."
+        return _invalid("no worker could read it", said)
     with tenant_scope(dataset.tenant_id):
         row = Dataset.objects.select_related("file", "base").get(pk=dataset.pk)
         if row.file.deleted_at is not None:

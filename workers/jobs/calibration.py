@@ -2,13 +2,14 @@
 
 A quote's expected case is meant as the middle (p50) and its high case as the 90th percentile and
 more: `p50` and `p90` are the shares of jobs that stayed within each. Rated is what was counted at
-its price, before the quote's own cap. Only jobs that succeeded; reads of the system.
+its price, changed as plugins changed the quote, before the quote's own cap. Only jobs that
+succeeded; reads of the system.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from statistics import median
@@ -18,8 +19,9 @@ from django.db.models import Sum
 from tenants.costs.models import CostEntry
 from tenants.kernel.errors import InvalidInput
 from tenants.pricing.models import ChargeLine, Quote
-from tenants.pricing.rating import USAGE
+from tenants.pricing.rating import ADJUSTMENT, USAGE
 from workers.jobs.models import Job
+from workers.jobs.money import SUBJECT
 from workers.jobs.states import State
 
 MOST = 5000  # jobs looked at, the latest first
@@ -77,8 +79,8 @@ def calibrations(*, since: dt.datetime) -> list[Calibration]:
             str((spec.get("settings") or {}).get("method") or ""),
             devices.get(job["id"], ""),
         )
-        if quote.id in rated and quote.expected_net > 0:
-            money.append(Case(*labels, quote.expected_net, quote.high_net, rated[quote.id]))
+        if job["id"] in rated and quote.expected_net > 0:
+            money.append(Case(*labels, quote.expected_net, quote.high_net, rated[job["id"]]))
         if quote.seconds and job["id"] in seconds and Decimal(quote.seconds[1]) > 0:
             _, expected, high = map(Decimal, quote.seconds)
             time.append(Case(*labels, expected, high, seconds[job["id"]]))
@@ -110,11 +112,21 @@ def _summed(measure: str, place: tuple[str, str, str, str], cases: Sequence[Case
     )
 
 
-def _rated(quotes: Iterable[str]) -> dict[str, Decimal]:
-    """By quote, what its work was rated before any cap."""
-    lines = ChargeLine.objects.filter(kind=USAGE, charge__quote_id__in=list(quotes)).order_by()
-    sums = lines.values_list("charge__quote_id").annotate(total=Sum("net"))
-    return dict(sums)
+def _rated(quotes: Mapping[str, Quote]) -> dict[str, Decimal]:
+    """By job, what the work that its quote counted was rated before any cap.
+
+    What the engine did for a step of a pipeline was quoted apart, though the pipeline is charged.
+    """
+    counted = {key: {line["meter"] for line in quote.lines} for key, quote in quotes.items()}
+    lines = ChargeLine.objects.filter(
+        kind__in=(USAGE, ADJUSTMENT), charge__subject_kind=SUBJECT, charge__quote_id__in=counted
+    ).order_by()
+    rated: dict[str, Decimal] = {}
+    sums = lines.values_list("charge__subject_id", "charge__quote_id", "meter")
+    for job_id, quote_id, meter, net in sums.annotate(Sum("net")):
+        if meter in counted[quote_id]:
+            rated[job_id] = rated.get(job_id, Decimal(0)) + net
+    return rated
 
 
 def _time(job_ids: Iterable[str]) -> tuple[dict[str, Decimal], dict[str, str]]:

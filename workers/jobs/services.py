@@ -37,7 +37,7 @@ from workers.jobs.moves import (
 )
 from workers.jobs.offers import offers_now
 from workers.jobs.placement import Needs, place
-from workers.jobs.states import HELD_BY_WORKER, Kind, State, check_move
+from workers.jobs.states import FINAL, HELD_BY_WORKER, Kind, State, check_move
 from workers.jobs.submissions import checked
 
 PRIORITIES = range(-10, 11)
@@ -99,6 +99,9 @@ def job_take_up(*, job_id: str) -> Job:
             job.spec, job.queue = complete.spec, _queue(kind, complete)
             job.cohort_key, job.update_tokens = complete.cohort_key, complete.update_tokens
             job.save(update_fields=["spec", "queue", "cohort_key", "update_tokens"])
+            if job.parent_id:
+                _accept_for(_still_asks(job.parent_id), actor, job, complete)
+                return job
             quote = _quote(actor, kind, complete, quote_id) if is_charged else None
             _accept(job, complete, quote, "The data have been read and are valid.")
     except DatasetBeingRead as next_one:
@@ -124,6 +127,22 @@ def _accept(job: Job, complete: Checked, quote: Quote | None, said: str) -> None
     job_queue(job)
 
 
+def _accept_for(parent: Job, actor: Actor, job: Job, complete: Checked) -> None:
+    """What a step of a pipeline asked for has been checked: it is set aside beside the pipeline's
+    own hold, and may start.
+    """
+    job_promise_more(parent, _quote(actor, Kind(job.kind), complete, adjustable=False))
+    job_queue(job)
+
+
+def _still_asks(job_id: str) -> Job:
+    """The pipeline that asked, its row locked. Raises Conflict where it has ended meanwhile."""
+    parent = job_locked(job_id)
+    if parent.state in FINAL:
+        raise Conflict(f"{parent.id}, which asked for this, is {parent.state}")
+    return parent
+
+
 def _waiting(spec: Mapping[str, Any], dataset_id: str, quote_id: str | None) -> Checked:
     """What is known of a job while its data are being read: what was asked for."""
     shown = {**spec, "settings": dict(spec.get("settings") or {})}
@@ -134,20 +153,25 @@ def _waiting(spec: Mapping[str, Any], dataset_id: str, quote_id: str | None) -> 
 def job_ask(*, actor: Actor, parent: Job, step: str, kind: Kind, spec: Mapping[str, Any]) -> Job:
     """Have a step of a pipeline, its row locked, done by a job of its own; once a step.
 
-    It is set aside beside the pipeline's own hold, and the pipeline is charged. Raises as
-    `job_submit` does.
+    It is set aside beside the pipeline's own hold, and the pipeline is charged; where its data are
+    large, once they have been read. Raises as `job_submit` does.
     """
     known: Job | None = Job.objects.filter(parent_id=parent.id, asked_by=step).first()
     if known is not None:
         return known
-    complete = checked(kind, actor=actor, spec=spec)
-    job_promise_more(parent, _quote(actor, kind, complete, adjustable=False))
+    being_read = ""
+    try:
+        complete = checked(kind, actor=actor, spec=spec)
+    except DatasetBeingRead as error:
+        being_read = error.dataset_id
+        complete = _waiting(spec, being_read, None)
     asked = {"parent_id": parent.id, "asked_by": step}
     job = _created(actor, kind, complete, priority=parent.priority, **asked)
     job_say(job, f"Created job {job.id} for the step {step} of {parent.id}.")
     job_say(parent, f"The step {step} is done by the job {job.id}; waiting for it.")
     audit_record(actor=actor, action="job.ask", target=job.id, data={"parent": parent.id})
-    job_queue(job)
+    if not being_read:
+        _accept_for(parent, actor, job, complete)
     return job
 
 

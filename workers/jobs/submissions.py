@@ -1,6 +1,7 @@
 """What is checked of a job before it is queued, kind by kind.
 
-Each check returns the complete spec, what the job needs, and what it will use.
+Each check returns the complete spec, what the job needs, and what it will use. Words come before
+data: whoever waits for a large file to be read is not told of a slip only then.
 """
 
 from __future__ import annotations
@@ -69,10 +70,11 @@ def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
     model = model_resolve(str(given["model"]))
     asked = _by_method(given)
     asked["task"] = _task(model, asked)
+    requested = dict(given.get("requested_hyperparameters") or {})
+    asked = _fine_tune_asked({**given, "settings": asked}, requested, model)
     training = _valid_dataset(actor, given["training_file_id"], model, asked, "training_file")
     validation = _optional_dataset(actor, given.get("validation_file_id"), model, asked)
-    requested = dict(given.get("requested_hyperparameters") or {})
-    settings, chosen = _fine_tune_settings({**given, "settings": asked}, requested, model, training)
+    settings, chosen = _fine_tune_settings(asked, requested, model, training)
     for dataset, param in ((training, "training_file"), (validation, "validation_file")):
         if dataset is not None:
             _refuse_too_long(dataset, settings, model.base, param)
@@ -113,14 +115,13 @@ def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
     return replace(done, needs=needs, seconds=seconds)
 
 
-def _fine_tune_settings(
-    given: Mapping[str, Any],
-    requested: Mapping[str, Any],
-    model: ResolvedModel,
-    training: Dataset,
-) -> tuple[FineTuneSpec, dict[str, Choice]]:
-    """What was asked for; what was left to us comes from the data's and the base's size."""
-    settings = dict(given.get("settings") or {})
+def _fine_tune_asked(
+    given: Mapping[str, Any], requested: Mapping[str, Any], model: ResolvedModel
+) -> dict[str, Any]:
+    """The settings that were asked for, and those that a version goes on with, each by itself
+    right. Raises InvalidInput, SpecError.
+    """
+    settings = dict(given["settings"])
     if "seed" in given and given["seed"] is not None:
         settings["seed"] = given["seed"]
     if model.version is not None:
@@ -133,6 +134,19 @@ def _fine_tune_settings(
         )
     if settings["task"] in TRAINED_WHOLE:
         settings.setdefault("method", "full")
+    left = [name for name in _LEFT_TO_US if settings.get(name) == "auto"]
+    FineTuneSpec.from_dict({name: settings[name] for name in settings if name not in left})
+    return settings
+
+
+def _fine_tune_settings(
+    asked: Mapping[str, Any],
+    requested: Mapping[str, Any],
+    model: ResolvedModel,
+    training: Dataset,
+) -> tuple[FineTuneSpec, dict[str, Choice]]:
+    """What was asked for; what was left to us comes from the data's and the base's size."""
+    settings = dict(asked)
     chosen = resolve_auto(
         examples=training.examples,
         parameters=model.base.parameters,
@@ -228,8 +242,8 @@ def _evaluate(actor: Actor, given: Mapping[str, Any]) -> Checked:
     asked = {"max_length": model.base.context_length, **dict(given.get("settings") or {})}
     asked["task"] = _task(model, asked)
     asked["tabular"] = _tabular(model, asked).to_dict()
-    dataset = _valid_dataset(actor, given["file_id"], model, asked, "file")
     settings = EvaluateSpec.from_dict(asked)
+    dataset = _valid_dataset(actor, given["file_id"], model, asked, "file")
     _refuse_too_long(dataset, settings, model.base, "file")
     spec = {
         "base_id": model.base.id,
@@ -258,11 +272,11 @@ def _compress(actor: Actor, given: Mapping[str, Any]) -> Checked:
     asked["task"] = _compressed_as(model, settings_given)
     compressions.check_model(model, asked["task"])
     read = {"task": asked["task"]}
-    data = _valid_dataset(actor, given["file_id"], model, read, "file")
-    validation = _optional_dataset(actor, given.get("validation_file_id"), model, read)
     asked, price = compressions.with_price(asked, model, actor.tenant_id)
     asked = compressions.with_budget(asked, model, actor.tenant_id)
     settings = CompressSpec.from_dict(asked)
+    data = _valid_dataset(actor, given["file_id"], model, read, "file")
+    validation = _optional_dataset(actor, given.get("validation_file_id"), model, read)
     compressions.check(model, settings, data)
     spec = {
         "base_id": model.base.id,

@@ -96,14 +96,15 @@ def review() -> None:
 
 @shared_task(name=READ_DATASETS)  # acknowledged early: leases protect the reading
 def read_datasets() -> None:
-    """One dataset after another, and the jobs that wait for each."""
-    while dataset_read_next() is not None:
+    """One dataset after another, and the jobs that wait for each, until this worker drains."""
+    draining = process_wide.worker().draining
+    while not draining.is_set() and dataset_read_next() is not None:
         jobs_take_up()
 
 
 @shared_task(name="control.measure")
 def measure() -> None:
-    """One base at a time, while nothing else runs: what disturbs it widens the bounds."""
+    """One task of one base, while nothing else runs: what disturbs it widens the bounds."""
     with system_scope():
         idle = not fleet().busy
     if idle:

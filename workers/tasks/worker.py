@@ -173,10 +173,10 @@ class WorkerProcess:
                 log.warning("pulse missed", error=str(error))
 
     def _obey(self, *, drain: bool) -> None:
-        """An operator may have it drain, and claim again."""
-        if drain:
+        """An operator may have it drain, and claim again; the end of its process is for good."""
+        if drain or self._ending:
             self.draining.set()
-        elif not self._ending:
+        else:
             self.draining.clear()
 
     def _tell_drain(self) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable
+from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -37,12 +39,13 @@ from workers.assets.services import (
     base_model_measure_next,
     base_model_register,
     base_model_verify,
+    base_models,
 )
 from workers.assets.services.base_models import BaseModelDamaged
 from workers.engine.base.images import image_base_build
 from workers.engine.base.recordings import audio_base_build
 from workers.engine.base.tables import tabular_base_build
-from workers.engine.profiles import profiles_read
+from workers.engine.profiles import Profile, profile_key, profiles_read
 
 BASES = [LANGUAGE_MODEL, EMBEDDING_MODEL, TABULAR_MODEL, IMAGE_MODEL, AUDIO_MODEL]
 
@@ -310,6 +313,7 @@ def test_what_a_base_lacks_is_measured_later_and_the_rest_kept(tmp_path: Path) -
     base_model_register(path=folder, model_id="writer", kind="text_generation", licence="mit")
     first = base_model_measure(model_id="writer", tasks=("text_generation",)).profile
 
+    assert base_model_measure_next() is not None  # one task at a time
     measured = base_model_measure_next()
 
     assert measured is not None
@@ -318,6 +322,39 @@ def test_what_a_base_lacks_is_measured_later_and_the_rest_kept(tmp_path: Path) -
     }  # fmt: skip
     assert first.items() <= measured.profile.items()
     assert base_model_measure_next() is None
+
+
+def test_what_this_machine_could_not_hold_is_left_to_operators(tmp_path: Path) -> None:
+    platform_tenant_ensure()
+    folder = base_folder(tmp_path / "b", "llama")
+    base_model_register(path=folder, model_id="b", kind="text_generation", licence="mit")
+    with system_scope():
+        BaseModel.objects.update(parameters=10**15)
+    assert base_model_measure_next() is None
+
+
+def test_of_two_measurements_at_once_both_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform_tenant_ensure()
+    base_make(tmp_path / "m")
+
+    def beside(*_: str, hear: Callable[[dict[str, Any]], None], failure: str) -> None:
+        hear(asdict(profile_of("preference")))
+        with system_scope():  # another measurement ends meanwhile
+            other = profile_of("text_classification")
+            BaseModel.objects.update(profile={profile_key(other): asdict(other)})
+
+    monkeypatch.setattr(base_models, "engine_run", beside)
+    found = profiles_read(base_model_measure(model_id="tiny", tasks=("preference",)).profile)
+    assert {task for _, task, _ in found} == {"text_classification", "preference"}
+
+
+def profile_of(task: str) -> Profile:
+    return Profile(
+        "cpu", "float32", 1, flops=1e9, update_s=0.1, pack_s=0.1, load_s=2, spread=0.1,
+        task=task, method="full",
+    )  # fmt: skip
 
 
 def test_what_cannot_be_measured_says_why(tmp_path: Path) -> None:

@@ -170,6 +170,18 @@ def test_our_failures_are_tried_again_and_then_said(
     assert "we tried 3 times" in done.file.status_details
 
 
+def test_a_file_that_ends_each_of_its_readers_is_given_up(tenant: SignedUp) -> None:
+    dataset = asked(tenant)
+    for _ in range(reading.MOST_READERS):
+        with system_scope():
+            assert reading._claimed() is not None  # and nothing more is heard of this reader
+            Dataset.objects.update(read_until=now() - dt.timedelta(seconds=1))
+    assert dataset_read_next() == dataset.id
+    done = fresh(dataset)
+    assert (done.status, datasets_to_read()) == (Dataset.Status.INVALID, 0)
+    assert "10 workers ended" in done.problems[0]["fix"]
+
+
 def test_a_file_deleted_meanwhile_is_said(tenant: SignedUp) -> None:
     dataset = asked(tenant)
     with tenant_scope(tenant.tenant.id):

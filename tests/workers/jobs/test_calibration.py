@@ -11,6 +11,7 @@ from tenants.costs.services import slot_time_record
 from tenants.kernel.clock import now
 from tenants.kernel.errors import InvalidInput
 from tenants.kernel.scope import system_scope
+from tenants.pricing.models import Quote
 from tenants.pricing.quotes import QuoteLine
 from tests.saas.console.factories import Person, job_make, owner_of
 from tests.tenants.costs.factories import resource_make, slot_time
@@ -48,10 +49,16 @@ def test_a_quote_that_expects_nothing_is_refused() -> None:
         calibrated("time", [case("1", expected="0")])
 
 
-def job_done(owner: Person, key: str, *, tokens: int, seconds: int) -> None:
-    """A fine-tune quoted at a million tokens and a minute, which came to so much."""
+def quote_made(owner: Person, key: str) -> Quote:
+    """A million tokens and a minute."""
     line = QuoteLine("tokens.trained", D(900_000), D(1_000_000), D(1_500_000), {"base": "mini"})
-    made = quote(owner.tenant.id, line, fingerprint=key, seconds=[D(30), D(60), D(90)])
+    return quote(owner.tenant.id, line, fingerprint=key, seconds=[D(30), D(60), D(90)])
+
+
+def job_done(
+    owner: Person, key: str, made: Quote, *, tokens: int, seconds: int, adjust: str = "0"
+) -> None:
+    """A fine-tune at that quote, which came to so much; the engine did other work for it."""
     job = job_make(
         owner,
         state=State.SUCCEEDED,
@@ -61,6 +68,10 @@ def job_done(owner: Person, key: str, *, tokens: int, seconds: int) -> None:
     )
     charge(
         owner.tenant.id, key, item("tokens.trained", tokens, job_id=job.id),
+        subject_kind="job", subject_id=job.id, quote_id=made.id, adjust=D(adjust),
+    )  # fmt: skip
+    charge(
+        owner.tenant.id, f"{key}:engine", item("tokens.evaluated", tokens, job_id=job.id),
         subject_kind="job", subject_id=job.id, quote_id=made.id,
     )  # fmt: skip
     begun = now() - dt.timedelta(days=1)
@@ -79,7 +90,7 @@ def test_jobs_that_succeeded_are_laid_beside_their_quotes() -> None:
     owner = owner_of("Acme")
     with system_scope():
         credit_give(owner.tenant.id, "100")
-    job_done(owner, "a", tokens=1_200_000, seconds=45)
+    job_done(owner, "a", quote_made(owner, "a"), tokens=1_200_000, seconds=45)
     with system_scope():
         money, time = calibrations(since=now() - dt.timedelta(days=2))
     assert (money.measure, money.base, money.method, money.jobs) == ("money", "mini", "lora", 1)
@@ -88,3 +99,19 @@ def test_jobs_that_succeeded_are_laid_beside_their_quotes() -> None:
     assert time.device.startswith("worker.")
     with system_scope():
         assert calibrations(since=now() + dt.timedelta(days=1)) == []
+
+
+@pytest.mark.django_db
+def test_each_job_is_laid_beside_its_own_rating_and_a_discount_counts() -> None:
+    """A quote may be named by several jobs."""
+    platform_make()
+    owner = owner_of("Acme")
+    with system_scope():
+        credit_give(owner.tenant.id, "100")
+    made = quote_made(owner, "a")
+    job_done(owner, "a", made, tokens=800_000, seconds=45)
+    job_done(owner, "b", made, tokens=2_000_000, seconds=45, adjust="-0.5")
+    with system_scope():
+        found = calibrations(since=now() - dt.timedelta(days=2))
+    ratios = [row.ratio for row in found if row.measure == "money"]  # a class each, by device
+    assert sorted(ratios) == [D("0.8"), D("1.0")]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tenants.accounts.models import Tenant
-from tenants.kernel.errors import NotFound
+from tenants.kernel.errors import InvalidInput, NotFound
 from tenants.kernel.money import Money
 from tenants.kernel.scope import system_scope, tenant_scope
 from tenants.ledger.models import Hold
@@ -15,7 +15,7 @@ from tenants.ledger.services import hold_place
 from tests.workers.engine.factories import completions
 from tests.workers.jobs.factories import actor_of, make_tenant
 from tests.workers.tasks.factories import BASE_ID, SETTINGS, upload
-from workers.assets.reading import dataset_read_next
+from workers.assets.reading import dataset_read_next, datasets_to_read
 from workers.assets.services.datasets import DatasetBeingRead
 from workers.jobs.models import Job, JobEvent
 from workers.jobs.services import job_cancel, job_quote, job_submit
@@ -99,6 +99,41 @@ def test_without_credit_by_then_the_job_fails_and_nothing_is_held(tenant: Tenant
     assert failed.quote_id == ""
     with system_scope():
         assert [hold.key for hold in Hold.objects.all()] == ["all"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "param"),
+    [
+        (Kind.FINE_TUNE, {"settings": {"epochs": 0}}, "epochs"),
+        (Kind.FINE_TUNE, {"method": "dpo", "settings": {"preference": 5}}, "preference"),
+        (Kind.FINE_TUNE, {"requested_hyperparameters": {"warmth": 1}}, "hyperparameters"),
+        (Kind.EVALUATE, {"settings": {"batch": 1}}, "batch"),
+        (Kind.COMPRESS, {"settings": {"prune": {"mlp": 2}}}, "prune.mlp"),
+    ],
+)
+def test_a_slip_is_told_before_a_large_file_is_read(
+    tenant: Tenant, kind: Kind, more: dict[str, Any], param: str
+) -> None:
+    file = upload(tenant, completions(24))
+    spec = {"model": BASE_ID, "training_file_id": file, "file_id": file, **more}
+    with tenant_scope(tenant.id), pytest.raises(InvalidInput) as refused:
+        job_submit(actor=actor_of(tenant), kind=kind, spec=spec)
+    assert refused.value.param == param
+    assert datasets_to_read() == 0
+
+
+def test_what_nobody_foresaw_ends_its_own_job_only(tenant: Tenant) -> None:
+    wrong = submitted(tenant, spec_of(tenant, completions(24)))
+    right = submitted(tenant, spec_of(tenant, completions(40)[24:]))
+    with system_scope():
+        wrong.spec["asked"]["requested_hyperparameters"] = 5
+        wrong.save(update_fields=["spec"])
+    while dataset_read_next():
+        pass
+    assert jobs_take_up() == 2
+    assert (fresh(wrong).state, fresh(wrong).error["code"]) == (State.FAILED, "not_checked")
+    assert fresh(right).state == State.QUEUED
+    assert jobs_take_up() == 0
 
 
 def test_a_waiting_job_may_be_cancelled(tenant: Tenant) -> None:

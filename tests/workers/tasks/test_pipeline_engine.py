@@ -22,10 +22,12 @@ from tests.workers.engine.factories import completions
 from tests.workers.jobs.factories import actor_of, job_row, make_tenant, make_worker, messages_of
 from tests.workers.tasks.factories import BASE_ID, SETTINGS, sold, start, upload
 from workers.assets.models import BaseModel
+from workers.assets.reading import dataset_read_next
 from workers.jobs.events import JobCancelled, JobFailed, JobSucceeded
 from workers.jobs.models import Job
 from workers.jobs.services import job_cancel, job_submit
 from workers.jobs.states import Kind, State
+from workers.jobs.waiting import jobs_take_up
 from workers.tasks.runs.pipeline import engine_request
 from workers.tasks.runs.run import CannotRun
 
@@ -98,6 +100,12 @@ def told() -> None:
         pass
 
 
+def held_by(tenant: Tenant) -> Decimal:
+    with system_scope():
+        open_ones = Hold.objects.filter(tenant_id=tenant.id, state="open")
+        return sum((hold.amount for hold in open_ones), Decimal(0))
+
+
 def child_of(job: Job) -> Job:
     with system_scope():
         return Job.objects.get(parent_id=job.id)
@@ -164,6 +172,50 @@ def test_engine_work_costs_no_more_than_the_customer_allowed(
             assert not Job.objects.filter(parent_id=job.id).exists()
     else:
         assert 0 < Decimal(row.spec["engine_asked"]) <= Decimal(limit)
+
+
+@pytest.mark.parametrize("limit", ["0.000001", "100"])
+def test_a_step_may_train_on_what_has_to_be_read_first(
+    partner: Tenant, limit: str, settings: Any
+) -> None:
+    settings.READ_AT_ONCE_BYTES = 100
+    tenant = make_tenant()
+    enabled(tenant.id, "tuning")
+    job = submit(tenant, engine_limit=Decimal(limit))
+    attempt("pipeline.cpu")
+    assert (job_row(job.id).state, child_of(job).state) == (State.PAUSED, State.VALIDATING)
+    held = held_by(tenant)
+
+    assert dataset_read_next()
+    assert jobs_take_up() == 1
+    child, asked = child_of(job), job_row(job.id).spec.get("engine_asked", "0")
+    assert held_by(tenant) == held + Decimal(asked)
+    if limit == "100":
+        assert (child.state, child.currency) == (State.QUEUED, "")
+        assert Decimal(asked) > 0
+        return
+    assert (child.state, child.error["code"]) == (State.FAILED, "engine_limit_exceeded")
+    told()
+    attempt("pipeline.cpu")
+    row = job_row(job.id)
+    assert row.state == State.FAILED
+    assert "engine_limit allows 0.000001" in row.error["message"]
+
+
+def test_what_a_pipeline_asked_for_does_not_begin_after_its_end(
+    partner: Tenant, settings: Any
+) -> None:
+    settings.READ_AT_ONCE_BYTES = 100
+    tenant = make_tenant()
+    enabled(tenant.id, "tuning")
+    job = submit(tenant)
+    attempt("pipeline.cpu")
+    with tenant_scope(tenant.id):
+        job_cancel(actor=actor_of(tenant), job_id=job.id)
+    dataset_read_next()
+    jobs_take_up()  # before the child hears of it
+    assert child_of(job).state == State.FAILED
+    assert held_by(tenant) == 0
 
 
 def test_a_cancelled_pipeline_takes_what_it_asked_for_along(partner: Tenant) -> None:

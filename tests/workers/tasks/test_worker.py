@@ -90,6 +90,15 @@ def test_a_worker_drains_when_asked_and_claims_again_when_that_is_taken_back(
     assert job_row(job.id).state == "succeeded"
 
 
+def test_a_pulse_that_crosses_the_end_of_the_process_is_made_good_by_the_next() -> None:
+    process = WorkerProcess(name="w@test", queue_names=["train.cpu"], slots=1)
+    process.drain()
+    process.draining.clear()  # a pulse had just read that nobody asks it to drain
+    process.beat()
+    assert process.draining.is_set()
+    process.stop()
+
+
 def test_more_hints_than_slots_change_nothing() -> None:
     process = WorkerProcess(name="w@test", queue_names=["train.cpu"], slots=0)
     assert process.work("train.cpu") == 0

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tenants.accounts.actors import system_actor
 from tenants.accounts.audit import audit_record
 from tenants.accounts.services import platform_tenant_ensure
@@ -24,6 +26,8 @@ from workers.assets.weights import (
 )
 from workers.engine.folders import folder_digest
 from workers.engine.profiles import Profile, profile_key, profiles_read
+
+TRAINED_BYTES = 16  # of a parameter: itself, its gradient and two moments, in float32
 
 
 class BaseModelDamaged(BreakwaterError):
@@ -127,8 +131,11 @@ def base_model_measure(*, model_id: str, tasks: Sequence[str] = ()) -> BaseModel
     )
     platform = platform_tenant_ensure()
     with system_scope():
-        kept = {} if "flops" in row.profile else row.profile  # one of an older version
-        BaseModel.objects.filter(pk=model_id, sha256=row.sha256).update(profile=kept | found)
+        same = BaseModel.objects.select_for_update().filter(pk=model_id, sha256=row.sha256).first()
+        if same is not None:
+            kept = {} if "flops" in same.profile else same.profile  # one of an older version
+            same.profile = kept | found
+            same.save(update_fields=["profile"])
         audit_record(
             actor=system_actor(platform.id),
             action="base_model.measure",
@@ -139,17 +146,20 @@ def base_model_measure(*, model_id: str, tasks: Sequence[str] = ()) -> BaseModel
 
 
 def base_model_measure_next() -> BaseModel | None:
-    """Measure some base that lacks a task's profile for what it lacks; None where none does.
+    """Measure some base for one task whose profile it lacks; None where none lacks any.
 
-    Whichever it is: one that can never be measured does not keep the others waiting. Raises
-    Unavailable where it cannot be.
+    Whichever it is: one that can never be measured does not keep the others waiting. One that this
+    machine has no memory to train whole is left to operators. Raises Unavailable where it cannot
+    be.
     """
+    most = psutil.virtual_memory().available // TRAINED_BYTES
     with system_scope():
-        lacking = {row.id: tasks for row in BaseModel.objects.all() if (tasks := _unmeasured(row))}
+        rows = list(BaseModel.objects.filter(parameters__lte=most))
+    lacking = [(row.id, task) for row in rows for task in _unmeasured(row)]
     if not lacking:
         return None
-    chosen = random.choice(sorted(lacking))  # noqa: S311 -- no secret hangs on it
-    return base_model_measure(model_id=chosen, tasks=lacking[chosen])
+    model_id, task = random.choice(lacking)  # noqa: S311 -- no secret hangs on it
+    return base_model_measure(model_id=model_id, tasks=[task])
 
 
 def _unmeasured(row: BaseModel) -> list[str]:
