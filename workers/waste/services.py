@@ -85,7 +85,7 @@ def _stale(row: WasteFinding) -> Conflict:
 
 
 def waste_undo(*, actor: Actor, finding_id: str) -> WasteFinding:
-    """Take an action back (system scope).
+    """Take an action back (system scope); what somebody has changed since stays as it is.
 
     Raises PermissionDenied, NotFound, and Conflict where nothing was done, or it is too late.
     """
@@ -97,7 +97,7 @@ def waste_undo(*, actor: Actor, finding_id: str) -> WasteFinding:
         raise Conflict(
             f"it could be taken back until {row.undo_until.isoformat()}", code="undo_too_late"
         )
-    undo(actor, row.undo)
+    undo(actor, row.undo, row.arguments)
     finding_undone(actor=actor, row=row)
     return row
 

@@ -33,6 +33,7 @@ from tests.workers.waste.factories import (
 )
 from workers.assets.models import File, ModelVersion
 from workers.jobs.models import Job, Worker
+from workers.jobs.services import job_place
 from workers.jobs.states import State
 from workers.serving.models import Deployment
 from workers.waste.actions import version_of
@@ -93,6 +94,31 @@ def test_a_forgotten_deployment_is_found_put_to_sleep_sooner_and_set_back() -> N
         row.refresh_from_db()
     assert row.sleep_after_s == 7 * 86400
     assert [e["action"] for e in events("waste.undone")] == ["sleep"]
+
+
+def test_what_its_tenant_has_set_since_is_not_taken_back() -> None:
+    row, other = deployment_forgotten(), make_tenant()
+    asleep, fewer = (
+        apply(_opened("sleep", "mini", sleep_after_s={row.id: 600})),
+        apply(_opened("resize", "mini", max_replicas=2)),
+    )
+    price_storage("0.01")
+    ended = apply(_opened("expire", other.id, ids=[file_make(other, gigabytes=1, days=9)]))
+    gone = apply(_opened("delete", other.id, ids=checkpoints_make(other, 2, gigabytes=1, days=9)))
+    mine = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
+    with system_scope():
+        Deployment.objects.filter(pk=row.pk).update(sleep_after_s=1200, max_replicas=3)
+        File.objects.update(expires_at=mine)
+        kept, deleted = ModelVersion.objects.order_by("id")
+        ModelVersion.objects.filter(pk=deleted.pk).update(deleted_at=ago(0))
+    for done in (asleep, fewer, ended, gone):
+        undo(done)
+    with system_scope():
+        row.refresh_from_db()
+        assert (row.sleep_after_s, row.max_replicas) == (1200, 3)
+        assert File.objects.get().expires_at == mine
+        there = ModelVersion.objects.filter(deleted_at__isnull=True)
+        assert list(there.values_list("id", flat=True)) == [kept.id]
 
 
 def test_what_has_changed_meanwhile_is_refused() -> None:
@@ -169,7 +195,7 @@ def test_orphans_are_deleted_and_restored_within_their_time() -> None:
     with system_scope():
         assert ModelVersion.objects.filter(deleted_at__isnull=True).count() == 5
         WasteFinding.objects.filter(pk=finding.pk).update(
-            state="applied", undo={"ids": []}, undo_until=ago(1)
+            state="applied", undo={"deleted": {}}, undo_until=ago(1)
         )
     with pytest.raises(Conflict, match="could be taken back until"):
         undo(finding)
@@ -228,6 +254,16 @@ def test_idle_workers_are_asked_to_drain_and_called_back() -> None:
     undo(finding)
     with system_scope():
         assert not Worker.objects.filter(drain_asked_at__isnull=False).exists()
+
+
+def test_workers_that_others_are_to_drain_count_as_gone_at_once() -> None:
+    """Two findings of a class: the second was judged with the first one's workers there."""
+    first, second = worker_make(started=ago(28)), worker_make(started=ago(28))
+    one = _opened("drain", first.id, workers=[first.id])
+    other = _opened("drain", second.id, workers=[second.id])
+    apply(one)
+    with pytest.raises(Conflict, match="has changed since"):
+        apply(other)
 
 
 def test_a_pool_of_less_than_a_week_is_not_judged() -> None:
@@ -361,8 +397,16 @@ def test_waiting_jobs_take_larger_passes_and_move_and_go_back() -> None:
     with system_scope():
         waiting.refresh_from_db()
         assert waiting.queue == "train.gpu"
+        Job.objects.filter(pk=waiting.pk).update(spec=waiting.spec | {"device": "gpu"})
+    with pytest.raises(Conflict, match="none of its jobs that may be changed waits"):
+        apply(_opened("place", subject, resource="worker.cpu"))
+    with system_scope():
+        waiting.refresh_from_db()
+        assert waiting.queue == "train.gpu"
+        with pytest.raises(Conflict, match="was asked for with device"):
+            job_place(actor=staff(), job_id=waiting.id, worker_class="cpu")
         Job.objects.filter(pk=waiting.pk).update(state=State.RUNNING)
-    with pytest.raises(Conflict, match="none of its jobs waits"):
+    with pytest.raises(Conflict, match="none of its jobs that may be changed waits"):
         apply(_opened("enlarge_passes", subject, micro_batch_tokens=1024))
 
 
@@ -399,6 +443,6 @@ def _opened(action: str, subject: str, **arguments: object) -> WasteFinding:
     """A finding that proposes this, as things stand."""
     with system_scope():
         return WasteFinding.objects.create(
-            id=new_id("waste_"), kind="test", subject=subject, saving=1, beside=1, action=action,
+            id=new_id("waste_"), kind=action, subject=subject, saving=1, beside=1, action=action,
             arguments=arguments, version=version_of(action, subject, arguments),
         )  # fmt: skip
