@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from tenants.accounts.actors import Actor, ActorKind
+from tenants.accounts.actors import Actor, ActorKind, permissions
 from tenants.accounts.models import AuditEntry, Tenant
+from tenants.accounts.roles import Role
 from tenants.costs.models import WasteFinding
 from tenants.costs.services import slot_time_record
 from tenants.costs.slot_time import SlotTime
@@ -16,7 +20,7 @@ from tenants.costs.waste import finding_close
 from tenants.kernel.errors import Conflict, NotFound, PermissionDenied
 from tenants.kernel.ids import new_id
 from tenants.kernel.models import OutboxEvent
-from tenants.kernel.scope import system_scope
+from tenants.kernel.scope import current_scope, system_scope
 from tests.tenants.costs.factories import slot_time
 from tests.workers.jobs.factories import make_tenant
 from tests.workers.waste.factories import (
@@ -36,6 +40,7 @@ from workers.jobs.models import Job, Worker
 from workers.jobs.services import job_place
 from workers.jobs.states import State
 from workers.serving.models import Deployment
+from workers.waste import services
 from workers.waste.actions import version_of
 from workers.waste.services import waste_apply, waste_measure, waste_sweep, waste_undo
 
@@ -150,6 +155,24 @@ def test_a_finding_keeps_its_identity_and_closes_when_it_is_found_no_more() -> N
     assert [event["finding_id"] for event in events("waste.closed")] == [first.id]
 
 
+def test_a_sweep_locks_nothing_while_it_weighs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests and heartbeats write the rows whose state it names."""
+    scopes: list[Any] = []
+    monkeypatch.setattr(services, "savings_beside", _outside(scopes, services.savings_beside))
+    monkeypatch.setattr(services, "_leak", _outside(scopes, services._leak))
+    deployment_forgotten()
+    assert waste_sweep() == 1
+    assert scopes == [None, None]
+
+
+def _outside(scopes: list[Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapped(*given: Any) -> Any:
+        scopes.append(current_scope())
+        return function(*given)
+
+    return wrapped
+
+
 def test_nobody_but_staff_acts_and_nothing_is_done_twice() -> None:
     deployment_forgotten()
     waste_sweep()
@@ -160,6 +183,10 @@ def test_nobody_but_staff_acts_and_nothing_is_done_twice() -> None:
     customer = Actor(kind=ActorKind.MEMBER, id="u", tenant_id=tenant.id)
     with system_scope(), pytest.raises(PermissionDenied):
         waste_apply(actor=customer, finding_id=finding.id)
+    viewer = replace(staff(), role=Role.VIEWER, may=permissions(Role.VIEWER))
+    for service in (waste_apply, waste_undo, finding_close):
+        with system_scope(), pytest.raises(PermissionDenied, match=r"jobs\.write"):
+            service(actor=viewer, finding_id=finding.id)
     with system_scope(), pytest.raises(NotFound):
         waste_apply(actor=staff(), finding_id="waste_none")
     apply(finding)
@@ -359,6 +386,10 @@ def test_a_saving_is_measured_from_the_books_before_and_after() -> None:
     assert finding.before == (36 * a_month).quantize(Decimal("0.01"))
     assert finding.after == (3 * a_month).quantize(Decimal("0.01"))
     assert events("waste.measured")[0]["measured"] == f"{finding.measured}"
+    assert waste_measure() == 1  # a stretch that still grows
+    with system_scope():
+        WasteFinding.objects.filter(pk=finding.pk).update(applied_at=moment - dt.timedelta(days=13))
+    assert waste_measure() == 0
 
 
 def _hours(job: Job, begin: dt.datetime, hours: float) -> SlotTime:
