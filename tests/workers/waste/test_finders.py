@@ -201,7 +201,11 @@ def test_patient_work_goes_to_spot_where_few_jobs_come_late() -> None:
     assert Decimal("24.9") < finding.saving < Decimal("25.2")  # 36 - 10.8 and a little again
     assert findings_of(facts(work=(replace(patient, patience_s=100.0),)), Terms()) == []
     assert findings_of(facts(work=(replace(patient, patience_s=None),)), Terms()) == []
-    assert findings_of(facts(work=(replace(patient, on_demand=False),)), Terms()) == []
+    half = facts(work=(replace(patient, on_demand=0.5),))
+    assert only(half).saving == (finding.saving / 2).quantize(Decimal("0.01"))
+    (alone,) = savings_beside(half, [only(half)])
+    assert abs(alone - only(half).saving) < Decimal("0.01")
+    assert findings_of(facts(work=(replace(patient, on_demand=0.0),)), Terms()) == []
 
 
 def test_reuse_is_what_was_seen_of_pauses_as_long() -> None:
