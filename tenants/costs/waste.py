@@ -76,6 +76,7 @@ def finding_locked(*, actor: Actor, finding_id: str) -> WasteFinding:
     _system_only()
     if actor.kind not in {ActorKind.OPERATOR, ActorKind.SYSTEM}:
         raise PermissionDenied("only the platform's operators act on waste")
+    actor.require("jobs.write")
     rows = WasteFinding.objects.select_for_update().filter(pk=finding_id)
     row: WasteFinding | None = rows.first()
     if row is None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from tenants.kernel.errors import Unavailable
 
@@ -93,6 +94,12 @@ def _slowdown(needs: Needs, offer: Offer) -> float:
 def _preference(needs: Needs, offer: Offer) -> tuple[Decimal, float, str]:
     work = Decimal(repr(max(needs.work_s, 1.0) / offer.speed * _slowdown(needs, offer)))
     return offer.price * work, _duration(needs, offer), offer.worker_class
+
+
+def pins(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What a job's spec asks of where, and by when, it is done: nobody else moves such a job."""
+    asked = {"device": spec.get("device") or "any", "deadline_s": spec.get("deadline_s")}
+    return {name: value for name, value in asked.items() if value not in {None, "any"}}
 
 
 def tpu_refusal() -> str:

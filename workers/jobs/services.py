@@ -36,7 +36,7 @@ from workers.jobs.moves import (
     job_say,
 )
 from workers.jobs.offers import offers_now
-from workers.jobs.placement import Needs, place
+from workers.jobs.placement import Needs, pins, place
 from workers.jobs.states import FINAL, HELD_BY_WORKER, Kind, State, check_move
 from workers.jobs.submissions import checked
 
@@ -345,9 +345,15 @@ def _cover_again(actor: Actor, job: Job) -> None:
 def job_place(*, actor: Actor, job_id: str, worker_class: str) -> str:
     """Move a waiting job to another class of workers; return the queue that it was in.
 
-    Raises NotFound, Conflict for one that does not wait, Unavailable where no such worker is there.
+    Raises NotFound, Conflict for one that does not wait or whose customer chose its device or set
+    a deadline, Unavailable where no such worker is there.
     """
     job = _queued(actor, job_id)
+    if asked := pins(job.spec):
+        raise Conflict(
+            f"{job.id} was asked for with {' and '.join(asked)}, and stays in its queue",
+            code="job_pinned",
+        )
     family, before = KINDS[Kind(job.kind)].family, str(job.queue)
     place(Needs(device=worker_class), offers_now())
     job.queue = f"{family}.{worker_class}"

@@ -26,7 +26,7 @@ from workers.jobs.bounds import Range
 from workers.jobs.checked import Checked, Choice
 from workers.jobs.cohorts import cohort_key_of
 from workers.jobs.estimates import base_shape, fine_tune_estimate, line_of, tokens_of
-from workers.jobs.placement import Needs
+from workers.jobs.placement import Needs, pins
 from workers.jobs.states import Kind
 
 _SUFFIX = 64  # characters; OpenAI's limit
@@ -49,16 +49,18 @@ _LEFT_TO_US = ("epochs", "batch_size", "learning_rate", "max_length")
 
 
 def checked(kind: Kind, *, actor: Actor, spec: Mapping[str, Any]) -> Checked:
-    """Return the complete spec. Raises InvalidInput with the field in `param`, NotFound,
-    DatasetBeingRead.
+    """Return the complete spec, with the device and the deadline where they were asked for.
+
+    Raises InvalidInput with the field in `param`, NotFound, DatasetBeingRead.
     """
     check = _CHECKS.get(kind)
     if check is None:
         raise InvalidInput(f"jobs of kind {kind.value!r} cannot be submitted yet", param="kind")
     try:
-        return check(actor, spec)
+        found = check(actor, spec)
     except SpecError as error:
         raise InvalidInput(str(error), param=error.field, code="invalid_hyperparameters") from error
+    return replace(found, spec=found.spec | pins(spec))
 
 
 def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:

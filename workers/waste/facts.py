@@ -156,7 +156,8 @@ class Passes:
 
 @dataclass(frozen=True)
 class Work:
-    """A tenant's jobs of one kind on one base, on one resource: `slot_s` of it in all.
+    """A tenant's jobs of one kind on one base, on one resource: `slot_s` of it in all, the share
+    `on_demand` of them at the full price.
 
     `snapshot_s` lies between two snapshots (None: it starts over). `patience_s` is how
     much longer they may take. `elsewhere` tells the slot-seconds on other resources that can do
@@ -170,7 +171,7 @@ class Work:
     resource: str
     jobs: int
     slot_s: float
-    on_demand: bool = True
+    on_demand: float = 1.0
     snapshot_s: float | None = None
     patience_s: float | None = None
     elsewhere: Mapping[str, float] = field(default_factory=dict)

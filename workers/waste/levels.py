@@ -24,9 +24,7 @@ def cheapest_level(levels: Sequence[Level], *, held: int, unknown_s: float, shor
     peak = max(math.ceil(level.need) for level in levels)
     keep = held
     while keep > 0:
-        needed = sum(
-            min(max(level.need - (keep - 1), 0.0), 1.0) * level.seconds for level in levels
-        )
+        needed = sum(_of_slot(keep, level.need) * level.seconds for level in levels)
         if peak >= keep:
             needed += unknown_s
         if needed * shortage >= total:

@@ -26,7 +26,6 @@ from tenants.kernel.scope import system_scope
 from tenants.usage.selectors import usage_totals
 from workers.assets.models import ModelVersion
 from workers.jobs.compression_costs import compression_costs
-from workers.jobs.models import Job
 
 LOOKS_BACK = dt.timedelta(days=28)
 Lever = LeverMeasurement.Lever
@@ -82,11 +81,12 @@ def compression_gain(since: dt.datetime, until: dt.datetime) -> Gain | None:
         str(total.dimensions["model"]): total.quantity
         for total in usage_totals(meters=SERVED, since=since, until=until, group_by=["model"])
     }
-    names = dict(
-        ModelVersion.objects.filter(job_id__in=_compressions()).values_list("job_id", "name")
-    )
     costs = list(compression_costs())
-    used = [(cost, served.get(names.get(cost.job.id, ""), Decimal(0))) for cost in costs]
+    tokens_of: dict[str, Decimal] = {}  # by compression, of all that it made
+    made = ModelVersion.objects.filter(job_id__in=[cost.job.id for cost in costs])
+    for job_id, name in made.values_list("job_id", "name"):
+        tokens_of[job_id] = tokens_of.get(job_id, Decimal(0)) + served.get(name, Decimal(0))
+    used = [(cost, tokens_of.get(cost.job.id, Decimal(0))) for cost in costs]
     millions = [
         (cost.after.cost.amount * tokens / 10**6, cost.before.cost.amount * tokens / 10**6)
         for cost, tokens in used
@@ -174,7 +174,3 @@ def _spent_by_job(
         cost, before = found.get((job_id, base or ""), (Decimal(0), False))
         found[job_id, base or ""] = (cost + amount, before or bool(cohort))
     return found
-
-
-def _compressions() -> Any:
-    return Job.objects.filter(kind="compress").values("id")

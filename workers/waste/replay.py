@@ -72,10 +72,9 @@ def _target(facts: Facts, target: Target) -> Decimal:
 
 def _work(facts: Facts, work: Work) -> Decimal:
     price = facts.prices[work.resource]
-    rate = price.saved
-    if not work.on_demand and price.spot is not None:
-        rate = price.spot.price
-    return exact(work.slot_s) * rate
+    full = exact(work.on_demand)
+    elsewhere = price.saved if price.spot is None else price.spot.price
+    return exact(work.slot_s) * (full * price.saved + (1 - full) * elsewhere)
 
 
 def _pool(facts: Facts, pool: Pool) -> Decimal:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from django.db.models import F, Q
+
 from tenants.accounts.actors import Actor
 from tenants.costs.models import WasteFinding
 from tenants.costs.waste import (
@@ -21,7 +23,7 @@ from workers.waste.actions import ACTIONS, version_of
 from workers.waste.facts import Terms
 from workers.waste.finders import FINDERS
 from workers.waste.findings import CENTS, Finding
-from workers.waste.measuring import costs_around
+from workers.waste.measuring import LONGEST, costs_around
 from workers.waste.reading import facts_read
 from workers.waste.replay import findings_of, savings_beside
 
@@ -29,18 +31,24 @@ State = WasteFinding.State
 
 
 def waste_sweep() -> int:
-    """Find what leaks, by the facts as they are now; return how many findings are new."""
+    """Find what leaks, by the facts as they are now; return how many findings are new.
+
+    In short transactions: naming a state locks its rows, which requests and heartbeats write too.
+    """
     with system_scope():
         facts = facts_read()
-        found = findings_of(facts, Terms())
-        leaks = [
-            _leak(finding, beside)
-            for finding, beside in zip(found, savings_beside(facts, found), strict=True)
-        ]
+    found = findings_of(facts, Terms())
+    leaks = [
+        _leak(finding, beside)
+        for finding, beside in zip(found, savings_beside(facts, found), strict=True)
+    ]
+    with system_scope():
         return findings_open(kinds=list(FINDERS), leaks=leaks)
 
 
 def _leak(finding: Finding, beside: Decimal) -> Leak:
+    with system_scope():
+        version = version_of(finding.action, finding.subject, finding.arguments)
     return Leak(
         kind=finding.kind,
         subject=finding.subject,
@@ -50,7 +58,7 @@ def _leak(finding: Finding, beside: Decimal) -> Leak:
         action=finding.action,
         arguments=finding.arguments,
         evidence=finding.evidence,
-        version=version_of(finding.action, finding.subject, finding.arguments),
+        version=version,
     )
 
 
@@ -85,7 +93,7 @@ def _stale(row: WasteFinding) -> Conflict:
 
 
 def waste_undo(*, actor: Actor, finding_id: str) -> WasteFinding:
-    """Take an action back (system scope).
+    """Take an action back (system scope); what somebody has changed since stays as it is.
 
     Raises PermissionDenied, NotFound, and Conflict where nothing was done, or it is too late.
     """
@@ -97,17 +105,21 @@ def waste_undo(*, actor: Actor, finding_id: str) -> WasteFinding:
         raise Conflict(
             f"it could be taken back until {row.undo_until.isoformat()}", code="undo_too_late"
         )
-    undo(actor, row.undo)
+    undo(actor, row.undo, row.arguments)
     finding_undone(actor=actor, row=row)
     return row
 
 
 def waste_measure() -> int:
-    """Compare what each applied finding's subject costs now with before; return how many."""
+    """Compare what each applied finding's subject costs now with before; return how many.
+
+    Until the stretch compared has its full length: from then on it says the same.
+    """
     measured = 0
     with system_scope():
         rows = WasteFinding.objects.select_for_update().filter(state=State.APPLIED)
-        for row in rows.order_by("id"):
+        settled = Q(measured_at__gte=F("applied_at") + LONGEST)
+        for row in rows.exclude(settled).order_by("id"):
             if (found := costs_around(row)) is not None:
                 finding_measured(row=row, before=found.before, after=found.after)
                 measured += 1

@@ -64,6 +64,13 @@ def test_auto_settings_come_from_the_data_and_the_base(base: BaseModel) -> None:
     assert (job.state, job.queue, job.spec["suffix"]) == ("queued", "train.cpu", "mine")
 
 
+def test_where_and_by_when_a_job_was_asked_for_stays_with_it(base: BaseModel) -> None:
+    asked = submit(make_tenant(), device="cpu", deadline_s=86400.0).spec
+    assert (asked["device"], asked["deadline_s"]) == ("cpu", 86400.0)
+    left_to_us = submit(make_tenant(), device="any").spec
+    assert not {"device", "deadline_s"} & set(left_to_us)
+
+
 def test_what_was_left_to_us_is_explained_and_nothing_else(base: BaseModel) -> None:
     def told(**spec: Any) -> dict[str, Any]:
         job = submit(make_tenant(), **spec)

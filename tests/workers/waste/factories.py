@@ -9,12 +9,13 @@ from typing import Any
 from tenants.accounts.actors import Actor, ActorKind
 from tenants.accounts.models import Tenant
 from tenants.accounts.services import platform_tenant_ensure
-from tenants.costs.services import rate_set, resources_ensure
+from tenants.costs.services import rate_set, resources_ensure, slot_time_record
 from tenants.kernel.clock import now
 from tenants.kernel.ids import new_id
 from tenants.kernel.scope import system_scope
 from tenants.usage.ingestion import NewUsage
 from tenants.usage.services import usage_record
+from tests.tenants.costs.factories import resource_make, slot_time
 from tests.workers.jobs.factories import make_tenant
 from workers.assets.models import BaseModel, File, ModelVersion
 from workers.jobs.models import Attempt, Job, Worker
@@ -144,9 +145,16 @@ def called(tenant_id: str, model: str, moment: dt.datetime, tokens: int = 1000) 
 
 
 def checkpoints_make(tenant: Tenant, count: int, *, gigabytes: float, days: float) -> list[str]:
-    """Checkpoints of a finished job, idle for so many days."""
+    """Checkpoints of a finished job that took a second, idle for so many days."""
     base_make()
     job = job_make(tenant)
+    resource = resource_make((ago(1000), "0.0001"))
+    with system_scope():
+        slot_time_record(
+            entries=[
+                slot_time(0, 1, resource=resource, tenant_id=tenant.id, job_id=job.id, key=job.id)
+            ]
+        )
     ids = []
     with system_scope():
         for step in range(count):

@@ -15,7 +15,8 @@ from tenants.kernel.ids import new_id
 from tenants.kernel.scope import system_scope
 from tests.tenants.pricing.books import count
 from tests.workers.jobs.factories import make_tenant
-from tests.workers.waste.factories import ago, price_gpu
+from tests.workers.waste.factories import ago, base_make, job_make, price_gpu
+from workers.assets.models import ModelVersion
 from workers.waste.levers import levers_measure
 
 RATE = Decimal("0.000694444444")
@@ -74,6 +75,32 @@ def test_shared_passes_are_set_against_jobs_that_ran_alone() -> None:
     assert found.point == pytest.approx(0.25)  # type: ignore[attr-defined]
     assert found.sample == 4  # type: ignore[attr-defined]
     assert found.saved == (3600 * RATE).quantize(Decimal("0.000001"))  # type: ignore[attr-defined]
+
+
+@pytest.mark.django_db
+def test_smaller_models_are_set_against_their_dense_ones_by_all_that_they_served() -> None:
+    """A million tokens take an hour dense, and half of one compressed; adapters came along."""
+    price_gpu(on_demand="0.001")
+    tenant = make_tenant()
+    metrics = {"dense_latency_ms": 3.6 * 128, "latency_ms": 1.8 * 128, "latency_tokens": 128}
+    job = job_make(tenant, kind="compress", spec={"base_id": "mini"}, result={"metrics": metrics})
+    found = measured()["compression"]
+    assert found.point == pytest.approx(0.5)  # type: ignore[attr-defined]
+    assert found.saved == 0  # type: ignore[attr-defined]  # none was served yet
+
+    base_make()
+    for name in ("small", "small:adapter"):
+        with system_scope():
+            ModelVersion.objects.create(
+                id=new_id("mv_"), tenant_id=tenant.id, name=name, job_id=job.id, base_id="mini",
+                kind=ModelVersion.Kind.FULL, licence="x", code_version="0", bytes=1,
+                sha256="0" * 64, storage_key=new_id("k_"),
+            )  # fmt: skip
+        count(tenant.id, "tokens.output", 3_000_000, at=ago(3), source="gateway", model=name,
+              base="mini")  # fmt: skip
+    found = measured()["compression"]
+    assert found.point == pytest.approx(0.5)  # type: ignore[attr-defined]
+    assert found.saved == 6 * 1800 * Decimal("0.001")  # type: ignore[attr-defined]
 
 
 @pytest.mark.django_db

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from tenants.accounts.actors import Actor, ActorKind
+from tenants.accounts.actors import Actor, ActorKind, permissions
 from tenants.accounts.models import AuditEntry, Tenant
+from tenants.accounts.roles import Role
 from tenants.costs.models import WasteFinding
 from tenants.costs.services import slot_time_record
 from tenants.costs.slot_time import SlotTime
@@ -16,7 +20,7 @@ from tenants.costs.waste import finding_close
 from tenants.kernel.errors import Conflict, NotFound, PermissionDenied
 from tenants.kernel.ids import new_id
 from tenants.kernel.models import OutboxEvent
-from tenants.kernel.scope import system_scope
+from tenants.kernel.scope import current_scope, system_scope
 from tests.tenants.costs.factories import slot_time
 from tests.workers.jobs.factories import make_tenant
 from tests.workers.waste.factories import (
@@ -33,8 +37,10 @@ from tests.workers.waste.factories import (
 )
 from workers.assets.models import File, ModelVersion
 from workers.jobs.models import Job, Worker
+from workers.jobs.services import job_place
 from workers.jobs.states import State
 from workers.serving.models import Deployment
+from workers.waste import services
 from workers.waste.actions import version_of
 from workers.waste.services import waste_apply, waste_measure, waste_sweep, waste_undo
 
@@ -95,6 +101,31 @@ def test_a_forgotten_deployment_is_found_put_to_sleep_sooner_and_set_back() -> N
     assert [e["action"] for e in events("waste.undone")] == ["sleep"]
 
 
+def test_what_its_tenant_has_set_since_is_not_taken_back() -> None:
+    row, other = deployment_forgotten(), make_tenant()
+    asleep, fewer = (
+        apply(_opened("sleep", "mini", sleep_after_s={row.id: 600})),
+        apply(_opened("resize", "mini", max_replicas=2)),
+    )
+    price_storage("0.01")
+    ended = apply(_opened("expire", other.id, ids=[file_make(other, gigabytes=1, days=9)]))
+    gone = apply(_opened("delete", other.id, ids=checkpoints_make(other, 2, gigabytes=1, days=9)))
+    mine = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
+    with system_scope():
+        Deployment.objects.filter(pk=row.pk).update(sleep_after_s=1200, max_replicas=3)
+        File.objects.update(expires_at=mine)
+        kept, deleted = ModelVersion.objects.order_by("id")
+        ModelVersion.objects.filter(pk=deleted.pk).update(deleted_at=ago(0))
+    for done in (asleep, fewer, ended, gone):
+        undo(done)
+    with system_scope():
+        row.refresh_from_db()
+        assert (row.sleep_after_s, row.max_replicas) == (1200, 3)
+        assert File.objects.get().expires_at == mine
+        there = ModelVersion.objects.filter(deleted_at__isnull=True)
+        assert list(there.values_list("id", flat=True)) == [kept.id]
+
+
 def test_what_has_changed_meanwhile_is_refused() -> None:
     row = deployment_forgotten()
     waste_sweep()
@@ -124,6 +155,24 @@ def test_a_finding_keeps_its_identity_and_closes_when_it_is_found_no_more() -> N
     assert [event["finding_id"] for event in events("waste.closed")] == [first.id]
 
 
+def test_a_sweep_locks_nothing_while_it_weighs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests and heartbeats write the rows whose state it names."""
+    scopes: list[Any] = []
+    monkeypatch.setattr(services, "savings_beside", _outside(scopes, services.savings_beside))
+    monkeypatch.setattr(services, "_leak", _outside(scopes, services._leak))
+    deployment_forgotten()
+    assert waste_sweep() == 1
+    assert scopes == [None, None]
+
+
+def _outside(scopes: list[Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapped(*given: Any) -> Any:
+        scopes.append(current_scope())
+        return function(*given)
+
+    return wrapped
+
+
 def test_nobody_but_staff_acts_and_nothing_is_done_twice() -> None:
     deployment_forgotten()
     waste_sweep()
@@ -134,6 +183,10 @@ def test_nobody_but_staff_acts_and_nothing_is_done_twice() -> None:
     customer = Actor(kind=ActorKind.MEMBER, id="u", tenant_id=tenant.id)
     with system_scope(), pytest.raises(PermissionDenied):
         waste_apply(actor=customer, finding_id=finding.id)
+    viewer = replace(staff(), role=Role.VIEWER, may=permissions(Role.VIEWER))
+    for service in (waste_apply, waste_undo, finding_close):
+        with system_scope(), pytest.raises(PermissionDenied, match=r"jobs\.write"):
+            service(actor=viewer, finding_id=finding.id)
     with system_scope(), pytest.raises(NotFound):
         waste_apply(actor=staff(), finding_id="waste_none")
     apply(finding)
@@ -169,7 +222,7 @@ def test_orphans_are_deleted_and_restored_within_their_time() -> None:
     with system_scope():
         assert ModelVersion.objects.filter(deleted_at__isnull=True).count() == 5
         WasteFinding.objects.filter(pk=finding.pk).update(
-            state="applied", undo={"ids": []}, undo_until=ago(1)
+            state="applied", undo={"deleted": {}}, undo_until=ago(1)
         )
     with pytest.raises(Conflict, match="could be taken back until"):
         undo(finding)
@@ -228,6 +281,16 @@ def test_idle_workers_are_asked_to_drain_and_called_back() -> None:
     undo(finding)
     with system_scope():
         assert not Worker.objects.filter(drain_asked_at__isnull=False).exists()
+
+
+def test_workers_that_others_are_to_drain_count_as_gone_at_once() -> None:
+    """Two findings of a class: the second was judged with the first one's workers there."""
+    first, second = worker_make(started=ago(28)), worker_make(started=ago(28))
+    one = _opened("drain", first.id, workers=[first.id])
+    other = _opened("drain", second.id, workers=[second.id])
+    apply(one)
+    with pytest.raises(Conflict, match="has changed since"):
+        apply(other)
 
 
 def test_a_pool_of_less_than_a_week_is_not_judged() -> None:
@@ -323,6 +386,10 @@ def test_a_saving_is_measured_from_the_books_before_and_after() -> None:
     assert finding.before == (36 * a_month).quantize(Decimal("0.01"))
     assert finding.after == (3 * a_month).quantize(Decimal("0.01"))
     assert events("waste.measured")[0]["measured"] == f"{finding.measured}"
+    assert waste_measure() == 1  # a stretch that still grows
+    with system_scope():
+        WasteFinding.objects.filter(pk=finding.pk).update(applied_at=moment - dt.timedelta(days=13))
+    assert waste_measure() == 0
 
 
 def _hours(job: Job, begin: dt.datetime, hours: float) -> SlotTime:
@@ -361,8 +428,16 @@ def test_waiting_jobs_take_larger_passes_and_move_and_go_back() -> None:
     with system_scope():
         waiting.refresh_from_db()
         assert waiting.queue == "train.gpu"
+        Job.objects.filter(pk=waiting.pk).update(spec=waiting.spec | {"device": "gpu"})
+    with pytest.raises(Conflict, match="none of its jobs that may be changed waits"):
+        apply(_opened("place", subject, resource="worker.cpu"))
+    with system_scope():
+        waiting.refresh_from_db()
+        assert waiting.queue == "train.gpu"
+        with pytest.raises(Conflict, match="was asked for with device"):
+            job_place(actor=staff(), job_id=waiting.id, worker_class="cpu")
         Job.objects.filter(pk=waiting.pk).update(state=State.RUNNING)
-    with pytest.raises(Conflict, match="none of its jobs waits"):
+    with pytest.raises(Conflict, match="none of its jobs that may be changed waits"):
         apply(_opened("enlarge_passes", subject, micro_batch_tokens=1024))
 
 
@@ -399,6 +474,6 @@ def _opened(action: str, subject: str, **arguments: object) -> WasteFinding:
     """A finding that proposes this, as things stand."""
     with system_scope():
         return WasteFinding.objects.create(
-            id=new_id("waste_"), kind="test", subject=subject, saving=1, beside=1, action=action,
+            id=new_id("waste_"), kind=action, subject=subject, saving=1, beside=1, action=action,
             arguments=arguments, version=version_of(action, subject, arguments),
         )  # fmt: skip

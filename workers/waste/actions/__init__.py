@@ -1,7 +1,8 @@
 """What an operator can do about a finding, each through the services that own what it changes.
 
 `state` says what the action relies on, with its rows locked; where that is no longer what the
-finding saw, the action is refused. `do` acts and returns what taking it back needs. System scope.
+finding saw, the action is refused. `do` acts and returns what taking it back needs; `undo` leaves
+alone what somebody has changed since. System scope.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Action:
 
     state: Callable[[str, Arguments], Any]
     do: Callable[[Actor, str, Arguments], Mapping[str, Any]]
-    undo: Callable[[Actor, Mapping[str, Any]], None] | None = None
+    undo: Callable[[Actor, Mapping[str, Any], Arguments], None] | None = None
     undo_s: float = settings.MODEL_RESTORE_S
 
 

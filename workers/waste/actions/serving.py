@@ -44,9 +44,10 @@ def sleep(actor: Actor, subject: str, arguments: Mapping[str, Any]) -> Mapping[s
     return before
 
 
-def sleep_undo(actor: Actor, before: Mapping[str, Any]) -> None:
+def sleep_undo(actor: Actor, before: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
     for deployment_id, seconds in sorted(before.items()):
-        _update(actor, deployment_id, sleep_after_s=seconds)
+        asked = int(arguments["sleep_after_s"][deployment_id])
+        _set_back(actor, deployment_id, "sleep_after_s", asked, seconds)
 
 
 def size_state(subject: str, arguments: Mapping[str, Any]) -> Any:
@@ -61,21 +62,25 @@ def resize(actor: Actor, subject: str, arguments: Mapping[str, Any]) -> Mapping[
     for row in _locked(subject):
         if row.max_replicas > arguments["max_replicas"]:
             before[row.id] = row.max_replicas
-            _update(actor, row.id, max_replicas=arguments["max_replicas"])
+            deployment_update(
+                actor=replace(actor, tenant_id=row.tenant_id),
+                deployment_id=row.id,
+                max_replicas=arguments["max_replicas"],
+            )
     return before
 
 
-def resize_undo(actor: Actor, before: Mapping[str, Any]) -> None:
+def resize_undo(actor: Actor, before: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
     for deployment_id, most in sorted(before.items()):
-        _update(actor, deployment_id, max_replicas=most)
+        _set_back(actor, deployment_id, "max_replicas", arguments["max_replicas"], most)
 
 
-def _update(actor: Actor, deployment_id: str, **changes: int) -> None:
-    """As the operator, for the deployment's tenant; one that is gone stays so."""
-    rows = Deployment.objects.filter(pk=deployment_id, deleted_at__isnull=True)
-    if row := rows.first():
+def _set_back(actor: Actor, deployment_id: str, name: str, asked: int, before: int) -> None:
+    """As the operator, for the deployment's tenant; one that is gone, or set anew, stays so."""
+    rows = Deployment.objects.select_for_update(of=("self",)).filter(deleted_at__isnull=True)
+    if row := rows.filter(pk=deployment_id, **{name: asked}).first():
         acting = replace(actor, tenant_id=row.tenant_id)
-        deployment_update(actor=acting, deployment_id=row.id, **changes)
+        deployment_update(actor=acting, deployment_id=row.id, **{name: before})
 
 
 def _locked(target: str) -> QuerySet[Deployment]:

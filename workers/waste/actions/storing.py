@@ -34,17 +34,20 @@ def delete(actor: Actor, subject: str, arguments: Mapping[str, Any]) -> Mapping[
     """Delete the versions; their bytes stay until they can be restored no more."""
     del subject
     rows = ModelVersion.objects.filter(pk__in=arguments["ids"], deleted_at__isnull=True)
-    gone = []
+    gone = {}
     for row in rows.order_by("id"):
-        model_version_delete(actor=replace(actor, tenant_id=row.tenant_id), name=row.name)
-        gone.append(row.id)
-    return {"ids": gone}
+        acting = replace(actor, tenant_id=row.tenant_id)
+        gone[row.id] = model_version_delete(actor=acting, name=row.name).deleted_at
+    return {"deleted": {name: _text(moment) for name, moment in gone.items()}}
 
 
-def delete_undo(actor: Actor, before: Mapping[str, Any]) -> None:
+def delete_undo(actor: Actor, before: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
     """Raises Conflict where the bytes of one are gone."""
-    for row in ModelVersion.objects.filter(pk__in=before["ids"]).order_by("id"):
-        model_version_restore(actor=replace(actor, tenant_id=row.tenant_id), name=row.name)
+    del arguments
+    rows = ModelVersion.objects.select_for_update(of=("self",)).filter(pk__in=before["deleted"])
+    for row in rows.order_by("id"):
+        if _text(row.deleted_at) == before["deleted"][row.id]:
+            model_version_restore(actor=replace(actor, tenant_id=row.tenant_id), name=row.name)
 
 
 def files_state(subject: str, arguments: Mapping[str, Any]) -> Any:
@@ -67,12 +70,17 @@ def expire(actor: Actor, subject: str, arguments: Mapping[str, Any]) -> Mapping[
     for row in rows.order_by("id"):
         acting = replace(actor, tenant_id=row.tenant_id)
         file_expiry_set(actor=acting, file_id=row.id, expires_at=ends)
-    return {"ids": list(arguments["ids"])}
+    return {"ends": _text(ends)}
 
 
-def expire_undo(actor: Actor, before: Mapping[str, Any]) -> None:
+def expire_undo(actor: Actor, before: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
     """They are kept, those that have not ended already."""
-    rows = File.objects.filter(pk__in=before["ids"], deleted_at__isnull=True)
-    for row in rows.order_by("id"):
-        acting = replace(actor, tenant_id=row.tenant_id)
-        file_expiry_set(actor=acting, file_id=row.id, expires_at=None)
+    rows = File.objects.select_for_update(of=("self",)).filter(deleted_at__isnull=True)
+    for row in rows.filter(pk__in=arguments["ids"]).order_by("id"):
+        if _text(row.expires_at) == before["ends"]:
+            acting = replace(actor, tenant_id=row.tenant_id)
+            file_expiry_set(actor=acting, file_id=row.id, expires_at=None)
+
+
+def _text(moment: dt.datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()

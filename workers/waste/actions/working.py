@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
+
+from django.db.models import QuerySet
 
 from tenants.accounts.actors import Actor
 from tenants.costs.models import Rate
 from tenants.kernel.errors import Conflict
 from workers.jobs.fleet import workers_alive
 from workers.jobs.models import Job, Worker
+from workers.jobs.placement import pins
 from workers.jobs.services import job_pass_resize, job_place
 from workers.jobs.states import State
 from workers.jobs.workers import drain_ask, drain_take_back
@@ -22,7 +25,7 @@ def workers_state(subject: str, arguments: Mapping[str, Any]) -> Any:
     del subject
     rows = {w.id: w for w in Worker.objects.select_for_update().filter(pk__in=arguments["workers"])}
     classes = {worker.worker_class for worker in rows.values()}
-    alive = workers_alive().filter(draining_at=None, worker_class__in=classes)
+    alive = workers_alive().filter(draining_at=None, drain_asked_at=None, worker_class__in=classes)
     return {
         "workers": {
             name: name in rows and not (rows[name].stopped_at or rows[name].drain_asked_at)
@@ -43,8 +46,9 @@ def drain(actor: Actor, subject: str, arguments: Mapping[str, Any]) -> Mapping[s
     return {"workers": list(arguments["workers"])}
 
 
-def drain_undo(actor: Actor, before: Mapping[str, Any]) -> None:
+def drain_undo(actor: Actor, before: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
     """Those that are still there claim again."""
+    del arguments
     alive = Worker.objects.filter(pk__in=before["workers"], stopped_at__isnull=True)
     for worker_id in alive.order_by("pk").values_list("pk", flat=True):
         drain_take_back(actor=actor, worker_id=worker_id)
@@ -58,9 +62,9 @@ def queued_state(subject: str, arguments: Mapping[str, Any]) -> Any:
 
 
 def place(actor: Actor, subject: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Move its waiting jobs to the other class of workers."""
-    return _each_queued(
-        subject,
+    """Move its waiting jobs to the other class of workers, but for those asked for as they are."""
+    return _each(
+        (job for job in _queued(jobs_of(subject)) if not pins(job.spec)),
         lambda job: job_place(
             actor=replace(actor, tenant_id=job.tenant_id),
             job_id=job.id,
@@ -69,16 +73,18 @@ def place(actor: Actor, subject: str, arguments: Mapping[str, Any]) -> Mapping[s
     )
 
 
-def place_undo(actor: Actor, before: Mapping[str, Any]) -> None:
-    for job in _still_queued(before):
+def place_undo(actor: Actor, before: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
+    """Those that still wait there go back."""
+    there = arguments["resource"].removeprefix("worker.")
+    for job in _queued(Job.objects.filter(pk__in=before["jobs"], queue__endswith=f".{there}")):
         name = str(before["jobs"][job.id]).rpartition(".")[2]
         job_place(actor=replace(actor, tenant_id=job.tenant_id), job_id=job.id, worker_class=name)
 
 
 def enlarge(actor: Actor, subject: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     """Have its waiting jobs train in passes of that size: the result is the same."""
-    return _each_queued(
-        subject,
+    return _each(
+        _queued(jobs_of(subject)),
         lambda job: job_pass_resize(
             actor=replace(actor, tenant_id=job.tenant_id),
             job_id=job.id,
@@ -87,8 +93,10 @@ def enlarge(actor: Actor, subject: str, arguments: Mapping[str, Any]) -> Mapping
     )
 
 
-def enlarge_undo(actor: Actor, before: Mapping[str, Any]) -> None:
-    for job in _still_queued(before):
+def enlarge_undo(actor: Actor, before: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
+    """Those that still wait take passes as they were submitted with."""
+    del arguments
+    for job in _queued(Job.objects.filter(pk__in=before["jobs"])):
         job_pass_resize(
             actor=replace(actor, tenant_id=job.tenant_id),
             job_id=job.id,
@@ -132,17 +140,19 @@ def _of_class(resource: str) -> Iterable[Worker]:
     return rows.order_by("id")
 
 
-def _each_queued(subject: str, change: Any) -> Mapping[str, Any]:
-    """Change what waits; what it was before, by job. Raises Conflict where nothing waits."""
-    waiting = list(jobs_of(subject).filter(state=State.QUEUED).order_by("tenant_id", "id"))
-    if not waiting:
+def _each(waiting: Iterable[Job], change: Callable[[Job], Any]) -> Mapping[str, Any]:
+    """Change them; what each was before. Raises Conflict where there are none."""
+    before = {job.id: change(job) for job in waiting}
+    if not before:
         raise Conflict(
-            "none of its jobs waits now; those that run keep what they began with",
+            "none of its jobs that may be changed waits now; those that run keep what they began "
+            "with",
             code="nothing_queued",
         )
-    return {"jobs": {job.id: change(job) for job in waiting}}
+    return {"jobs": before}
 
 
-def _still_queued(before: Mapping[str, Any]) -> Iterable[Job]:
-    rows: Iterable[Job] = Job.objects.filter(pk__in=before["jobs"], state=State.QUEUED)
-    return rows
+def _queued(jobs: QuerySet[Job]) -> Iterable[Job]:
+    """Those that wait, locked: no worker claims one meanwhile."""
+    waiting = jobs.filter(state=State.QUEUED).select_for_update(of=("self",))
+    return waiting.order_by("tenant_id", "id")

@@ -52,8 +52,8 @@ def apply(facts: Facts, finding: Finding) -> Facts:
     def healed(pool: Pool) -> Pool:
         if not any(worker.id in gone for worker in pool.workers):
             return pool
-        workers = tuple(replace(w, lost=0, redo_s=0.0) if w.id in gone else w for w in pool.workers)
-        return replace(pool, workers=workers)
+        workers = (_like_others(pool, w) if w.id in gone else w for w in pool.workers)
+        return replace(pool, workers=tuple(workers))
 
     return replace(facts, pools=tuple(map(healed, facts.pools)))
 

@@ -36,7 +36,7 @@ def find(facts: Facts, terms: Terms) -> Iterator[Finding]:
                 evidence={
                     "resource": work.resource,
                     "jobs": work.jobs,
-                    "slot_hours": figure(work.slot_s / 3600),
+                    "slot_hours": figure(work.slot_s * work.on_demand / 3600),
                     "work_again": figure(stretch(work, spot) - 1),
                     "spot_over_on_demand": figure(spot.price / facts.prices[work.resource].amount),
                 },
@@ -50,7 +50,8 @@ def apply(facts: Facts, finding: Finding) -> Facts:
         spot = facts.prices[work.resource].spot
         if work.id != finding.subject or spot is None:
             return work
-        return replace(work, slot_s=work.slot_s * stretch(work, spot), on_demand=False)
+        longer = 1 + work.on_demand * (stretch(work, spot) - 1)
+        return replace(work, slot_s=work.slot_s * longer, on_demand=0.0)
 
     return replace(facts, work=tuple(map(moved, facts.work)))
 
@@ -85,5 +86,5 @@ def _bears_it(work: Work, spot: Spot, terms: Terms) -> bool:
 
 def _saving(facts: Facts, work: Work, spot: Spot) -> Decimal:
     price = facts.prices[work.resource]
-    slots = exact(work.slot_s / facts.months)
+    slots = exact(work.slot_s * work.on_demand / facts.months)
     return slots * (price.saved - spot.price * exact(stretch(work, spot)))

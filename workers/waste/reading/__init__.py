@@ -8,7 +8,7 @@ from tenants.kernel.clock import database_now
 from workers.waste.facts import Facts
 from workers.waste.reading.pools import pools_read
 from workers.waste.reading.prices import gigabyte_month, prices_read
-from workers.waste.reading.serving import targets_read
+from workers.waste.reading.serving import targets_read, uses_by_model
 from workers.waste.reading.stores import files_read, versions_read
 from workers.waste.reading.window import Window
 from workers.waste.reading.work import work_read
@@ -21,13 +21,14 @@ def facts_read(*, at: dt.datetime | None = None) -> Facts:
     until = at or database_now()
     window = Window(until - LOOKS_BACK, until)
     prices = prices_read(window)
-    versions, version_spells = versions_read(window)
+    uses = uses_by_model(window)
+    versions, version_spells = versions_read(window, uses)
     files, file_spells = files_read(window)
     return Facts(
         seconds=window.seconds,
         prices=prices,
         gigabyte_month=gigabyte_month(),
-        targets=tuple(t for t in targets_read(window) if t.resource in prices),
+        targets=tuple(t for t in targets_read(window, uses) if t.resource in prices),
         pools=tuple(p for p in pools_read(window) if p.resource in prices),
         work=tuple(w for w in work_read(window) if w.resource in prices),
         versions=versions,

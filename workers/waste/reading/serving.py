@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import statistics
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
 from django.db.models import Q, Sum
 from django.db.models.functions import TruncMinute
 
-from tenants.costs.selectors import SERVED, job_cost
+from tenants.costs.selectors import SERVED, job_costs
 from tenants.pricing.cards import period_of
 from tenants.pricing.selectors import tenant_terms
 from tenants.usage.selectors import usage_events, usage_hours
@@ -25,35 +27,48 @@ from workers.waste.reading.window import Window, levels_of
 LONGEST_LOAD = dt.timedelta(minutes=10)
 WEEK_S = 7 * 86400.0  # has its peaks; what was watched for less is not judged by them
 MINUTE_S = 60.0
+NEWEST = 500  # compressions that are looked at
+Uses = Mapping[str, list[tuple[float, float]]]
 
 
-def targets_read(window: Window) -> list[Target]:
+@dataclass(frozen=True)
+class _Seen:
+    """What was read of all targets at once."""
+
+    uses: Uses
+    rents: Mapping[str, Decimal]  # by deployment
+    tokens: Mapping[str, dict[float, float]]  # by model, by the hour's start
+    ready: Mapping[str, list[dt.datetime]]  # by target: when a deployment of it became ready
+    compressed: Mapping[str, tuple[Compressed, ...]]  # by target
+
+
+def targets_read(window: Window, uses: Uses) -> list[Target]:
     """Every target that was awake in the window, or is."""
-    rows = list(Deployment.objects.filter(deleted_at__isnull=True).order_by("target", "id"))
-    replicas = list(
-        Replica.objects.filter(Q(stopped_at__isnull=True) | Q(stopped_at__gt=window.since))
-        .select_related("job")
-        .order_by("started_at")
+    rows: dict[str, list[Deployment]] = {}
+    there = Deployment.objects.filter(deleted_at__isnull=True).select_related("tenant")
+    for row in there.order_by("target", "id"):
+        rows.setdefault(row.target, []).append(row)
+    replicas: dict[str, list[Replica]] = {}
+    running = Replica.objects.filter(Q(stopped_at__isnull=True) | Q(stopped_at__gt=window.since))
+    for replica in running.select_related("job").order_by("started_at"):
+        replicas.setdefault(replica.target, []).append(replica)
+    called = [row for own in rows.values() for row in own if uses.get(row.model)]
+    first = min((r.started_at for own in replicas.values() for r in own), default=window.until)
+    seen = _Seen(
+        uses=uses,
+        rents=_rents(called, window),
+        tokens=_tokens_by_hour(window),
+        ready=_ready(first),
+        compressed=_compressed(),
     )
-    uses = uses_by_model(window)
-    rents = _rents([row for row in rows if uses.get(row.model)], window)
-    tokens = _tokens_by_hour(window)
-    found = []
-    for name in sorted({row.target for row in rows} & {r.target for r in replicas}):
-        own = [row for row in rows if row.target == name]
-        theirs = [r for r in replicas if r.target == name]
-        found.append(_target(name, own, theirs, uses, rents, tokens, window))
-    return found
+    return [
+        _target(name, rows[name], replicas[name], seen, window)
+        for name in sorted(rows.keys() & replicas.keys())
+    ]
 
 
 def _target(
-    name: str,
-    own: Sequence[Deployment],
-    replicas: Sequence[Replica],
-    uses: Mapping[str, list[tuple[float, float]]],
-    rents: Mapping[str, Decimal],
-    tokens: Mapping[str, dict[float, float]],
-    window: Window,
+    name: str, own: Sequence[Deployment], replicas: Sequence[Replica], seen: _Seen, window: Window
 ) -> Target:
     stretches = [window.stretch(r.started_at, r.stopped_at) for r in replicas]
     watched = window.seconds - window.place(min(row.created_at for row in own))
@@ -69,21 +84,21 @@ def _target(
                 tenant_id=row.tenant_id,
                 model=row.model,
                 sleep_after_s=float(row.sleep_after_s),
-                uses=tuple(uses.get(row.model, ())),
-                rent=rents.get(row.id, Decimal(0)),
+                uses=tuple(seen.uses.get(row.model, ())),
+                rent=seen.rents.get(row.id, Decimal(0)),
             )
             for row in own
         ),
-        load_s=_load_s(own, replicas),
-        levels=tuple(_needed(own, stretches, tokens)) if known else (),
+        load_s=_load_s(replicas, seen.ready.get(name, ())),
+        levels=tuple(_needed(own, stretches, seen.tokens)) if known else (),
         holding=tuple(holding),
         limit=max(row.max_replicas for row in own),
         tenant_id=owners.pop() if len(owners) == 1 else "",
-        compressed=_compressed(name, own[0].base_id),
+        compressed=seen.compressed.get(name, ()),
     )
 
 
-def uses_by_model(window: Window) -> dict[str, list[tuple[float, float]]]:
+def uses_by_model(window: Window) -> Uses:
     """The minutes in which each model was called, as stretches, by its name."""
     rows = usage_events(since=window.since, until=window.until)
     minutes = (
@@ -115,15 +130,22 @@ def _rents(rows: Sequence[Deployment], window: Window) -> dict[str, Decimal]:
     }
 
 
-def _load_s(own: Sequence[Deployment], replicas: Sequence[Replica]) -> float | None:
+def _ready(since: dt.datetime) -> dict[str, list[dt.datetime]]:
+    spans = ReadySpan.objects.filter(started_at__gte=since, deployment__deleted_at__isnull=True)
+    found: dict[str, list[dt.datetime]] = {}
+    moments = spans.order_by("started_at").values_list("deployment__target", "started_at")
+    for target, moment in moments:
+        found.setdefault(target, []).append(moment)
+    return found
+
+
+def _load_s(replicas: Sequence[Replica], ready: Sequence[dt.datetime]) -> float | None:
     """From a replica's start to the moment in which a deployment of it was ready; the median."""
-    spans = ReadySpan.objects.filter(deployment__in=[row.pk for row in own])
-    ready = sorted(spans.values_list("started_at", flat=True))
     took = []
     for replica in replicas:
-        after = next((at for at in ready if at >= replica.started_at), None)
-        if after is not None and after - replica.started_at <= LONGEST_LOAD:
-            took.append((after - replica.started_at).total_seconds())
+        place = bisect_left(ready, replica.started_at)
+        if place < len(ready) and ready[place] - replica.started_at <= LONGEST_LOAD:
+            took.append((ready[place] - replica.started_at).total_seconds())
     return statistics.median(took) if took else None
 
 
@@ -158,14 +180,17 @@ def _replica_hours(stretches: Sequence[tuple[float, float]], hour: float) -> flo
     return sum(max(0.0, min(stop, end) - max(start, hour)) for start, stop in stretches) / 3600
 
 
-def _compressed(target: str, base_id: str) -> tuple[Compressed, ...]:
-    """Searches that found a smaller model of the target within the quality asked for."""
-    rows = Job.objects.filter(kind=Kind.COMPRESS, state=State.SUCCEEDED, spec__base_id=base_id)
-    found = []
-    for job in rows.order_by("-id")[:20]:
-        metrics, settings = job.result.get("metrics", {}), job.spec.get("settings", {})
-        same = (job.spec.get("version_id") or base_id) == target
-        if same and settings.get("target") and metrics.get("dense_latency_ms"):
+def _compressed() -> dict[str, tuple[Compressed, ...]]:
+    """The newest searches that found a smaller model within the quality asked for, by target."""
+    rows = Job.objects.filter(kind=Kind.COMPRESS, state=State.SUCCEEDED)
+    newest = rows.order_by("-id")[:NEWEST]
+    jobs = [job for job in newest if job.spec.get("settings", {}).get("target")]
+    cost = job_costs({job.id for job in jobs})
+    found: dict[str, tuple[Compressed, ...]] = {}
+    for job in jobs:
+        target = job.spec.get("version_id") or job.spec["base_id"]
+        metrics = job.result.get("metrics", {})
+        if metrics.get("dense_latency_ms") and job.id in cost:
             time = metrics["latency_ms"] / metrics["dense_latency_ms"]
-            found.append(Compressed(time, job_cost(job.id).amount))
-    return tuple(found)
+            found[target] = (*found.get(target, ()), Compressed(time, cost[job.id].amount))
+    return found

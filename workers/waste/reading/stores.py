@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef
 
-from tenants.costs.selectors import job_cost
+from tenants.costs.selectors import job_costs
 from tenants.pricing.cards import RateCard, period_of
 from tenants.pricing.charge_models import most
 from tenants.pricing.selectors import tenant_terms
@@ -20,7 +20,7 @@ from workers.assets.models import Dataset, File, ModelVersion
 from workers.jobs.models import Job
 from workers.serving.models import Deployment
 from workers.waste.facts import Spell, Stored
-from workers.waste.reading.serving import uses_by_model
+from workers.waste.reading.serving import Uses
 from workers.waste.reading.window import Window
 
 GB = 10**9
@@ -30,34 +30,39 @@ NAMED = ("spec__training_file_id", "spec__validation_file_id", "spec__file_id")
 PAUSE_S = 86400.0  # a shorter one is no pause
 
 
-def versions_read(window: Window) -> tuple[tuple[Stored, ...], tuple[Spell, ...]]:
-    rows = list(ModelVersion.objects.filter(deleted_at__isnull=True))
-    uses = uses_by_model(window)
+def versions_read(window: Window, uses: Uses) -> tuple[tuple[Stored, ...], tuple[Spell, ...]]:
+    """`uses` by the models' names."""
+    there = ModelVersion.objects.filter(deleted_at__isnull=True)
+    rows = list(there.select_related("tenant").order_by("id"))
     born = {row.id: row.created_at for row in rows}
     used = {row.id: [window.since + _s(end) for _, end in uses.get(row.name, ())] for row in rows}
     spells = tuple(s for row in rows for s in _spells(born[row.id], used[row.id], window))
     on_offer = Deployment.objects.filter(version=OuterRef("pk"), deleted_at__isnull=True)
     children = ModelVersion.objects.filter(parent=OuterRef("pk"), deleted_at__isnull=True)
-    orphans = ModelVersion.objects.filter(
-        ~Exists(on_offer), ~Exists(children), deleted_at__isnull=True, is_checkpoint=True
-    ).exclude(job_id__in=Job.objects.filter(finished_at__isnull=True).values("id"))
+    orphaned = there.filter(~Exists(on_offer), ~Exists(children), is_checkpoint=True).exclude(
+        job_id__in=Job.objects.filter(finished_at__isnull=True).values("id")
+    )
+    ids = set(orphaned.values_list("id", flat=True))
+    orphans = [row for row in rows if row.id in ids]
     paid = _paid(orphans, window)
+    cost = job_costs({row.job_id for row in orphans if row.job_id})
     found = tuple(
         Stored(
             id=row.id,
             tenant_id=row.tenant_id,
             gigabytes=row.bytes / GB,
             idle_s=_idle(born[row.id], used[row.id], window),
-            remake=job_cost(row.job_id).amount if row.job_id else None,
+            remake=cost[row.job_id].amount if row.job_id in cost else None,
             paid=paid(row),
         )
-        for row in orphans.order_by("id")
+        for row in orphans
     )
     return found, spells
 
 
 def files_read(window: Window) -> tuple[tuple[Stored, ...], tuple[Spell, ...]]:
-    rows = list(File.objects.filter(deleted_at__isnull=True).order_by("id"))
+    there = File.objects.filter(deleted_at__isnull=True)
+    rows = list(there.select_related("tenant").order_by("id"))
     used = _file_uses()
     spells = tuple(s for row in rows for s in _spells(row.created_at, used.get(row.id, []), window))
     busy = _files_in_work()

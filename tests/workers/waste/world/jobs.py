@@ -188,7 +188,7 @@ class Streams:
             resource=stream.resource,
             jobs=len(stream.starts),
             slot_s=played.slot_s,
-            on_demand=not stream.spot,
+            on_demand=0.0 if stream.spot else 1.0,
             snapshot_s=None if stream.snapshot_s is None else stream.snapshot_s * noise(),
             patience_s=stream.patience_s if rng.random() > 0.01 else None,
             elsewhere=elsewhere,
