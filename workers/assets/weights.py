@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-
 from tenants.kernel.errors import InvalidInput
 from workers.engine.data.images import image_patches
-from workers.engine.data.model_files import read_json
+from workers.engine.data.model_files import numbers_stored, read_json
 from workers.engine.data.recordings import audio_patches
 
 REFUSED = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz",
@@ -46,14 +43,9 @@ def parameter_count(folder: Path) -> int:
     Raises InvalidInput for a file that is none.
     """
     try:
-        return sum(map(_numbers, sorted(folder.glob("*.safetensors"))))
+        return numbers_stored(folder)
     except Exception as error:
         raise InvalidInput(f"a safetensors file in {folder.name} is damaged: {error}") from error
-
-
-def _numbers(path: Path) -> int:
-    with safe_open(path, framework="np") as tensors:
-        return sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
 
 
 def model_config(folder: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from workers.engine import attention
 from workers.engine.data.packing import Pack
 from workers.engine.errors import ModelError
 from workers.engine.shapes import Shape
+from workers.engine.whole import whole_load
 
 # Whoever runs the engine hears of progress through the protocol.
 disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -57,13 +58,8 @@ def model_load(folder: Path, *, dtype: str = "float32", device: str = "cpu") -> 
         quantised = quantise.quantised_load(folder, config, build)
         return quantised.requires_grad_(requires_grad=False).eval().to(device)
     try:
-        model: nn.Module = AutoModelForCausalLM.from_pretrained(
-            str(folder),
-            dtype=DTYPES[dtype],
-            attn_implementation=attention.NAME,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
+        model = whole_load(
+            AutoModelForCausalLM, folder, dtype=DTYPES[dtype], attn_implementation=attention.NAME
         )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         raise ModelError(

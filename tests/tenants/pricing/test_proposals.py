@@ -239,7 +239,7 @@ def test_a_book_that_is_older_than_a_meter_takes_no_price_of_it() -> None:
 
 
 def test_one_that_cannot_end_keeps_no_other_from_moving(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its book lacks the price of a meter that came with a newer release, until staff publish it."""
+    """Its book lacks the price of a meter that came with a release, until staff publish it."""
     stuck = approve(proposed("5.5"))
     waiting = approve(proposed("0.7", meter="tokens.input", starts=now() + 2 * DAY))
     let_pass(stuck, "ends")

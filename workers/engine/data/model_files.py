@@ -1,11 +1,14 @@
-"""What the small JSON files of a Hugging Face folder say. Free of torch."""
+"""What a Hugging Face folder says of itself, without its weights. Free of torch."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from safetensors import safe_open
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -25,3 +28,13 @@ def special_texts(settings: Mapping[str, Any]) -> dict[str, str]:
         for name, value in found.items()
         if value
     }
+
+
+def numbers_stored(folder: Path) -> int:
+    """How many numbers the folder's safetensors hold, from their headers alone."""
+    return sum(map(_numbers, sorted(folder.glob("*.safetensors"))))
+
+
+def _numbers(path: Path) -> int:
+    with safe_open(path, framework="np") as tensors:
+        return sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118

@@ -35,6 +35,7 @@ from workers.engine.protocol import Numerics
 from workers.engine.specs import EvaluateSpec, FineTuneSpec
 from workers.engine.tasks.retrieval import Retrieval
 from workers.engine.tasks.scores import Score, groups_of
+from workers.engine.whole import whole_load
 
 
 @dataclass(frozen=True)
@@ -212,13 +213,7 @@ def encoder_load(folder: Path, numerics: Numerics) -> nn.Module:
         rounded: nn.Module = quantised_load(folder, quantised, build)
         return rounded.requires_grad_(requires_grad=False).eval().to(numerics.device)
     try:
-        model: nn.Module = AutoModel.from_pretrained(
-            str(folder),
-            dtype=dtype,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-        )
+        model = whole_load(AutoModel, folder, spared="pooler.", dtype=dtype)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         raise ModelError(f"{folder.name} is no encoder in Hugging Face layout ({error})") from error
     return model.requires_grad_(requires_grad=False).eval().to(numerics.device)
