@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from workers.engine.compression.calibration import Sample
 from workers.engine.compression.part import Part
-from workers.engine.compression.prune import Sample
 from workers.engine.compression.subjects import subject_open
 from workers.engine.data.order import epoch_order
 from workers.engine.errors import DataError

@@ -15,8 +15,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from workers.engine.compression.calibration import Sample, inputs_of, unpadded
 from workers.engine.compression.graph import Graph, linear_dims
-from workers.engine.compression.prune import Pruned, Sample, inputs_of, unpadded
+from workers.engine.compression.prune import Pruned
 from workers.engine.compression.structured import cut_indices, renumbered
 from workers.engine.errors import AdapterError
 from workers.engine.methods.lora.adapter import CONFIG, PREFIX, WEIGHTS, Adapter

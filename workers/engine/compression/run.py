@@ -17,12 +17,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from workers.engine.compression.bench import Bench
+from workers.engine.compression.calibration import input_norms
 from workers.engine.compression.carry import carried_errors, carried_save, carry, require_fit
 from workers.engine.compression.distil import Recovery, updates_within
 from workers.engine.compression.graph import Graph, Kind, graph_of
 from workers.engine.compression.latency import paired_latency
 from workers.engine.compression.limits import check_task
-from workers.engine.compression.prune import Pruned, input_norms, prune
+from workers.engine.compression.prune import Pruned, prune
 from workers.engine.compression.quantise import layer_errors, numbers_of, quantise_model
 from workers.engine.compression.report import ADAPTERS, report_write, weights_bytes
 from workers.engine.compression.rounds import round_specs

@@ -28,7 +28,7 @@ from transformers import (
     ViTForImageClassification,
 )
 
-from workers.engine.compression.prune import Sample
+from workers.engine.compression.calibration import Sample
 
 VOCABULARY = 97
 _ENDS = {"bos_token_id": None, "eos_token_id": 0, "pad_token_id": 1}

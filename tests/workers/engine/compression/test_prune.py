@@ -21,8 +21,9 @@ from tests.workers.engine.compression.factories import (
     tensor_samples,
 )
 from workers.engine.checks import SpecError
+from workers.engine.compression.calibration import Sample, block_influence
 from workers.engine.compression.graph import Kind, graph_of
-from workers.engine.compression.prune import Sample, _block_influence, prune, unit_weights
+from workers.engine.compression.prune import prune, unit_weights
 from workers.engine.compression.specs import SCORERS, MaskSpec, PruneSpec
 from workers.engine.compression.unstructured import mask_model, mask_of
 
@@ -129,8 +130,8 @@ def test_padding_has_no_say_in_which_layer_goes() -> None:
         return model(input_ids=given[:, :8])
 
     wide = Sample(padded, padded, real.flatten().bool())
-    found = _block_influence(model, graph, [wide])
-    expected = _block_influence(model, graph, [Sample(short, short)])
+    found = block_influence(model, graph, [wide])
+    expected = block_influence(model, graph, [Sample(short, short)])
     assert found == pytest.approx(expected, rel=1e-4)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from tests.workers.engine.compression.kinds import KINDS, work_of
-from workers.engine.compression.prune import unpadded
+from workers.engine.compression.calibration import unpadded
 from workers.engine.compression.subjects import PAIRS_AT_ONCE, _joined, subject_open
 from workers.engine.protocol import Numerics
 from workers.engine.tasks.embeddings import Padded
