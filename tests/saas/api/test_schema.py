@@ -127,7 +127,7 @@ def world(api: Caller, base: BaseModel, web_url: str) -> World:
 
 def drive(operation: Any, world: World) -> None:
     """Requests by the schema and against it, half of them for what is there."""
-    secret = world.secrets.get(operation.path.split("/")[1], "")  # whether it is well, anybody may ask
+    secret = world.secrets.get(operation.path.split("/")[1], "")  # none to ask whether it is well
     strategies = st.one_of(
         operation.as_strategy(GenerationMode.POSITIVE),
         operation.as_strategy(GenerationMode.NEGATIVE),
