@@ -13,22 +13,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 from transformers import AutoConfig
 
-from workers.engine.checks import SpecError
 from workers.engine.compression.quantise import plain_config, quantised_config, quantised_load
 from workers.engine.data.model_files import read_json
 from workers.engine.data.packing import Ints
 from workers.engine.errors import DataError, ModelError
 from workers.engine.models import DTYPES
 from workers.engine.protocol import Numerics
-from workers.engine.specs import EvaluateSpec, FineTuneSpec
-
-
-def refuse_unfit(spec: FineTuneSpec | EvaluateSpec, noun: str) -> None:
-    """Raises SpecError for what no classifier of `noun`s does."""
-    if isinstance(spec, FineTuneSpec) and spec.method != "full":
-        raise SpecError("method", "classifiers are trained whole so far; give 'full'.")
-    if spec.length_policy == "split":
-        raise SpecError("length_policy", f"a {noun} has one class; give 'error' or 'truncate'.")
 
 
 def trained_classes(folder: Path, kind: str) -> tuple[str, ...]:

@@ -26,10 +26,10 @@ from workers.engine.tasks.classifier import (
     class_loss,
     class_places,
     classifier_load,
-    refuse_unfit,
     trained_classes,
 )
 from workers.engine.tasks.scores import Score, scores_of
+from workers.engine.unfit import refuse_unfit
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class SampleClassification:
 
     def __init__(self, base: Path, spec: FineTuneSpec | EvaluateSpec) -> None:
         self.form = self.kind.form(base)
-        refuse_unfit(spec, self.form.noun)
+        refuse_unfit(spec)
         self.base, self.spec = base, spec
         self._classes = trained_classes(base, self.kind.ending)
 

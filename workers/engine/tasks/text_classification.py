@@ -29,10 +29,10 @@ from workers.engine.tasks.classifier import (
     class_loss,
     class_places,
     classifier_load,
-    refuse_unfit,
     trained_classes,
 )
 from workers.engine.tasks.scores import Score, scores_of
+from workers.engine.unfit import refuse_unfit
 
 KIND = "ForSequenceClassification"
 
@@ -84,7 +84,7 @@ class TextClassification:
     head: tuple[str, ...] = ()
 
     def __init__(self, base: Path, spec: FineTuneSpec | EvaluateSpec) -> None:
-        refuse_unfit(spec, "text")
+        refuse_unfit(spec)
         self.base, self.spec = base, spec
         self._classes = trained_classes(base, KIND)
         self._tokenizer = Tokenizer.load(base)
