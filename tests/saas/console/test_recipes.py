@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from saas.console.recipe_words import CARRIED, LORA, REASONS
 from tenants.kernel.scope import tenant_scope
 from tests.saas.api.factories import chats
 from tests.saas.console.factories import Person
+from tests.workers.engine.factories import base_folder
 from tests.workers.engine.recipes.test_recipe import AXOLOTL, LLAMA_FACTORY
 from workers.assets.models import BaseModel
 from workers.assets.services import file_create
@@ -24,6 +26,12 @@ pytestmark = pytest.mark.django_db
 
 IMPORT, START = "/console/jobs/job/start/recipe/", "/console/jobs/job/start/"
 DPO = "base_model: tiny-1\nrl: dpo\nrl_beta: 0.3\nadapter: lora\n"
+
+
+@pytest.fixture(scope="session")
+def base_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose layers hold the ranks that the recipes ask for."""
+    return base_folder(tmp_path_factory.mktemp("catalogue") / "wide", num_key_value_heads=4)
 
 
 def upload(owner: Person, content: bytes) -> str:
