@@ -35,6 +35,7 @@ from workers.engine.compression.structured import Kept, cut, kept_count
 from workers.engine.data.order import mix
 
 Tick = Callable[[], None]  # called as each layer is done
+Gradients = Mapping[str, Tensor]  # (out, in) by the name of a reading layer
 
 
 @dataclass
@@ -52,8 +53,11 @@ def prune(
     spec: PruneSpec,
     samples: Sequence[Sample],
     tick: Tick = lambda: None,
+    gradients: Gradients | None = None,
 ) -> Pruned:
     """Prune `model` as `spec` says; it stays as it is.
+
+    `gradients`: `gradients_of` it, where the caller has them already.
 
     Raises:
         SpecError: a layer would vanish, or all of them would.
@@ -63,8 +67,9 @@ def prune(
     counts = {g.name: kept_count(g, ratios[g.kind], _multiple(g, spec)) for g in _inner(graph)}
     width = {g.name: kept_count(g, spec.width, spec.multiple_of) for g in graph.of(Kind.WIDTH)}
     check_layers(graph.layers, spec.layers)
-    gradients = _gradients(model, graph, samples) if spec.scorer == "taylor" else {}
-    job = _Pruning(model, graph, spec, gradients)
+    if spec.scorer == "taylor" and gradients is None:
+        gradients = gradients_of(model, graph, samples)
+    job = _Pruning(model, graph, spec, gradients or {})
     layers = job.layers_kept(samples)
     job.remove_layers(layers)
     looks = spec.reconstruct or spec.scorer == "wanda"  # at activations
@@ -91,7 +96,7 @@ class _Pruning:
     """The student under way."""
 
     def __init__(
-        self, model: nn.Module, graph: Graph, spec: PruneSpec, gradients: Mapping[str, Tensor]
+        self, model: nn.Module, graph: Graph, spec: PruneSpec, gradients: Gradients
     ) -> None:
         self.dense, self.graph, self.spec, self.gradients = model, graph, spec, gradients
         self.student = copy.deepcopy(model)
@@ -223,7 +228,7 @@ def _columns(group: Group, units: Sequence[int]) -> Tensor:
     return (starts + torch.arange(group.block)).flatten()
 
 
-def _gradients(model: nn.Module, graph: Graph, samples: Sequence[Sample]) -> dict[str, Tensor]:
+def gradients_of(model: nn.Module, graph: Graph, samples: Sequence[Sample]) -> Gradients:
     """Of the mean loss, at the weights of every reading layer, as (out, in)."""
     readers = sorted({reader for group in graph.groups for reader in group.readers})
     learner = copy.deepcopy(model).requires_grad_(requires_grad=False)

@@ -23,7 +23,7 @@ from workers.engine.compression.distil import Recovery, updates_within
 from workers.engine.compression.graph import Graph, Kind, graph_of
 from workers.engine.compression.latency import paired_latency
 from workers.engine.compression.limits import check_task
-from workers.engine.compression.prune import Pruned, prune
+from workers.engine.compression.prune import Gradients, Pruned, prune
 from workers.engine.compression.quantise import layer_errors, numbers_of, quantise_model
 from workers.engine.compression.report import ADAPTERS, report_write, weights_bytes
 from workers.engine.compression.rounds import round_specs
@@ -51,6 +51,7 @@ class Compression:
     spec: CompressSpec
     folder: Path
     takes_snapshots: bool = True
+    gradients: Callable[[], Gradients] | None = None  # the dense model's, where they are kept
     told: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -119,9 +120,15 @@ class Compression:
 
     def _prune(self, student: nn.Module, number: int) -> nn.Module:
         bench, start = self.bench, self.bench.step
-        graph = graph_of(student)
+        graph, spec = graph_of(student), self.rounds[number]
+        known = self.gradients if number == 0 and spec.scorer == "taylor" else None
         made = prune(
-            student, graph, self.rounds[number], bench.samples, tick=lambda: bench.advance({})
+            student,
+            graph,
+            spec,
+            bench.samples,
+            tick=lambda: bench.advance({}),
+            gradients=known() if known else None,
         )
         while bench.step < start + graph.layers:
             bench.advance({})  # layers that are gone took no time

@@ -11,6 +11,7 @@ import json
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,12 @@ from workers.engine.compression.candidates import (
 from workers.engine.compression.graph import Kind, UnsupportedError, graph_of
 from workers.engine.compression.latency import paired_latency
 from workers.engine.compression.part import Part
+from workers.engine.compression.prune import Gradients, gradients_of
 from workers.engine.compression.quality import quality_lost, quality_of
 from workers.engine.compression.quantise import Int8Linear, quantise_model
 from workers.engine.compression.report import report_read, report_write
 from workers.engine.compression.run import Compression
-from workers.engine.compression.specs import TargetSpec
+from workers.engine.compression.specs import CompressSpec, TargetSpec
 from workers.engine.compression.structured import Kept, cut_config, kept_count
 from workers.engine.errors import SnapshotError
 from workers.engine.folders import atomic_folder, folder_digest, folder_verify
@@ -114,8 +116,17 @@ class Search:
         """The candidate as it is before recovery and quantisation."""
         spec = replace(candidate, format="none").spec(self.bench.spec, heads=self.heads)
         spec = replace(spec, recover=replace(spec.recover, tokens=0))
-        cut = Compression(self.bench, spec, self.made / "current", takes_snapshots=False)
-        return cut.cut_and_recover()
+        return self._compression(spec, self.made / "current").cut_and_recover()
+
+    def _compression(self, spec: CompressSpec, folder: Path) -> Compression:
+        return Compression(
+            self.bench, spec, folder, takes_snapshots=False, gradients=lambda: self._gradients
+        )
+
+    @cached_property
+    def _gradients(self) -> Gradients:
+        """The dense model's, which every cut by them takes."""
+        return gradients_of(self.bench.dense, self.graph, self.bench.samples)
 
     def _try(
         self, candidate: Candidate, model: nn.Module, few: Part, dense: Mapping[str, float]
@@ -155,8 +166,7 @@ class Search:
     def _measure_the_best(self) -> None:
         while (candidate := next_finalist(self.proxies, self.measured, self.target)) is not None:
             spec = candidate.spec(self.bench.spec, heads=self.heads)
-            folder = self.made / _name(candidate)
-            compression = Compression(self.bench, spec, folder, takes_snapshots=False)
+            compression = self._compression(spec, self.made / _name(candidate))
             metrics = compression.finish(compression.cut_and_recover())
             found = replace(
                 candidate,
