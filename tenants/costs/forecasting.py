@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tenants.costs.procurement import Floats
+from tenants.costs.procurement_case import Floats
 from tenants.kernel.errors import InvalidInput
 
 FEWEST_WEEKS = 6

@@ -8,14 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tenants.costs.procurement import (
-    Case,
-    Floats,
-    Offer,
-    Programme,
-    Purchases,
-    purchase_plan,
-)
+from tenants.costs.procurement import Programme, Purchases, purchase_plan
+from tenants.costs.procurement_case import Case, Floats, Offer
 from tenants.kernel.errors import InvalidInput
 
 Units = NDArray[np.int64]
@@ -94,7 +88,7 @@ def clairvoyant(case: Case, *, seconds: float = 5.0) -> float:
 def cost_of(programme: Programme, buy: Units) -> float:
     """What purchases cost, expected; infinite where they break budget or service."""
     try:
-        return programme.cost(buy)[0]
+        return programme.cost(buy)
     except InvalidInput:
         return float("inf")
 
@@ -105,7 +99,7 @@ def unseen_costs(case: Case, buy: Units, demand: Floats) -> Floats:
     Service is not asked for: what falls short is paid as penalty.
     """
     alone = Programme(replace(case, demand=demand[:1], weights=np.ones(1), service=0.0))
-    return np.array([alone.cost(buy, demand[s : s + 1])[0] for s in range(len(demand))])
+    return np.array([alone.cost(buy, demand[s : s + 1]) for s in range(len(demand))])
 
 
 @dataclass(frozen=True)
@@ -152,7 +146,7 @@ def plan_rows(case: Case, buy: Units) -> list[dict[str, str]]:
 
 def _renewed(case: Case, r: int, offer: Offer, number: int) -> Units:
     buy = np.zeros((len(case.offers), case.months), dtype=np.int64)
-    buy[r, offer.from_month :: offer.months] = min(number, offer.available)
+    buy[r, offer.from_month : offer.to_month : offer.months] = min(number, offer.available)
     return buy
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from tenants.costs.forecasting import demand_forecast
-from tenants.costs.procurement import Case, Market, Offer
+from tenants.costs.procurement_case import Case, Market, Offer
 from tenants.kernel.errors import InvalidInput
 
 NEEDED = ("classes", "offers", "markets", "demand", "penalty")
