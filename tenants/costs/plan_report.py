@@ -58,7 +58,8 @@ def plan_work_out(
     and the service asked for.
     """
     case = plan_case(drafted)
-    steps = 3 + len(list(changes(case))) + len(drafted["suppliers"])
+    parts = (case.weights, list(changes(case)), drafted["suppliers"])
+    steps = 3 + sum(len(part) for part in parts)
     done = 0
 
     def step() -> None:
@@ -68,7 +69,7 @@ def plan_work_out(
 
     plan = purchase_plan(case, seconds=SOLVE_S)
     step()
-    baselines = baselines_of(case)
+    baselines = baselines_of(case, step)
     step()
     unseen = unseen_of(drafted, case, plan.buy)
     step()
@@ -186,7 +187,7 @@ def by_month(case: Case, buy: Units) -> dict[str, Any]:
     }
 
 
-def baselines_of(case: Case) -> dict[str, float | None]:
+def baselines_of(case: Case, tell: Callable[[], None] = lambda: None) -> dict[str, float | None]:
     """What else one could buy, in money; None where it breaks budget or service."""
     programme = Programme(case)
     nothing = np.zeros((len(case.offers), case.months), dtype=np.int64)
@@ -194,7 +195,7 @@ def baselines_of(case: Case) -> dict[str, float | None]:
         "nothing": finite(cost_of(programme, nothing)),
         "single_term": finite(single_term(programme)[1]),
         "rule_of_thumb": finite(cost_of(programme, rule_of_thumb(case))),
-        "clairvoyant": finite(clairvoyant(case)),
+        "clairvoyant": finite(clairvoyant(case, tell=tell)),
     }
 
 

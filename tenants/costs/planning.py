@@ -254,9 +254,7 @@ def _held(classes: Sequence[str], starts: dt.date, months: int) -> list[dict[str
 
 def _supplier(one: Supplier, until: dt.datetime, utilisation: Decimal) -> dict[str, Any]:
     """A base's share of its class, and the slot-hours that a million tokens of it ask for."""
-    totals = cost_totals(
-        group_by=("resource", "kind", "base"), since=until - RECENT, until=until
-    )
+    totals = cost_totals(group_by=("resource", "kind", "base"), since=until - RECENT, until=until)
     served = [t for t in totals if t.group[1] == STEADY]
     ours = {t.group[0]: t.seconds for t in served if t.group[2] == one.base}
     units = unit_costs(since=until - RECENT, until=until)

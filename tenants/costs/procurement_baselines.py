@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -73,15 +74,19 @@ def rule_of_thumb(case: Case, share: float = RULE_SHARE) -> Units:
     return buy
 
 
-def clairvoyant(case: Case, *, seconds: float = 5.0) -> float:
+def clairvoyant(
+    case: Case, *, seconds: float = 5.0, tell: Callable[[], None] = lambda: None
+) -> float:
     """The expected cost of one who buys for each scenario apart: below what any plan can reach.
 
-    By each scenario's bound, so that it stays a bound where time ran out.
+    By each scenario's bound, so that it stays a bound where time ran out. `tell` is called after
+    each.
     """
     total = 0.0
     for s, weight in enumerate(case.weights):
         alone = replace(case, demand=case.demand[s : s + 1], weights=np.ones(1))
         total += float(weight) * purchase_plan(alone, seconds=seconds).bound
+        tell()
     return total
 
 
