@@ -15,7 +15,7 @@ OFFER_KINDS: Mapping[str, Word] = {
 BASELINES: Mapping[str, Word] = {
     "nothing": _("All on demand"),
     "single_term": _("The best single term"),
-    "rule_of_thumb": _("A rule of thumb: the cheapest offer for 70% of mean demand"),
+    "rule_of_thumb": _("A rule of thumb: the cheapest offer for seven tenths of mean demand"),
     "clairvoyant": _("A clairvoyant, whom no plan can beat"),
 }
 CHANGES: Mapping[str, Word] = {
