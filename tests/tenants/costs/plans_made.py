@@ -9,7 +9,6 @@ from typing import Any
 from tenants.accounts.actors import Actor
 from tenants.costs.daily import midnight
 from tenants.costs.models import PurchaseOffer, PurchasePlan
-from tenants.costs.plan_months import month_begin
 from tenants.costs.plan_report import plan_work_out
 from tenants.costs.planning import Wish, plan_draft
 from tenants.costs.purchase_offers import NewOffer, offers_set
@@ -76,15 +75,13 @@ def plan_make(*, today: dt.datetime | None = None, **changes: Any) -> PurchasePl
 
 
 def plan_adopted(**changes: Any) -> PurchasePlan:
-    plan = plan_make(**changes)
-    with system_scope():
-        result = plan_work_out(plan.drafted)
-        return plan_adopt(actor=operator(), plan_id=plan.id, result=result)
+    return adopt(plan_make(**changes))
 
 
-def plan_begun(plan: PurchasePlan, starts: dt.date) -> dt.datetime:
-    """Let a plan have begun in another month; the moment it begins."""
+def adopt(plan: PurchasePlan, *, replaces: str = "", actor: Actor | None = None) -> PurchasePlan:
+    """Work a plan out and adopt it."""
+    result = plan_work_out(plan.drafted)
     with system_scope():
-        PurchasePlan.objects.filter(pk=plan.pk).update(starts=starts)
-    plan.starts = starts
-    return month_begin(starts)
+        return plan_adopt(
+            actor=actor or operator(), plan_id=plan.id, result=result, replaces=replaces
+        )
