@@ -15,6 +15,7 @@ from saas.acting import acting_for
 from tenants.accounts.actors import Actor
 from tenants.accounts.services import platform_tenant_ensure
 from tenants.billing.documents.invoice_csv import safe_cell
+from tenants.costs.defaults import CURRENCY
 from tenants.costs.models import PurchasePlan
 from tenants.costs.plan_months import month_add
 from tenants.costs.planning import Wish, plan_draft
@@ -23,6 +24,7 @@ from tenants.kernel.clock import database_now
 from tenants.kernel.errors import Conflict
 from tenants.kernel.idempotency import key_reused
 from tenants.kernel.scope import atomic
+from tenants.pricing.selectors import exchange_rate
 from workers.jobs.models import Job
 from workers.jobs.selectors import job_get
 from workers.jobs.services import job_cancel, job_submit
@@ -41,7 +43,8 @@ def procurement_submit(*, actor: Actor, wish: Wish, key: str) -> PurchasePlan:
     known = _made_before(actor, key, fingerprint)
     if known is not None:
         return known
-    drafted = plan_draft(wish, database_now())
+    moment = database_now()
+    drafted = plan_draft(wish, moment, lambda base: exchange_rate(base, CURRENCY, moment))
     try:
         with atomic():
             job = job_submit(

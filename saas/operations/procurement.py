@@ -63,12 +63,6 @@ class PlanForm(OnceForm):
     spot = forms.BooleanField(
         label=_("Work that can wait may go to spot"), required=False, initial=True
     )
-    fx = forms.CharField(
-        label=_("Rates of exchange"),
-        required=False,
-        help_text=_("Where offers are in other currencies: EUR=1.08, one a line, in USD."),
-        widget=forms.Textarea(attrs={"rows": 2}),
-    )
     suppliers = forms.CharField(
         label=_("Suppliers' prices"),
         required=False,
@@ -183,18 +177,10 @@ def wish_of(fields: Mapping[str, Any]) -> Wish:
         **given,
         utilisation=fields["utilisation"] / HUNDRED,
         service=fields["service"] / HUNDRED,
-        fx=dict(_exchange(line) for line in _lines(fields["fx"])),
-        suppliers=tuple(_supplier(line) for line in _lines(fields["suppliers"])),
+        suppliers=tuple(
+            _supplier(line) for line in fields["suppliers"].splitlines() if line.strip()
+        ),
     )
-
-
-def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def _exchange(line: str) -> tuple[str, Decimal]:
-    currency, _equals, rate = line.partition("=")
-    return currency.strip().upper(), _decimal(rate, line, "fx")
 
 
 def _supplier(line: str) -> Supplier:
@@ -203,14 +189,11 @@ def _supplier(line: str) -> Supplier:
         raise InvalidInput(
             f"{line!r} is no name, base model and price with commas between", param="suppliers"
         )
-    return Supplier(parts[0], parts[1], _decimal(parts[2], line, "suppliers"))
-
-
-def _decimal(text: str, line: str, param: str) -> Decimal:
     try:
-        return Decimal(text.strip())
+        price = Decimal(parts[2])
     except InvalidOperation:
-        raise InvalidInput(f"{line!r} has no number where one belongs", param=param) from None
+        raise InvalidInput(f"{line!r} ends in no number", param="suppliers") from None
+    return Supplier(parts[0], parts[1], price)
 
 
 def _crumbs(title: Any) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ What the plan will know is written down, so that its seed gives the same result 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -28,6 +28,7 @@ RECENT = dt.timedelta(weeks=4)  # that tokens of a base are counted in
 HOUR = 3600
 MILLION = 1_000_000
 STEADY = "serve"  # the kind of work that cannot be interrupted, and so not be done on spot
+Exchange = Callable[[str], Decimal]
 MOST_MONTHS, MOST_SCENARIOS, MOST_SUPPLIERS = 60, 50, 10
 
 
@@ -45,8 +46,7 @@ class Wish:
     """What a plan is asked for. Money in the currency of costs.
 
     `penalty` is what a slot-hour that lacks costs, in prices on demand; `budget` what may be
-    committed to in a month; `service` the least share of demand that is met; `fx` what one unit of
-    each other currency is. Raises InvalidInput.
+    committed to in a month; `service` the least share of demand that is met. Raises InvalidInput.
     """
 
     name: str
@@ -60,23 +60,23 @@ class Wish:
     spot: bool = True
     unseen: int = 200
     on_demand_limits: Mapping[str, Decimal] = field(default_factory=dict)  # slot-hours a month
-    fx: Mapping[str, Decimal] = field(default_factory=dict)
     suppliers: Sequence[Supplier] = ()
 
     def __post_init__(self) -> None:
         _check(self)
 
 
-def plan_draft(wish: Wish, today: dt.datetime) -> dict[str, Any]:
+def plan_draft(wish: Wish, today: dt.datetime, exchange: Exchange) -> dict[str, Any]:
     """Draft a plan that begins with the month after `today`.
 
+    `exchange` tells what one unit of another currency is in that of costs; it raises InvalidInput.
     Raises InvalidInput: no offers, an offer in a currency without a rate, too little history.
     """
     until = midnight(today)
     starts = month_add(month_of(until), 1)
     weeks, left_out = _demand(until, wish.utilisation)
     classes = sorted(weeks)
-    offers = _offers(classes, starts, wish)
+    offers = _offers(classes, starts, exchange)
     return {
         "name": wish.name,
         "starts": starts.isoformat(),
@@ -133,7 +133,7 @@ def _demand(
 
 
 def _offers(
-    classes: Sequence[str], starts: dt.date, wish: Wish
+    classes: Sequence[str], starts: dt.date, exchange: Exchange
 ) -> list[tuple[dict[str, Any], PurchaseOffer]]:
     rows = list(PurchaseOffer.objects.filter(withdrawn_at=None).order_by("name"))
     found = []
@@ -141,7 +141,7 @@ def _offers(
         serves = classes_served(row.resource_id, row.kinds, classes)
         last = None if row.until is None else months_between(starts, row.until) + 1
         if serves and (last is None or last > 0):
-            found.append((_offer(row, serves, last, _rate_of(row, wish.fx)), row))
+            found.append((_offer(row, serves, last, _rate_of(row, exchange)), row))
     if not found:
         raise InvalidInput(
             f"none of {len(rows)} offers can serve {', '.join(classes)}; enter or import one",
@@ -177,17 +177,17 @@ def _offer(
     }
 
 
-def _rate_of(row: PurchaseOffer, fx: Mapping[str, Decimal]) -> Decimal:
+def _rate_of(row: PurchaseOffer, exchange: Exchange) -> Decimal:
     if row.currency == CURRENCY:
         return Decimal(1)
-    if row.currency not in fx:
+    try:
+        return exchange(row.currency)
+    except InvalidInput as error:
         raise InvalidInput(
-            f"the offer {row.name!r} is in {row.currency}: say in fx what one {row.currency} is in"
-            f" {CURRENCY}",
-            param="fx",
-            code="no_exchange_rate",
-        )
-    return fx[row.currency]
+            f"the offer {row.name!r} is in {row.currency}: {error.message}",
+            param="offers",
+            code=error.code,
+        ) from error
 
 
 def _prices(classes: Sequence[str]) -> dict[str, float]:
@@ -296,8 +296,6 @@ def _check(wish: Wish) -> None:
         raise InvalidInput("a budget is at least 0", param="budget")
     if any(limit < 0 for limit in wish.on_demand_limits.values()):
         raise InvalidInput("a limit is at least 0 slot-hours a month", param="on_demand_limits")
-    if any(rate <= 0 for rate in wish.fx.values()):
-        raise InvalidInput("a rate of exchange is above 0", param="fx")
     if len(wish.suppliers) > MOST_SUPPLIERS or any(s.per_million < 0 for s in wish.suppliers):
         raise InvalidInput(
             f"at most {MOST_SUPPLIERS} suppliers, at prices of at least 0", param="suppliers"

@@ -82,10 +82,6 @@ class PlanIn(serializers.Serializer[Any]):
     on_demand_limits = serializers.DictField(
         child=Amount(), required=False, default=dict, help_text="Slot-hours a month, by resource."
     )
-    fx = serializers.DictField(
-        child=Amount(), required=False, default=dict,
-        help_text="What one unit of each other currency of the offers is in USD.",
-    )  # fmt: skip
     suppliers = SupplierIn(many=True, required=False, default=list)
 
 

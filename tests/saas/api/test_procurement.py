@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from tenants.kernel.scope import system_scope
+from tenants.pricing.services import fx_rate_set
 from tests.saas.api.factories import Caller, tenant_caller
+from tests.tenants.costs.factories import operator as staff
 from tests.tenants.costs.plans_made import books_make
 from tests.workers.jobs.factories import make_worker
 from tests.workers.tasks.factories import start
@@ -165,11 +168,16 @@ def test_a_plan_that_cannot_be_made_says_why(operator: Caller, resource: str) ->
     assert operator.post(OFFERS, {"offers": []}).error["param"] == "offers"
     operator.post(OFFERS, {"offers": [offer(resource, currency="EUR")]})
     dear = operator.post(PLANS, {"name": "in euros"})
-    assert (dear.status, dear.error["code"]) == (400, "no_exchange_rate")
-    assert "what one EUR is in USD" in dear.error["message"]
-    assert operator.post(PLANS, {"name": "in euros", "fx": {"EUR": "1.08"}}).status == 201
+    assert (dear.status, dear.error["code"]) == (400, "fx_missing")
+    assert "'a year' is in EUR: no exchange rate" in dear.error["message"]
+    with system_scope():
+        fx_rate_set(actor=staff(), base="EUR", quote="USD", rate=Decimal("1.08"))
+    made = operator.post(PLANS, {"name": "in euros"}, idempotency_key="euros")
+    assert made.status == 201
+    with system_scope():
+        (told,) = Job.objects.get(pk=made.json["id"]).spec["plan"]["case"]["offers"]
+    assert told["cost"] == pytest.approx(12 * 720 * 1.08)
     for body, param in (
-        ({"fx": {"EUR": "0"}}, "fx"),
         ({"service": "1.5"}, "service"),
         ({"penalty": "0.5"}, "penalty"),
         ({"utilisation": "0"}, "utilisation"),
@@ -178,7 +186,7 @@ def test_a_plan_that_cannot_be_made_says_why(operator: Caller, resource: str) ->
         ({"on_demand_limits": {"worker.none": "1"}}, "on_demand_limits"),
         ({"suppliers": [{"name": "x", "base": "never", "per_million": "1"}]}, "suppliers"),
     ):
-        refused = operator.post(PLANS, {"name": "no", "fx": {"EUR": "1.08"}} | body)
+        refused = operator.post(PLANS, {"name": "no"} | body)
         assert refused.status in {400, 404}, refused.content
         assert str(refused.error["param"]).startswith(param), refused.content
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 PAGE, OFFERS = "/operations/procurement/", "/operations/costs/purchaseoffer/"
 ASKED = {
     "key": "key_1", "name": "Next year", "months": "12", "scenarios": "2", "utilisation": "70",
-    "penalty": "10", "budget": "", "service": "0", "spot": "on", "fx": "", "suppliers": "",
+    "penalty": "10", "budget": "", "service": "0", "spot": "on", "suppliers": "",
 }  # fmt: skip
 
 
@@ -79,7 +79,7 @@ def test_a_form_that_is_sent_twice_makes_one_plan(operator: Person) -> None:
     ("changes", "says"),
     [
         ({}, "none of 0 offers can serve"),
-        ({"fx": "EUR"}, "has no number where one belongs"),
+        ({"suppliers": "Acme, mini, cheap"}, "ends in no number"),
         ({"suppliers": "only a name"}, "is no name, base model and price"),
         ({"utilisation": "0"}, "utilisation is a share above 0"),
     ],

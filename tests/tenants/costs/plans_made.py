@@ -15,6 +15,7 @@ from tenants.costs.purchase_offers import NewOffer, offers_set
 from tenants.costs.purchase_plans import plan_adopt, plan_record
 from tenants.costs.services import slot_time_record
 from tenants.kernel.clock import now
+from tenants.kernel.errors import InvalidInput
 from tenants.kernel.ids import new_id
 from tenants.kernel.scope import system_scope
 from tests.tenants.costs.factories import operator, resource_make, slot_time
@@ -64,10 +65,17 @@ def wish(**changes: Any) -> Wish:
     return Wish(**fields | changes)
 
 
+def exchange(base: str) -> Decimal:
+    """A euro is 1.10; nothing else is known."""
+    if base != "EUR":
+        raise InvalidInput(f"no exchange rate from {base} to USD", code="fx_missing")
+    return Decimal("1.1")
+
+
 def plan_make(*, today: dt.datetime | None = None, **changes: Any) -> PurchasePlan:
     """Draft a plan, as if its job had been submitted."""
     with system_scope():
-        drafted = plan_draft(wish(**changes), today or now())
+        drafted = plan_draft(wish(**changes), today or now(), exchange)
         return plan_record(
             actor=operator(), job_id=new_id("plan_"), key=new_id("key_"), fingerprint="x",
             drafted=drafted,

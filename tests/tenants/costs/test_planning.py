@@ -19,6 +19,7 @@ from tenants.kernel.scope import system_scope
 from tests.tenants.costs.plans_made import (
     LONG_AGO,
     books_make,
+    exchange,
     offer_make,
     plan_adopted,
     wish,
@@ -31,7 +32,7 @@ HOUR = 3600
 
 def draft(**changes: Any) -> dict[str, Any]:
     with system_scope():
-        return plan_draft(wish(**changes), now())
+        return plan_draft(wish(**changes), now(), exchange)
 
 
 def test_months_are_counted_over_the_years() -> None:
@@ -95,11 +96,12 @@ def test_an_offer_counts_until_its_last_day_in_dollars() -> None:
     starts = month_add(month_of(now()), 1)
     last = month_add(starts, 1)
     offer_make(resource, upfront=Decimal(100), monthly=Decimal(10), currency="EUR", until=last)
-    with pytest.raises(InvalidInput, match="what one EUR is in USD"):
-        draft()
-    (offer,) = draft(fx={"EUR": Decimal("1.1")})["case"]["offers"]
+    (offer,) = draft()["case"]["offers"]
     assert offer["cost"] == pytest.approx((100 + 12 * 10) * 1.1)
     assert offer["to_month"] == 2
+    offer_make(resource, currency="JPY")
+    with pytest.raises(InvalidInput, match="'a year' is in JPY: no exchange rate"):
+        draft()
     offer_make(resource, until=starts - dt.timedelta(days=1))
     with pytest.raises(InvalidInput, match="none of 1 offers"):
         draft()
