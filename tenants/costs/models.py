@@ -322,6 +322,7 @@ class PurchasePlan(models.Model):
     adopted_at = models.DateTimeField(null=True)
     adopted_by = models.CharField(max_length=40, default="", blank=True)
     ended_at = models.DateTimeField(null=True)
+    ends = models.DateField(null=True)  # the first day of the month from which another one decides
 
     class Meta:
         db_table = "purchase_plan"

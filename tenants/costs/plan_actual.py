@@ -61,7 +61,7 @@ class Passed:
 
 def plan_actual(plan: PurchasePlan, now: dt.datetime) -> Passed:
     """Compare a plan that was adopted, up to the month before `now`'s or up to its own end."""
-    upto = month_of(now if plan.ended_at is None else min(now, plan.ended_at))
+    upto = month_of(now) if plan.ends is None else min(month_of(now), plan.ends)
     passed = min(max(0, months_between(plan.starts, upto)), plan.months)
     if plan.result is None or not passed:
         return Passed([], 0.0, [])

@@ -14,10 +14,11 @@ from typing import Any
 from django.db.models.functions import Now
 
 from tenants.costs.allocation import Terms
+from tenants.costs.commitments import held_by_month
 from tenants.costs.daily import midnight
 from tenants.costs.defaults import CURRENCY
 from tenants.costs.forecasting import FEWEST_WEEKS
-from tenants.costs.models import PurchaseOffer, PurchasePlan, Rate, Resource
+from tenants.costs.models import PurchaseOffer, Rate, Resource
 from tenants.costs.plan_months import month_add, month_edges, month_of, months_between
 from tenants.costs.selectors import cost_totals, rates_now, unit_costs, work_weeks
 from tenants.costs.sensitivity import ON_DEMAND, SPOT
@@ -91,7 +92,10 @@ def plan_draft(wish: Wish, today: dt.datetime, exchange: Exchange) -> dict[str, 
             },
             "budget": None if wish.budget is None else float(wish.budget),
             "service": float(wish.service),
-            "held": _held(classes, starts, wish.months),
+            "held": [
+                {"serves": list(serves), "capacity": row}
+                for serves, row in held_by_month(classes, starts, wish.months).items()
+            ],
         },
         "weeks": weeks,
         "left_out": left_out,
@@ -225,31 +229,6 @@ def _markets(classes: Sequence[str], wish: Wish) -> list[dict[str, Any]]:
     if wish.spot and prices:
         found.append({"name": SPOT, "prices": prices, "limits": {}})
     return found
-
-
-def _held(classes: Sequence[str], starts: dt.date, months: int) -> list[dict[str, Any]]:
-    """What the plan in force has bought by then, and what that one held, for as long as it runs."""
-    plan: PurchasePlan | None = PurchasePlan.objects.filter(in_force=True).first()
-    if plan is None:
-        return []
-    shift = months_between(plan.starts, starts)
-    held: dict[tuple[str, ...], list[float]] = {}
-
-    def add(serves: Iterable[str], by_month: Sequence[float]) -> None:
-        of = tuple(sorted(set(serves) & set(classes)))
-        if of:
-            row = held.setdefault(of, [0.0] * months)
-            for t, capacity in enumerate(by_month[:months]):
-                row[t] += capacity
-
-    offers = {row["name"]: row for row in plan.drafted["case"]["offers"]}
-    for bought in (plan.result or {}).get("purchases", ()):
-        offer, left = offers[bought["offer"]], bought["until"] - shift
-        if bought["month"] < shift and left > 0:
-            add(offer["serves"], [offer["capacity"] * bought["units"]] * left)
-    for row in plan.drafted["case"]["held"]:
-        add(row["serves"], row["capacity"][shift:])
-    return [{"serves": list(of), "capacity": row} for of, row in held.items() if any(row)]
 
 
 def _supplier(one: Supplier, until: dt.datetime, utilisation: Decimal) -> dict[str, Any]:

@@ -96,8 +96,8 @@ def _begin(
 ) -> None:
     moment = database_now()
     if before is not None:
-        before.in_force, before.ended_at = False, moment
-        before.save(update_fields=["in_force", "ended_at"])
+        before.in_force, before.ended_at, before.ends = False, moment, plan.starts
+        before.save(update_fields=["in_force", "ended_at", "ends"])
     plan.in_force, plan.adopted_at, plan.adopted_by = True, moment, actor.id
     plan.result = dict(result)
     try:

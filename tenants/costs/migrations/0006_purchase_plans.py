@@ -33,6 +33,7 @@ class Migration(migrations.Migration):
                 ("adopted_at", models.DateTimeField(null=True)),
                 ("adopted_by", models.CharField(blank=True, default="", max_length=40)),
                 ("ended_at", models.DateTimeField(null=True)),
+                ("ends", models.DateField(null=True)),
             ],
             options={
                 "db_table": "purchase_plan",

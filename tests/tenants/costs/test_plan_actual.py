@@ -75,7 +75,7 @@ def test_only_whole_months_of_its_time_in_force_count(plan: PurchasePlan) -> Non
         assert plan_actual(plan, first_of(1) + dt.timedelta(days=30)).months == []
         assert len(plan_actual(plan, first_of(2)).months) == 1
         assert len(plan_actual(plan, dt.datetime(2026, 6, 1, tzinfo=dt.UTC)).months) == 6
-        plan.ended_at = first_of(3) + dt.timedelta(days=3)
+        plan.ends = dt.date(2025, 3, 1)  # from March on another plan decides
         assert len(plan_actual(plan, APRIL).months) == 2
 
 

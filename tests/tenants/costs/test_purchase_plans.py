@@ -55,6 +55,7 @@ def test_the_next_plan_names_the_one_whose_place_it_takes(resource: str) -> None
     first.refresh_from_db(using="system")
     assert not first.in_force
     assert first.ended_at is not None
+    assert first.ends == second.starts
     with pytest.raises(Conflict, match="was ended"):
         adopt(first, replaces=second.id)
 
