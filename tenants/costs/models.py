@@ -251,6 +251,35 @@ class LeverMeasurement(models.Model):
         return f"{self.lever} {self.point:.0%}"
 
 
+class CostOverhead(models.Model):
+    """What is paid for all of the work: `amount` a month, absorbed over `planned` units a month of
+    its driver, during [valid_from, ends).
+    """
+
+    class Driver(models.TextChoices):
+        SECONDS = "seconds"  # of work
+        DIRECT = "direct"  # cost of jobs
+
+    id = models.CharField(max_length=40, primary_key=True)
+    name = models.CharField(max_length=60)
+    amount = models.DecimalField(max_digits=20, decimal_places=6)
+    driver = models.CharField(max_length=8, choices=Driver)
+    planned = models.DecimalField(max_digits=20, decimal_places=6)
+    valid_from = models.DateField()
+    ends = models.DateField(null=True)
+
+    class Meta:
+        db_table = "cost_overhead"
+        constraints = (
+            models.UniqueConstraint(
+                fields=["name"], name="cost_overhead_once", condition=models.Q(ends=None)
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class PurchaseOffer(models.Model):
     """Capacity that can be bought ahead: what a unit of it is, for how long, and what it costs.
 

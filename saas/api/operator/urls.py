@@ -23,6 +23,7 @@ from saas.api.operator import (
     procurement,
     proposals,
     purchase_offers,
+    rates,
     statements,
     stripe,
     tenants,
@@ -45,6 +46,9 @@ _work = [
     path("operator/v1/costs/allocation", economics.CostAllocationView.as_view()),
     path("operator/v1/costs/compressions", compressions.CostsByCompressionView.as_view()),
     path("operator/v1/costs/focus", costs.CostsFocusView.as_view()),
+    path("operator/v1/costs/rates", rates.RatesView.as_view()),
+    path("operator/v1/costs/overheads", rates.OverheadsView.as_view()),
+    path("operator/v1/costs/overheads/<str:overhead_id>/end", rates.OverheadEndView.as_view()),
     path("operator/v1/procurement/offers", purchase_offers.PurchaseOffersView.as_view()),
     path(
         "operator/v1/procurement/offers/import", purchase_offers.PurchaseOffersImportView.as_view()

@@ -47,6 +47,33 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="CostOverhead",
+            fields=[
+                ("id", models.CharField(max_length=40, primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=60)),
+                ("amount", models.DecimalField(decimal_places=6, max_digits=20)),
+                (
+                    "driver",
+                    models.CharField(
+                        choices=[("seconds", "Seconds"), ("direct", "Direct")], max_length=8
+                    ),
+                ),
+                ("planned", models.DecimalField(decimal_places=6, max_digits=20)),
+                ("valid_from", models.DateField()),
+                ("ends", models.DateField(null=True)),
+            ],
+            options={
+                "db_table": "cost_overhead",
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("ends", None)),
+                        fields=("name",),
+                        name="cost_overhead_once",
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="PurchaseOffer",
             fields=[
                 ("id", models.CharField(max_length=40, primary_key=True, serialize=False)),
@@ -102,6 +129,7 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        hidden("cost_overhead"),
         hidden("purchase_offer"),
         hidden("purchase_plan"),
     ]

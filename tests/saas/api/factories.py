@@ -27,6 +27,7 @@ from tenants.accounts.services import (
     user_create,
 )
 from tenants.costs.models import WasteFinding
+from tenants.costs.overheads import overhead_set
 from tenants.costs.waste import Leak, findings_open
 from tenants.kernel.clock import now
 from tenants.kernel.crypto import tenant_data_key
@@ -397,14 +398,18 @@ def market_facts() -> dict[str, str]:
 
 
 def procurement_facts() -> dict[str, str]:
-    """An offer of compute, and a plan that waits to be worked out."""
+    """An offer of compute, a plan that waits to be worked out, an overhead."""
     from tests.tenants.costs.factories import operator
     from tests.tenants.costs.plans_made import books_make, offer_make, wish
 
     offer = offer_make(books_make())
     with system_scope():
         plan = procurement_submit(actor=operator(), wish=wish(), key=new_id("key_"))
-    return {"offer_id": offer.id, "plan_id": plan.id}
+        overhead = overhead_set(
+            actor=operator(), name="office", amount=Decimal(1), driver="seconds",
+            planned=Decimal(10**12),
+        )  # fmt: skip
+    return {"offer_id": offer.id, "plan_id": plan.id, "overhead_id": overhead.id}
 
 
 def priced() -> dict[str, str]:

@@ -60,6 +60,7 @@ STAFF: dict[str, dict[str, Any] | None] = {
     "POST /operator/v1/waste/{waste_id}/apply": {},
     "POST /operator/v1/waste/{waste_id}/undo": {},
     "POST /operator/v1/waste/{waste_id}/close": {},
+    "POST /operator/v1/costs/overheads/{overhead_id}/end": {},
     "POST /operator/v1/procurement/offers/{offer_id}/withdraw": {},
     "GET /operator/v1/procurement/plans/{plan_id}": None,
     "GET /operator/v1/procurement/plans/{plan_id}/result": None,
