@@ -30,7 +30,7 @@ class RateOut(serializers.Serializer[Rate]):
 
 
 class OwnedIn(serializers.Serializer[Any]):
-    """A machine of one's own; its rate is amortisation, interest, power, space for a slot-second."""
+    """A machine of one's own; its rate: amortisation, interest, power, space for a slot-second."""
 
     price = Amount()
     life_years = Amount()
