@@ -178,7 +178,7 @@ def by_month(case: Case, buy: Units) -> dict[str, Any]:
             for r, offer in enumerate(case.offers)
             if units[r].any()
         },
-        "held": np.sum([np.zeros(case.months), *case.held.values()], axis=0).tolist(),
+        "held": [float(sum(row[t] for row in case.held.values())) for t in range(case.months)],
         "costs": costs_by_month(case, buy),
         "marginal": {
             name: row.tolist()
