@@ -11,6 +11,7 @@ from saas.procurement import procurement_submit
 from tenants.kernel.scope import system_scope, tenant_scope
 from tests.browser.conftest import Visit, overflow
 from tests.saas.console.factories import PASSWORD, job_make, operator_make, owner_of
+from tests.tenants.costs.factories import operator as staff
 from tests.tenants.costs.plans_made import books_make, offer_make, wish
 from tests.workers.jobs.factories import make_worker
 from tests.workers.tasks.factories import start
@@ -66,12 +67,11 @@ def test_every_page_fits_its_window(
 def test_a_purchase_plan_is_drawn_and_adopted(visit: Visit) -> None:
     """Committed capacity and the demand's three lines; the button asks before it acts."""
     offer_make(books_make())
-    operator = operator_make()
     with system_scope():
-        plan = procurement_submit(actor=operator.actor, wish=wish(), key="key_1")
+        plan = procurement_submit(actor=staff(), wish=wish(), key="key_1")
     start(make_worker(), queue="pipeline.cpu").join()
     page = visit()
-    sign_in(page, operator.user.email)
+    sign_in(page, operator_make().user.email)
     page.goto(f"/operations/procurement/{plan.id}/")
     expect(page.locator("canvas[data-bars=plan-data]")).to_be_visible()
     drawn = page.evaluate(
