@@ -18,12 +18,12 @@ import numpy as np
 from tenants.costs.models import CostDay, CostEntry, PurchasePlan
 from tenants.costs.plan_months import month_add, month_of, months_between
 from tenants.costs.plan_report import costs_by_month, purchases_of, units_of
-from tenants.costs.procurement import purchase_plan
+from tenants.costs.procurement import Programme
 from tenants.costs.procurement_baselines import Units
 from tenants.costs.procurement_case import Case, Floats
 from tenants.costs.procurement_json import case_of
 
-SOLVE_S = 2.0
+SOLVE_S, GAP = 2.0, 0.001  # a page waits for it
 WORKED = (CostEntry.Purpose.JOB, CostEntry.Purpose.RETRY)
 HOUR = 3600
 
@@ -92,8 +92,12 @@ def regret_parts(case: Case, buy: Units) -> tuple[list[float], list[float], Unit
     """By month, what purchases make of a case with one scenario, and what the best ones would; and
     these.
     """
-    best = purchase_plan(case, gap=0.0, seconds=SOLVE_S).buy
-    return costs_by_month(case, buy)["total"], costs_by_month(case, best)["total"], best
+    programme = Programme(case)
+    best = programme.best(gap=GAP, seconds=SOLVE_S).buy
+    came, knowing = (
+        costs_by_month(case, units, programme.used(units))["total"] for units in (buy, best)
+    )
+    return came, knowing, best
 
 
 def _case(plan: PurchasePlan, actual: Floats) -> Case:

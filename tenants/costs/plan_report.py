@@ -7,28 +7,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
 from tenants.costs.forecasting import demand_forecast
-from tenants.costs.procurement import Programme, Purchases, purchase_cost, purchase_plan
-from tenants.costs.procurement_baselines import (
-    MakeOrBuy,
-    Units,
-    clairvoyant,
-    cost_of,
-    rule_of_thumb,
-    single_term,
-    unseen_costs,
-)
+from tenants.costs.procurement import Programme, Purchases, Used, purchase_cost, purchase_plan
+from tenants.costs.procurement_baselines import Units, compare, unseen_costs
 from tenants.costs.procurement_case import Case, Floats
 from tenants.costs.procurement_json import case_of
 from tenants.costs.sensitivity import changes, sensitivity
 
 SOLVE_S, AGAIN_S = 20.0, 10.0
 BAND = (0.05, 0.95)
+BASELINES = ("nothing", "single_term", "rule_of_thumb", "clairvoyant")
 Tell = Callable[[int, int], None]
 
 
@@ -57,9 +50,10 @@ def plan_work_out(
     `tell(step, of)` is called after each step. Raises InvalidInput where nothing keeps the budget
     and the service asked for.
     """
-    case = plan_case(drafted)
-    parts = (case.weights, list(changes(case)), drafted["suppliers"])
-    steps = 3 + sum(len(part) for part in parts)
+    case, told = plan_case(drafted), drafted["forecast"]
+    unseen = plan_case(drafted, seed=told["seed"] + 1, scenarios=told["unseen"]).demand
+    parts = (case.offers, case.weights, unseen, list(changes(case)), drafted["suppliers"])
+    steps = 1 + sum(len(part) for part in parts)
     done = 0
 
     def step() -> None:
@@ -69,10 +63,8 @@ def plan_work_out(
 
     plan = purchase_plan(case, seconds=SOLVE_S)
     step()
-    baselines = baselines_of(case, step)
-    step()
-    unseen = unseen_of(drafted, case, plan.buy)
-    step()
+    baselines = asdict(compare(case, plan, tell=step))
+    costs = unseen_costs(case, plan.buy, unseen, step)
     changed = sensitivity(case, plan.buy, seconds=AGAIN_S, tell=step)
     makes = []
     for supplier in drafted["suppliers"]:
@@ -84,8 +76,8 @@ def plan_work_out(
         "gap": max(0.0, plan.gap),
         "purchases": purchases_of(case, plan.buy),
         **by_month(case, plan.buy),
-        "baselines": baselines,
-        "unseen": unseen,
+        "baselines": {name: finite(baselines[name]) for name in BASELINES},
+        "unseen": unseen_told(costs),
         "sensitivity": [
             {
                 "what": one.what,
@@ -135,13 +127,12 @@ def running(case: Case, buy: Units) -> Units:
     return found
 
 
-def costs_by_month(case: Case, buy: Units, demand: Floats | None = None) -> dict[str, list[float]]:
+def costs_by_month(case: Case, buy: Units, used: Used) -> dict[str, list[float]]:
     """What each month costs, expected: purchases spread over what they serve of the horizon.
 
     With an end value of the whole remainder, `bought` is each month's part of the price. The rows
     sum to the programme's cost.
     """
-    used = Programme(case).used(buy, demand)
     bought = np.zeros(case.months)
     for r, offer in enumerate(case.offers):
         for t in np.flatnonzero(buy[r]):
@@ -162,7 +153,7 @@ def by_month(case: Case, buy: Units) -> dict[str, Any]:
     low, high = np.quantile(case.demand, BAND, axis=0)
     mean = np.tensordot(case.weights, case.demand, axes=1)
     whole = case.demand.sum(axis=1)
-    units = running(case, buy)
+    units, used = running(case, buy), Programme(case).used(buy)
     return {
         "demand": {
             name: {"mean": mean[c].tolist(), "low": low[c].tolist(), "high": high[c].tolist()}
@@ -179,31 +170,13 @@ def by_month(case: Case, buy: Units) -> dict[str, Any]:
             if units[r].any()
         },
         "held": [float(sum(row[t] for row in case.held.values())) for t in range(case.months)],
-        "costs": costs_by_month(case, buy),
-        "marginal": {
-            name: row.tolist()
-            for name, row in zip(case.classes, Programme(case).used(buy).dual, strict=True)
-        },
+        "costs": costs_by_month(case, buy, used),
+        "marginal": {name: row.tolist() for name, row in zip(case.classes, used.dual, strict=True)},
     }
 
 
-def baselines_of(case: Case, tell: Callable[[], None] = lambda: None) -> dict[str, float | None]:
-    """What else one could buy, in money; None where it breaks budget or service."""
-    programme = Programme(case)
-    nothing = np.zeros((len(case.offers), case.months), dtype=np.int64)
-    return {
-        "nothing": finite(cost_of(programme, nothing)),
-        "single_term": finite(single_term(programme)[1]),
-        "rule_of_thumb": finite(cost_of(programme, rule_of_thumb(case))),
-        "clairvoyant": finite(clairvoyant(case, tell=tell)),
-    }
-
-
-def unseen_of(drafted: Mapping[str, Any], case: Case, buy: Units) -> dict[str, float]:
+def unseen_told(costs: Floats) -> dict[str, float]:
     """What the plan costs in scenarios that it has not seen: their mean and 90% band."""
-    told = drafted["forecast"]
-    unseen = plan_case(drafted, seed=told["seed"] + 1, scenarios=told["unseen"]).demand
-    costs = unseen_costs(case, buy, unseen)
     low, high = np.quantile(costs, BAND)
     return {
         "scenarios": len(costs),
@@ -225,15 +198,15 @@ def make_or_buy_of(case: Case, plan: Purchases, supplier: Mapping[str, Any]) -> 
     millions = float(np.tensordot(case.weights, case.demand, axes=1)[place].sum()) * share
     millions /= supplier["hours_per_million"]
     rest = purchase_plan(replace(case, demand=without), seconds=AGAIN_S).cost
-    found = MakeOrBuy(make=max(0.0, plan.cost - rest) / millions, buy=supplier["per_million"])
+    make, buy = max(0.0, plan.cost - rest) / millions, supplier["per_million"]
     return {
         "supplier": supplier["name"],
         "base": supplier["base"],
         "class": name,
         "millions": millions,
-        "make": found.make,
-        "buy": found.buy,
-        "cheaper": found.cheaper,
+        "make": make,
+        "buy": buy,
+        "cheaper": "make" if make <= buy else "buy",
     }
 
 

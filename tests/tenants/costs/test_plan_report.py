@@ -59,11 +59,15 @@ def drafted(**changes: Any) -> dict[str, Any]:
     } | changes  # fmt: skip
 
 
+def months_of(case: Case, buy: Any) -> dict[str, list[float]]:
+    return costs_by_month(case, buy, Programme(case).used(buy))
+
+
 def test_months_sum_to_the_programmes_cost() -> None:
     """Two units at 100 a month; 250 hours, of which 50 are bought on demand at 2: 300 in all."""
     case = one_class([[250, 250, 150]])
     buy = np.array([[2, 0, 0]])
-    rows = costs_by_month(case, buy)
+    rows = months_of(case, buy)
     assert rows["bought"] == pytest.approx([200, 200, 200])
     assert rows["on demand"] == pytest.approx([100, 100, 0])
     assert rows["total"] == pytest.approx([300, 300, 200])
@@ -73,7 +77,7 @@ def test_months_sum_to_the_programmes_cost() -> None:
 def test_what_lacks_is_paid_as_penalty() -> None:
     limited = [Market("on demand", {"gpu serve": 2.0}, {"gpu serve": 30.0})]
     case = one_class([[150]], markets=limited)
-    rows = costs_by_month(case, np.array([[1]]))
+    rows = months_of(case, np.array([[1]]))
     assert rows["on demand"] == pytest.approx([60])
     assert rows["short"] == pytest.approx([20 * 20])
 
@@ -81,7 +85,7 @@ def test_what_lacks_is_paid_as_penalty() -> None:
 def test_what_was_bought_before_serves_at_no_cost() -> None:
     """Of 250 hours 200 are held in the first month: 50 on demand; none afterwards."""
     case = one_class([[250, 250]], held={frozenset({"gpu serve"}): [200.0, 0.0]})
-    rows = costs_by_month(case, np.zeros((1, 2), dtype=np.int64))
+    rows = months_of(case, np.zeros((1, 2), dtype=np.int64))
     assert rows["total"] == pytest.approx([100, 500])
     assert by_month(case, np.zeros((1, 2), dtype=np.int64))["held"] == [200.0, 0.0]
 

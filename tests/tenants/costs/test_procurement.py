@@ -13,7 +13,6 @@ from tenants.costs.procurement import Programme, purchase_plan
 from tenants.costs.procurement_baselines import (
     compare,
     cost_of,
-    make_or_buy,
     plan_rows,
     single_term,
     unseen_costs,
@@ -127,15 +126,6 @@ def test_a_plan_holds_in_demand_it_has_not_seen() -> None:
     nothing = unseen_costs(case, np.zeros_like(plan.buy), unseen)
     assert costs.mean() == pytest.approx(plan.cost, rel=0.05)
     assert costs.mean() < nothing.mean()
-
-
-def test_make_or_buy() -> None:
-    found = make_or_buy(slot_hours_per_million=0.2, slot_hour=1.5, supplier=0.5, share_idle=0.25)
-    assert (found.make, found.cheaper) == (pytest.approx(0.4), "make")
-    dear = make_or_buy(slot_hours_per_million=0.2, slot_hour=1.5, supplier=0.3, share_idle=0.25)
-    assert dear.cheaper == "buy"
-    with pytest.raises(InvalidInput, match="idle share"):
-        make_or_buy(slot_hours_per_million=1, slot_hour=1, supplier=1, share_idle=1)
 
 
 def test_a_plan_is_told_in_rows() -> None:
