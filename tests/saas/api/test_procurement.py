@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
+from saas.procurement import procurement_submit
 from tenants.kernel.scope import system_scope
 from tenants.pricing.services import fx_rate_set
 from tests.saas.api.factories import Caller, tenant_caller
+from tests.saas.api.test_query_counts import queries_of
+from tests.tenants.accounts.test_services import together
 from tests.tenants.costs.factories import operator as staff
-from tests.tenants.costs.plans_made import books_make
+from tests.tenants.costs.plans_made import books_make, wish
 from tests.workers.jobs.factories import make_worker
 from tests.workers.tasks.factories import start
 from workers.jobs.models import Job
@@ -82,6 +85,20 @@ def test_a_key_makes_one_plan(operator: Caller, offered: str) -> None:
         assert Job.objects.filter(kind="procure").count() == 1
     other = operator.post(PLANS, body | {"months": 3}, idempotency_key="plan-1")
     assert (other.status, other.error["code"]) == (409, "idempotency_key_reused")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_that_comes_twice_at_once_makes_one_plan(operator: Caller, offered: str) -> None:
+    actor, made = staff(), []
+
+    def submit() -> None:
+        with system_scope():
+            made.append(procurement_submit(actor=actor, wish=wish(), key="twin").id)
+
+    assert together(submit, submit) == []
+    assert made[0] == made[1]
+    with system_scope():
+        assert Job.objects.filter(kind="procure").count() == 1
 
 
 def test_without_a_result_there_is_nothing_to_export_or_adopt(
@@ -205,6 +222,14 @@ def test_an_offer_is_withdrawn(operator: Caller, offered: str) -> None:
     assert operator.get(OFFERS).json["data"] == []
     assert operator.post(f"{OFFERS}/{offered}/withdraw").json == gone.json
     assert operator.post(f"{OFFERS}/offer_none/withdraw").status == 404
+
+
+def test_a_longer_list_asks_no_more(operator: Caller, offered: str) -> None:
+    operator.post(PLANS, {"name": "first"})
+    one = queries_of(operator, PLANS)
+    for number in range(2):
+        operator.post(PLANS, {"name": f"next {number}"})
+    assert queries_of(operator, PLANS) == (3, one[1])
 
 
 def test_customers_neither_see_nor_plan(offered: str) -> None:
