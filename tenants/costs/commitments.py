@@ -37,7 +37,8 @@ def commitments(*, before: dt.date) -> Iterator[Commitment]:
     for plan in PurchasePlan.objects.filter(adopted_at__isnull=False).order_by("adopted_at"):
         ends = before if plan.ends is None else min(before, plan.ends)
         offers = {row["name"]: row for row in plan.drafted["case"]["offers"]}
-        for row in plan.result["purchases"]:
+        result = plan.result or {"purchases": []}  # an adopted one has it
+        for row in result["purchases"]:
             first, offer = month_add(plan.starts, row["month"]), offers[row["offer"]]
             if first < ends:
                 yield Commitment(

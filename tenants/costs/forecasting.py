@@ -39,9 +39,8 @@ def demand_forecast(
     if not 1 <= months <= 120 or not 1 <= scenarios <= 1000:
         raise InvalidInput("1 to 120 months and 1 to 1000 scenarios", param="months")
     generator = np.random.default_rng(seed)
-    borders: Floats = np.arange(months + 1) * WEEKS_A_MONTH
-    if edges is not None:
-        borders = np.asarray(edges, dtype=np.float64)
+    usual = [n * WEEKS_A_MONTH for n in range(months + 1)]
+    borders = np.asarray(usual if edges is None else edges, dtype=np.float64)
     if len(borders) != months + 1 or borders[0] < 0 or (np.diff(borders) <= 0).any():
         raise InvalidInput("months follow upon each other", param="edges")
     found = []

@@ -6,7 +6,9 @@ An overhead is never changed: one of the same name takes its place from a day on
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import Literal
 
 from django.db.models import Q, QuerySet
 
@@ -20,6 +22,7 @@ from tenants.kernel.ids import new_id
 from tenants.kernel.scope import ScopeError, atomic, required_scope
 
 WRITE = "billing.write"
+DRIVERS: Mapping[str, Literal["seconds", "direct"]] = {"seconds": "seconds", "direct": "direct"}
 DAYS_A_MONTH = Decimal("30.4375")  # 365.25 / 12
 DECIMALS = Decimal("0.000000000001")
 
@@ -42,7 +45,7 @@ def overheads_between(since: dt.datetime, until: dt.datetime) -> list[Overhead]:
                 Overhead(
                     name=row.name,
                     amount=(row.amount * part).quantize(DECIMALS),
-                    driver=row.driver,
+                    driver=DRIVERS[row.driver],
                     planned=(row.planned * part).quantize(DECIMALS),
                 )
             )
@@ -59,15 +62,15 @@ def overhead_set(
     _operators_only(actor)
     if not 1 <= len(name.strip()) <= 60:
         raise InvalidInput("an overhead has a name of 1 to 60 characters", param="name")
-    if driver not in CostOverhead.Driver.values:
-        known = ", ".join(CostOverhead.Driver.values)
+    if driver not in DRIVERS:
+        known = ", ".join(DRIVERS)
         raise InvalidInput(f"a driver is one of {known}, not {driver!r}", param="driver")
     for param, value in (("amount", amount), ("planned", planned)):
         if not value.is_finite() or not 0 <= value < 10**14 or value != round(value, 6):
             raise InvalidInput(
                 f"{param} is at least 0, with at most 6 decimals, not {value}", param=param
             )
-    Overhead(name, amount, CostOverhead.Driver(driver).value, planned)  # a volume above 0
+    Overhead(name, amount, DRIVERS[driver], planned)  # refuses a volume of 0
     today = database_now().date()
     with atomic():
         for row in overheads().select_for_update().filter(name=name, ends=None):
