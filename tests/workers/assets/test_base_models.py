@@ -279,6 +279,7 @@ def test_other_bytes_under_the_name_are_not_measured_yet(tmp_path: Path) -> None
     assert base_model_register(path=other, **fields).profile == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "build", "task"),
     [
