@@ -29,6 +29,7 @@ JOB_KINDS: Mapping[str, Word] = {
     "serve": _("Serve"),
     "pipeline": _("Pipeline"),
     "campaign": _("Campaign"),
+    "procure": _("Purchase plan"),
 }
 OUTCOMES: Mapping[str, Word] = {
     "": _("Under way"),

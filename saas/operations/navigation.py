@@ -41,6 +41,8 @@ _MENU: Menu = [
             Entry(_("Calibration of quotes"), "target", "calibration"),
             Entry(_("Costs"), "payments", "costs"),
             Entry(_("Waste"), "savings", "costs_wastefinding_changelist"),
+            Entry(_("Purchase plans"), "shopping_cart", "procurement"),
+            Entry(_("Offers of compute"), "inventory", "costs_purchaseoffer_changelist"),
             Entry(_("Cost entries"), "list_alt", "costs_costentry_changelist"),
             Entry(_("Rates"), "price_change", "costs_rate_changelist"),
             Entry(_("Price books"), "sell", "pricing_pricebook_changelist"),

@@ -42,6 +42,7 @@ from saas.operations.lists.partners import (
 )
 from saas.operations.lists.payments import BankTransferAdmin, PaymentAdmin
 from saas.operations.lists.prices import PriceBookAdmin, PriceVersionAdmin
+from saas.operations.lists.procurement import PurchaseOfferAdmin, offer_enter, offers_import
 from saas.operations.lists.stripe import CallAdmin, EventAdmin, FindingAdmin, ObjectAdmin
 from saas.operations.lists.wallets import WalletAdmin
 from saas.operations.lists.waste import WasteAdmin
@@ -55,11 +56,19 @@ from saas.operations.lists.work import (
 )
 from saas.operations.margins import margins
 from saas.operations.market import market
+from saas.operations.procurement import (
+    procurement,
+    procurement_new,
+    procurement_plan,
+    procurement_plan_adopt,
+    procurement_plan_csv,
+    procurement_plan_json,
+)
 from saas.operations.site import operations
 from tenants.accounts.models import Tenant
 from tenants.billing.models import BankTransfer, Invoice, Payment, Statement, TaxRate
 from tenants.billing.stripe.models import StripeCall, StripeEvent, StripeFinding, StripeObject
-from tenants.costs.models import CostEntry, Rate, WasteFinding
+from tenants.costs.models import CostEntry, PurchaseOffer, Rate, WasteFinding
 from tenants.kernel.models import OutboxEvent
 from tenants.ledger.models import Wallet
 from tenants.market.models import MarketAlert, MarketImport, MarketProduct
@@ -89,6 +98,7 @@ operations.register(Tenant, TenantAdmin)
 operations.register(CostEntry, CostEntryAdmin)
 operations.register(Rate, RateAdmin)
 operations.register(WasteFinding, WasteAdmin)
+operations.register(PurchaseOffer, PurchaseOfferAdmin)
 operations.register(BaseModel, BaseModelAdmin)
 operations.register(PriceBook, PriceBookAdmin)
 operations.register(PriceBookVersion, PriceVersionAdmin)
@@ -116,6 +126,14 @@ operations.register(StripeObject, ObjectAdmin)
 
 operations.pages = (
     Page("costs/", "costs", costs),
+    Page("procurement/", "procurement", procurement),
+    Page("procurement/new/", "procurement_new", procurement_new),
+    Page("procurement/<str:plan_id>/", "procurement_plan", procurement_plan),
+    Page("procurement/<str:plan_id>/adopt/", "procurement_plan_adopt", procurement_plan_adopt),
+    Page("procurement/<str:plan_id>/csv/", "procurement_plan_csv", procurement_plan_csv),
+    Page("procurement/<str:plan_id>/json/", "procurement_plan_json", procurement_plan_json),
+    Page("costs/purchaseoffer/new/", "purchase_offer_enter", offer_enter),
+    Page("costs/purchaseoffer/import/", "purchase_offers_import", offers_import),
     Page("margins/", "margins", margins),
     Page("floors/", "floors", floors),
     Page("floors/policy/", "floor_policy", floor_policy),

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 from tenants.costs.allocation import Allocation, Spent, Terms, Who, allocate
 from tenants.costs.daily import between
+from tenants.costs.overheads import overheads_between
+from tenants.costs.unit_economics import avoidable_now
 
 AT_A_TIME = 5000
 CAUSED_BY = "caused_by"  # a label of retries; "tenant" where the tenant's doing made it necessary
@@ -16,8 +19,24 @@ CAUSED_BY = "caused_by"  # a label of retries; "tenant" where the tenant's doing
 def allocation_of(
     *, since: dt.datetime, until: dt.datetime, terms: Terms | None = None
 ) -> Allocation:
-    """Allocate the entries that started in [since, until)."""
-    return allocate(spent_between(since, until), terms or Terms())
+    """Allocate the entries that started in [since, until), by the terms as the books stand where
+    none are given.
+    """
+    return allocate(spent_between(since, until), terms or terms_of(since, until))
+
+
+def terms_of(
+    since: dt.datetime,
+    until: dt.datetime,
+    *,
+    planned_utilisation: Decimal = Terms.planned_utilisation,
+) -> Terms:
+    """Pools that are owned or reserved now are committed; overheads are those of the days."""
+    return Terms(
+        planned_utilisation=planned_utilisation,
+        committed=frozenset(avoidable_now()),
+        overheads=overheads_between(since, until),
+    )
 
 
 def spent_between(since: dt.datetime, until: dt.datetime) -> Iterator[Spent]:

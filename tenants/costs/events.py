@@ -54,3 +54,12 @@ class WasteMeasured(Event, name="waste.measured", aggregate="finding_id"):
     promised: Decimal
     measured: Decimal
     currency: str
+
+
+@dataclass(frozen=True)
+class PurchasePlanAdopted(Event, name="purchase_plan.adopted", aggregate="plan_id"):
+    """A purchase plan is in force from its first month on, in the place of the one named."""
+
+    plan_id: str
+    replaces: str
+    starts: str

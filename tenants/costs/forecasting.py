@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tenants.costs.procurement import Floats
+from tenants.costs.procurement_case import Floats
 from tenants.kernel.errors import InvalidInput
 
 FEWEST_WEEKS = 6
@@ -28,15 +28,21 @@ def demand_forecast(
     months: int,
     scenarios: int,
     seed: int = 1,
+    edges: Sequence[float] | None = None,
 ) -> Floats:
     """Scenarios [scenarios, classes, months] of slot-hours a month, from hours by whole week.
 
-    `weeks` holds each class's, the oldest first. Raises InvalidInput for a class that is not in the
-    books, or for fewer than 6 weeks.
+    `weeks` holds each class's, the oldest first. `edges` tells where months begin, and the last one
+    ends, in weeks from the end of these; without, months of equal length begin there. Raises
+    InvalidInput for a class that is not in the books, or for fewer than 6 weeks.
     """
     if not 1 <= months <= 120 or not 1 <= scenarios <= 1000:
         raise InvalidInput("1 to 120 months and 1 to 1000 scenarios", param="months")
     generator = np.random.default_rng(seed)
+    usual = [n * WEEKS_A_MONTH for n in range(months + 1)]
+    borders = np.asarray(usual if edges is None else edges, dtype=np.float64)
+    if len(borders) != months + 1 or borders[0] < 0 or (np.diff(borders) <= 0).any():
+        raise InvalidInput("months follow upon each other", param="edges")
     found = []
     for name in classes:
         hours = np.asarray(weeks.get(name, ()), dtype=np.float64)
@@ -46,12 +52,12 @@ def demand_forecast(
                 f" {FEWEST_WEEKS} with work in them",
                 param="classes",
             )
-        found.append(_class_forecast(hours, months, scenarios, generator))
+        found.append(_class_forecast(hours, borders, scenarios, generator))
     return np.stack(found, axis=1)
 
 
 def _class_forecast(
-    hours: Floats, months: int, scenarios: int, generator: np.random.Generator
+    hours: Floats, edges: Floats, scenarios: int, generator: np.random.Generator
 ) -> Floats:
     """[scenarios, months] of one class."""
     week = np.arange(len(hours)) - (len(hours) - 1) / 2
@@ -62,15 +68,14 @@ def _class_forecast(
     drawn = generator.standard_t(len(hours) - 2, size=(2, scenarios, 1)) * spread
     level = logs.mean() + drawn[0] / np.sqrt(len(hours))
     trend = slope + drawn[1] / np.sqrt(week @ week)
-    ahead = np.arange(1, int(np.ceil(months * WEEKS_A_MONTH)) + 1)
+    ahead = np.arange(1, int(np.ceil(edges[-1])) + 1)
     carried = week[-1] + np.cumsum(DAMPED**ahead)  # weeks of trend, fewer the further ahead
     path = level + trend * carried + generator.choice(residuals, size=(scenarios, len(ahead)))
-    return _months(np.exp(path), months)
+    return _months(np.exp(path), edges)
 
 
-def _months(weekly: Floats, months: int) -> Floats:
+def _months(weekly: Floats, edges: Floats) -> Floats:
     """Weeks [scenarios, weeks] laid on months, a week that two share by its days."""
-    edges = np.arange(months + 1) * WEEKS_A_MONTH
     running = np.concatenate([np.zeros((len(weekly), 1)), np.cumsum(weekly, axis=1)], axis=1)
     whole = edges.astype(int)
     part = edges - whole

@@ -249,3 +249,119 @@ class LeverMeasurement(models.Model):
 
     def __str__(self) -> str:
         return f"{self.lever} {self.point:.0%}"
+
+
+class CostOverhead(models.Model):
+    """What is paid for all of the work: `amount` a month, absorbed over `planned` units a month of
+    its driver, during [valid_from, ends).
+    """
+
+    class Driver(models.TextChoices):
+        SECONDS = "seconds"  # of work
+        DIRECT = "direct"  # cost of jobs
+
+    id = models.CharField(max_length=40, primary_key=True)
+    name = models.CharField(max_length=60)
+    amount = models.DecimalField(max_digits=20, decimal_places=6)
+    driver = models.CharField(max_length=8, choices=Driver)
+    planned = models.DecimalField(max_digits=20, decimal_places=6)
+    valid_from = models.DateField()
+    ends = models.DateField(null=True)
+
+    class Meta:
+        db_table = "cost_overhead"
+        constraints = (
+            models.UniqueConstraint(
+                fields=["name"], name="cost_overhead_once", condition=models.Q(ends=None)
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PurchaseOffer(models.Model):
+    """Capacity that can be bought ahead: what a unit of it is, for how long, and what it costs.
+
+    Never changed but to be withdrawn: a plan names the very offers that it was made from. `kinds`
+    of work that it can do; none: any. Money is in `currency`, for one unit.
+    """
+
+    class Kind(models.TextChoices):
+        RESERVED = "reserved"
+        OWNED = "owned"
+
+    id = models.CharField(max_length=40, primary_key=True)
+    name = models.CharField(max_length=60)
+    resource = models.ForeignKey(Resource, on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=8, choices=Kind, default=Kind.RESERVED)
+    kinds = models.JSONField(default=list)
+    months = models.PositiveIntegerField()  # the term, or a machine's life
+    capacity = models.DecimalField(max_digits=20, decimal_places=6)  # slot-hours a month
+    upfront = models.DecimalField(max_digits=20, decimal_places=6)
+    monthly = models.DecimalField(max_digits=20, decimal_places=6)
+    currency = models.CharField(max_length=3, default="USD")
+    available = models.PositiveIntegerField()  # units a month
+    until = models.DateField(null=True)  # the last day on which it can be bought
+    created_at = models.DateTimeField(db_default=Now())
+    created_by = models.CharField(max_length=40, default="", blank=True)
+    withdrawn_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "purchase_offer"
+        constraints = (
+            models.UniqueConstraint(
+                fields=["name"],
+                name="purchase_offer_once",
+                condition=models.Q(withdrawn_at=None),
+            ),
+            models.CheckConstraint(
+                condition=models.Q(months__gte=1, capacity__gt=0, upfront__gte=0, monthly__gte=0),
+                name="purchase_offer_sound",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def cost(self) -> Decimal:
+        """Of a unit's whole term."""
+        return self.upfront + self.monthly * self.months
+
+
+class PurchasePlan(models.Model):
+    """What to buy, worked out by the job of the same id from what was `drafted` from the books.
+
+    `result` is kept once it is adopted: the job's own, and what later months are compared with.
+    One plan at most is in force.
+    """
+
+    id = models.CharField(max_length=40, primary_key=True)  # its job's
+    key = models.CharField(max_length=120, unique=True)  # of the request that made it
+    fingerprint = models.CharField(max_length=64)  # of what that asked for
+    name = models.CharField(max_length=60)
+    starts = models.DateField()  # the first day of its first month
+    months = models.PositiveIntegerField()
+    drafted = models.JSONField()
+    result = models.JSONField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+    created_by = models.CharField(max_length=40, default="", blank=True)
+    in_force = models.BooleanField(default=False)
+    adopted_at = models.DateTimeField(null=True)
+    adopted_by = models.CharField(max_length=40, default="", blank=True)
+    ended_at = models.DateTimeField(null=True)
+    ends = models.DateField(null=True)  # the first day of the month from which another one decides
+
+    class Meta:
+        db_table = "purchase_plan"
+        constraints = (
+            models.UniqueConstraint(
+                fields=["in_force"],
+                name="purchase_plan_one_in_force",
+                condition=models.Q(in_force=True),
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name

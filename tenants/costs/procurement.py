@@ -14,7 +14,7 @@ shortfall are continuous; only purchases are whole. Estimates in float64: never 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,57 +22,8 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from scipy.sparse import csc_array, hstack
 
+from tenants.costs.procurement_case import Case, Floats, Offer
 from tenants.kernel.errors import InvalidInput
-
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Offer:
-    """Capacity that is bought ahead: reserved or owned, of one supplier.
-
-    `capacity` is what a unit serves in a month (slot-hours, say); `cost` is of a unit's whole term
-    of `months`; `available` is how many can be bought in a month.
-    """
-
-    name: str
-    serves: frozenset[str]  # classes of work
-    capacity: float
-    cost: float
-    months: int
-    available: int
-    from_month: int = 0
-
-
-@dataclass(frozen=True)
-class Market:
-    """Capacity that is bought as it is used, by class: its price and how much there is."""
-
-    name: str
-    prices: Mapping[str, float]
-    limits: Mapping[str, float] = field(default_factory=dict)  # a month; without, no limit
-
-
-@dataclass(frozen=True)
-class Case:
-    """What to decide upon. `demand` is [scenarios, classes, months]; `weights` sum to one."""
-
-    classes: Sequence[str]
-    offers: Sequence[Offer]
-    markets: Sequence[Market]
-    demand: Floats
-    weights: Floats
-    penalty: Mapping[str, float]  # of a unit of demand that is not met
-    budget: float | None = None  # for purchases, a month
-    service: float = 0.0  # the share of each class's demand that is met, over the horizon
-    end_value: float = 1.0  # of the cost pro rata of what outlives the horizon
-
-    def __post_init__(self) -> None:
-        _check(self)
-
-    @property
-    def months(self) -> int:
-        return int(self.demand.shape[2])
 
 
 @dataclass(frozen=True)
@@ -91,6 +42,18 @@ class Purchases:
     @property
     def gap(self) -> float:
         return (self.cost - self.bound) / max(abs(self.cost), 1e-9)
+
+
+@dataclass(frozen=True)
+class Used:
+    """How given purchases are used, expected, at least cost: `markets[m, c, t]` is bought as it is
+    used, `short[c, t]` is not met.
+    """
+
+    cost: float
+    dual: Floats
+    markets: Floats
+    short: Floats
 
 
 @dataclass(frozen=True)
@@ -178,14 +141,19 @@ class Programme:
             )
         buy = np.rint(found.x[: self.layout.bought]).astype(np.int64)
         buy = buy.reshape(self.layout.offers, self.layout.months)
-        cost, dual = self.cost(buy)
+        used = self.used(buy)
+        cost, dual = used.cost, used.dual
         bound = found.mip_dual_bound if found.mip_dual_bound is not None else cost
         return Purchases(buy=buy, cost=cost, bound=float(min(bound, cost)), dual=dual)
 
-    def cost(self, buy: NDArray[np.int64], demand: Floats | None = None) -> tuple[float, Floats]:
-        """What purchases cost, expected, used as well as can be; and demand's duals [c, t].
+    def cost(self, buy: NDArray[np.int64], demand: Floats | None = None) -> float:
+        """What purchases cost, expected, used as well as can be. See `used`."""
+        return self.used(buy, demand).cost
 
-        `demand` takes the place of the case's. Raises InvalidInput where budget or service breaks.
+    def used(self, buy: NDArray[np.int64], demand: Floats | None = None) -> Used:
+        """Use purchases as well as can be. `demand` takes the place of the case's.
+
+        Raises InvalidInput where budget or service breaks.
         """
         bought, units = self.layout.bought, buy.ravel().astype(np.float64)
         if (units > self._high[:bought]).any():
@@ -204,7 +172,17 @@ class Programme:
             raise InvalidInput(f"these purchases do not do: {found.message}", param="service")
         scenarios, classes, months = wanted.shape
         duals = found.eqlin.marginals.reshape(scenarios, months, classes)
-        return float(found.fun + self._costs[:bought] @ units), duals.sum(axis=0).T
+        mean = np.tensordot(self.case.weights, found.x.reshape(scenarios, months, -1), axes=1).T
+        begin = len(self.layout.flows)
+        markets = np.zeros((len(self.case.markets), classes, months))
+        for n, (market, name) in enumerate(self.layout.uses):
+            markets[market, name] = mean[begin + n]
+        return Used(
+            cost=float(found.fun + self._costs[:bought] @ units),
+            dual=duals.sum(axis=0).T,
+            markets=markets,
+            short=mean[-classes:],
+        )
 
     def best_multiple(self, one: NDArray[np.int64], most: int) -> tuple[float, float] | None:
         """How many times `one` purchases should be made, up to `most`, and what that costs: the
@@ -235,7 +213,7 @@ def purchase_plan(case: Case, *, gap: float = 0.01, seconds: float = 20.0) -> Pu
 
 
 def layout_of(case: Case) -> Layout:
-    pools = sorted({offer.serves for offer in case.offers}, key=sorted)
+    pools = sorted({offer.serves for offer in case.offers} | case.held.keys(), key=sorted)
     return Layout(
         offers=len(case.offers),
         months=case.months,
@@ -263,6 +241,11 @@ def purchase_cost(case: Case, offer: Offer, month: int) -> float:
     return offer.cost * (1 - case.end_value * beyond / offer.months)
 
 
+def offered(offer: Offer, month: int) -> bool:
+    """Whether an offer can be bought in `month`."""
+    return offer.from_month <= month and (offer.to_month is None or month < offer.to_month)
+
+
 def _costs(case: Case, layout: Layout) -> Floats:
     costs = np.zeros(layout.size)
     for r, offer in enumerate(case.offers):
@@ -281,7 +264,7 @@ def _limits(case: Case, layout: Layout) -> Floats:
     high = np.full(layout.size, np.inf)
     for r, offer in enumerate(case.offers):
         for t in range(layout.months):
-            high[r * layout.months + t] = offer.available if t >= offer.from_month else 0
+            high[r * layout.months + t] = offer.available if offered(offer, t) else 0
     uses = [case.markets[m].limits.get(case.classes[c], np.inf) for m, c in layout.uses]
     begin = len(layout.flows)
     for s in range(layout.scenarios):
@@ -302,7 +285,8 @@ def _rows(case: Case, layout: Layout) -> _Rows:
     for s in range(layout.scenarios):
         for t in range(layout.months):
             for p in range(len(layout.pools)):
-                rows.add(_serving(case, layout, p, s, t), -np.inf, 0.0)
+                held = case.held.get(layout.pools[p])
+                rows.add(_serving(case, layout, p, s, t), -np.inf, held[t] if held else 0.0)
     if case.budget is not None:
         for t in range(layout.months):
             spent = [(r * layout.months + t, offer.cost) for r, offer in enumerate(case.offers)]
@@ -339,25 +323,3 @@ def _serving(case: Case, layout: Layout, p: int, s: int, t: int) -> list[tuple[i
         for bought in range(max(0, t - offer.months + 1), t + 1)
     ]
     return [*flows, *held]
-
-
-def _check(case: Case) -> None:
-    scenarios, classes, months = case.demand.shape
-    if classes != len(case.classes) or scenarios != len(case.weights) or not months:
-        raise InvalidInput("demand is [scenarios, classes, months]", param="demand")
-    if not np.isfinite(case.demand).all() or (case.demand < 0).any():
-        raise InvalidInput("demand is finite and at least 0", param="demand")
-    if (case.weights < 0).any() or abs(float(case.weights.sum()) - 1) > 1e-9:
-        raise InvalidInput("the scenarios' weights sum to one", param="weights")
-    if missing := set(case.classes) - case.penalty.keys():
-        raise InvalidInput(f"no penalty for {', '.join(sorted(missing))}", param="penalty")
-    if not 0 <= case.service <= 1 or not 0 <= case.end_value <= 1:
-        raise InvalidInput("service and end value are shares", param="service")
-    for offer in case.offers:
-        if offer.cost < 0 or offer.capacity <= 0 or offer.months < 1 or offer.available < 0:
-            raise InvalidInput(
-                f"{offer.name}: a cost of at least 0, a capacity above 0, a term of months",
-                param="offers",
-            )
-        if strange := offer.serves - set(case.classes):
-            raise InvalidInput(f"{offer.name} serves {', '.join(sorted(strange))}?", param="offers")

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tenants.costs.procurement import (
-    Case,
-    Floats,
-    Offer,
-    Programme,
-    Purchases,
-    purchase_plan,
-)
+from tenants.costs.procurement import Programme, Purchases, purchase_plan
+from tenants.costs.procurement_case import Case, Floats, Offer
 from tenants.kernel.errors import InvalidInput
 
 Units = NDArray[np.int64]
+Tell = Callable[[], None]
 RULE_SHARE = 0.7  # of mean demand that the rule of thumb covers
 
 
@@ -33,19 +29,24 @@ class Comparison:
     clairvoyant: float
 
 
-def compare(case: Case, plan: Purchases, *, seconds: float = 5.0) -> Comparison:
-    """Set a plan beside its baselines, all on the case's own scenarios."""
+def compare(
+    case: Case, plan: Purchases, *, seconds: float = 5.0, tell: Tell = lambda: None
+) -> Comparison:
+    """Set a plan beside its baselines, all on the case's own scenarios.
+
+    `tell` is called after each offer and each scenario.
+    """
     programme = Programme(case)
     return Comparison(
         plan=plan.cost,
         nothing=cost_of(programme, np.zeros_like(plan.buy)),
-        single_term=single_term(programme)[1],
+        single_term=single_term(programme, tell)[1],
         rule_of_thumb=cost_of(programme, rule_of_thumb(case)),
-        clairvoyant=clairvoyant(case, seconds=seconds),
+        clairvoyant=clairvoyant(case, seconds=seconds, tell=tell),
     )
 
 
-def single_term(programme: Programme) -> tuple[Units, float]:
+def single_term(programme: Programme, tell: Tell = lambda: None) -> tuple[Units, float]:
     """The best constant number of one offer, bought anew at each end of its term.
 
     The cost is convex in the number, so the best whole one stands beside the best real one; an
@@ -55,6 +56,7 @@ def single_term(programme: Programme) -> tuple[Units, float]:
     nothing = np.zeros((len(case.offers), case.months), dtype=np.int64)
     best, least = nothing, cost_of(programme, nothing)
     for r, offer in enumerate(case.offers):
+        tell()
         found = programme.best_multiple(_renewed(case, r, offer, 1), offer.available)
         if found is None or found[1] >= least:
             continue
@@ -79,7 +81,7 @@ def rule_of_thumb(case: Case, share: float = RULE_SHARE) -> Units:
     return buy
 
 
-def clairvoyant(case: Case, *, seconds: float = 5.0) -> float:
+def clairvoyant(case: Case, *, seconds: float = 5.0, tell: Tell = lambda: None) -> float:
     """The expected cost of one who buys for each scenario apart: below what any plan can reach.
 
     By each scenario's bound, so that it stays a bound where time ran out.
@@ -88,50 +90,29 @@ def clairvoyant(case: Case, *, seconds: float = 5.0) -> float:
     for s, weight in enumerate(case.weights):
         alone = replace(case, demand=case.demand[s : s + 1], weights=np.ones(1))
         total += float(weight) * purchase_plan(alone, seconds=seconds).bound
+        tell()
     return total
 
 
 def cost_of(programme: Programme, buy: Units) -> float:
     """What purchases cost, expected; infinite where they break budget or service."""
     try:
-        return programme.cost(buy)[0]
+        return programme.cost(buy)
     except InvalidInput:
         return float("inf")
 
 
-def unseen_costs(case: Case, buy: Units, demand: Floats) -> Floats:
+def unseen_costs(case: Case, buy: Units, demand: Floats, tell: Tell = lambda: None) -> Floats:
     """What purchases cost in each scenario of `demand` [scenarios, classes, months], [scenarios].
 
     Service is not asked for: what falls short is paid as penalty.
     """
     alone = Programme(replace(case, demand=demand[:1], weights=np.ones(1), service=0.0))
-    return np.array([alone.cost(buy, demand[s : s + 1])[0] for s in range(len(demand))])
-
-
-@dataclass(frozen=True)
-class MakeOrBuy:
-    """A million tokens from our own capacity against a supplier's price."""
-
-    make: float
-    buy: float
-
-    @property
-    def cheaper(self) -> str:
-        return "make" if self.make <= self.buy else "buy"
-
-
-def make_or_buy(
-    *, slot_hours_per_million: float, slot_hour: float, supplier: float, share_idle: float = 0.0
-) -> MakeOrBuy:
-    """`slot_hour` is the plan's cost of one, or its dual for a small quantity more.
-
-    `share_idle` is the idle share of the capacity that is bought for it. Raises InvalidInput.
-    """
-    if not 0 <= share_idle < 1:
-        raise InvalidInput("an idle share is at least 0 and below 1", param="share_idle")
-    if min(slot_hours_per_million, slot_hour, supplier) < 0:
-        raise InvalidInput("hours and prices are at least 0", param="supplier")
-    return MakeOrBuy(make=slot_hours_per_million * slot_hour / (1 - share_idle), buy=supplier)
+    costs = []
+    for s in range(len(demand)):
+        costs.append(alone.cost(buy, demand[s : s + 1]))
+        tell()
+    return np.array(costs)
 
 
 def plan_rows(case: Case, buy: Units) -> list[dict[str, str]]:
@@ -152,7 +133,7 @@ def plan_rows(case: Case, buy: Units) -> list[dict[str, str]]:
 
 def _renewed(case: Case, r: int, offer: Offer, number: int) -> Units:
     buy = np.zeros((len(case.offers), case.months), dtype=np.int64)
-    buy[r, offer.from_month :: offer.months] = min(number, offer.available)
+    buy[r, offer.from_month : offer.to_month : offer.months] = min(number, offer.available)
     return buy
 
 

@@ -5,7 +5,8 @@
                  "months": 12, "available": 4}],
      "markets": [{"name": "on demand", "prices": {"serve": 2.5}}], "budget": 50000, "service": 0.99}
 
-`demand` is [scenarios, classes, months]. Weights, budget, service and end_value may be left out.
+`demand` is [scenarios, classes, months]. Weights, budget, service, end_value and held may be left
+out; held is capacity that was bought before: `[{"serves": ["serve"], "capacity": [730, 0]}]`.
 In place of demand, `"forecast": {"months": 12, "scenarios": 20, "seed": 1}` has it told from the
 books: classes are then kinds of work ("serve", "fine_tune").
 """
@@ -19,11 +20,11 @@ from typing import Any
 import numpy as np
 
 from tenants.costs.forecasting import demand_forecast
-from tenants.costs.procurement import Case, Market, Offer
+from tenants.costs.procurement_case import Case, Market, Offer
 from tenants.kernel.errors import InvalidInput
 
 NEEDED = ("classes", "offers", "markets", "demand", "penalty")
-KNOWN = {*NEEDED, "weights", "budget", "service", "end_value"}
+KNOWN = {*NEEDED, "weights", "budget", "service", "end_value", "held"}
 FORECAST = {"months", "scenarios", "seed"}
 Weeks = Mapping[str, Sequence[float]]
 
@@ -39,6 +40,12 @@ def case_read(text: str, weeks: Callable[[], Weeks] | None = None) -> Case:
         raise InvalidInput(f"not JSON: {error}", param="case") from error
     if not isinstance(given, dict):
         raise InvalidInput("a case is a JSON object", param="case")
+    return case_of(given, weeks)
+
+
+def case_of(given: Mapping[str, Any], weeks: Callable[[], Weeks] | None = None) -> Case:
+    """The same of what was read from JSON."""
+    given = dict(given)
     if "forecast" in given and weeks is not None:
         given["demand"] = _forecast(given, weeks)
     for name in NEEDED:
@@ -90,6 +97,7 @@ def _case(given: Mapping[str, Any]) -> Case:
                 months=int(row["months"]),
                 available=int(row["available"]),
                 from_month=int(row.get("from_month", 0)),
+                to_month=None if row.get("to_month") is None else int(row["to_month"]),
             )
             for row in given["offers"]
         ],
@@ -103,4 +111,5 @@ def _case(given: Mapping[str, Any]) -> Case:
         budget=None if given.get("budget") is None else float(given["budget"]),
         service=float(given.get("service", 0.0)),
         end_value=float(given.get("end_value", 1.0)),
+        held={frozenset(row["serves"]): row["capacity"] for row in given.get("held", ())},
     )

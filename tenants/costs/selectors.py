@@ -147,17 +147,21 @@ def booked_by_resource(
     return {total.group[0]: (total.cost.amount, total.seconds) for total in totals}
 
 
-def work_weeks(*, until: dt.datetime, weeks: int) -> dict[str, list[float]]:
-    """By kind of work, the slot-hours of each of the last whole weeks before a UTC midnight, the
-    oldest first, from the first one that anybody worked in.
+def work_weeks(
+    *, until: dt.datetime, weeks: int, by: Sequence[Grouping] = ("kind",)
+) -> dict[str, list[float]]:
+    """By kind of work (or by the groupings named, joined by a space), the slot-hours of each of the
+    last whole weeks before a UTC midnight, the oldest first, from the first one that anybody worked
+    in. The last grouping is "kind": time that was for no work is left out.
     """
     since = until - dt.timedelta(weeks=weeks)
     hours: dict[str, list[float]] = {}
-    for total in cost_totals(group_by=("day", "kind"), since=since, until=until):
-        day, kind = total.group
-        if kind:
+    for total in cost_totals(group_by=("day", *by), since=since, until=until):
+        day, *names = total.group
+        if names[-1]:
             place = (day - since).days // 7
-            hours.setdefault(kind, [0.0] * weeks)[place] += float(total.seconds) / 3600
+            of = hours.setdefault(" ".join(names), [0.0] * weeks)
+            of[place] += float(total.seconds) / 3600
     first = min((next(n for n, h in enumerate(found) if h) for found in hours.values()), default=0)
     return {kind: found[first:] for kind, found in hours.items()}
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from tenants.costs.allocation import Overhead
 from tenants.kernel.errors import InvalidInput
 
 ONE = Decimal(1)
@@ -26,7 +27,8 @@ class Assumptions:
     `avoidable`: the share of a resource's cost that not working saves, 1 where unnamed.
     `opportunity`: money for a second of a resource that is full, from procurement's duals.
     `per_unit`: fixed payment fees, support and refunds expected for a unit.
-    `overhead_rate`: overhead for a unit at planned volume.
+    `overhead_rate`: overhead for a unit at planned volume, beside what `overheads` come to by their
+    drivers.
     `retries_in_units`: whether units bear work done again, or the company does.
     """
 
@@ -35,6 +37,7 @@ class Assumptions:
     opportunity: Mapping[str, Decimal] = field(default_factory=lambda: NONE)
     per_unit: Decimal = Decimal(0)
     overhead_rate: Decimal = Decimal(0)
+    overheads: Sequence[Overhead] = ()
     retries_in_units: bool = True
 
     def __post_init__(self) -> None:
@@ -79,7 +82,16 @@ def short_run(work: Sequence[Work], units: Decimal, given: Assumptions) -> Decim
 def long_run(work: Sequence[Work], units: Decimal, given: Assumptions) -> Decimal:
     """The average cost of a unit at plan. Raises ZeroDivisionError without units."""
     direct = sum((_direct(part, given) for part in work), Decimal(0))
-    return direct / units / given.planned_utilisation + given.per_unit + given.overhead_rate
+    seconds = sum((part.seconds for part in work), Decimal(0))
+    overhead = sum(
+        (
+            one.amount / one.planned * (seconds if one.driver == "seconds" else direct)
+            for one in given.overheads
+        ),
+        Decimal(0),
+    )
+    at_plan = direct / units / given.planned_utilisation
+    return at_plan + overhead / units + given.per_unit + given.overhead_rate
 
 
 def incremental(

@@ -15,6 +15,7 @@ from django.db.models.functions import Now, TruncDay
 
 from tenants.costs.bounds import Bounds, Floats, ratio_bounds
 from tenants.costs.models import CostDay, CostWorkerDay, Rate
+from tenants.costs.overheads import overheads_between
 from tenants.costs.standard import Assumptions, Work, long_run, short_run
 from tenants.usage.selectors import usage_hours
 
@@ -58,7 +59,7 @@ def scenarios_of(given: Assumptions) -> dict[str, Assumptions]:
         "utilisation 60%": replace(given, planned_utilisation=Decimal("0.60")),
         "utilisation 80%": replace(given, planned_utilisation=Decimal("0.80")),
         "retries the company's": replace(given, retries_in_units=False),
-        "no overhead": replace(given, overhead_rate=Decimal(0)),
+        "no overhead": replace(given, overhead_rate=Decimal(0), overheads=()),
     }
 
 
@@ -73,7 +74,7 @@ def unit_economics(
 
     System scope. A meter's tokens cost what any of the class cost: work is not metered apart.
     """
-    given = given or Assumptions(avoidable=avoidable_now())
+    given = given or assumptions_of(since, until)
     first, last = since.astimezone(dt.UTC).date(), until.astimezone(dt.UTC).date()
     work = _work(first, last, "" if split == "meter" else split)
     tokens = _tokens(first, last, split)
@@ -103,6 +104,20 @@ def unit_economics(
             )
         )
     return found
+
+
+def assumptions_of(
+    since: dt.datetime,
+    until: dt.datetime,
+    *,
+    planned_utilisation: Decimal = Assumptions.planned_utilisation,
+) -> Assumptions:
+    """The choices as the books stand: what is paid for anyway, and the overheads of the days."""
+    return Assumptions(
+        planned_utilisation=planned_utilisation,
+        avoidable=avoidable_now(),
+        overheads=overheads_between(since, until),
+    )
 
 
 def avoidable_now() -> dict[str, Decimal]:

@@ -34,10 +34,11 @@ APP_MAY_WRITE = {"django_session": "sessions belong to browsers; their keys are 
 
 HIDDEN = {
     "account_emailaddress", "account_emailconfirmation", "bank_transfer", "cohort", "cost_day",
-    "cost_entry", "cost_rate", "cost_resource", "cost_worker_day", "document_number",
-    "floor_finding", "floor_policy", "inbox_entry", "lever_measurement", "loss_budget",
-    "meter_watermark", "partner_share", "plugin_health", "price_override", "price_proposal",
-    "replica", "sale_day", "stripe_event", "stripe_finding", "waste_finding", "worker",
+    "cost_entry", "cost_overhead", "cost_rate", "cost_resource", "cost_worker_day",
+    "document_number", "floor_finding", "floor_policy", "inbox_entry", "lever_measurement",
+    "loss_budget", "meter_watermark", "partner_share", "plugin_health", "price_override",
+    "price_proposal", "purchase_offer", "purchase_plan", "replica", "sale_day", "stripe_event",
+    "stripe_finding", "waste_finding", "worker",
 }  # fmt: skip
 
 

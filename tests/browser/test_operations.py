@@ -7,9 +7,14 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tenants.kernel.scope import tenant_scope
+from saas.procurement import procurement_submit
+from tenants.kernel.scope import system_scope, tenant_scope
 from tests.browser.conftest import Visit, overflow
 from tests.saas.console.factories import PASSWORD, job_make, operator_make, owner_of
+from tests.tenants.costs.factories import operator as staff
+from tests.tenants.costs.plans_made import books_make, offer_make, wish
+from tests.workers.jobs.factories import make_worker
+from tests.workers.tasks.factories import start
 from workers.jobs.models import Job
 from workers.jobs.states import State
 
@@ -57,3 +62,26 @@ def test_every_page_fits_its_window(
         expect(page.locator("h1")).to_be_visible()
         assert overflow(page) == 0, url
         screenshots(page, f"operations-{'phone' if phone else 'desktop'}-{name}")
+
+
+def test_a_purchase_plan_is_drawn_and_adopted(visit: Visit) -> None:
+    """Committed capacity and the demand's three lines; the button asks before it acts."""
+    offer_make(books_make())
+    with system_scope():
+        plan = procurement_submit(actor=staff(), wish=wish(), key="key_1")
+    start(make_worker(), queue="pipeline.cpu").join()
+    page = visit()
+    sign_in(page, operator_make().user.email)
+    page.goto(f"/operations/procurement/{plan.id}/")
+    expect(page.locator("canvas[data-bars=plan-data]")).to_be_visible()
+    drawn = page.evaluate(
+        "() => Chart.getChart(document.querySelector('canvas[data-bars=plan-data]'))"
+        ".getSortedVisibleDatasetMetas().map(meta => [meta.type, meta.stack || ''])"
+    )
+    lines = [stack for kind, stack in drawn if kind == "line"]
+    assert len(lines) == len(set(lines)) == 3  # none is drawn on top of another
+    assert overflow(page) == 0
+
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Adopt").click()
+    expect(page.get_by_text("The plan is in force")).to_be_visible()

@@ -51,6 +51,7 @@ KINDS: Mapping[Kind, KindRules] = {
     Kind.BATCH: KindRules("infer", "job_", firm_bound=False),
     Kind.PIPELINE: KindRules("pipeline", "job_", firm_bound=False),
     Kind.CAMPAIGN: KindRules("pipeline", "job_", is_charged=False),
+    Kind.PROCURE: KindRules("pipeline", "plan_", is_charged=False),
 }
 
 FAMILIES = ("train", "compress", "infer", "pipeline", "serve")

@@ -27,6 +27,7 @@ class Kind(TextChoices):
     SERVE = "serve"
     PIPELINE = "pipeline"
     CAMPAIGN = "campaign"
+    PROCURE = "procure"
 
 
 FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})

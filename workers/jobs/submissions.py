@@ -22,7 +22,7 @@ from workers.engine.hyperparameters import resolve_auto
 from workers.engine.profiles import can_offload, memory_least
 from workers.engine.specs import EvaluateSpec, FineTuneSpec, SpecError, TabularSpec
 from workers.engine.unfit import TRAINED_WHOLE, refuse_unfit
-from workers.jobs import campaigns, compressions, pipelines
+from workers.jobs import campaigns, compressions, pipelines, procurements
 from workers.jobs.bounds import Range
 from workers.jobs.checked import Checked, Choice
 from workers.jobs.cohorts import cohort_key_of
@@ -317,6 +317,12 @@ def _campaign(actor: Actor, given: Mapping[str, Any]) -> Checked:
     return Checked(spec, Needs(device="cpu", work_s=seconds[1]), seconds=seconds)
 
 
+def _procure(actor: Actor, given: Mapping[str, Any]) -> Checked:
+    """A purchase plan's spec from `plan`, as it was drafted from the books."""
+    spec, seconds = procurements.complete(actor, given)
+    return Checked(spec, Needs(device="cpu", work_s=seconds[1]), seconds=seconds)
+
+
 def _serve(actor: Actor, given: Mapping[str, Any]) -> Checked:
     """A replica's spec from target, base_id and version_id. Nobody but the reconciler asks."""
     actor.require("deployments.write")
@@ -385,4 +391,5 @@ _CHECKS: Mapping[Kind, Callable[[Actor, Mapping[str, Any]], Checked]] = {
     Kind.SERVE: _serve,
     Kind.PIPELINE: _pipeline,
     Kind.CAMPAIGN: _campaign,
+    Kind.PROCURE: _procure,
 }

@@ -8,7 +8,7 @@ slots with planned utilisation, prices paid with prices on demand.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -17,6 +17,7 @@ from django.db.models import F, Sum
 from django.db.models.functions import TruncDay
 
 from tenants.costs.allocation import Terms
+from tenants.costs.commitments import commitments, committed_on
 from tenants.costs.daily import DAY, between, days_between, midnight
 from tenants.costs.levers import Gain, levers_record, ratio_gain
 from tenants.costs.models import CostEntry, LeverMeasurement, Rate
@@ -119,7 +120,10 @@ def utilisation_gain(since: dt.datetime, until: dt.datetime) -> Gain | None:
 
 
 def procurement_gain(since: dt.datetime, until: dt.datetime) -> Gain | None:
-    """What each day's slot time was bought for, against its price on demand then."""
+    """What each day's slot time was bought for, against its price on demand then.
+
+    What adopted plans have committed to is paid even where no slot was booked at it.
+    """
     entries = between(since, until).filter(slot__isnull=False)
     if not entries.exclude(rate__kind=Rate.Kind.ON_DEMAND).exists():
         return None  # nothing was bought otherwise
@@ -133,8 +137,26 @@ def procurement_gain(since: dt.datetime, until: dt.datetime) -> Gain | None:
             cell = days.setdefault(moment, [Decimal(0), Decimal(0)])
             cell[0] += amount
             cell[1] += seconds * price
-    pairs = [(paid, full) for paid, full in days.values()]
-    return _gain(Lever.PROCUREMENT, pairs, {})
+    unused = _committed_unused(days, entries)
+    pairs = [(paid + unused[moment], full) for moment, (paid, full) in days.items()]
+    evidence = {"committed_unused": f"{sum(unused.values(), Decimal(0)):f}"}
+    return _gain(Lever.PROCUREMENT, pairs, evidence)
+
+
+def _committed_unused(days: Collection[dt.datetime], entries: Any) -> dict[dt.datetime, Decimal]:
+    """By day, what was committed to ahead less what slots were booked at reserved and owned rates;
+    no day is counted on which none was.
+    """
+    kept = entries.filter(rate__kind__in=(Rate.Kind.RESERVED, Rate.Kind.OWNED))
+    rows = kept.annotate(day=TruncDay("started_at", tzinfo=dt.UTC)).order_by().values_list("day")
+    booked: dict[dt.datetime, Decimal] = dict(rows.annotate(Sum("amount")))
+    bought = list(commitments(before=dt.date.max))
+    return {
+        day: max(Decimal(0), committed_on(day.date(), bought) - booked[day])
+        if day in booked
+        else Decimal(0)
+        for day in days
+    }
 
 
 def _gain(

@@ -15,12 +15,12 @@ from saas.api.fields import Constant
 from saas.api.operator.costs import NEEDS, TAG, RangeQuery, table, table_of
 from saas.api.schema import operation
 from saas.api.views import ApiView
-from tenants.costs.allocating import allocation_of
+from tenants.costs.allocating import allocation_of, terms_of
 from tenants.costs.allocation import Allocation, Terms
 from tenants.costs.daily import DAY, midnight
 from tenants.costs.defaults import CURRENCY
 from tenants.costs.standard import Assumptions
-from tenants.costs.unit_economics import UnitEconomics, avoidable_now, unit_economics
+from tenants.costs.unit_economics import UnitEconomics, assumptions_of, unit_economics
 from tenants.kernel.clock import now
 from tenants.pricing.floors import Takes, price_floor
 
@@ -100,7 +100,7 @@ def days_of(query: dict[str, Any]) -> tuple[dt.datetime, dt.datetime]:
 def economics_of(query: dict[str, Any]) -> list[UnitEconomics]:
     since, until = days_of(query)
     utilisation = query.get("planned_utilisation") or Assumptions.planned_utilisation
-    given = Assumptions(planned_utilisation=utilisation, avoidable=avoidable_now())
+    given = assumptions_of(since, until, planned_utilisation=utilisation)
     return unit_economics(since=since, until=until, split=query.get("split", ""), given=given)
 
 
@@ -177,5 +177,5 @@ class CostAllocationView(ApiView):
         query = self.query(_PlannedQuery)
         since, until = days_of(query)
         utilisation = query.get("planned_utilisation") or Terms.planned_utilisation
-        terms = Terms(planned_utilisation=utilisation)
+        terms = terms_of(since, until, planned_utilisation=utilisation)
         return table(allocation_rows(allocation_of(since=since, until=until, terms=terms)))

@@ -20,7 +20,10 @@ from saas.api.operator import (
     money_in,
     partners,
     prices,
+    procurement,
     proposals,
+    purchase_offers,
+    rates,
     statements,
     stripe,
     tenants,
@@ -43,6 +46,39 @@ _work = [
     path("operator/v1/costs/allocation", economics.CostAllocationView.as_view()),
     path("operator/v1/costs/compressions", compressions.CostsByCompressionView.as_view()),
     path("operator/v1/costs/focus", costs.CostsFocusView.as_view()),
+    path("operator/v1/costs/rates", rates.RatesView.as_view()),
+    path("operator/v1/costs/overheads", rates.OverheadsView.as_view()),
+    path("operator/v1/costs/overheads/<str:overhead_id>/end", rates.OverheadEndView.as_view()),
+    path("operator/v1/procurement/offers", purchase_offers.PurchaseOffersView.as_view()),
+    path(
+        "operator/v1/procurement/offers/import", purchase_offers.PurchaseOffersImportView.as_view()
+    ),
+    path(
+        "operator/v1/procurement/offers/<str:offer_id>/withdraw",
+        purchase_offers.PurchaseOfferWithdrawView.as_view(),
+    ),
+    path("operator/v1/procurement/plans", procurement.PurchasePlansView.as_view()),
+    path("operator/v1/procurement/plans/<str:plan_id>", procurement.PurchasePlanView.as_view()),
+    path(
+        "operator/v1/procurement/plans/<str:plan_id>/cancel",
+        procurement.PurchasePlanCancelView.as_view(),
+    ),
+    path(
+        "operator/v1/procurement/plans/<str:plan_id>/result",
+        procurement.PurchasePlanResultView.as_view(),
+    ),
+    path(
+        "operator/v1/procurement/plans/<str:plan_id>/purchases",
+        procurement.PurchasePlanPurchasesView.as_view(),
+    ),
+    path(
+        "operator/v1/procurement/plans/<str:plan_id>/adopt",
+        procurement.PurchasePlanAdoptView.as_view(),
+    ),
+    path(
+        "operator/v1/procurement/plans/<str:plan_id>/actual",
+        procurement.PurchasePlanActualView.as_view(),
+    ),
     path("operator/v1/levers", waste.LeversView.as_view()),
     path("operator/v1/waste", waste.WasteView.as_view()),
     path("operator/v1/waste/<str:waste_id>/apply", waste.WasteApplyView.as_view()),

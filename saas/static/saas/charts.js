@@ -59,7 +59,7 @@ const breakwater = (() => {
   function bars(canvas, value) {
     const stacked = !value.apart;
     const datasets = value.datasets.map((one, index) => (one.line
-      ? { ...one, type: "line", order: -1, borderColor: colour(index), backgroundColor: colour(index), borderWidth: 2, pointRadius: 2, tension: 0.15, stack: "line" }
+      ? { ...one, type: "line", order: -1, borderColor: colour(index), backgroundColor: colour(index), borderWidth: 2, pointRadius: 2, tension: 0.15, stack: `line ${index}` }
       : { ...one, backgroundColor: colour(index), borderRadius: 3, maxBarThickness: 28 }));
     return draw(canvas, "bar", { labels: value.labels, datasets }, {
       x: scale("", { stacked, grid: { display: false } }), y: scale(value.unit || "", { stacked, beginAtZero: true }),

@@ -11,8 +11,7 @@ from django.db.models import F, Q
 
 from tenants.costs.daily import DAY, midnight
 from tenants.costs.defaults import CURRENCY as COST_CURRENCY
-from tenants.costs.standard import Assumptions
-from tenants.costs.unit_economics import avoidable_now, unit_economics
+from tenants.costs.unit_economics import assumptions_of, unit_economics
 from tenants.kernel.clock import database_now
 from tenants.pricing.cards import CardPrice
 from tenants.pricing.floors import ClassFloor, FloorTerms, Takes, class_floors
@@ -58,8 +57,8 @@ def floors_now(moment: dt.datetime, terms: FloorTerms | None = None) -> list[Cla
     """The floors of what was worked and sold in the days up to `moment`, today included."""
     terms = terms or floor_terms()
     until = midnight(moment + DAY)
-    given = Assumptions(planned_utilisation=terms.planned_utilisation, avoidable=avoidable_now())
     since = until - terms.days * DAY
+    given = assumptions_of(since, until, planned_utilisation=terms.planned_utilisation)
     return class_floors(unit_economics(since=since, until=until, given=given), terms)
 
 

@@ -15,6 +15,7 @@ from django.test import Client
 from safetensors.numpy import save_file
 
 from saas.campaigns import campaign_submit
+from saas.procurement import procurement_submit
 from tenants.accounts.actors import Actor, system_actor
 from tenants.accounts.models import Tenant
 from tenants.accounts.roles import Role
@@ -26,6 +27,7 @@ from tenants.accounts.services import (
     user_create,
 )
 from tenants.costs.models import WasteFinding
+from tenants.costs.overheads import overhead_set
 from tenants.costs.waste import Leak, findings_open
 from tenants.kernel.clock import now
 from tenants.kernel.crypto import tenant_data_key
@@ -373,6 +375,7 @@ def shared_money() -> dict[str, str]:
         **priced(),
         **market_facts(),
         "waste_id": waste_make().id,
+        **procurement_facts(),
     }
 
 
@@ -392,6 +395,21 @@ def market_facts() -> dict[str, str]:
             "campaign_id": job.id,
             "name": "cash",
         }
+
+
+def procurement_facts() -> dict[str, str]:
+    """An offer of compute, a plan that waits to be worked out, an overhead."""
+    from tests.tenants.costs.factories import operator
+    from tests.tenants.costs.plans_made import books_make, offer_make, wish
+
+    offer = offer_make(books_make())
+    with system_scope():
+        plan = procurement_submit(actor=operator(), wish=wish(), key=new_id("key_"))
+        overhead = overhead_set(
+            actor=operator(), name="office", amount=Decimal(1), driver="seconds",
+            planned=Decimal(10**12),
+        )  # fmt: skip
+    return {"offer_id": offer.id, "plan_id": plan.id, "overhead_id": overhead.id}
 
 
 def priced() -> dict[str, str]:

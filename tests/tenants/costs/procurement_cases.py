@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tenants.costs.procurement import Case, Floats, Market, Offer
+from tenants.costs.procurement_case import Case, Floats, Market, Offer
 
 HOURS = 730.0
 CLASSES = ("train", "serve", "batch", "large")

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tenants.costs.procurement import Case, Market, Offer, Programme, purchase_plan
+from tenants.costs.procurement import Programme, purchase_plan
 from tenants.costs.procurement_baselines import (
     compare,
     cost_of,
-    make_or_buy,
     plan_rows,
     single_term,
     unseen_costs,
 )
+from tenants.costs.procurement_case import Case, Market, Offer
 from tenants.kernel.errors import InvalidInput
 from tests.tenants.costs.procurement_cases import SHAPES, demand_make, large_case
 
@@ -96,11 +96,11 @@ def test_service_that_nothing_can_keep_is_refused() -> None:
 def test_the_dual_is_what_one_more_unit_of_demand_costs() -> None:
     case = small_case(3)
     buy = purchase_plan(case, gap=0.0).buy
-    cost, dual = Programme(case).cost(buy)
+    used = Programme(case).used(buy)
     more = case.demand.copy()
     more[:, 0, 1] += 1e-3
-    assert (Programme(replace(case, demand=more)).cost(buy)[0] - cost) / 1e-3 == pytest.approx(
-        dual[0, 1]
+    assert (Programme(replace(case, demand=more)).cost(buy) - used.cost) / 1e-3 == pytest.approx(
+        used.dual[0, 1]
     )
 
 
@@ -121,20 +121,11 @@ def test_a_plan_holds_in_demand_it_has_not_seen() -> None:
     unseen = demand_make(scenarios=100, months=12, seed=77)
     costs = unseen_costs(case, plan.buy, unseen)
     assert costs[0] == pytest.approx(
-        Programme(replace(case, demand=unseen[:1], weights=np.ones(1))).cost(plan.buy)[0]
+        Programme(replace(case, demand=unseen[:1], weights=np.ones(1))).cost(plan.buy)
     )
     nothing = unseen_costs(case, np.zeros_like(plan.buy), unseen)
     assert costs.mean() == pytest.approx(plan.cost, rel=0.05)
     assert costs.mean() < nothing.mean()
-
-
-def test_make_or_buy() -> None:
-    found = make_or_buy(slot_hours_per_million=0.2, slot_hour=1.5, supplier=0.5, share_idle=0.25)
-    assert (found.make, found.cheaper) == (pytest.approx(0.4), "make")
-    dear = make_or_buy(slot_hours_per_million=0.2, slot_hour=1.5, supplier=0.3, share_idle=0.25)
-    assert dear.cheaper == "buy"
-    with pytest.raises(InvalidInput, match="idle share"):
-        make_or_buy(slot_hours_per_million=1, slot_hour=1, supplier=1, share_idle=1)
 
 
 def test_a_plan_is_told_in_rows() -> None:

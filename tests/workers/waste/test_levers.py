@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import calendar
 import datetime as dt
 from decimal import Decimal
 
 import pytest
 
 from tenants.costs.levers import levers_newest, ratio_gain
-from tenants.costs.services import slot_time_record
+from tenants.costs.models import PurchasePlan, Rate
+from tenants.costs.services import resources_ensure, slot_time_record
 from tenants.costs.slot_time import SlotTime
 from tenants.kernel.clock import now
 from tenants.kernel.ids import new_id
@@ -123,6 +125,31 @@ def test_use_of_slots_is_set_against_the_plan_and_prices_against_on_demand() -> 
     assert found["procurement"].point == pytest.approx(2 / 3)  # type: ignore[attr-defined]
     two_hours = 7200 * (Decimal("0.0009") - Decimal("0.0003"))
     assert found["procurement"].saved == two_hours  # type: ignore[attr-defined]
+
+
+@pytest.mark.django_db
+def test_what_was_committed_to_and_not_used_is_paid_too() -> None:
+    """10 a day are committed; 2.16 of it was booked, on one day, for what costs 5 on demand."""
+    with system_scope():
+        resources_ensure()
+        Rate.objects.create(
+            resource_id="worker.gpu", kind="reserved", amount=Decimal("0.0003"),
+            valid_from=ago(100),
+        )  # fmt: skip
+    recorded(spend(1.5, 2, rate_kind="reserved"))
+    day = ago(1.5).date()
+    days = calendar.monthrange(day.year, day.month)[1]
+    offer = {"name": "a year", "serves": ["worker.gpu serve"], "months": 12, "capacity": 730}
+    bought = {"month": 0, "offer": "a year", "units": 1, "until": 12, "cost": 12 * 10.0 * days}
+    with system_scope():
+        PurchasePlan.objects.create(
+            id="plan_1", key="key_1", name="adopted", starts=day.replace(day=1), months=12,
+            drafted={"case": {"offers": [offer]}}, result={"purchases": [bought]},
+            in_force=True, adopted_at=ago(40),
+        )  # fmt: skip
+    found = measured()["procurement"]
+    assert found.saved == Decimal(5) - 10  # type: ignore[attr-defined]
+    assert found.evidence["committed_unused"] == "7.840000000000000000"  # type: ignore[attr-defined]
 
 
 @pytest.mark.django_db
