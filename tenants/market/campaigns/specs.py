@@ -214,7 +214,11 @@ class Lever(_Checked):
 
 
 class PolicySpec(_Checked):
-    """A policy by name; parameters left out are searched for, those given are kept."""
+    """A policy by name; parameters left out are searched for, those given are kept.
+
+    A plugin's is named `plugin.<plugin>.<policy>`, and has none. Where none of ours is named, all
+    of ours are tried.
+    """
 
     name: Name
     parameters: dict[Name, float] = {}
@@ -266,6 +270,7 @@ class CampaignSpec(_Checked):
         _once("rivals", [rival.name for rival in self.rivals])
         _once("segments", [segment.name for segment in self.segments])
         _once("levers", [lever.name for lever in self.levers])
+        _once("policies", [policy.name for policy in self.policies])
         names = {rival.name for rival in self.rivals}
         for segment in self.segments:
             unknown = set(segment.shares) - names

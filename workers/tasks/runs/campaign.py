@@ -8,8 +8,14 @@ from typing import Any
 from workers.jobs.models import Job
 from workers.jobs.outcomes import Made
 from workers.tasks.channel import Frame
-from workers.tasks.child import NO_NETWORK
-from workers.tasks.runs.run import Context
+from workers.tasks.child import LOOPBACK, NO_NETWORK
+from workers.tasks.runs.plugins import (
+    enabled_release,
+    ground_told,
+    outcomes_heard,
+    release_told,
+)
+from workers.tasks.runs.run import CannotRun, Context
 
 
 class CampaignRun:
@@ -20,19 +26,46 @@ class CampaignRun:
     """
 
     entry = "workers.tasks.campaign_child"
-    network = NO_NETWORK
 
     def __init__(self, context: Context) -> None:
         self.context = context
+        self.plugins: list[Mapping[str, Any]] = context.claim.spec.get("plugins", [])
+
+    @property
+    def network(self) -> str:
+        """A plugin's host probes its sandbox by the loopback; the plugin has none."""
+        return LOOPBACK if self.plugins else NO_NETWORK
 
     def prepare(self) -> Mapping[str, Any]:
-        return {"key": self.context.job_id, "campaign": self.context.claim.spec["campaign"]}
+        return {
+            "key": self.context.job_id,
+            "tenant": self.context.tenant_id,
+            "campaign": self.context.claim.spec["campaign"],
+            "plugins": [self._told(plugin) for plugin in self.plugins],
+            "ground": ground_told() if self.plugins else {},
+        }
+
+    def _told(self, pinned: Mapping[str, Any]) -> dict[str, Any]:
+        """A plugin that cannot be called any more ends its policies, not the campaign."""
+        try:
+            found = self.context.in_scope(
+                lambda: enabled_release(
+                    self.context.tenant_id, pinned["plugin"], pinned["release_id"]
+                )
+            )
+            return {**release_told(*found), "unavailable": ""}
+        except CannotRun as error:
+            return {**pinned, "unavailable": str(error)}
 
     def on_beat(self, frame: Frame) -> None:
         pass
 
     def on_frame(self, frame: Frame) -> Mapping[str, Any] | None:
-        raise ValueError(f"a campaign's child sent {frame['type']!r}")
+        if frame["type"] != "outcomes":
+            raise ValueError(f"a campaign's child sent {frame['type']!r}")
+        plugin, version = str(frame["plugin"]), str(frame["version"])
+        self.context.persist(lambda: outcomes_heard(plugin, version, frame["outcomes"]))
+        return None
 
     def finish(self, frame: Frame) -> Callable[[Job], Made]:
         result = dict(frame["campaign"])

@@ -82,6 +82,8 @@ def checked_offer(policy: Policy, view: View) -> Offer:
     """A policy's answer, every part an array of finite numbers. Raises PolicyFailed."""
     try:
         offer = policy.offer(view)
+    except PolicyFailed:
+        raise
     except Exception as error:
         raise _failed(policy, view, f"raised {type(error).__name__}: {error}") from error
     if not isinstance(offer, Offer):
