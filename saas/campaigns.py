@@ -13,6 +13,7 @@ from tenants.kernel.scope import atomic
 from tenants.market.proposing import Wish, proposals_of
 from tenants.pricing.models import PriceProposal
 from tenants.pricing.services import price_proposal_make
+from workers.jobs.campaigns import policies_enabled
 from workers.jobs.models import Job
 from workers.jobs.selectors import job_get
 from workers.jobs.services import job_cancel, job_submit
@@ -26,6 +27,11 @@ def campaign_submit(*, actor: Actor, spec: Mapping[str, Any]) -> Job:
         kind=Kind.CAMPAIGN,
         spec={"campaign": spec},
     )
+
+
+def campaign_partners() -> list[tuple[str, str]]:
+    """Plugins' policies that a campaign may name: full name and title."""
+    return policies_enabled(platform_tenant_ensure().id)
 
 
 def campaign_cancel(*, actor: Actor, campaign_id: str) -> Job:

@@ -62,6 +62,13 @@ POLICY_WORDS: Mapping[str, Word] = {
     "niche": _("Niche"),
     "compress_to_price": _("Compress to price"),
 }
+
+
+def policy_word(name: str) -> Word:
+    """A policy of ours in words; a plugin's by its full name."""
+    return POLICY_WORDS.get(name, name)
+
+
 LEVER_WORDS: Mapping[str, Word] = {
     "cheaper_training": _("Cheaper training: unit cost saved"),
     "utilisation": _("Utilisation: idle cost saved"),

@@ -16,13 +16,14 @@ from django.utils.translation import gettext_lazy as _
 
 from saas.campaigns import (
     campaign_cancel,
+    campaign_partners,
     campaign_propose,
     campaign_result,
     campaign_submit,
 )
 from saas.console import columns as show
 from saas.console.asking import actor_of, ask, choices_set, perform
-from saas.console.market_words import LEVER_WORDS, POLICY_WORDS, PRIOR_WORDS
+from saas.console.market_words import LEVER_WORDS, PRIOR_WORDS, policy_word
 from saas.console.pages.live import percent
 from saas.console.readonly import Section
 from saas.console.words import JOB_STATES
@@ -69,11 +70,20 @@ class CampaignForm(forms.Form):
         ],
     )
     seed = forms.IntegerField(label=_("Seed"), min_value=0, initial=1)
+    partners = forms.MultipleChoiceField(
+        label=_("Plugins' policies"),
+        required=False,
+        help_text=_("Compared with ours. Each is told our prices and costs."),
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         rows = offers().values_list("base", "model_class")
         choices_set(self, "base", [(base, f"{base} · {kind}") for base, kind in rows])
+        theirs = campaign_partners()
+        choices_set(self, "partners", theirs)
+        if not theirs:
+            del self.fields["partners"]
         for name, (_effect, dial) in LEVERS.items():
             self.fields[f"lever_{name}"] = _slider(LEVER_WORDS[name], dial)
         for name, dial in PRIORS.items():
@@ -93,7 +103,7 @@ class PricesForm(forms.Form):
         names = [row["policy"] for row in result["policies"]]
         budgets = [(row.id, row.reason) for row in budgets_open(database_now())]
         choices_set(self, "base", [(row.base, row.base) for row in offers()])
-        choices_set(self, "policy", [(name, POLICY_WORDS.get(name, name)) for name in names])
+        choices_set(self, "policy", [(name, policy_word(name)) for name in names])
         choices_set(self, "loss_budget_id", [("", _("None: not below the floor")), *budgets])
 
 
@@ -207,7 +217,8 @@ def spec_of(fields: Mapping[str, Any]) -> dict[str, Any]:
     drafted = campaign_draft(fields["base"], Stated(**stated), name=fields["name"])
     chosen = {name: fields[name] for name in ("months", "floor", "seed")}
     turned = dialled(drafted, _dials(fields, "prior_"), _dials(fields, "lever_"))
-    return {**turned, **chosen, "paths": PATHS}
+    named = [{"name": name} for name in fields.get("partners", ())]
+    return {**turned, **chosen, "paths": PATHS, "policies": named}
 
 
 def months_chart(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -217,7 +228,7 @@ def months_chart(result: Mapping[str, Any]) -> dict[str, Any]:
         "unit": result["currency"],
         "datasets": [
             {
-                "label": str(POLICY_WORDS.get(row["policy"], row["policy"])),
+                "label": str(policy_word(row["policy"])),
                 "data": row["by_month"]["cash"]["median"],
                 "line": True,
             }
@@ -252,7 +263,7 @@ def _proposed(job: Job) -> Any:
     if job.state != State.SUCCEEDED:
         return ""
     chosen = job.result["campaign"]["recommendation"]["policy"]
-    return POLICY_WORDS.get(chosen, chosen) if chosen else _("none")
+    return policy_word(chosen) if chosen else _("none")
 
 
 _CAMPAIGNS = (
