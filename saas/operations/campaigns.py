@@ -28,10 +28,12 @@ from saas.console.pages.live import percent
 from saas.console.readonly import Section
 from saas.console.words import JOB_STATES
 from saas.markdown import as_html
+from saas.operations.campaign_outcome import outcome_of
 from tenants.kernel.clock import database_now
 from tenants.kernel.errors import Conflict, InvalidInput, NotFound
 from tenants.market.campaigns.dials import LEVERS, PRIORS, Dial, dialled
 from tenants.market.drafting import Stated, campaign_draft
+from tenants.market.following import campaign_followed
 from tenants.market.proposing import Wish
 from tenants.market.reporting.brief import brief
 from tenants.market.reporting.plots import PLOTS, plot
@@ -170,6 +172,9 @@ def campaign(request: HttpRequest, campaign_id: str) -> HttpResponse:
         brief=as_html(brief(result, _language())) if result else "",
         chart=months_chart(result) if result else None,
         plots=[*PLOTS] if result else [],
+        outcomes=[outcome_of(one, result["currency"]) for one in campaign_followed(job.id, result)]
+        if result
+        else [],
     )
 
 

@@ -70,6 +70,7 @@ def proposals_of(result: Mapping[str, Any], campaign_id: str, wish: Wish) -> lis
             ends=starts + wish.months * MONTH,
             loss_budget_id=wish.loss_budget_id,
             campaign_id=campaign_id,
+            policy=row["policy"],
             note=f"{row['policy']} of the campaign {result['spec']['name']!r}, as rehearsed",
             foreseen=_foreseen(tokens * METERS[meter], float(unit * factor), own["long_run_cost"]),
         )

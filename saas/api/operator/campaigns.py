@@ -25,6 +25,7 @@ from saas.campaigns import (
     campaign_result,
     campaign_submit,
 )
+from tenants.market.campaigns.specs import LONGEST_POLICY
 from tenants.market.drafting import Stated, campaign_draft
 from tenants.market.proposing import Wish
 from tenants.market.reporting.brief import brief
@@ -81,7 +82,11 @@ class CampaignResultOut(serializers.Serializer[Any]):
 class ProposeIn(serializers.Serializer[Any]):
     base = serializers.CharField(max_length=200)
     policy = serializers.CharField(
-        required=False, default="", allow_blank=True, max_length=60, help_text="Default: proposed."
+        required=False,
+        default="",
+        allow_blank=True,
+        max_length=LONGEST_POLICY,
+        help_text="Default: proposed.",
     )
     months = serializers.IntegerField(required=False, default=3, min_value=1, max_value=120)
     starts = UnixTime(required=False, allow_null=True, default=None, help_text="Default: now.")

@@ -16,6 +16,7 @@ from tenants.kernel.money import minor_units
 
 MOST_PATHS = 100_000
 MOST_CELLS = 20_000_000  # paths x options x segments: what memory allows
+LONGEST_POLICY = 150  # characters of a name: a plugin's holds two of 63
 LEVERS = (
     "cheaper_training", "utilisation", "waste", "procurement", "pruning", "services",
     "partner_revenue", "partner_cost_share", "new_lines", "personalised_models",
@@ -220,7 +221,7 @@ class PolicySpec(_Checked):
     of ours are tried.
     """
 
-    name: Name
+    name: Annotated[str, Field(min_length=1, max_length=LONGEST_POLICY)]
     parameters: dict[Name, float] = {}
 
 

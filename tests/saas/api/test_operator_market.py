@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 
+from tenants.kernel.scope import system_scope
 from tenants.market.importing.moves_csv import SHIPPED
+from tenants.pricing.models import PriceProposal
+from tenants.pricing.services import price_proposal_approve
 from tests.saas.api.factories import Caller, Reply
 from tests.tenants.market.factories import campaign
 from tests.tenants.market.market import csv_of, cut, launched, sold
+from tests.tenants.pricing.floors_made import another
 from tests.workers.jobs.factories import make_worker
 from tests.workers.tasks.factories import start
 from workers.assets.models import BaseModel
@@ -159,12 +163,49 @@ def test_a_rehearsed_policy_becomes_prices_that_another_person_approves(
     assert mine.error["code"] == "same_person"
     listed_again = operator.get(f"/operator/v1/price_proposals?campaign={made.json['id']}")
     assert len(listed_again.json["data"]) == 3
+    assert {one["policy"] for one in listed_again.json["data"]} == {"match"}
+    (outcome,) = operator.get(f"{where}/outcome").json["data"]
+    assert (outcome["policy"], outcome["state"], outcome["first"]) == ("match", "proposed", None)
     for body, says in (
         ({"base": "mini", "policy": "bribe"}, "was not rehearsed"),
         ({"base": "mini", "policy": "match", "months": 9}, "has 3 months"),
         ({"base": "mini", "policy": "match", "loss_budget_id": "no"}, "no"),
     ):
         assert says in operator.post(f"{where}/propose", body).error["message"]
+
+
+def test_what_happened_lies_beside_what_was_foreseen(operator: Caller) -> None:
+    sold(cost=Decimal("0.35"))
+    read(operator, csv_of(launched(model="dear", input_after=2, output_after=2)))
+    spec = operator.post(f"{CAMPAIGNS}/draft", {"base": "mini", "cash": 1000}).json["campaign"]
+    made = operator.post(CAMPAIGNS, {"campaign": spec | FEW})
+    where = f"{CAMPAIGNS}/{made.json['id']}"
+    assert operator.get(f"{where}/outcome").error["code"] == "campaign_not_finished"
+    start(make_worker(), queue="pipeline.cpu").join()
+    assert operator.get(f"{where}/outcome").json["data"] == []
+    assert operator.get(f"{where}/outcome/plot").status == 404
+    operator.post(f"{where}/propose", {"base": "mini", "policy": "hold", "months": 2})
+    with system_scope():
+        for row in PriceProposal.objects.filter(campaign_id=made.json["id"]):
+            price_proposal_approve(actor=another(), proposal_id=row.id)
+    told = operator.get(f"{where}/outcome").json
+    (outcome,) = told["data"]
+    assert (told["object"], told["currency"], outcome["state"]) == (
+        "campaign.outcome", "USD", "under_way",
+    )  # fmt: skip
+    first, second = outcome["months"]
+    foreseen = operator.get(f"{where}/result").json["result"]["policies"][0]["by_month"]
+    assert first["state"] == "running"
+    assert first["revenue"] == {
+        "foreseen": {end: foreseen["revenue"][end][0] for end in ("low", "median", "high")},
+        "actual": "0", "verdict": "", "unknown": "",
+    }  # fmt: skip
+    assert first["price"]["unknown"] == "nothing_sold"
+    assert (second["state"], second["share"]["actual"]) == ("to_come", None)
+    assert {one["actual"]["revenue"] for one in outcome["proposals"]} == {"0"}
+    assert operator.get(f"{where}/outcome/plot").content.startswith(b"<?xml")
+    assert operator.get(f"{where}/outcome/plot?format=png").content.startswith(b"\x89PNG")
+    assert operator.get(f"{where}/outcome/plot?policy=bribe").status == 404
 
 
 def test_a_campaign_waiting_is_cancelled(operator: Caller) -> None:

@@ -13,8 +13,10 @@ from saas.markdown import as_html
 from tenants.kernel.scope import system_scope
 from tenants.market.models import MarketAlert, MarketProduct
 from tenants.pricing.models import PriceProposal
+from tenants.pricing.services import price_proposal_approve
 from tests.saas.console.factories import Person
 from tests.tenants.market.market import csv_of, cut, launched, read, sold
+from tests.tenants.pricing.floors_made import another
 from tests.workers.jobs.factories import job_row, make_worker
 from tests.workers.tasks.factories import start
 from workers.jobs.models import Job
@@ -109,6 +111,8 @@ def test_sliders_make_a_campaign_and_its_page_tells_how_it_went(operator: Person
     assert job_row(job.pk).state == State.SUCCEEDED
     page = operator.get(made["location"]).content.decode()
     assert "<table>" in page
+    assert "no prices of this campaign were proposed" in page
+    assert operator.get(f"{made['location']}outcome/").status_code == 404
     assert len(data_of(page, "campaign-data")["datasets"]) == 8
     assert operator.get(f"{made['location']}plots/tornado/")["content-type"] == "image/svg+xml"
     assert "Autumn" in operator.get("/operations/campaigns/").content.decode()
@@ -121,6 +125,17 @@ def test_sliders_make_a_campaign_and_its_page_tells_how_it_went(operator: Person
         assert {row.meter for row in proposals} == {
             "tokens.input", "tokens.output", "tokens.cached"
         }  # fmt: skip
+    page = operator.get(made["location"]).content.decode()
+    assert "nobody has approved these prices" in page
+    assert operator.get(f"{made['location']}outcome/")["content-type"] == "image/svg+xml"
+    with system_scope():
+        for row in PriceProposal.objects.filter(campaign_id=job.pk):
+            price_proposal_approve(actor=another(), proposal_id=row.id)
+    page = operator.get(made["location"]).content.decode()
+    assert "not known yet" in page
+    assert "Under way" in page
+    operator.client.cookies["django_language"] = "zh-hans"
+    assert "尚不可知" in operator.get(made["location"]).content.decode()
 
 
 def test_a_rehearsal_is_stopped_from_its_page(operator: Person) -> None:
