@@ -52,6 +52,11 @@ ALERT_LEVELS: Mapping[str, Word] = {
     "below_price": _("Below our price"),
     "moved": _("Moved"),
 }
+DELIVERY_STATES: Mapping[str, Word] = {
+    "waiting": _("Waiting"),
+    "delivered": _("Delivered"),
+    "dead": _("Given up"),
+}
 POLICY_WORDS: Mapping[str, Word] = {
     "hold": _("Hold"),
     "match": _("Match"),

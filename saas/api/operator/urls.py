@@ -164,6 +164,10 @@ _market = [
     path(
         "operator/v1/market/alerts/<str:alert_id>/see", market_records.MarketAlertSeeView.as_view()
     ),
+    path(
+        "operator/v1/market/alerts/<str:alert_id>/resend",
+        market_records.MarketAlertResendView.as_view(),
+    ),
     path("operator/v1/campaigns", campaigns.CampaignsView.as_view()),
     path("operator/v1/campaigns/draft", campaigns.CampaignDraftView.as_view()),
     path("operator/v1/campaigns/<str:campaign_id>", campaigns.CampaignView.as_view()),

@@ -129,7 +129,7 @@ def test_sliders_make_a_campaign_and_its_page_tells_how_it_went(operator: Person
     assert "nobody has approved these prices" in page
     assert operator.get(f"{made['location']}outcome/")["content-type"] == "image/svg+xml"
     with system_scope():
-        for row in PriceProposal.objects.filter(campaign_id=job.pk):
+        for row in PriceProposal.objects.exclude(meter="tokens.cached"):
             price_proposal_approve(actor=another(), proposal_id=row.id)
     page = operator.get(made["location"]).content.decode()
     assert "not known yet" in page

@@ -144,7 +144,6 @@ def test_money_is_told_in_the_campaigns_currency() -> None:
     with system_scope():
         fx_rate_set(
             actor=operator_make(), base="EUR", quote="USD", rate=Decimal(2),
-            valid_from=now() - DAY,
         )  # fmt: skip
     month = told(followed(result("EUR")).months[0])
     assert (month["revenue"], month["price"]) == ((2, "within", ""), (2, "within", ""))
