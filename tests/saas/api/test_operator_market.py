@@ -10,6 +10,7 @@ import pytest
 
 from tenants.kernel.scope import system_scope
 from tenants.market.importing.moves_csv import SHIPPED
+from tenants.market.models import AlertDelivery
 from tenants.pricing.models import PriceProposal
 from tenants.pricing.services import price_proposal_approve
 from tests.saas.api.factories import Caller, Reply
@@ -78,6 +79,12 @@ def test_our_place_and_the_alert_of_a_rival_who_cut(operator: Caller) -> None:
     assert (alert["level"], alert["seen_at"]) == ("below_floor", None)
     seen = operator.post(f"{MARKET}/alerts/{alert['id']}/see")
     assert seen.json["seen_at"] is not None
+    assert seen.json["delivery"] is None
+    assert operator.post(f"{MARKET}/alerts/{alert['id']}/resend").status == 404
+    with system_scope():
+        AlertDelivery.objects.create(alert_id=alert["id"], state="dead", last_error="gone")
+    again = operator.post(f"{MARKET}/alerts/{alert['id']}/resend")
+    assert (again.json["delivery"]["state"], again.json["delivery"]["tries"]) == ("waiting", 0)
 
 
 def test_a_product_is_classed_and_an_offer_withdrawn(operator: Caller, base: BaseModel) -> None:

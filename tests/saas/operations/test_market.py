@@ -11,7 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from saas.markdown import as_html
 from tenants.kernel.scope import system_scope
-from tenants.market.models import MarketAlert, MarketProduct
+from tenants.market.models import AlertDelivery, MarketAlert, MarketProduct
 from tenants.pricing.models import PriceProposal
 from tenants.pricing.services import price_proposal_approve
 from tests.saas.console.factories import Person
@@ -86,6 +86,19 @@ def test_a_product_is_classed_and_an_alert_seen(operator: Person) -> None:
         alert.refresh_from_db()
     assert product.model_class == "mid"
     assert alert.seen_by
+
+
+def test_an_alert_that_was_given_up_shows_why_and_is_sent_again(operator: Person) -> None:
+    sold()
+    read(launched(), cut())
+    with system_scope():
+        alert = MarketAlert.objects.get()
+        AlertDelivery.objects.create(alert=alert, state="dead", last_error="it answered 500")
+    where = f"/operations/market/marketalert/{alert.pk}"
+    assert "it answered 500" in operator.get(f"{where}/change/").content.decode()
+    operator.client.post(f"{where}/do/resend/")
+    with system_scope():
+        assert AlertDelivery.objects.get().state == "waiting"
 
 
 def test_sliders_make_a_campaign_and_its_page_tells_how_it_went(operator: Person) -> None:

@@ -20,7 +20,7 @@ from tenants.market.models import AlertDelivery, MarketAlert
 from tenants.market.services import alert_resend, alerts_send
 from tenants.market.services.telling import DELAYS
 from tests.tenants.kernel.receiver import Receiver
-from tests.tenants.market.market import cut, launched, operator, read, sold
+from tests.tenants.market.market import cut, launched, operator, read, sold, today
 
 pytestmark = pytest.mark.django_db
 
@@ -73,7 +73,7 @@ def test_a_rivals_move_reaches_the_receiver_once(receiver: Receiver, hints: list
     assert told["type"] == "market.rival_moved"
     assert told["data"] == {
         "id": alert.id, "level": "below_floor", "provider": "Acme", "model": "acme-1",
-        "model_class": "small", "kind": "cut", "date": alert.move.date.isoformat(), "base": "mini",
+        "model_class": "small", "kind": "cut", "date": today().isoformat(), "base": "mini",
         "currency": "USD", "theirs": "0.200000000000", "ours": "0.900000000000",
         "floor": "0.500000000000",
     }  # fmt: skip
