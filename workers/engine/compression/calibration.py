@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -30,10 +30,27 @@ class Run:
     dense: Callable[[], Any]
     student: Callable[[], Any]
     real: Tensor | None
-    after: Any = None  # what the dense one, which stays as it is, gave in its last whole pass
+    after: Any = None  # what the dense one, which stays as it is, gave; it is run once
+    _read: dict[str, Tensor] = field(default_factory=dict)
 
-    def dense_whole(self) -> None:
-        self.after = self.dense()
+    def dense_once(self) -> Any:
+        if self.after is None:
+            self.after = self.dense()
+        return self.after
+
+    def dense_input(self, model: nn.Module, layer: str, layers: Sequence[str]) -> Tensor:
+        """(tokens, in) that `layer` reads in the dense model: asked once of each of `layers`."""
+        if layer not in self._read:
+            with inputs_of(model, layers) as seen:
+                self.dense_once()
+            self._read.update(seen)
+        return unpadded(self._read.pop(layer), self.real)
+
+    def student_input(self, model: nn.Module, layer: str) -> Tensor:
+        """(tokens, in) that `layer` reads in the student as it is now."""
+        with inputs_of(model, (layer,), stop=True) as seen, suppress(Reached):
+            self.student()
+        return unpadded(seen[layer], self.real)
 
 
 class Reached(Exception):
@@ -80,9 +97,14 @@ def input_norms(
         for sample in samples:
             sample.forward(model)
             for name, x in seen.items():
-                square = unpadded(x, sample.real).double().square().sum(0)
+                square = squares_of(unpadded(x, sample.real))
                 squares[name] = squares[name] + square if name in squares else square
     return {name: square.sqrt() for name, square in squares.items()}
+
+
+def squares_of(x: Tensor) -> Tensor:
+    """(in,): the sum of squares over tokens of x (tokens, in), in double precision."""
+    return x.double().square().sum(0)
 
 
 def stages(
@@ -124,11 +146,11 @@ def stages(
         if layer == layers[-1]:
             return  # nobody reads what comes after
         with torch.no_grad():
-            for run in runs:
-                if run.after is None:
-                    run.dense_whole()
             streams = [
-                (_hidden(run.after), _hidden(run.student()) if layer in layers else student_hidden)
+                (
+                    _hidden(run.dense_once()),
+                    _hidden(run.student()) if layer in layers else student_hidden,
+                )
                 for run, (_, student_hidden) in zip(runs, streams, strict=True)
             ]
 

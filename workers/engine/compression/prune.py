@@ -7,8 +7,7 @@ shape computes the same.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -16,14 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from workers.engine.compression.calibration import (
-    Reached,
     Run,
     Sample,
     block_influence,
     input_norms,
-    inputs_of,
+    squares_of,
     stages,
-    unpadded,
 )
 from workers.engine.compression.graph import Graph, Group, Kind, linear_dims, unit_rows
 from workers.engine.compression.limits import check_layers
@@ -127,14 +124,16 @@ class _Pruning:
         whole = count == group.units
         if whole and not (self.spec.reconstruct and (self.units or self.spec.layers)):
             return
-        needs = self.spec.reconstruct or self.spec.scorer == "wanda"
-        last = group.kind is Kind.MLP  # what follows it is little, and the next layer reads it
-        moments = self._moments(reader, runs, whole_pass=last) if needs else None
-        scores = self._scores(group, moments)
+        looks = self.spec.reconstruct or self.spec.scorer == "wanda"
+        with torch.no_grad():
+            inputs = [run.student_input(self.student, reader) for run in runs] if looks else []
+        scores = self._scores(group, inputs)
         units = tuple(sorted(scores.argsort(descending=True, stable=True)[:count].tolist()))
         columns = _columns(group, units).to(self._weight(reader).device)
-        if self.spec.reconstruct and moments is not None:
-            change = reader_map(moments, columns, self.spec.ridge)
+        if self.spec.reconstruct:
+            wanted = self._dense_inputs(group, runs)
+            moments = Moments.of(columns, zip(inputs, wanted, strict=True))
+            change = reader_map(moments, self.spec.ridge)
         else:
             change = selection(columns, self._weight(reader).shape[1])
         self._solve(reader, columns, change)
@@ -151,8 +150,8 @@ class _Pruning:
             total = random(group.units, mix(self.spec.seed, group.units) >> 1)
         self.units[group.name] = tuple(sorted(total.argsort(descending=True)[:count].tolist()))
 
-    def _scores(self, group: Group, moments: Moments | None) -> Tensor:
-        """(units,)."""
+    def _scores(self, group: Group, inputs: Sequence[Tensor]) -> Tensor:
+        """(units,); `inputs`: the reader's, of each batch, where the scorer looks at them."""
         name = self.spec.scorer
         if name == "random":
             return random(group.units, mix(self.spec.seed, group.layer, group.units) >> 1)
@@ -163,8 +162,8 @@ class _Pruning:
                 if name == "magnitude"
                 else threshold(weights, self.spec.threshold)
             )
-        norms = moments.norms if moments is not None else torch.ones(1)
-        columns = self._reader_scores(group.readers[0], norms)
+        squares = [squares_of(x) for x in inputs] if name == "wanda" else [torch.ones(1)]
+        columns = self._reader_scores(group.readers[0], torch.stack(squares).sum(0).sqrt())
         return columns.reshape(group.units, group.block).sum(dim=1)
 
     def _reader_scores(self, reader: str, norms: Tensor) -> Tensor:
@@ -178,20 +177,13 @@ class _Pruning:
             return magnitude(weight.t())
         return wanda(weight, norms)
 
-    def _moments(self, reader: str, runs: Sequence[Run], *, whole_pass: bool) -> Moments:
-        weight = self._weight(reader)
-        moments = Moments.empty(weight.shape[1], weight.device)
-        with (
-            inputs_of(self.dense, (reader,), stop=not whole_pass) as dense,
-            inputs_of(self.student, (reader,), stop=True) as student,
-        ):
-            for run in runs:
-                for call in (run.dense_whole if whole_pass else run.dense, run.student):
-                    with torch.no_grad(), suppress(Reached):
-                        call()
-                x, wanted = student.pop(reader), dense.pop(reader)
-                moments.add(unpadded(x, run.real), unpadded(wanted, run.real))
-        return moments
+    @torch.no_grad()
+    def _dense_inputs(self, group: Group, runs: Sequence[Run]) -> Iterator[Tensor]:
+        """(tokens, in) of each run, of one pass for all groups beside this one."""
+        beside = self.graph.of_layer(group.layer) if self.graph.blocks else _inner(self.graph)
+        readers = [each.readers[0] for each in beside]
+        for run in runs:
+            yield run.dense_input(self.dense, group.readers[0], readers)
 
     def _solve(self, reader: str, columns: Tensor, change: Tensor) -> None:
         """The student's reader becomes W·M on the kept columns and zero elsewhere."""

@@ -9,6 +9,7 @@ towards plain selection, so that removing nothing changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -17,28 +18,21 @@ from torch import Tensor
 
 @dataclass
 class Moments:
-    """Sums over tokens, in double precision: `gram` = Σ xᵀx, `cross` = Σ xᵀx_d, both (in, in)."""
+    """Sums over tokens, in double precision: Σ x_Kᵀx_K (kept, kept) and Σ x_Kᵀx_d (kept, in)."""
 
+    columns: Tensor  # (kept,): K, indices of what stays
     gram: Tensor
     cross: Tensor
-    tokens: int = 0
 
     @classmethod
-    def empty(cls, inputs: int, device: torch.device | str = "cpu") -> Moments:
-        zeros = torch.zeros(inputs, inputs, dtype=torch.float64, device=device)
-        return cls(zeros, zeros.clone())
-
-    def add(self, x: Tensor, x_dense: Tensor) -> None:
-        """Count tokens in: both (tokens, in)."""
-        x, x_dense = x.double(), x_dense.double()
-        self.gram.addmm_(x.t(), x)
-        self.cross.addmm_(x.t(), x_dense)
-        self.tokens += len(x)
-
-    @property
-    def norms(self) -> Tensor:
-        """(in,): the Euclidean norm of each input."""
-        return self.gram.diagonal().clamp_min(0).sqrt()
+    def of(cls, columns: Tensor, inputs: Iterable[tuple[Tensor, Tensor]]) -> Moments:
+        """From batches of (x, x_d), both (tokens, in)."""
+        gram, cross = torch.zeros(()), torch.zeros(())
+        for x, x_dense in inputs:
+            kept = x[:, columns].double()
+            gram = gram + kept.t() @ kept
+            cross = cross + kept.t() @ x_dense.double()
+        return cls(columns, gram, cross)
 
 
 def selection(columns: Tensor, inputs: int) -> Tensor:
@@ -48,17 +42,16 @@ def selection(columns: Tensor, inputs: int) -> Tensor:
     return chosen
 
 
-def reader_map(moments: Moments, columns: Tensor, ridge: float) -> Tensor:
+def reader_map(moments: Moments, ridge: float) -> Tensor:
     """M (in, kept), such that W·M is the reading weight solved again over the kept columns.
 
     Args:
-        columns: (kept,), indices of what stays.
+        moments: of the calibration tokens.
         ridge: pull towards plain selection, relative to the inputs' mean square.
     """
-    chosen = selection(columns, len(moments.gram))
-    gram = moments.gram[columns][:, columns]
-    wanted = moments.cross[columns] - gram @ chosen.t()  # what plain removal leaves to explain
+    gram, chosen = moments.gram, selection(moments.columns, moments.cross.shape[1])
+    wanted = moments.cross - gram @ chosen.t()  # what plain removal leaves to explain
     weight = ridge * gram.diagonal().mean().clamp_min(torch.finfo(torch.float64).tiny)
-    damped = gram + weight * torch.eye(len(columns), dtype=gram.dtype, device=gram.device)
+    damped = gram + weight * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     factor = torch.linalg.cholesky(damped)
     return chosen + torch.cholesky_solve(wanted, factor).t()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,81 @@ from workers.engine.compression.quantise import plain_config, quantised_config, 
 from workers.engine.data.model_files import read_json
 from workers.engine.data.packing import Ints
 from workers.engine.errors import DataError, ModelError
-from workers.engine.models import DTYPES
+from workers.engine.models import DTYPES, parameter_count
+from workers.engine.profiles import BACKWARD_ACTIVATIONS, BACKWARD_WEIGHTS, FORWARD
 from workers.engine.protocol import Numerics
 from workers.engine.specs import EvaluateSpec, FineTuneSpec
+from workers.engine.tasks.classes import class_metrics, most_frequent
+from workers.engine.tasks.scores import Score, scores_of
+
+
+class Classification:
+    """One class per example; the loss is the cross-entropy per example, in nats.
+
+    What follows says `model`, `micro_batches` and `outputs`, the logits (B, classes) of a batch.
+    """
+
+    shares_base = is_packed = False
+    head: tuple[str, ...] = ()
+    ending: str  # of transformers' class for it: `ForSequenceClassification`, …
+
+    def __init__(self, base: Path, spec: FineTuneSpec | EvaluateSpec, noun: str) -> None:
+        refuse_unfit(spec, noun)
+        self.base, self.spec = base, spec
+        self._classes = trained_classes(base, self.ending)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        if not self._classes:
+            raise DataError("this base tells no classes apart yet; fine-tune it first.")
+        return self._classes
+
+    def places(self, labels: Sequence[str], lines: Sequence[int], *, training: bool) -> Ints:
+        """Each label's place; the classes are those of the training data, unless there are some."""
+        if training and not self._classes:
+            self._classes = tuple(sorted(set(labels)))
+        return class_places(self.classes, labels, lines)
+
+    @property
+    def seed(self) -> int:
+        return getattr(self.spec, "seed", 0)
+
+    def micro_batches(
+        self, data: Any, chosen: Sequence[int], budget: int, *, packing: bool
+    ) -> list[Any]:
+        raise NotImplementedError
+
+    def loss(self, model: nn.Module, batch: Any, device: str) -> tuple[Tensor, Mapping[str, Any]]:
+        return self.loss_of(self.outputs(model, batch, device), batch)
+
+    def outputs(self, model: nn.Module, batch: Any, device: str) -> Tensor:
+        raise NotImplementedError
+
+    def loss_of(self, outputs: Tensor, batch: Any) -> tuple[Tensor, Mapping[str, Any]]:
+        return class_loss(outputs, torch.from_numpy(batch.labels).to(outputs.device))
+
+    def scores(
+        self,
+        model: nn.Module,
+        data: Any,
+        budget: int,
+        device: str,
+        *,
+        chosen: Sequence[int] | None = None,
+    ) -> Iterator[Score]:
+        return scores_of(self, model, data, budget, device, chosen=chosen)
+
+    def metrics(self, score: Score) -> dict[str, float]:
+        """Loss in nats, accuracy, macro F1."""
+        confusion = score.sums.get("confusion")
+        return {"loss": score.loss} | class_metrics(confusion, len(self.classes))
+
+    def baseline(self, data: Any, validation: Any) -> Mapping[str, float]:
+        return most_frequent(data.labels, validation.labels)
+
+    def flops_per_token(self, model: nn.Module, *, training: bool) -> float:
+        products = FORWARD + (BACKWARD_ACTIVATIONS + BACKWARD_WEIGHTS if training else 0.0)
+        return products * parameter_count(model)
 
 
 def refuse_unfit(spec: FineTuneSpec | EvaluateSpec, noun: str) -> None:

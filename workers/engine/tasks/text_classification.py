@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,20 +19,13 @@ from workers.engine.data.problems import Problem
 from workers.engine.data.readers import Example
 from workers.engine.data.shards import Shards, Sizes
 from workers.engine.data.tokens import Tokenizer
-from workers.engine.errors import DataError
-from workers.engine.models import config_load, config_of, context_length, parameter_count
-from workers.engine.profiles import BACKWARD_ACTIVATIONS, BACKWARD_WEIGHTS, FORWARD
+from workers.engine.models import config_load, config_of, context_length
 from workers.engine.protocol import Numerics
 from workers.engine.specs import EvaluateSpec, FineTuneSpec
-from workers.engine.tasks.classes import class_metrics, most_frequent
 from workers.engine.tasks.classifier import (
-    class_loss,
-    class_places,
+    Classification,
     classifier_load,
-    refuse_unfit,
-    trained_classes,
 )
-from workers.engine.tasks.scores import Score, scores_of
 
 KIND = "ForSequenceClassification"
 
@@ -77,24 +70,15 @@ class TextBatch:
         return len(self.labels)
 
 
-class TextClassification:
-    """One class per text; the loss is the cross-entropy per text, in nats."""
+class TextClassification(Classification):
+    """One class per text."""
 
-    shares_base = is_packed = False
-    head: tuple[str, ...] = ()
+    ending = KIND
 
     def __init__(self, base: Path, spec: FineTuneSpec | EvaluateSpec) -> None:
-        refuse_unfit(spec, "text")
-        self.base, self.spec = base, spec
-        self._classes = trained_classes(base, KIND)
+        super().__init__(base, spec, "text")
         self._tokenizer = Tokenizer.load(base)
         self._device = "cpu"  # until the model is opened
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        if not self._classes:
-            raise DataError("this base tells no classes apart yet; fine-tune it first.")
-        return self._classes
 
     @cached_property
     def _config(self) -> Any:
@@ -119,14 +103,11 @@ class TextClassification:
                         yield item
 
         shards = Shards.write(encoded(), folder, vocabulary=self._config.vocab_size)
-        if training and not self._classes:
-            self._classes = tuple(sorted(set(labels)))
-        return Labelled(shards, class_places(self.classes, labels, lines))
+        return Labelled(shards, self.places(labels, lines, training=training))
 
     def model(self, numerics: Numerics) -> nn.Module:
         self._device = numerics.device
-        seed = getattr(self.spec, "seed", 0)
-        return text_classifier_load(self.base, self.classes, numerics, seed=seed)
+        return text_classifier_load(self.base, self.classes, numerics, seed=self.seed)
 
     def micro_batches(
         self, data: Labelled, chosen: Sequence[int], budget: int, *, packing: bool
@@ -146,39 +127,8 @@ class TextClassification:
             mask[row, : len(tokens)] = 1
         return TextBatch(ids, mask, data.labels[list(group)])
 
-    def loss(
-        self, model: nn.Module, batch: TextBatch, device: str
-    ) -> tuple[Tensor, Mapping[str, Any]]:
-        return self.loss_of(self.outputs(model, batch, device), batch)
-
     def outputs(self, model: nn.Module, batch: TextBatch, device: str) -> Tensor:
         return logits_of_texts(model, batch.ids, batch.mask, device)
-
-    def loss_of(self, outputs: Tensor, batch: TextBatch) -> tuple[Tensor, Mapping[str, Any]]:
-        return class_loss(outputs, torch.from_numpy(batch.labels).to(outputs.device))
-
-    def scores(
-        self,
-        model: nn.Module,
-        data: Labelled,
-        budget: int,
-        device: str,
-        *,
-        chosen: Sequence[int] | None = None,
-    ) -> Iterator[Score]:
-        return scores_of(self, model, data, budget, device, chosen=chosen)
-
-    def metrics(self, score: Score) -> dict[str, float]:
-        """Loss in nats, accuracy, macro F1."""
-        confusion = score.sums.get("confusion")
-        return {"loss": score.loss} | class_metrics(confusion, len(self.classes))
-
-    def baseline(self, data: Labelled, validation: Labelled) -> Mapping[str, float]:
-        return most_frequent(data.labels, validation.labels)
-
-    def flops_per_token(self, model: nn.Module, *, training: bool) -> float:
-        products = FORWARD + (BACKWARD_ACTIVATIONS + BACKWARD_WEIGHTS if training else 0.0)
-        return products * parameter_count(model)
 
 
 def text_classifier_load(
