@@ -99,6 +99,9 @@ class PricesForm(forms.Form):
     policy = forms.ChoiceField(label=_("Policy"))
     months = forms.IntegerField(label=_("Months"), min_value=1, max_value=120)
     loss_budget_id = forms.ChoiceField(label=_("Loss budget"), required=False)
+    volume_cap = forms.DecimalField(
+        label=_("Tokens at which a price ends"), min_value=1, decimal_places=0, required=False
+    )
 
     def __init__(self, result: Mapping[str, Any], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from saas.api.fields import Constant, UnixTime
+from saas.api.fields import Amount, Constant, UnixTime
 from saas.api.openai.fine_tuning_shapes import JobErrorOut, ProgressOut
 from saas.api.openai.statuses import STATUSES, error_of, progress_of, status_of
 from saas.api.operator.costs import table, table_of
@@ -92,6 +92,9 @@ class ProposeIn(serializers.Serializer[Any]):
     starts = UnixTime(required=False, allow_null=True, default=None, help_text="Default: now.")
     loss_budget_id = serializers.CharField(
         required=False, default="", allow_blank=True, max_length=40, help_text="Below the floor."
+    )
+    volume_cap = Amount(
+        required=False, allow_null=True, default=None, help_text="Tokens of each meter."
     )
 
 

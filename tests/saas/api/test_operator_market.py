@@ -157,13 +157,15 @@ def test_a_rehearsed_policy_becomes_prices_that_another_person_approves(
     factor = sum(row["by_month"]["price"]["median"][:2]) / 2 / spec["own"]["price"]
     assert factor != pytest.approx(1.0)
 
-    proposed = operator.post(f"{where}/propose", {"base": "mini", "policy": "match", "months": 2})
+    wish = {"base": "mini", "policy": "match", "months": 2, "volume_cap": "5000000"}
+    proposed = operator.post(f"{where}/propose", wish)
     assert proposed.status == 201, proposed.content
     rows = {one["meter"]: one for one in proposed.json["data"]}
     for meter, listed in (("tokens.input", 0.60), ("tokens.output", 1.80), ("tokens.cached", 0.15)):
         charge = rows[meter]["charge"]
         assert float(charge["unit"]) == pytest.approx(listed * factor, abs=1e-6)
         assert (rows[meter]["match"], rows[meter]["state"]) == ({"base": "mini"}, "proposed")
+        assert rows[meter]["volume_cap"] == "5000000"
     revenue = sum(float(one["foreseen"]["revenue"]) for one in rows.values())
     assert revenue == pytest.approx(row["revenue"]["usage"]["mean"] * 2 / 3, rel=1e-3)
     mine = operator.post(f"/operator/v1/price_proposals/{rows['tokens.input']['id']}/approve")
