@@ -22,7 +22,9 @@ LEVERS = (
     "partner_revenue", "partner_cost_share", "new_lines", "personalised_models",
 )  # fmt: skip
 
-Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f]+$")]
+PRINTED = r"^[^\x00-\x1f\x7f]+$"
+
+Name = Annotated[str, Field(min_length=1, max_length=60, pattern=PRINTED)]
 Positive = Annotated[float, Field(gt=0, le=1e12)]
 NotNegative = Annotated[float, Field(ge=0, le=1e15)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -221,7 +223,7 @@ class PolicySpec(_Checked):
     of ours are tried.
     """
 
-    name: Annotated[str, Field(min_length=1, max_length=LONGEST_POLICY)]
+    name: Annotated[str, Field(min_length=1, max_length=LONGEST_POLICY, pattern=PRINTED)]
     parameters: dict[Name, float] = {}
 
 

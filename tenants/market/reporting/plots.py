@@ -44,7 +44,7 @@ def _drawn(parts: int, draw: Callable[[Sequence[Any]], None], form: Format) -> b
         size = (8, 4.5 if parts == 1 else 2.0 * parts)
         figure, axes = plt.subplots(parts, squeeze=False, figsize=size, layout="constrained")
         try:
-            draw(axes[:, 0])
+            draw(list(axes[:, 0]))
             into = io.BytesIO()
             kept = {"Date": None} if form == "svg" else {"Software": None}
             figure.savefig(into, format=form, dpi=120, metadata=kept)
@@ -55,10 +55,10 @@ def _drawn(parts: int, draw: Callable[[Sequence[Any]], None], form: Format) -> b
 
 def _outcome(axes: Any, months: Sequence[Month], name: str) -> None:
     """A ring is a month that is not over, or was cut short."""
-    foreseen = [(m.number, m.figures[name].foreseen) for m in months if m.figures[name].foreseen]
-    if foreseen:
-        numbers = [number for number, _ in foreseen]
-        low, middle, high = ([b[end] for _, b in foreseen] for end in ("low", "median", "high"))
+    bands = {m.number: band for m in months if (band := m.figures[name].foreseen) is not None}
+    if bands:
+        numbers = list(bands)
+        low, middle, high = ([b[end] for b in bands.values()] for end in ("low", "median", "high"))
         axes.fill_between(numbers, low, high, color="C0", alpha=0.2)
         axes.plot(numbers, middle, color="C0")
     for month in months:

@@ -40,7 +40,7 @@ class Words:
         """A policy's, lever's or assumption's name; `segment: elasticity` part by part."""
         if key in self.names:
             return self.names[key]
-        if is_partners(key):
+        if is_partners(key) and ": " not in key:
             plugin, policy = plugin_and_policy(key)
             return self.plugin.format(policy=policy.replace("_", " "), plugin=plugin)
         head, colon, tail = key.partition(": ")
