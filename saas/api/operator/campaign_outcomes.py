@@ -66,7 +66,7 @@ class CampaignOutcomeOut(serializers.Serializer[Any]):
     object = Constant("campaign.outcome")
     campaign_id = serializers.CharField()
     currency = serializers.CharField()
-    data = CampaignFollowedOut(many=True, help_text="Empty: no prices were proposed.")
+    policies = CampaignFollowedOut(many=True, help_text="Empty: no prices were proposed.")
 
 
 class OutcomePlotQuery(FormatQuery):
@@ -112,7 +112,7 @@ class CampaignOutcomeView(ApiView):
                 "object": "campaign.outcome",
                 "campaign_id": campaign_id,
                 "currency": campaign_result(campaign_id)["currency"],
-                "data": [render_followed(one) for one in campaign_outcome(campaign_id)],
+                "policies": [render_followed(one) for one in campaign_outcome(campaign_id)],
             }
         )
 

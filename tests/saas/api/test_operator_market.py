@@ -173,7 +173,7 @@ def test_a_rehearsed_policy_becomes_prices_that_another_person_approves(
     listed_again = operator.get(f"/operator/v1/price_proposals?campaign={made.json['id']}")
     assert len(listed_again.json["data"]) == 3
     assert {one["policy"] for one in listed_again.json["data"]} == {"match"}
-    (outcome,) = operator.get(f"{where}/outcome").json["data"]
+    (outcome,) = operator.get(f"{where}/outcome").json["policies"]
     assert (outcome["policy"], outcome["state"], outcome["first"]) == ("match", "proposed", None)
     for body, says in (
         ({"base": "mini", "policy": "bribe"}, "was not rehearsed"),
@@ -191,14 +191,14 @@ def test_what_happened_lies_beside_what_was_foreseen(operator: Caller) -> None:
     where = f"{CAMPAIGNS}/{made.json['id']}"
     assert operator.get(f"{where}/outcome").error["code"] == "campaign_not_finished"
     start(make_worker(), queue="pipeline.cpu").join()
-    assert operator.get(f"{where}/outcome").json["data"] == []
+    assert operator.get(f"{where}/outcome").json["policies"] == []
     assert operator.get(f"{where}/outcome/plot").status == 404
     operator.post(f"{where}/propose", {"base": "mini", "policy": "hold", "months": 2})
     with system_scope():
         for row in PriceProposal.objects.exclude(meter="tokens.cached"):
             price_proposal_approve(actor=another(), proposal_id=row.id)
     told = operator.get(f"{where}/outcome").json
-    (outcome,) = told["data"]
+    (outcome,) = told["policies"]
     assert (told["object"], told["currency"], outcome["state"]) == (
         "campaign.outcome", "USD", "under_way",
     )  # fmt: skip

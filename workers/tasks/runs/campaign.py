@@ -30,11 +30,8 @@ class CampaignRun:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.plugins: list[Mapping[str, Any]] = context.claim.spec.get("plugins", [])
-
-    @property
-    def network(self) -> str:
-        """A plugin's host probes its sandbox by the loopback; the plugin has none."""
-        return LOOPBACK if self.plugins else NO_NETWORK
+        # a plugin's host probes its sandbox by the loopback; the plugin has none
+        self.network = LOOPBACK if self.plugins else NO_NETWORK
 
     def prepare(self) -> Mapping[str, Any]:
         return {
