@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -75,6 +76,7 @@ def operation(
     return decorate
 
 
+@cache
 def list_of(item: type[serializers.Serializer[Any]]) -> serializers.Serializer[Any]:
     """A page of `item`s, for the document."""
     name = item.__name__.removesuffix("Out") + "List"

@@ -12,29 +12,37 @@ from transformers import AutoConfig
 from workers.engine.data.model_files import numbers_stored
 from workers.engine.errors import ModelError
 
+LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
-def whole_load(auto: Any, folder: Path, *, spared: str = "", **named: Any) -> nn.Module:
-    """`auto.from_pretrained` of a local folder, from safetensors alone, all of them there.
 
-    transformers draws at random what a file lacks, and needs the memory of the whole model for it:
-    a folder that holds less than half of what its config.json describes is refused before that.
-    Weights under `spared` (a name's beginning) may be missing.
+def refuse_hollow(auto: Any, folder: Path) -> None:
+    """Raises ModelError for a folder with less than half of the weights of its config.json.
 
-    Raises:
-        ModelError: weights are missing.
-        OSError, ValueError, KeyError, ImportError, RuntimeError: transformers cannot load it.
+    transformers draws at random what a file lacks, and takes the memory of the whole model for it:
+    this is known before.
     """
-    local = {"local_files_only": True, "trust_remote_code": False}
     with torch.device("meta"):
-        described = auto.from_config(AutoConfig.from_pretrained(str(folder), **local))
+        described = auto.from_config(AutoConfig.from_pretrained(str(folder), **LOCAL))
     needed, stored = sum(p.numel() for p in described.parameters()), numbers_stored(folder)
     if 2 * stored < needed:
         raise ModelError(
             f"{folder.name} holds {stored:,} of the {needed:,} weights that its config.json "
             "describes: give both from the same model"
         )
+
+
+def whole_load(auto: Any, folder: Path, *, spared: str = "", **named: Any) -> nn.Module:
+    """`auto.from_pretrained` of a local folder, from safetensors alone, all of them there.
+
+    Weights under `spared` (a name's beginning) may be missing.
+
+    Raises:
+        ModelError: weights are missing.
+        OSError, ValueError, KeyError, ImportError, RuntimeError: transformers cannot load it.
+    """
+    refuse_hollow(auto, folder)
     model, told = auto.from_pretrained(
-        str(folder), use_safetensors=True, output_loading_info=True, **local, **named
+        str(folder), use_safetensors=True, output_loading_info=True, **LOCAL, **named
     )
     drawn = sorted(told["missing_keys"])
     missing = [name for name in drawn if not (spared and name.startswith(spared))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from safetensors.torch import load_file, save_file
 from tests.workers.engine.factories import base_folder
 from workers.engine.errors import ModelError
 from workers.engine.models import model_load
+from workers.engine.protocol import Numerics
+from workers.engine.tasks.text_classification import text_classifier_load
 
 
 def test_a_missing_weight_is_told_by_name(tmp_path: Path) -> None:
@@ -28,5 +31,9 @@ def test_a_configuration_of_another_size_is_refused_before_it_takes_memory(tmp_p
     config = json.loads((folder / "config.json").read_text())
     grown = {"hidden_size": 2**17, "intermediate_size": 2**19, "num_hidden_layers": 20}
     (folder / "config.json").write_text(json.dumps({**config, **grown, "head_dim": 64}))
-    with pytest.raises(ModelError, match=r"holds [\d,]+ of the [\d,]{17,} weights"):
-        model_load(folder)
+    for load in (
+        model_load,
+        partial(text_classifier_load, classes=("a", "b"), numerics=Numerics()),
+    ):
+        with pytest.raises(ModelError, match=r"holds [\d,]+ of the [\d,]{17,} weights"):
+            load(folder)

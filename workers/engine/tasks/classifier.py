@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoModel
 
 from workers.engine.checks import SpecError
 from workers.engine.compression.quantise import plain_config, quantised_config, quantised_load
@@ -24,6 +24,7 @@ from workers.engine.protocol import Numerics
 from workers.engine.specs import EvaluateSpec, FineTuneSpec
 from workers.engine.tasks.classes import class_metrics, most_frequent
 from workers.engine.tasks.scores import Score, scores_of
+from workers.engine.whole import refuse_hollow
 
 
 class Classification:
@@ -163,6 +164,7 @@ def classifier_load(
                 config = AutoConfig.from_pretrained(str(folder), **named)
                 model: nn.Module = auto.from_config(config, dtype=dtype)
             else:
+                refuse_hollow(AutoModel, folder)
                 model = auto.from_pretrained(
                     str(folder), dtype=dtype, use_safetensors=True, **named
                 )
