@@ -17,7 +17,7 @@ from tenants.kernel.errors import InvalidInput
 from tenants.kernel.scope import system_scope
 from tenants.kernel.webhooks import endpoint_check
 from tenants.market.selectors import deliveries_dead
-from tenants.market.services.telling import endpoint
+from tenants.market.webhook import endpoint
 
 
 def optional_check() -> Iterator[Finding]:

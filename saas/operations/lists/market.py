@@ -171,7 +171,7 @@ class MarketAlertAdmin(OperatorAdmin):
     list_display = (
         *ALERT_COLUMNS,
         show.moment("created_at", _("Told")),
-        show.column(_webhook, _("Webhook")),
+        show.column(_webhook, _("Sent by webhook")),
     )
     list_filter = (choice_filter("level", _("Level"), ALERT_LEVELS),)
     list_select_related = ("move__product", "delivery")
@@ -182,7 +182,7 @@ class MarketAlertAdmin(OperatorAdmin):
         show.moment("created_at", _("Told")),
         show.moment("seen_at", _("Seen")),
         show.text("seen_by", _("By")),
-        show.column(_webhook, _("Webhook")),
+        show.column(_webhook, _("Sent by webhook")),
         show.column(_webhook_error, _("Why it was not delivered")),
     )
     acts = (

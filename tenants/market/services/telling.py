@@ -11,7 +11,6 @@ import time
 from typing import Any
 
 import structlog
-from django.conf import settings
 from django.db.models.functions import Now
 
 from tenants.accounts.actors import Actor
@@ -21,8 +20,9 @@ from tenants.kernel.errors import Conflict, InvalidInput, NotFound
 from tenants.kernel.scope import atomic, system_scope
 from tenants.kernel.webhooks import Endpoint, NotDelivered, webhook_send
 from tenants.market.events import RivalMoved
-from tenants.market.models import AlertDelivery, MarketAlert
+from tenants.market.models import AlertDelivery
 from tenants.market.permissions import operators_only
+from tenants.market.webhook import alert_data, endpoint
 
 log = structlog.get_logger(__name__)
 
@@ -34,17 +34,6 @@ DELAYS = tuple(
     for seconds in (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 )
 State = AlertDelivery.State
-
-
-def endpoint() -> Endpoint | None:
-    """Where alerts go, as the settings say; None: nowhere."""
-    if not settings.ALERT_WEBHOOK_URL:
-        return None
-    return Endpoint(
-        settings.ALERT_WEBHOOK_URL,
-        settings.ALERT_WEBHOOK_SECRET,
-        private=settings.ALERT_WEBHOOK_PRIVATE,
-    )
 
 
 def alert_tell(*, alert_id: str) -> bool:
@@ -124,21 +113,3 @@ def _failed(row: AlertDelivery, error: NotDelivered | InvalidInput) -> None:
         changed["due_at"] = Now() + DELAYS[row.tries - 1]
     with system_scope():
         AlertDelivery.objects.filter(pk=row.pk).update(**changed)
-
-
-def alert_data(alert: MarketAlert) -> dict[str, Any]:
-    """What a receiver is told; amounts as text, of a million tokens."""
-    move = alert.move
-    amounts = {name: getattr(alert, name) for name in ("theirs", "ours", "floor")}
-    return {
-        "id": alert.id,
-        "level": alert.level,
-        "provider": move.product.provider,
-        "model": move.product.model,
-        "model_class": move.product.model_class,
-        "kind": move.kind,
-        "date": move.date.isoformat(),
-        "base": alert.base,
-        "currency": alert.currency,
-        **{name: None if value is None else f"{value:f}" for name, value in amounts.items()},
-    }
