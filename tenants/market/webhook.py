@@ -8,6 +8,7 @@ from django.conf import settings
 
 from tenants.kernel.webhooks import Endpoint
 from tenants.market.models import MarketAlert
+from tenants.pricing.exact import plain
 
 
 def endpoint() -> Endpoint | None:
@@ -35,5 +36,5 @@ def alert_data(alert: MarketAlert) -> dict[str, Any]:
         "date": move.date.isoformat(),
         "base": alert.base,
         "currency": alert.currency,
-        **{name: None if value is None else f"{value:f}" for name, value in amounts.items()},
+        **{name: None if value is None else plain(value) for name, value in amounts.items()},
     }
