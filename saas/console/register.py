@@ -29,6 +29,7 @@ from saas.console.pages.panels import panels
 from saas.console.pages.partner import earnings, submit
 from saas.console.pages.playground import playground, playground_key
 from saas.console.pages.prices import prices
+from saas.console.pages.recipe import recipe_import
 from saas.console.pages.settings import settings
 from saas.console.pages.spend import spend
 from saas.console.pages.usage import usage
@@ -67,6 +68,7 @@ console.register(AuditEntry, AuditEntryAdmin)
 
 console.pages = (
     Page("jobs/job/start/", "fine_tune", fine_tune, permission="jobs.write"),
+    Page("jobs/job/start/recipe/", "recipe", recipe_import, permission="jobs.write"),
     Page("jobs/job/compress/", "compress", compress, permission="jobs.write"),
     Page("files/upload/", "upload", upload, permission="files.write"),
     Page("jobs/<str:job_id>/live/", "job_live", job_live, permission="jobs.read"),

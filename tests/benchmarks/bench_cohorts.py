@@ -3,7 +3,8 @@
     python -m tests.benchmarks bench_cohorts
 
 Time on a 10M Llama, updates of 47 ± 20 % tokens, in turn. Memory on a 40M one: the proportional set
-size of a process that trains eight tenants, against that of eight processes that run at once.
+size of a process that trains eight tenants, against that of eight processes that run at once: our
+own, which map one copy of the base between them, and transformers' Trainer with PEFT.
 """
 
 from __future__ import annotations
@@ -67,45 +68,68 @@ def measured_times() -> dict[str, Any]:
 
 
 def memory() -> dict[str, Any]:
+    from tests.benchmarks.training.together import ALONE, STOCK, adapter_make
     from tests.benchmarks.training.workload import SIZES, base_make
 
     with tempfile.TemporaryDirectory() as folder:
         base = base_make(Path(folder) / "base", SIZES["40m"])
-        cohort = held([MEMBERS], base)
-        apart = held([0] * MEMBERS, base)
+        adapter_make(base)
+        cohort = held([str(MEMBERS)], base)
+        apart = {who: held([who] * MEMBERS, base) for who in (ALONE, STOCK)}
     return {
         "cohort_bytes": cohort,
         "processes_bytes": apart,
-        "ratio": cohort / apart,
+        "ratio": {who: cohort / found for who, found in apart.items()},
         "target": MEMORY_TARGET,
     }
 
 
-def held(counts: list[int], base: Path) -> int:
+def held(contenders: list[str], base: Path) -> int:
     """Memory of processes that all stand at their largest at once, in all, less their imports."""
-    command = [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.training.together", "40m"]
-    processes = []
-    for count in counts:
-        given = [*command, str(count), "8", str(base)]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        processes.append(subprocess.Popen(given, cwd=ROOT, env=environment(), **pipes))
-    found = 0
-    for step in ("ready", "memory"):
-        for process in processes:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            if step == "memory":
-                process.stdin.write("\n")
-                process.stdin.flush()
-            line = process.stdout.readline()
-            found += int(line) if step == "memory" else 0
+    processes = [begun(who, base) for who in contenders]
     for process in processes:
-        process.communicate("\n")
+        while said(process) != "ready":
+            pass
+    for process in processes:
+        let_go(process)
+    found = sum(int(said(process)) for process in processes)
+    for process in processes:
+        let_go(process)
+        process.wait()
     return found
 
 
+def begun(who: str, base: Path) -> subprocess.Popen[str]:
+    """One of them; the allocator's settings are those of a worker's child, or a shell's: none."""
+    given = [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.training.together"]
+    return subprocess.Popen(
+        [*given, who, "8", str(base)],
+        cwd=ROOT, env=environment() if who != "stock" else plain_environment(),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    """Its next line. Raises EOFError where it ended instead."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise EOFError(f"a contender ended: {process.wait()}")
+    return line.strip()
+
+
+def let_go(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
 def environment() -> dict[str, str]:
-    return dict(os.environ) | ALLOCATOR | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    return plain_environment() | ALLOCATOR
+
+
+def plain_environment() -> dict[str, str]:
+    return dict(os.environ) | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 if __name__ == "__main__":

@@ -10,11 +10,12 @@ from pathlib import Path
 from django.db.models import QuerySet
 
 from tenants.kernel.crypto import tenant_data_key
-from tenants.kernel.errors import NotFound
+from tenants.kernel.errors import BreakwaterError, NotFound
 from workers.assets.models import BaseModel, Dataset, File, ModelVersion, Upload
 from workers.assets.storage import object_read
 from workers.engine.data.chat import ChatTemplate
 from workers.engine.data.tokens import Tokenizer
+from workers.engine.errors import ModelError
 from workers.engine.specs import served_as
 
 
@@ -140,8 +141,14 @@ def version_archive_chunks(version: ModelVersion, data_key: bytes) -> Iterator[b
 
 
 def text_reader(base: BaseModel) -> TextReader:
-    """A base's tokenizer and chat template, kept in memory."""
-    return _text_reader(base.path, base.sha256)
+    """A base's tokenizer and chat template, kept in memory.
+
+    Raises BreakwaterError where they cannot be read any more.
+    """
+    try:
+        return _text_reader(base.path, base.sha256)
+    except ModelError as error:
+        raise BreakwaterError(f"the folder of {base.id} cannot be read: {error}") from error
 
 
 @lru_cache(maxsize=16)

@@ -10,6 +10,8 @@ from tenants.kernel.errors import InvalidInput
 from workers.engine.data.images import image_patches
 from workers.engine.data.model_files import numbers_stored, read_json
 from workers.engine.data.recordings import audio_patches
+from workers.engine.data.tokens import Tokenizer
+from workers.engine.errors import ModelError
 
 REFUSED = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz",
                      ".h5", ".msgpack", ".py", ".so", ".exe"})  # fmt: skip
@@ -35,6 +37,14 @@ def refuse_unsafe_weights(folder: Path) -> None:
                 "the weights to safetensors and remove it",
                 code="unsafe_model_file",
             )
+
+
+def refuse_without_tokenizer(folder: Path) -> None:
+    """Raises InvalidInput for a folder of a text model whose tokenizer cannot be read."""
+    try:
+        Tokenizer.load(folder)
+    except ModelError as error:
+        raise InvalidInput(str(error), code="no_tokenizer") from error
 
 
 def parameter_count(folder: Path) -> int:

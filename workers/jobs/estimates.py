@@ -9,11 +9,14 @@ from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from tenants.kernel.errors import BreakwaterError
 from tenants.pricing.quotes import QuoteLine
 from workers.assets.models import BaseModel, Dataset
 from workers.assets.selectors import ResolvedModel
 from workers.engine.errors import EngineError
+from workers.engine.methods.lora.fits import refuse_rank, sizes_stored
 from workers.engine.profiles import DataSize, Estimate, Profile, estimate, nearest, profiles_read
 from workers.engine.shapes import TABLE, Shape, table_shape
 from workers.engine.specs import PRESETS, FineTuneSpec
@@ -60,6 +63,25 @@ def _network(settings: FineTuneSpec, training: Dataset) -> Shape:
 def base_shape(base: BaseModel) -> Shape:
     """The sizes that a base's cost depends on. Raises ModelError for an unreadable folder."""
     return TABLE if base.kind == BaseModel.Kind.TABULAR else _shape(base.path, base.sha256)
+
+
+def adapter_check(settings: FineTuneSpec, base: BaseModel) -> None:
+    """Refuse an adapter that the base has no such layers for, or no room in them for its rank.
+
+    Raises SpecError; BreakwaterError for an unreadable folder.
+    """
+    try:
+        sizes = _matrices(base.path, base.sha256)
+    except (OSError, SafetensorError) as error:
+        raise BreakwaterError(f"the folder of {base.id} cannot be read: {error}") from error
+    if sizes:  # else it is laid out in a way of its own, which the engine will look into
+        refuse_rank(sizes, settings.lora)
+
+
+@lru_cache(maxsize=64)
+def _matrices(path: str, sha256: str) -> dict[str, tuple[int, int]]:
+    del sha256  # names the bytes
+    return sizes_stored(Path(path))
 
 
 @lru_cache(maxsize=64)

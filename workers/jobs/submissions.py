@@ -21,26 +21,19 @@ from workers.engine.compression.specs import LENGTH_POLICY, CompressSpec
 from workers.engine.hyperparameters import resolve_auto
 from workers.engine.profiles import can_offload, memory_least
 from workers.engine.specs import EvaluateSpec, FineTuneSpec, SpecError, TabularSpec
+from workers.engine.unfit import TRAINED_WHOLE, refuse_unfit
 from workers.jobs import campaigns, compressions, pipelines
 from workers.jobs.bounds import Range
 from workers.jobs.checked import Checked, Choice
 from workers.jobs.cohorts import cohort_key_of
-from workers.jobs.estimates import base_shape, fine_tune_estimate, line_of, tokens_of
+from workers.jobs.estimates import adapter_check, base_shape, fine_tune_estimate, line_of, tokens_of
 from workers.jobs.placement import Needs, pins
 from workers.jobs.states import Kind
 
 _SUFFIX = 64  # characters; OpenAI's limit
 TEXT_GENERATION, PREFERENCE = "text_generation", "preference"
+LORA = "lora"
 SUPERVISED, DPO = "supervised", "dpo"  # OpenAI's names of methods
-TRAINED_WHOLE = frozenset(  # no adapters so far
-    {
-        "audio_classification",
-        "embeddings",
-        "image_classification",
-        "tabular",
-        "text_classification",
-    }
-)
 SHORTEST = 2  # tokens that a length may be limited to
 KEPT = ("lora", "tabular", "embeddings")  # settings that a version goes on with
 _HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
@@ -137,7 +130,10 @@ def _fine_tune_asked(
     if settings["task"] in TRAINED_WHOLE:
         settings.setdefault("method", "full")
     left = [name for name in _LEFT_TO_US if settings.get(name) == "auto"]
-    FineTuneSpec.from_dict({name: settings[name] for name in settings if name not in left})
+    known = FineTuneSpec.from_dict({name: settings[name] for name in settings if name not in left})
+    refuse_unfit(known)
+    if known.method == LORA and model.version is None:
+        adapter_check(known, model.base)
     return settings
 
 
@@ -166,7 +162,9 @@ def _fine_tune_settings(
     left = [name for name in _LEFT_TO_US if settings.get(name, "auto") == "auto"]
     settings |= {name: ours[name] for name in left}
     explained = {name: Choice(ours[name], reasons[name]) for name in left if name in reasons}
-    return FineTuneSpec.from_dict(settings), explained
+    complete = FineTuneSpec.from_dict(settings)
+    refuse_unfit(complete)
+    return complete, explained
 
 
 def _by_method(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -245,6 +243,7 @@ def _evaluate(actor: Actor, given: Mapping[str, Any]) -> Checked:
     asked["task"] = _task(model, asked)
     asked["tabular"] = _tabular(model, asked).to_dict()
     settings = EvaluateSpec.from_dict(asked)
+    refuse_unfit(settings)
     dataset = _valid_dataset(actor, given["file_id"], model, asked, "file")
     _refuse_too_long(dataset, settings, model.base, "file")
     spec = {

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from saas.console.asking import choices_set
 from saas.console.pages.quoted import quoted
+from saas.console.recipe_words import CARRIED, recipe_shown
 from saas.console.task_words import PRESETS, PROBLEMS, TASKS
 from workers.assets.models import BaseModel
 from workers.assets.readings import TASKS_OF
 from workers.assets.selectors import files_visible, models_visible
+from workers.engine.checks import SpecError
+from workers.engine.recipes.recipe import Recipe, recipe_read
 from workers.engine.specs import served_as
 from workers.jobs.states import Kind
 
@@ -32,9 +37,13 @@ ONLY_OF = {  # fields that belong to one task
 
 
 class FineTuneForm(forms.Form):
-    """What is asked of a person for one task; everything else takes the engine's defaults."""
+    """What is asked of a person for one task; all else is as in a recipe, or the engine's default.
+
+    `recipe` is another trainer's, whose text the form carries along.
+    """
 
     task = forms.CharField(widget=forms.HiddenInput, required=False)
+    recipe_text = forms.CharField(widget=forms.HiddenInput, required=False, strip=False)
     model = forms.ChoiceField(label=_("Start from"))
     training_file = forms.ChoiceField(label=_("Training data"))
     validation_file = forms.ChoiceField(
@@ -102,9 +111,12 @@ class FineTuneForm(forms.Form):
     )
     seed = forms.IntegerField(label=_("Seed"), min_value=0, max_value=2**31 - 1, required=False)
 
-    def __init__(self, task: str, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, task: str, *args: Any, recipe: Recipe | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.chosen, words, files = task, TASKS[task], training_files()
+        self.recipe = recipe
+        if recipe or self.data.get("recipe_text"):
+            del self.fields["learning_rate_multiplier"]  # the recipe says the rate itself
         self.fields["task"].initial = task
         choices_set(self, "model", [(name, name) for name in models_that_learn(task)])
         choices_set(self, "training_file", files)
@@ -118,6 +130,17 @@ class FineTuneForm(forms.Form):
             if owner != task:
                 del self.fields[name]
 
+    def clean(self) -> dict[str, Any]:
+        if text := self.cleaned_data.get("recipe_text"):
+            try:
+                self.recipe = recipe_read(text)
+            except SpecError as error:
+                raise forms.ValidationError(str(error)) from error
+        return self.cleaned_data
+
+    def recipe_shown(self) -> dict[str, Any] | None:
+        return recipe_shown(self.recipe) if self.recipe else None
+
     def spec(self) -> dict[str, Any]:
         """The job's spec as `job_submit` takes it; what was left empty is "auto"."""
         given = self.cleaned_data
@@ -129,7 +152,7 @@ class FineTuneForm(forms.Form):
             "suffix": given["suffix"] or None,
             "method": "dpo" if self.chosen == "preference" else "supervised",
             "requested_hyperparameters": {
-                name: "auto" if given[name] is None else given[name] for name in asked
+                name: "auto" if given.get(name) is None else given[name] for name in asked
             },
             "settings": self._settings(),
             "seed": given["seed"],
@@ -139,6 +162,9 @@ class FineTuneForm(forms.Form):
         """What was filled in; a version that goes on keeps what it was made with."""
         given = self.cleaned_data
         settings: dict[str, Any] = {"task": self.chosen}
+        if self.recipe:
+            theirs = self.recipe.settings.to_dict()
+            settings |= {name: theirs[name] for name in CARRIED}
         if given.get("method"):
             settings["method"] = given["method"]
         if given.get("beta") is not None:
@@ -168,11 +194,46 @@ def training_files() -> list[tuple[str, str]]:
 
 def fine_tune(request: HttpRequest) -> HttpResponse:
     asked = request.POST.get("task") or request.GET.get("task") or TEXT.value
-    task = asked if asked in TASKS else TEXT.value
+    return _page(request, asked if asked in TASKS else TEXT.value)
+
+
+def fine_tune_filled(request: HttpRequest, recipe: Recipe, text: str) -> HttpResponse:
+    """The form as a recipe fills it in; `text` is the recipe's own."""
+    settings = recipe.settings
+    filled = {
+        "recipe_text": text,
+        "model": model_like(recipe.base, models_that_learn(settings.task)),
+        "method": settings.method,
+        "n_epochs": settings.epochs,
+        "batch_size": settings.batch_size,
+        "beta": settings.preference.beta,
+        "seed": settings.seed,
+    }
+    return _page(request, settings.task, filled, recipe=recipe)
+
+
+def model_like(name: str, offered: list[str]) -> str | None:
+    """The model that a recipe names, by its whole name or without its owner's."""
+    wanted = (name.lower(), name.rpartition("/")[2].lower())
+    return next((each for each in offered if each.lower() in wanted), None)
+
+
+def _page(
+    request: HttpRequest,
+    task: str,
+    filled: Mapping[str, Any] | None = None,
+    recipe: Recipe | None = None,
+) -> HttpResponse:
     return quoted(
         request,
-        partial(FineTuneForm, task),
+        partial(FineTuneForm, task, recipe=recipe),
         kind=Kind.FINE_TUNE,
         title=_("Start a fine-tune"),
-        more={"tasks": TASKS, "task": task, "about": TASKS[task]},
+        more={
+            "tasks": TASKS,
+            "task": task,
+            "about": TASKS[task],
+            "address": reverse("console:fine_tune"),
+        },
+        filled=filled,
     )

@@ -42,10 +42,12 @@ def quoted(
     kind: Kind,
     title: Word,
     more: Mapping[str, Any] | None = None,
+    filled: Mapping[str, Any] | None = None,
 ) -> HttpResponse:
     """Show the form, then what the job would cost; only what was shown is submitted.
 
-    With the price stand the settings that were left to us; `more` is for the template.
+    With the price stand the settings that were left to us; `more` is for the template. With
+    `filled` the form is shown afresh, with those values in it, whatever was sent.
 
     A POST without `quote_id` quotes, one with it submits at that quote and leads to the live page.
     Settings changed after the quote were never quoted: the quote no longer fits, and is made anew.
@@ -54,7 +56,7 @@ def quoted(
 
     quote: Quote | None = None
     chosen: Mapping[str, Choice] = {}
-    if request.method == "POST":
+    if request.method == "POST" and filled is None:
         form = form_type(request.POST)
         if form.is_valid():
             job = _submit(request, form, kind) if request.POST.get("quote_id") else None
@@ -64,7 +66,7 @@ def quoted(
             if quote is not None:
                 chosen = job_choices(actor=actor_of(request), kind=kind, spec=form.spec())
     else:
-        form = form_type(initial=request.GET.dict())
+        form = form_type(initial=filled or request.GET.dict())
     return console.page(
         request,
         "console/quoted.html",

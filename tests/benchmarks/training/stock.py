@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +35,24 @@ counted: list[int] = []
 
 
 class Marks(TrainerCallback):
-    """CPU time at the start and at each update's end, and the losses that Trainer logs."""
+    """CPU time at the start and at each update's end, and the losses that Trainer logs.
 
-    def __init__(self) -> None:
+    `at_end` is called while everything still stands.
+    """
+
+    def __init__(self, at_end: Callable[[], None]) -> None:
         self.times: list[float] = []
         self.losses: list[float] = []
+        self.at_end = at_end
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
         self.times.append(time.process_time())
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
         self.times.append(time.process_time())
+
+    def on_train_end(self, *_: Any, **__: Any) -> None:
+        self.at_end()
 
     def on_log(self, _arguments: Any, _state: Any, _control: Any, logs: Any, **_: Any) -> None:
         if "loss" in logs:
@@ -59,7 +67,14 @@ class InOrder(Trainer):  # type: ignore[misc]
 
 
 def train(
-    base: Path, examples: list[Example], adapter: Path, scratch: Path, *, grouped: bool
+    base: Path,
+    examples: list[Example],
+    adapter: Path,
+    scratch: Path,
+    *,
+    grouped: bool = False,
+    batch: int = BATCH,
+    at_end: Callable[[], None] = lambda: None,
 ) -> dict[str, list[float]]:
     """Each update's loss and tokens, and the CPU seconds from the end of the one before.
 
@@ -69,12 +84,12 @@ def train(
     model = PeftModel.from_pretrained(
         AutoModelForCausalLM.from_pretrained(base), adapter, is_trainable=True
     )
-    marks = Marks()
+    marks = Marks(at_end)
     trainer = (Trainer if grouped else InOrder)(
         model=model,
         args=TrainingArguments(
             output_dir=str(scratch / "trainer"),
-            per_device_train_batch_size=BATCH,
+            per_device_train_batch_size=batch,
             num_train_epochs=1,
             learning_rate=RATE,
             logging_steps=1,

@@ -1,4 +1,6 @@
-"""Cohorts of small tenants, and one tenant after another: `python -m …together SIZE K STEPS`.
+"""Cohorts of small tenants, and one tenant after another: `python -m …together WHO STEPS BASE`.
+
+WHO is how many train in each pass, "alone", or "stock": one of transformers' Trainer with PEFT.
 
 Each tenant's update is one example of 47 ± 20 % tokens. The answer holds CPU seconds per tenant and
 update, and the process's memory beyond its imports: proportional set size, so that pages which
@@ -7,7 +9,6 @@ several processes map count once in all.
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 import time
@@ -33,6 +34,7 @@ from workers.engine.training.member import Run
 
 TYPICAL, SPREAD = 47, 0.2  # tokens of a tenant's update
 WARM_UP = 5  # updates
+ALONE, STOCK = "alone", "stock"
 
 
 class Bench:
@@ -43,15 +45,10 @@ class Bench:
         self.model = model_load(base)
 
     def run(self, seat: Seat | None, number: int, stack: ExitStack) -> Run:
-        draws = np.random.default_rng(number)
-        lengths = (TYPICAL * (1 + draws.uniform(-SPREAD, SPREAD, self.steps))).astype(int)
-        examples = []
-        for line, n in enumerate(lengths, 1):
-            prompt = int(n) // 2
-            mask = [0] * prompt + [1] * (int(n) - prompt)
-            examples.append(Example(line, draws.integers(2, VOCABULARY, n).tolist(), mask))
         given = spec(batch_size=1, seed=number)
-        data = Shards.write(examples, self.scratch / f"{number}", vocabulary=VOCABULARY)
+        data = Shards.write(
+            examples_of(number, self.steps), self.scratch / f"{number}", vocabulary=VOCABULARY
+        )
         method = stack.enter_context(method_open(self.model, given, self.base, None, seat=seat))
         member = Member(str(number), given, Handle(self.base, JSONL, ""))
         return Run(member, TextGeneration(self.base, given), method, data, None, Numerics())
@@ -81,6 +78,18 @@ class Bench:
             return timed(update, self.steps) / count
 
 
+def examples_of(tenant: int, steps: int) -> list[Example]:
+    """One for each of a tenant's updates."""
+    draws = np.random.default_rng(tenant)
+    lengths = (TYPICAL * (1 + draws.uniform(-SPREAD, SPREAD, steps))).astype(int)
+    examples = []
+    for line, n in enumerate(lengths, 1):
+        prompt = int(n) // 2
+        mask = [0] * prompt + [1] * (int(n) - prompt)
+        examples.append(Example(line, draws.integers(2, VOCABULARY, n).tolist(), mask))
+    return examples
+
+
 class Table:
     """The part of a pass's base that sharing it needs."""
 
@@ -104,22 +113,60 @@ def memory_bytes() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
-def main(size: str, count: int, steps: int, folder: str) -> None:
+def main(who: str, steps: int, base: Path) -> None:
     """One process of the memory contest: says when it is at its largest, and waits to go on."""
+    scratch = Path(tempfile.mkdtemp(dir=base))
+    if who == STOCK:
+        from tests.benchmarks.training import stock  # what imports take is not counted
+
+        before = memory_bytes()
+        stock.train(
+            base,
+            examples_of(0, steps),
+            adapter_of(base),
+            scratch,
+            batch=1,
+            at_end=lambda: stand(before),
+        )
+        return
     before = memory_bytes()
     devices.settle(Numerics())
-    bench = Bench(Path(folder), Path(tempfile.mkdtemp(dir=folder)), steps)
-    if count:
-        bench.together(count)
-    else:
+    bench = Bench(base, scratch, steps)
+    if who == ALONE:
         bench.alone()
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
+    else:
+        bench.together(int(who))
+    stand(before)
+
+
+def stand(before: int) -> None:
+    """Wait until all others stand, too; tell the memory beyond `before`; wait to be let go."""
+    say("ready")
     sys.stdin.readline()
-    sys.stdout.write(json.dumps(memory_bytes() - before) + "\n")
-    sys.stdout.flush()
+    say(str(memory_bytes() - before))
     sys.stdin.readline()
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def adapter_of(base: Path) -> Path:
+    """The adapter that Trainer goes on from, beside the base."""
+    return base.with_name("adapter")
+
+
+def adapter_make(base: Path) -> None:
+    """A fresh adapter, by peft itself."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    given = spec().lora
+    config = LoraConfig(r=given.rank, lora_alpha=given.alpha, target_modules="all-linear")
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
+    model.save_pretrained(adapter_of(base))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
+    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))

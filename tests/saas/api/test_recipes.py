@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.saas.api.factories import BASE, Caller, chats
+from tests.workers.engine.factories import base_folder
 from tests.workers.engine.recipes.test_recipe import AXOLOTL, LLAMA_FACTORY
 from workers.assets.models import BaseModel
 
 pytestmark = pytest.mark.django_db
 
 RECIPES = "/v1/fine_tuning/recipes"
+
+
+@pytest.fixture(scope="session")
+def base_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose layers hold the ranks that the files ask for."""
+    return base_folder(tmp_path_factory.mktemp("catalogue") / "wide", num_key_value_heads=4)
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,7 @@ def test_a_viewer_can_do_nothing(owner: Person, base: BaseModel) -> None:
         "accounts/member/join/",
         "playground/key/",
         "jobs/job/start/",
+        "jobs/job/start/recipe/",
         "ledger/budget/new/",
         "billing/details/",
     ):

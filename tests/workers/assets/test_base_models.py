@@ -279,6 +279,7 @@ def test_other_bytes_under_the_name_are_not_measured_yet(tmp_path: Path) -> None
     assert base_model_register(path=other, **fields).profile == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "build", "task"),
     [
@@ -297,12 +298,12 @@ def test_what_writes_no_text_is_measured_for_its_own_task(
     assert found["cpu", task, "full"].read_s > 0
 
 
-def test_a_base_without_a_tokenizer_is_measured_for_what_needs_none(tmp_path: Path) -> None:
+def test_a_base_whose_tokenizer_went_is_measured_for_what_needs_none(tmp_path: Path) -> None:
     platform_tenant_ensure()
     folder = base_folder(tmp_path / "b", "llama")
+    base_model_register(path=folder, model_id="b", kind="text_generation", licence="mit")
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (folder / name).unlink()
-    base_model_register(path=folder, model_id="b", kind="text_generation", licence="mit")
     found = profiles_read(base_model_measure(model_id="b").profile)
     assert {task for _, task, _ in found} == {"text_generation"}
 

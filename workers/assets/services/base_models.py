@@ -23,10 +23,12 @@ from workers.assets.weights import (
     model_config,
     parameter_count,
     refuse_unsafe,
+    refuse_without_tokenizer,
 )
 from workers.engine.folders import folder_digest
 from workers.engine.profiles import Profile, profile_key, profiles_read
 
+READS_TEXT = (BaseModel.Kind.TEXT_GENERATION, BaseModel.Kind.EMBEDDING)
 TRAINED_BYTES = 16  # of a parameter: itself, its gradient and two moments, in float32
 
 
@@ -51,6 +53,8 @@ def base_model_register(
         raise InvalidInput(f"kind is one of {', '.join(BaseModel.Kind.values)}, not {kind!r}")
     if not 1 <= len(model_id) <= 48 or ":" in model_id or not licence.strip():
         raise InvalidInput("give a name of 1 to 48 characters without ':', and a licence")
+    if kind in READS_TEXT:
+        refuse_without_tokenizer(folder)
     fields = {
         "kind": kind,
         "family": config["model_type"],

@@ -32,9 +32,14 @@ def special_texts(settings: Mapping[str, Any]) -> dict[str, str]:
 
 def numbers_stored(folder: Path) -> int:
     """How many numbers the folder's safetensors hold, from their headers alone."""
-    return sum(map(_numbers, sorted(folder.glob("*.safetensors"))))
+    return sum(map(math.prod, shapes_stored(folder).values()))
 
 
-def _numbers(path: Path) -> int:
-    with safe_open(path, framework="np") as tensors:
-        return sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
+def shapes_stored(folder: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor in the folder's safetensors, from their headers alone."""
+    found: dict[str, tuple[int, ...]] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="np") as tensors:
+            for name in tensors.keys():  # noqa: SIM118
+                found[name] = tuple(tensors.get_slice(name).get_shape())
+    return found

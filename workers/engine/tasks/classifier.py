@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 from transformers import AutoConfig, AutoModel
 
-from workers.engine.checks import SpecError
 from workers.engine.compression.quantise import plain_config, quantised_config, quantised_load
 from workers.engine.data.model_files import read_json
 from workers.engine.data.packing import Ints
@@ -24,6 +23,7 @@ from workers.engine.protocol import Numerics
 from workers.engine.specs import EvaluateSpec, FineTuneSpec
 from workers.engine.tasks.classes import class_metrics, most_frequent
 from workers.engine.tasks.scores import Score, scores_of
+from workers.engine.unfit import refuse_unfit
 from workers.engine.whole import refuse_hollow
 
 
@@ -37,8 +37,8 @@ class Classification:
     head: tuple[str, ...] = ()
     ending: str  # of transformers' class for it: `ForSequenceClassification`, …
 
-    def __init__(self, base: Path, spec: FineTuneSpec | EvaluateSpec, noun: str) -> None:
-        refuse_unfit(spec, noun)
+    def __init__(self, base: Path, spec: FineTuneSpec | EvaluateSpec) -> None:
+        refuse_unfit(spec)
         self.base, self.spec = base, spec
         self._classes = trained_classes(base, self.ending)
 
@@ -94,14 +94,6 @@ class Classification:
     def flops_per_token(self, model: nn.Module, *, training: bool) -> float:
         products = FORWARD + (BACKWARD_ACTIVATIONS + BACKWARD_WEIGHTS if training else 0.0)
         return products * parameter_count(model)
-
-
-def refuse_unfit(spec: FineTuneSpec | EvaluateSpec, noun: str) -> None:
-    """Raises SpecError for what no classifier of `noun`s does."""
-    if isinstance(spec, FineTuneSpec) and spec.method != "full":
-        raise SpecError("method", "classifiers are trained whole so far; give 'full'.")
-    if spec.length_policy == "split":
-        raise SpecError("length_policy", f"a {noun} has one class; give 'error' or 'truncate'.")
 
 
 def trained_classes(folder: Path, kind: str) -> tuple[str, ...]:

@@ -22,7 +22,6 @@ from torch.nn.functional import cross_entropy, normalize
 from torch.utils.checkpoint import checkpoint
 from transformers import AutoModel
 
-from workers.engine.checks import SpecError
 from workers.engine.compression.quantise import plain_config, quantised_config, quantised_load
 from workers.engine.data.model_files import read_json
 from workers.engine.data.packing import Ints, alike
@@ -35,6 +34,7 @@ from workers.engine.protocol import Numerics
 from workers.engine.specs import EvaluateSpec, FineTuneSpec
 from workers.engine.tasks.retrieval import Retrieval
 from workers.engine.tasks.scores import Score, groups_of
+from workers.engine.unfit import refuse_unfit
 from workers.engine.whole import whole_load
 
 
@@ -77,12 +77,7 @@ class Embeddings:
     head: tuple[str, ...] = ()
 
     def __init__(self, base: Path, spec: FineTuneSpec | EvaluateSpec) -> None:
-        if isinstance(spec, FineTuneSpec) and spec.method != "full":
-            raise SpecError("method", "encoders are trained whole so far; give 'full'.")
-        if isinstance(spec, FineTuneSpec) and spec.batch_size < 2:
-            raise SpecError("batch_size", "each pair learns from the others; give 2 or more.")
-        if spec.length_policy == "split":
-            raise SpecError("length_policy", "a text has one vector; give 'error' or 'truncate'.")
+        refuse_unfit(spec)
         self.base, self.spec = base, spec
         self._tokenizer = Tokenizer.load(base)
         self._device = "cpu"  # until the model is opened

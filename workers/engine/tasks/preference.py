@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from workers.engine.checks import SpecError
 from workers.engine.data.dataset import Reader
 from workers.engine.data.packing import Ints, Pack, pack, plan
 from workers.engine.data.preferences import Preferences, preferences_read
@@ -35,6 +34,7 @@ from workers.engine.profiles import FORWARD, flops_per_token
 from workers.engine.protocol import Numerics
 from workers.engine.specs import EvaluateSpec, FineTuneSpec
 from workers.engine.tasks.scores import Score, groups_of, scores_of
+from workers.engine.unfit import refuse_unfit
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,7 @@ class PreferenceTuning:
     head: tuple[str, ...] = ()
 
     def __init__(self, base: Path, spec: FineTuneSpec | EvaluateSpec) -> None:
-        if spec.length_policy == "split":
-            raise SpecError("length_policy", "a pair is one; give 'error' or 'truncate'.")
+        refuse_unfit(spec)
         self.base, self.spec = base, spec
 
     @cached_property

@@ -70,7 +70,7 @@ class SampleClassification(Classification):
 
     def __init__(self, base: Path, spec: FineTuneSpec | EvaluateSpec) -> None:
         self.form, self.ending = self.kind.form(base), self.kind.ending
-        super().__init__(base, spec, self.form.noun)
+        super().__init__(base, spec)
 
     def read(self, path: Path, folder: Path, *, training: bool) -> Samples:
         with path.open("rb") as handle:

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from workers.engine.checks import SpecError
 from workers.engine.data.columns import Floats, Schema
 from workers.engine.data.packing import Ints
 from workers.engine.data.problems import problems_refuse
@@ -29,6 +28,7 @@ from workers.engine.tasks.classes import class_metrics, most_frequent
 from workers.engine.tasks.classifier import class_loss
 from workers.engine.tasks.mlp import Mlp, is_trained
 from workers.engine.tasks.scores import Score, scores_of
+from workers.engine.unfit import refuse_unfit
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,7 @@ class Tabular:
     head: tuple[str, ...] = ()
 
     def __init__(self, base: Path, spec: FineTuneSpec | EvaluateSpec) -> None:
-        if isinstance(spec, FineTuneSpec) and spec.method != "full":
-            raise SpecError("method", "tables are trained whole; give 'full'.")
+        refuse_unfit(spec)
         self.base, self.spec = base, spec
         self._schema: Schema | None = None
 

@@ -76,7 +76,7 @@ class TextClassification(Classification):
     ending = KIND
 
     def __init__(self, base: Path, spec: FineTuneSpec | EvaluateSpec) -> None:
-        super().__init__(base, spec, "text")
+        super().__init__(base, spec)
         self._tokenizer = Tokenizer.load(base)
         self._device = "cpu"  # until the model is opened
 

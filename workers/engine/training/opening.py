@@ -14,8 +14,9 @@ from workers.engine import devices
 from workers.engine.compression.quantise import quantised_config
 from workers.engine.errors import DataError
 from workers.engine.kernels.block import fast_blocks
-from workers.engine.methods.lora.adapter import refuse_rank
+from workers.engine.methods.lora.adapter import layers_sizes
 from workers.engine.methods.lora.bank import AdapterBank
+from workers.engine.methods.lora.fits import refuse_rank
 from workers.engine.methods.lora.method import Seat
 from workers.engine.methods.method import method_open
 from workers.engine.profiles import can_offload, resident_blocks
@@ -112,7 +113,7 @@ def seated(
     model = bank.model if bank else base.model(task, spec)
     flops = task.flops_per_token(model, training=True)
     if spec.method == "lora" and start is None:
-        refuse_rank(model, spec.lora)
+        refuse_rank(layers_sizes(model), spec.lora)
     seat = Seat(bank, member.key) if bank else None
     with method_open(model, spec, work.base.path, start, seat=seat) as method:
         base.ranks.spread(model)

@@ -18,6 +18,7 @@ from transformers.pytorch_utils import Conv1D
 from workers.engine.checks import SpecError
 from workers.engine.data.order import mix
 from workers.engine.errors import AdapterError
+from workers.engine.methods.lora.fits import adapted
 from workers.engine.methods.lora.layer import (
     DoraLinear,
     DropoutClock,
@@ -62,42 +63,13 @@ class Adapter:
 
 
 def target_names(model: nn.Module, spec: LoraSpec) -> list[str]:
-    """Full names of the layers to adapt.
-
-    Raises:
-        SpecError: a wished module does not exist; those that do are named.
-    """
-    names = linear_names(model)
-    if spec.target_modules == "auto":
-        return names
-    present = {name.rpartition(".")[2] for name in names}
-    unknown = sorted(set(spec.target_modules) - present - set(names))
-    if unknown:
-        raise SpecError(
-            "lora.target_modules",
-            f"this base model has no linear layer {', '.join(unknown)}; "
-            f"it has {', '.join(sorted(present))}.",
-        )
-    return [n for n in names if {n, n.rpartition(".")[2]} & set(spec.target_modules)]
+    """Full names of the layers to adapt. Raises SpecError where a wished one does not exist."""
+    return adapted(linear_names(model), spec)
 
 
-def refuse_rank(model: nn.Module, spec: LoraSpec) -> None:
-    """Refuse a rank that a layer to adapt cannot have.
-
-    Raises:
-        SpecError: it is larger than a side of the layer's matrix; says the most that all can have.
-    """
-    sizes = {
-        name: layer_sizes(_own(model.get_submodule(name))) for name in target_names(model, spec)
-    }
-    smallest = min(sizes, key=lambda name: min(sizes[name]))
-    outs, ins = sizes[smallest]
-    if spec.rank > min(outs, ins):
-        raise SpecError(
-            "lora.rank",
-            f"{spec.rank} is larger than the layer {smallest} ({outs} by {ins}); at most "
-            f"{min(outs, ins)}, or leave that layer out of target_modules.",
-        )
+def layers_sizes(model: nn.Module) -> dict[str, tuple[int, int]]:
+    """Numbers out of and into each linear layer, by its full name."""
+    return {name: layer_sizes(_own(model.get_submodule(name))) for name in linear_names(model)}
 
 
 def fresh(model: nn.Module, spec: LoraSpec, clock: DropoutClock) -> dict[str, LowRank]:
