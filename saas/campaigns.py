@@ -8,11 +8,13 @@ from typing import Any
 from saas.acting import acting_for
 from tenants.accounts.actors import Actor
 from tenants.accounts.services import platform_tenant_ensure
-from tenants.kernel.errors import Conflict
+from tenants.kernel.errors import Conflict, NotFound
 from tenants.kernel.scope import atomic
+from tenants.market.following import Followed, campaign_followed
 from tenants.market.proposing import Wish, proposals_of
 from tenants.pricing.models import PriceProposal
 from tenants.pricing.services import price_proposal_make
+from workers.jobs.campaigns import policies_enabled
 from workers.jobs.models import Job
 from workers.jobs.selectors import job_get
 from workers.jobs.services import job_cancel, job_submit
@@ -26,6 +28,11 @@ def campaign_submit(*, actor: Actor, spec: Mapping[str, Any]) -> Job:
         kind=Kind.CAMPAIGN,
         spec={"campaign": spec},
     )
+
+
+def campaign_partners() -> list[tuple[str, str]]:
+    """Plugins' policies that a campaign may name: full name and title."""
+    return policies_enabled(platform_tenant_ensure().id)
 
 
 def campaign_cancel(*, actor: Actor, campaign_id: str) -> Job:
@@ -42,6 +49,21 @@ def campaign_propose(*, actor: Actor, campaign_id: str, wish: Wish) -> list[Pric
     asked = proposals_of(campaign_result(campaign_id), campaign_id, wish)
     with atomic():
         return [price_proposal_make(actor=actor, proposal=one) for one in asked]
+
+
+def campaign_outcome(campaign_id: str) -> list[Followed]:
+    """What happened under the prices that it led to. Raises NotFound, Conflict."""
+    return campaign_followed(campaign_id, campaign_result(campaign_id))
+
+
+def campaign_outcome_of(campaign_id: str, policy: str) -> Followed:
+    """Of one policy; empty: the first that was proposed. Raises NotFound, Conflict."""
+    for one in campaign_outcome(campaign_id):
+        if policy in {"", one.policy}:
+            return one
+    raise NotFound(
+        f"no prices of {policy or 'any policy'} of {campaign_id} were proposed", param="policy"
+    )
 
 
 def campaign_result(campaign_id: str) -> dict[str, Any]:

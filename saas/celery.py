@@ -58,6 +58,7 @@ app.conf.beat_schedule = {
         "control.orphans": settings.ORPHANS_EVERY_S,
         "control.meter": settings.METER_EVERY_S,
         "control.plugins": settings.PLUGINS_EVERY_S,
+        "control.webhooks": settings.WEBHOOKS_EVERY_S,
         "control.measure": settings.MEASURE_EVERY_S,
         "control.waste": settings.WASTE_EVERY_S,
         "control.partitions": settings.PARTITIONS_EVERY_S,

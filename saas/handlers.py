@@ -30,6 +30,8 @@ from tenants.billing.stripe.events import (
 )
 from tenants.kernel.events import Event
 from tenants.kernel.outbox import HandlerTable, Subscription
+from tenants.market.events import RivalMoved
+from tenants.market.services import alert_tell
 from tenants.marketplace.events import ListingMoved, OrderMoved, OrderRated
 from tenants.marketplace.services.listings import listing_follow_suspension
 from tenants.marketplace.services.order_money import order_settle
@@ -51,6 +53,7 @@ from workers.tasks.hints import (
     reconcile_send,
     review_send,
     stripe_send,
+    webhooks_send,
 )
 
 _ENDS: Mapping[type[Event], Literal["succeeded", "failed", "cancelled"]] = {
@@ -128,6 +131,11 @@ def _read(_: Event) -> None:
     reading_send()
 
 
+def _tell_alert(event: RivalMoved) -> None:
+    if alert_tell(alert_id=event.alert_id):
+        webhooks_send()
+
+
 def _stripe(_: Event) -> None:
     stripe_send()
 
@@ -166,6 +174,7 @@ HANDLERS: HandlerTable = {
     PluginEnabled: (Subscription("partners.count_enabled", _count_installs),),
     PluginDisabled: (Subscription("partners.count_disabled", _count_installs),),
     PluginSuspended: (Subscription("marketplace.suspend_listing", _suspend_listing),),
+    RivalMoved: (Subscription("market.tell_alert", _tell_alert),),
     ListingMoved: (Subscription("marketplace.review", _review),),
     OrderMoved: (Subscription("marketplace.settle_order", _settle_order),),
     OrderRated: (Subscription("marketplace.count_rating", _count_rating),),

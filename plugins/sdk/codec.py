@@ -8,13 +8,14 @@ import math
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, Union, get_args, get_origin
 
 from plugins.sdk.errors import ContractError
 
 LARGEST_INT = 2**63
+LONGEST_DECIMAL = 64  # characters
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -48,6 +49,8 @@ def from_json(kind: Any, value: Any, where: str = "value") -> Any:  # noqa: PLR0
     if origin is tuple:
         _expect(isinstance(value, list | tuple), kind, value, where)
         item = get_args(kind)[0]
+        if item is Decimal and (numbers := _decimals(value)) is not None:
+            return numbers
         return tuple(from_json(item, part, f"{where}[{i}]") for i, part in enumerate(value))
     if origin is dict:
         _expect(isinstance(value, dict), kind, value, where)
@@ -141,13 +144,24 @@ def _text(value: Any, where: str) -> str:
 
 
 def _decimal(value: Any, where: str) -> Decimal:
-    _expect(isinstance(value, str) and len(value) <= 64, Decimal, value, where)
+    _expect(isinstance(value, str) and len(value) <= LONGEST_DECIMAL, Decimal, value, where)
     try:
         number = Decimal(value)
     except InvalidOperation:
         number = Decimal("NaN")
     _expect(number.is_finite(), Decimal, value, where)
     return number
+
+
+def _decimals(values: Sequence[Any]) -> tuple[Decimal, ...] | None:
+    """All of them at once, for a campaign has thousands; None where one fits not, to be named."""
+    if not all(type(value) is str and len(value) <= LONGEST_DECIMAL for value in values):
+        return None
+    try:
+        numbers = tuple(map(Decimal, values))
+    except InvalidOperation:
+        return None
+    return numbers if all(map(Decimal.is_finite, numbers)) else None
 
 
 def _expect(fits: bool, kind: Any, value: Any, where: str) -> None:  # noqa: FBT001 - a condition

@@ -106,7 +106,8 @@ def campaign_prices(  # type: ignore[empty-body]
     """Set our next price on every path at once.
 
     :param policy: the name of a policy that `campaign_policies()` declared.
-    :param campaign: prices and costs, one entry a path; as many prices are returned.
+    :param campaign: prices and costs, one entry a path; as many prices are returned, each of its
+        own path alone.
     """
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any
 
 from plugins.sdk.codec import from_json, to_json
-from plugins.sdk.contracts import Handle, StepResult
+from plugins.sdk.contracts import CampaignStep, Handle, StepResult
 from plugins.sdk.errors import HandleRefused
 from plugins.sdk.hooks import hooks
 from plugins.sdk.work import Work
@@ -70,3 +71,27 @@ def step_checked(run: Callable[[Work], StepResult], work: Work, recorder: Record
         raise AssertionError(f"the result names {missing[0]!r}, which was not created")
     checked: StepResult = result
     return checked
+
+
+def prices_checked(
+    prices: Callable[[CampaignStep], Sequence[Decimal]], campaign: CampaignStep
+) -> tuple[Decimal, ...]:
+    """A policy's prices as the platform would receive them, one a path, none below 0.
+
+    Asked again in another order of paths it must answer in that order: a path is one future, and
+    nobody sees the others. Raises ContractError, AssertionError.
+    """
+    found: tuple[Decimal, ...] = answer_checked("campaign_prices", prices(campaign))
+    if len(found) != len(campaign.own_prices):
+        raise AssertionError(f"{len(found)} prices for {len(campaign.own_prices)} paths")
+    if found and min(found) < 0:
+        raise AssertionError(f"a price below 0: {min(found)}")
+    if tuple(prices(paths_reversed(campaign))) != found[::-1]:
+        raise AssertionError("the price on a path depends on other paths")
+    return found
+
+
+def paths_reversed(campaign: CampaignStep) -> CampaignStep:
+    """The same futures, the last one first."""
+    names = ("own_prices", "rival_prices", "unit_costs")
+    return replace(campaign, **{name: getattr(campaign, name)[::-1] for name in names})

@@ -52,6 +52,11 @@ ALERT_LEVELS: Mapping[str, Word] = {
     "below_price": _("Below our price"),
     "moved": _("Moved"),
 }
+DELIVERY_STATES: Mapping[str, Word] = {
+    "waiting": _("Waiting"),
+    "delivered": _("Delivered"),
+    "dead": _("Given up"),
+}
 POLICY_WORDS: Mapping[str, Word] = {
     "hold": _("Hold"),
     "match": _("Match"),
@@ -62,6 +67,13 @@ POLICY_WORDS: Mapping[str, Word] = {
     "niche": _("Niche"),
     "compress_to_price": _("Compress to price"),
 }
+
+
+def policy_word(name: str) -> Word:
+    """A policy of ours in words; a plugin's by its full name."""
+    return POLICY_WORDS.get(name, name)
+
+
 LEVER_WORDS: Mapping[str, Word] = {
     "cheaper_training": _("Cheaper training: unit cost saved"),
     "utilisation": _("Utilisation: idle cost saved"),
@@ -82,6 +94,38 @@ PRIOR_WORDS: Mapping[str, Word] = {
     "matching": _("Prior: how much of the gap they close"),
     "launch_worth": _("Prior: what a rival's new model is worth"),
     "cost_decline": _("Prior: how fast unit costs fall, a month"),
+}
+OUTCOME_WORDS: Mapping[str, Word] = {
+    "revenue": _("Revenue"),
+    "tokens": _("Million tokens"),
+    "loss": _("Sold below cost"),
+    "price": _("Price of a million tokens"),
+    "share": _("Share of customers"),
+}
+FOLLOWED_STATES: Mapping[str, Word] = {
+    "proposed": _("Proposed"),
+    "waiting": _("Waiting"),
+    "under_way": _("Under way"),
+    "ended": _("Has ended"),
+}
+MONTH_STATES: Mapping[str, Word] = {
+    "over": _("Over"),
+    "running": _("So far"),
+    "to_come": _("To come"),
+    "cut": _("Ended within it"),
+    "ended": _("Ended before"),
+}
+VERDICT_WORDS: Mapping[str, Word] = {
+    "within": _("as foreseen"),
+    "below": _("below"),
+    "above": _("above"),
+}
+UNKNOWN_WORDS: Mapping[str, Word] = {
+    "to_come": _("not known yet"),
+    "ended": _("the price had ended"),
+    "nothing_sold": _("nothing was sold"),
+    "no_rate": _("no exchange rate"),
+    "not_foreseen": _("not foreseen by month"),
 }
 VERDICTS: Mapping[str, Word] = {
     "passed": _("Passed"),

@@ -13,7 +13,11 @@ from saas.doctor.files import storage_name
 from saas.doctor.findings import Finding, failed, good, off, warning
 from tenants.billing.stripe.client import API_VERSION, StripeOff, stripe_is_on, stripe_mode
 from tenants.billing.stripe.selectors import findings_open
+from tenants.kernel.errors import InvalidInput
 from tenants.kernel.scope import system_scope
+from tenants.kernel.webhooks import endpoint_check
+from tenants.market.selectors import deliveries_dead
+from tenants.market.webhook import endpoint
 
 
 def optional_check() -> Iterator[Finding]:
@@ -22,6 +26,7 @@ def optional_check() -> Iterator[Finding]:
     yield _speech()
     yield _object_storage()
     yield _stripe()
+    yield _alert_webhook()
 
 
 def _gpu() -> Finding:
@@ -87,3 +92,24 @@ def _stripe() -> Finding:
     if count:
         return warning("Stripe", f"{mode} mode; {count} findings are open", "see operations")
     return good("Stripe", f"{mode} mode, API version {API_VERSION}")
+
+
+def _alert_webhook() -> Finding:
+    """What the settings say, and what was given up. Nothing is sent."""
+    target = endpoint()
+    if target is None:
+        return off(
+            "alert webhook",
+            "not configured: alerts on rivals are on the page Market alerts only",
+            "set ALERT_WEBHOOK_URL and ALERT_WEBHOOK_SECRET",
+        )
+    try:
+        endpoint_check(target)
+    except InvalidInput as refused:
+        name = "ALERT_WEBHOOK_SECRET" if refused.param == "secret" else "ALERT_WEBHOOK_URL"
+        return failed("alert webhook", f"{name} cannot be used", refused.message)
+    with system_scope():
+        count = deliveries_dead().count()
+    if count:
+        return warning("alert webhook", f"{count} alerts were given up", "see Market alerts")
+    return good("alert webhook", f"alerts on rivals go to {target.url}")

@@ -16,21 +16,24 @@ from django.utils.translation import gettext_lazy as _
 
 from saas.campaigns import (
     campaign_cancel,
+    campaign_partners,
     campaign_propose,
     campaign_result,
     campaign_submit,
 )
 from saas.console import columns as show
 from saas.console.asking import actor_of, ask, choices_set, perform
-from saas.console.market_words import LEVER_WORDS, POLICY_WORDS, PRIOR_WORDS
+from saas.console.market_words import LEVER_WORDS, PRIOR_WORDS, policy_word
 from saas.console.pages.live import percent
 from saas.console.readonly import Section
 from saas.console.words import JOB_STATES
 from saas.markdown import as_html
+from saas.operations.campaign_outcome import outcome_of
 from tenants.kernel.clock import database_now
 from tenants.kernel.errors import Conflict, InvalidInput, NotFound
 from tenants.market.campaigns.dials import LEVERS, PRIORS, Dial, dialled
 from tenants.market.drafting import Stated, campaign_draft
+from tenants.market.following import campaign_followed
 from tenants.market.proposing import Wish
 from tenants.market.reporting.brief import brief
 from tenants.market.reporting.plots import PLOTS, plot
@@ -69,11 +72,20 @@ class CampaignForm(forms.Form):
         ],
     )
     seed = forms.IntegerField(label=_("Seed"), min_value=0, initial=1)
+    partners = forms.MultipleChoiceField(
+        label=_("Plugins' policies"),
+        required=False,
+        help_text=_("Compared with ours. Each is told our prices and costs."),
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         rows = offers().values_list("base", "model_class")
         choices_set(self, "base", [(base, f"{base} · {kind}") for base, kind in rows])
+        theirs = campaign_partners()
+        choices_set(self, "partners", theirs)
+        if not theirs:
+            del self.fields["partners"]
         for name, (_effect, dial) in LEVERS.items():
             self.fields[f"lever_{name}"] = _slider(LEVER_WORDS[name], dial)
         for name, dial in PRIORS.items():
@@ -87,13 +99,16 @@ class PricesForm(forms.Form):
     policy = forms.ChoiceField(label=_("Policy"))
     months = forms.IntegerField(label=_("Months"), min_value=1, max_value=120)
     loss_budget_id = forms.ChoiceField(label=_("Loss budget"), required=False)
+    volume_cap = forms.DecimalField(
+        label=_("Tokens at which a price ends"), min_value=1, decimal_places=0, required=False
+    )
 
     def __init__(self, result: Mapping[str, Any], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         names = [row["policy"] for row in result["policies"]]
         budgets = [(row.id, row.reason) for row in budgets_open(database_now())]
         choices_set(self, "base", [(row.base, row.base) for row in offers()])
-        choices_set(self, "policy", [(name, POLICY_WORDS.get(name, name)) for name in names])
+        choices_set(self, "policy", [(name, policy_word(name)) for name in names])
         choices_set(self, "loss_budget_id", [("", _("None: not below the floor")), *budgets])
 
 
@@ -160,6 +175,9 @@ def campaign(request: HttpRequest, campaign_id: str) -> HttpResponse:
         brief=as_html(brief(result, _language())) if result else "",
         chart=months_chart(result) if result else None,
         plots=[*PLOTS] if result else [],
+        outcomes=[outcome_of(one, result["currency"]) for one in campaign_followed(job.id, result)]
+        if result
+        else [],
     )
 
 
@@ -207,7 +225,8 @@ def spec_of(fields: Mapping[str, Any]) -> dict[str, Any]:
     drafted = campaign_draft(fields["base"], Stated(**stated), name=fields["name"])
     chosen = {name: fields[name] for name in ("months", "floor", "seed")}
     turned = dialled(drafted, _dials(fields, "prior_"), _dials(fields, "lever_"))
-    return {**turned, **chosen, "paths": PATHS}
+    named = [{"name": name} for name in fields.get("partners", ())]
+    return {**turned, **chosen, "paths": PATHS, "policies": named}
 
 
 def months_chart(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -217,7 +236,7 @@ def months_chart(result: Mapping[str, Any]) -> dict[str, Any]:
         "unit": result["currency"],
         "datasets": [
             {
-                "label": str(POLICY_WORDS.get(row["policy"], row["policy"])),
+                "label": str(policy_word(row["policy"])),
                 "data": row["by_month"]["cash"]["median"],
                 "line": True,
             }
@@ -252,7 +271,7 @@ def _proposed(job: Job) -> Any:
     if job.state != State.SUCCEEDED:
         return ""
     chosen = job.result["campaign"]["recommendation"]["policy"]
-    return POLICY_WORDS.get(chosen, chosen) if chosen else _("none")
+    return policy_word(chosen) if chosen else _("none")
 
 
 _CAMPAIGNS = (

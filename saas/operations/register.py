@@ -5,6 +5,7 @@ from __future__ import annotations
 from saas.console.sites import Page
 from saas.operations.books import books
 from saas.operations.calibration import calibration
+from saas.operations.campaign_outcome import campaign_outcome_plot
 from saas.operations.campaigns import (
     campaign,
     campaign_new,
@@ -149,6 +150,7 @@ operations.pages = (
     Page("campaigns/<str:campaign_id>/", "campaign", campaign),
     Page("campaigns/<str:campaign_id>/prices/", "campaign_prices", campaign_prices),
     Page("campaigns/<str:campaign_id>/plots/<str:name>/", "campaign_plot", campaign_plot),
+    Page("campaigns/<str:campaign_id>/outcome/", "campaign_outcome_plot", campaign_outcome_plot),
     Page("pricing/pricebook/new/", "price_book_create", price_book_new),
     Page("pricing/contract/new/", "contract_create", contract_create),
     Page("partners/agreement/new/", "agreement_create", agreement_new),

@@ -15,3 +15,4 @@ from saas.settings.serving import *  # noqa: F403
 from saas.settings.storage import *  # noqa: F403
 from saas.settings.stripe import *  # noqa: F403
 from saas.settings.unfold import UNFOLD, UNFOLD_CONSOLE, UNFOLD_OPERATIONS  # noqa: F401
+from saas.settings.webhooks import *  # noqa: F403

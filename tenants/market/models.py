@@ -148,3 +148,34 @@ class MarketAlert(models.Model):
 
     def __str__(self) -> str:
         return f"{self.level} {self.base}"
+
+
+class AlertDelivery(models.Model):
+    """An alert on its way to the operator's webhook. A dead one was given up, with its reason."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        DELIVERED = "delivered"
+        DEAD = "dead"
+
+    alert = models.OneToOneField(
+        MarketAlert, primary_key=True, on_delete=models.PROTECT, related_name="delivery"
+    )
+    state = models.CharField(max_length=9, choices=State, default=State.WAITING)
+    tries = models.PositiveIntegerField(default=0)
+    due_at = models.DateTimeField(db_default=Now())
+    delivered_at = models.DateTimeField(null=True)
+    last_error = models.CharField(max_length=500, default="", blank=True)
+
+    class Meta:
+        db_table = "market_alert_delivery"
+        indexes = (
+            models.Index(
+                fields=["due_at"],
+                condition=models.Q(state="waiting"),
+                name="market_alert_delivery_due",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.alert_id} {self.state}"

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from tenants.costs.defaults import CURRENCY
 from tenants.kernel.clock import database_now
 from tenants.kernel.errors import InvalidInput
 from tenants.market.moves import INPUT_SHARE
 from tenants.market.position import list_book, list_units
 from tenants.pricing.guard import MILLION
+from tenants.pricing.selectors import exchange_rate
 from tenants.pricing.services.proposals import NewProposal
 
 MONTH = dt.timedelta(days=30)
@@ -33,17 +35,24 @@ APART = frozenset({"tier", "contract", "niche"})
 
 @dataclass(frozen=True)
 class Wish:
-    """Which policy of a result (empty: the proposed one) to follow for a base, how long."""
+    """Which policy of a result (empty: the proposed one) to follow for a base, how long.
+
+    At `volume_cap` tokens of a meter its price ends before its time.
+    """
 
     base: str
     policy: str = ""
     months: int = 3
     starts: dt.datetime | None = None
     loss_budget_id: str = ""
+    volume_cap: Decimal | None = None
 
 
 def proposals_of(result: Mapping[str, Any], campaign_id: str, wish: Wish) -> list[NewProposal]:
-    """A proposal for each token price of the base. Raises InvalidInput."""
+    """A proposal for each token price of the base. Raises InvalidInput.
+
+    What is foreseen is in the currency of costs: InvalidInput(code="fx_missing") without a rate.
+    """
     row = _policy(result, wish.policy)
     if not 1 <= wish.months <= result["months"]:
         raise InvalidInput(f"the campaign has {result['months']} months", param="months")
@@ -51,7 +60,9 @@ def proposals_of(result: Mapping[str, Any], campaign_id: str, wish: Wish) -> lis
     own = result["spec"]["own"]
     factor = Decimal(repr(sum(path) / len(path) / own["price"]))
     starts = wish.starts or database_now()
-    revenue = row["revenue"]["usage"]["mean"] * wish.months / result["months"]
+    rate = _rate(result["currency"])
+    revenue = row["revenue"]["usage"]["mean"] * rate * wish.months / result["months"]
+    long_run = own["long_run_cost"] * rate
     units = {meter: unit for meter, unit in list_units(wish.base).items() if meter in METERS}
     if not units:
         raise InvalidInput(f"the list sells no tokens of {wish.base!r}", param="base")
@@ -69,12 +80,21 @@ def proposals_of(result: Mapping[str, Any], campaign_id: str, wish: Wish) -> lis
             starts=wish.starts,
             ends=starts + wish.months * MONTH,
             loss_budget_id=wish.loss_budget_id,
+            volume_cap=wish.volume_cap,
             campaign_id=campaign_id,
+            policy=row["policy"],
             note=f"{row['policy']} of the campaign {result['spec']['name']!r}, as rehearsed",
-            foreseen=_foreseen(tokens * METERS[meter], float(unit * factor), own["long_run_cost"]),
+            foreseen=_foreseen(tokens * METERS[meter], float(unit * factor), long_run),
         )
         for meter, unit in units.items()
     ]
+
+
+def _rate(currency: str) -> float:
+    """Into the currency of costs."""
+    if currency == CURRENCY:
+        return 1.0
+    return float(exchange_rate(currency, CURRENCY, database_now()))
 
 
 def _policy(result: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from tenants.kernel.errors import NotFound
 from tenants.kernel.scope import required_scope
 from tenants.market.importing.moves_csv import shipped_moves
 from tenants.market.models import (
+    AlertDelivery,
     MarketAlert,
     MarketImport,
     MarketMove,
@@ -80,7 +81,13 @@ def offers() -> QuerySet[MarketOffer]:
 def alerts() -> QuerySet[MarketAlert]:
     """The latest first."""
     required_scope()
-    return MarketAlert.objects.select_related("move__product").order_by("-created_at", "-id")
+    rows = MarketAlert.objects.select_related("move__product", "delivery")
+    return rows.order_by("-created_at", "-id")
+
+
+def deliveries_dead() -> QuerySet[AlertDelivery]:
+    """Alerts that the webhook's receiver did not take, and that were given up."""
+    return AlertDelivery.objects.filter(state=AlertDelivery.State.DEAD)
 
 
 def imports() -> QuerySet[MarketImport]:

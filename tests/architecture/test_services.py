@@ -20,6 +20,8 @@ EXEMPT = {
     "tenants.costs.services.resources_ensure": "the platform's own price list, the same for all",
     "tenants.ledger.services.credit.grants_expire": "sweeps all tenants; each grant names its own",
     "tenants.ledger.services.holds.holds_expire": "sweeps all tenants; each hold names its own",
+    "tenants.market.services.telling.alert_tell": "the outbox hands on the platform's own alert",
+    "tenants.market.services.telling.alerts_send": "every alert that waits; all are the platform's",
     "tenants.marketplace.services.listings.listing_follow_suspension": "the release names its own",
     "tenants.marketplace.services.reviews.review_claim": "each listing names its partner",
     "tenants.marketplace.services.reviews.review_end": "its listing names its partner",

@@ -11,6 +11,7 @@ WORK_AVAILABLE = "jobs.work_available"
 RECONCILE = "control.reconcile"
 STRIPE = "control.stripe"
 PLUGINS = "control.plugins"
+WEBHOOKS = "control.webhooks"
 REVIEWS = "marketplace.review"
 READ_DATASETS = "datasets.read"
 READERS = "infer.cpu"  # the queue of those who read: no slot of training waits for it
@@ -49,6 +50,11 @@ def stripe_send() -> None:
 def plugins_send() -> None:
     """Have plugins told now of what they wait to hear."""
     current_app.send_task(PLUGINS, expires=EXPIRES_S, retry=False, ignore_result=True)
+
+
+def webhooks_send() -> None:
+    """Have webhooks sent now that wait."""
+    current_app.send_task(WEBHOOKS, expires=EXPIRES_S, retry=False, ignore_result=True)
 
 
 def review_send() -> None:

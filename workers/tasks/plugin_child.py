@@ -15,19 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from plugins.builtin.catalogue import builtins
-from plugins.host.breaker import Breaker
 from plugins.host.calls import PluginHost
-from plugins.host.catalog import Plugin, catalog_make, discover
-from plugins.host.environments import provided_versions
 from plugins.host.facts import NOT_CALLED, Enabled, Failure, Limits, Outcome
-from plugins.host.isolated import Isolated
 from plugins.host.orders import WorkOrder
 from plugins.host.pool import Pool
-from plugins.host.runtime import Runtime
-from plugins.host.sandbox import Sandbox
 from workers.jobs.plugin_hooks import hook_of, judged
 from workers.tasks.channel import Channel, ChannelClosed, Frame
+from workers.tasks.plugin_hosts import host_make
 
 TICK_S = 0.2  # how often it tells that a step goes on, and hears orders
 PARTS = 100  # of a step's progress
@@ -73,7 +67,9 @@ def run(channel: Channel, request: Frame) -> None:
     """Run the pipeline's steps that are left, and send the result."""
     pool = Pool()
     try:
-        conversation = Conversation(channel, request, _host(request, pool))
+        limits = Limits(cpu_s=int(sum(s["time_limit_s"] for s in request["steps"])) + CPU_SPARE_S)
+        host = host_make(request["ground"], request, pool, limits)
+        conversation = Conversation(channel, request, host)
         channel.send({"type": "result", **conversation.outcome()})
     finally:
         pool.close()
@@ -316,31 +312,3 @@ class Conversation:
         """The customer's files, and those of the step before."""
         given = {name: Path(path) for name, path in self._request["inputs"].items()}
         return given | {name: self._state.results / name for name in self._state.files}
-
-
-def _host(request: Frame, pool: Pool) -> PluginHost:
-    limits = Limits(cpu_s=int(sum(s["time_limit_s"] for s in request["steps"])) + CPU_SPARE_S)
-    made = request["runtime"]
-    sandbox = Sandbox(
-        Path(request["folder"]),
-        accept_risk=bool(request["accept_risk"]),
-        limits=limits,
-        made=None if made is None else Runtime.from_json(made),
-    )
-    catalog = catalog_make(
-        _found(request), platform_version=request["platform"], provided=provided_versions()
-    )
-    if catalog.refused:
-        raise RuntimeError(catalog.refused[0].reason)
-    lent = Path(request["lent"]) if request["lent"] else None
-    return PluginHost(catalog, Isolated(sandbox, pool, lent), Breaker())
-
-
-def _found(request: Frame) -> list[Any]:
-    if request["site"]:
-        return discover(Path(request["site"]), "isolated")
-    return [
-        Plugin(manifest, module, "trusted", builtin=True)
-        for manifest, module in builtins()
-        if manifest.name == request["plugin"]
-    ]

@@ -20,7 +20,7 @@ from tenants.billing.stripe.services.endings import collections_end
 from tenants.kernel.idempotency import idempotent_requests_purge
 from tenants.kernel.scope import system_scope
 from tenants.ledger.services import grants_expire, holds_expire
-from tenants.market.services import market_ensure
+from tenants.market.services import alerts_send, market_ensure
 from tenants.marketplace.services.builtins import builtins_release
 from tenants.marketplace.services.reviews import reviews_run, reviews_waiting
 from tenants.marketplace.services.statements import partners_advance
@@ -58,6 +58,7 @@ from workers.tasks.hints import (
     RECONCILE,
     REVIEWS,
     STRIPE,
+    WEBHOOKS,
     WORK_AVAILABLE,
     hints_repeat,
     reading_send,
@@ -186,6 +187,11 @@ def floors() -> None:
 def plugins() -> None:
     reactions_call()
     usage_tell()
+
+
+@shared_task(name=WEBHOOKS, acks_late=True)
+def webhooks() -> None:
+    alerts_send()
 
 
 @shared_task(name=STRIPE, acks_late=True)

@@ -21,8 +21,14 @@ from plugins.sdk.contracts import (
     UsageRecorded,
 )
 from plugins.sdk.hooks import declaring, hooks
+from plugins.sdk.testing import paths_reversed
 
-_PATHS = tuple(map(Decimal, ("1.00", "0.50", "0.01")))
+_STEP = CampaignStep(
+    0,
+    own_prices=tuple(map(Decimal, ("1.00", "0.50", "0.01", "2.5", "0.8"))),
+    rival_prices=tuple(map(Decimal, ("0.01", "0.50", "1.00", "2.5", "0.2"))),
+    unit_costs=tuple(map(Decimal, ("0.00", "0.40", "0.02", "3.1", "0.1"))),
+)
 _USED = UsageRecorded("kit:1", "tokens.input", Decimal(1000))
 _PAGE = Page("2027-01", (MeterTotal("tokens.input", "token", Decimal(1000)),))
 # what the kit calls each of these hooks with
@@ -129,10 +135,9 @@ def _targets(implemented: list[str], declared: Declared) -> Iterator[tuple[str, 
 def _called(stand: Stand, implemented: list[str], declared: Declared) -> Iterator[Check]:
     calls = {hook: calls for hook, calls in _MADE.items() if hook in implemented}
     for policy in declared.get("campaign_policies", ()) if "campaign_prices" in implemented else ():
-        step = CampaignStep(0, _PATHS, _PATHS[::-1], _PATHS)
         calls["campaign_prices"] = (
             *calls.get("campaign_prices", ()),
-            {"policy": policy.name, "campaign": step},
+            {"policy": policy.name, "campaign": _STEP},
         )
     for hook, arguments in calls.items():
         wrong: list[str] = []
@@ -145,6 +150,8 @@ def _called(stand: Stand, implemented: list[str], declared: Declared) -> Iterato
                 wrong.append("asked twice, it answered twice differently")
             else:
                 wrong += _WRONG.get(hook, _nothing)(first.value, args)
+                if hook == "campaign_prices" and not wrong:
+                    wrong += _other_paths(stand, first.value, args)
         yield _judged(hook, wrong, len(arguments))
 
 
@@ -165,6 +172,16 @@ def _prices(value: Any, args: Mapping[str, Any]) -> Iterator[str]:
         yield f"{args['policy']}: {len(value)} prices for {paths} paths"
     elif min(value) < 0:
         yield f"{args['policy']}: a price below 0"
+
+
+def _other_paths(stand: Stand, value: Any, args: Mapping[str, Any]) -> Iterator[str]:
+    """A path is one future: a policy that looks at the others would know what nobody does."""
+    turned = {**args, "campaign": paths_reversed(args["campaign"])}
+    outcome = stand.call("campaign_prices", turned)
+    if outcome.failure is not None:
+        yield outcome.failure.message
+    elif outcome.value != value[::-1]:
+        yield f"{args['policy']}: the price on a path depends on other paths"
 
 
 def _panels(value: Any, _: Mapping[str, Any]) -> Iterator[str]:

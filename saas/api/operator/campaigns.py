@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from saas.api.fields import Constant, UnixTime
+from saas.api.fields import Amount, Constant, UnixTime
 from saas.api.openai.fine_tuning_shapes import JobErrorOut, ProgressOut
 from saas.api.openai.statuses import STATUSES, error_of, progress_of, status_of
 from saas.api.operator.costs import table, table_of
@@ -25,6 +25,7 @@ from saas.campaigns import (
     campaign_result,
     campaign_submit,
 )
+from tenants.market.campaigns.specs import LONGEST_POLICY
 from tenants.market.drafting import Stated, campaign_draft
 from tenants.market.proposing import Wish
 from tenants.market.reporting.brief import brief
@@ -81,12 +82,19 @@ class CampaignResultOut(serializers.Serializer[Any]):
 class ProposeIn(serializers.Serializer[Any]):
     base = serializers.CharField(max_length=200)
     policy = serializers.CharField(
-        required=False, default="", allow_blank=True, max_length=60, help_text="Default: proposed."
+        required=False,
+        default="",
+        allow_blank=True,
+        max_length=LONGEST_POLICY,
+        help_text="Default: proposed.",
     )
     months = serializers.IntegerField(required=False, default=3, min_value=1, max_value=120)
     starts = UnixTime(required=False, allow_null=True, default=None, help_text="Default: now.")
     loss_budget_id = serializers.CharField(
         required=False, default="", allow_blank=True, max_length=40, help_text="Below the floor."
+    )
+    volume_cap = Amount(
+        required=False, allow_null=True, default=None, help_text="Tokens of each meter."
     )
 
 

@@ -17,8 +17,16 @@ from saas.api.views import ApiView
 from tenants.accounts.actors import Actor
 from tenants.market import selectors
 from tenants.market.importing.units import Unit
-from tenants.market.models import MarketAlert, MarketImport, MarketMove, MarketOffer, MarketProduct
+from tenants.market.models import (
+    AlertDelivery,
+    MarketAlert,
+    MarketImport,
+    MarketMove,
+    MarketOffer,
+    MarketProduct,
+)
 from tenants.market.services import (
+    alert_resend,
     alert_see,
     moves_import,
     offer_set,
@@ -118,6 +126,15 @@ class OfferOut(serializers.Serializer[MarketOffer]):
     model_class = serializers.CharField()
 
 
+class AlertDeliveryOut(serializers.Serializer[AlertDelivery]):
+    """On its way to the operator's webhook."""
+
+    state = serializers.ChoiceField(AlertDelivery.State.values, help_text="`dead`: given up.")
+    tries = serializers.IntegerField()
+    last_error = serializers.CharField()
+    delivered_at = UnixTime(allow_null=True)
+
+
 class AlertOut(serializers.Serializer[MarketAlert]):
     id = serializers.CharField()
     object = Constant("market.alert")
@@ -133,6 +150,7 @@ class AlertOut(serializers.Serializer[MarketAlert]):
     currency = serializers.CharField()
     created_at = UnixTime()
     seen_at = UnixTime(allow_null=True)
+    delivery = AlertDeliveryOut(allow_null=True, help_text="Null: no webhook was configured.")
 
 
 def render_product(row: MarketProduct) -> dict[str, Any]:
@@ -261,3 +279,10 @@ class MarketAlertSeeView(ApiView):
     @operation("Take note of an alert", tag=TAG, needs=WRITE, answer=AlertOut)
     def post(self, request: Request, alert_id: str) -> Response:  # noqa: ARG002
         return Response(render_alert(alert_see(actor=self.actor, alert_id=alert_id)))
+
+
+class MarketAlertResendView(ApiView):
+    @operation("Send a given-up alert again", tag=TAG, needs=WRITE, answer=AlertOut, conflicts=True)
+    def post(self, request: Request, alert_id: str) -> Response:  # noqa: ARG002
+        row = alert_resend(actor=self.actor, alert_id=alert_id)
+        return Response(render_alert(row.alert))

@@ -72,13 +72,13 @@ class _Foreseen(serializers.Serializer[Any]):
     loss = Amount(required=False)
 
 
-class _Actual(serializers.Serializer[Any]):
+class ActualOut(serializers.Serializer[Any]):
     quantity = Amount()
     revenue = Amount()
     loss = Amount()
 
 
-class SaleDayOut(_Actual):
+class SaleDayOut(ActualOut):
     day = serializers.DateField()
 
 
@@ -86,6 +86,7 @@ class PriceProposalOut(serializers.Serializer[PriceProposal]):
     id = serializers.CharField()
     object = Constant("price_proposal")
     campaign_id = serializers.CharField()
+    policy = serializers.CharField(help_text="Of the campaign; empty: of none.")
     book_id = serializers.CharField()
     loss_budget_id = serializers.CharField(allow_null=True)
     meter = serializers.CharField()
@@ -110,7 +111,7 @@ class PriceProposalOut(serializers.Serializer[PriceProposal]):
 class PriceProposalFullOut(PriceProposalOut):
     """With what was sold under it so far, in the currency of costs, beside what was foreseen."""
 
-    actual = _Actual()
+    actual = ActualOut()
     days = SaleDayOut(many=True)
 
 
@@ -152,7 +153,7 @@ def render_proposal(row: PriceProposal) -> dict[str, Any]:
 def render_full(row: PriceProposal) -> dict[str, Any]:
     return {
         **render_proposal(row),
-        "actual": _Actual(proposal_actual(row)).data,
+        "actual": ActualOut(proposal_actual(row)).data,
         "days": SaleDayOut(proposal_days(row), many=True).data,
     }
 

@@ -7,6 +7,7 @@ from django.urls import URLPattern, path
 from saas.api.operator import (
     books,
     calibration,
+    campaign_outcomes,
     campaigns,
     capacity,
     compressions,
@@ -199,6 +200,10 @@ _market = [
     path(
         "operator/v1/market/alerts/<str:alert_id>/see", market_records.MarketAlertSeeView.as_view()
     ),
+    path(
+        "operator/v1/market/alerts/<str:alert_id>/resend",
+        market_records.MarketAlertResendView.as_view(),
+    ),
     path("operator/v1/campaigns", campaigns.CampaignsView.as_view()),
     path("operator/v1/campaigns/draft", campaigns.CampaignDraftView.as_view()),
     path("operator/v1/campaigns/<str:campaign_id>", campaigns.CampaignView.as_view()),
@@ -206,6 +211,14 @@ _market = [
     path("operator/v1/campaigns/<str:campaign_id>/result", campaigns.CampaignResultView.as_view()),
     path(
         "operator/v1/campaigns/<str:campaign_id>/propose", campaigns.CampaignProposeView.as_view()
+    ),
+    path(
+        "operator/v1/campaigns/<str:campaign_id>/outcome",
+        campaign_outcomes.CampaignOutcomeView.as_view(),
+    ),
+    path(
+        "operator/v1/campaigns/<str:campaign_id>/outcome/plot",
+        campaign_outcomes.CampaignOutcomePlotView.as_view(),
     ),
     path("operator/v1/campaigns/<str:campaign_id>/brief", campaigns.CampaignBriefView.as_view()),
     path(

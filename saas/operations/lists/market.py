@@ -13,14 +13,20 @@ from django.utils.translation import gettext_lazy as _
 from saas.console import columns as show
 from saas.console.asking import actor_of, choices_set
 from saas.console.filters import choice_filter
-from saas.console.market_words import ALERT_LEVELS, MARKET_FORMATS, MOVE_KINDS
+from saas.console.market_words import (
+    ALERT_LEVELS,
+    DELIVERY_STATES,
+    MARKET_FORMATS,
+    MOVE_KINDS,
+)
 from saas.console.readonly import Act
 from saas.operations.forms import ask_new
 from saas.operations.lists.work import OperatorAdmin
 from tenants.kernel.errors import InvalidInput
 from tenants.market.importing.units import Unit
-from tenants.market.models import MarketImport
+from tenants.market.models import AlertDelivery, MarketAlert, MarketImport
 from tenants.market.services import (
+    alert_resend,
     alert_see,
     moves_import,
     offer_set,
@@ -84,6 +90,24 @@ def _see(request: HttpRequest, alert_id: str) -> Any:
     return alert_see(actor=actor_of(request), alert_id=alert_id)
 
 
+def _resend(request: HttpRequest, alert_id: str) -> Any:
+    return alert_resend(actor=actor_of(request), alert_id=alert_id)
+
+
+def _delivery(row: MarketAlert) -> AlertDelivery | None:
+    return getattr(row, "delivery", None)
+
+
+def _webhook(row: MarketAlert) -> Any:
+    found = _delivery(row)
+    return show.as_badge(found.state, DELIVERY_STATES) if found else ""
+
+
+def _webhook_error(row: MarketAlert) -> str:
+    found = _delivery(row)
+    return found.last_error if found else ""
+
+
 _PRICES = (
     show.amount("input", _("Input")),
     show.amount("output", _("Output")),
@@ -144,9 +168,13 @@ class MarketAlertAdmin(OperatorAdmin):
     title = _("Market alerts")
     intro = _("Recent moves of rivals in the class of an offer of ours.")
     ordering = ("-created_at",)
-    list_display = (*ALERT_COLUMNS, show.moment("created_at", _("Told")))
+    list_display = (
+        *ALERT_COLUMNS,
+        show.moment("created_at", _("Told")),
+        show.column(_webhook, _("Sent by webhook")),
+    )
     list_filter = (choice_filter("level", _("Level"), ALERT_LEVELS),)
-    list_select_related = ("move__product",)
+    list_select_related = ("move__product", "delivery")
     search_fields = ("base", "move__product__model", "move__product__provider")
     details = (
         *ALERT_COLUMNS,
@@ -154,10 +182,14 @@ class MarketAlertAdmin(OperatorAdmin):
         show.moment("created_at", _("Told")),
         show.moment("seen_at", _("Seen")),
         show.text("seen_by", _("By")),
+        show.column(_webhook, _("Sent by webhook")),
+        show.column(_webhook_error, _("Why it was not delivered")),
     )
     acts = (
         Act("see", _("Seen"), WRITE, _see, _("It is noted that you saw it."),
             lambda row: row.seen_at is None),
+        Act("resend", _("Send again"), WRITE, _resend, _("It is sent again."),
+            lambda row: getattr(_delivery(row), "state", "") == AlertDelivery.State.DEAD),
     )  # fmt: skip
 
 

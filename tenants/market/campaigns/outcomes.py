@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tenants.market.campaigns.levers import USAGE
 from tenants.market.campaigns.simulate import Outcome
 from tenants.market.campaigns.worlds import Floats
 
@@ -40,12 +41,13 @@ def summary(outcome: Outcome, parameters: Mapping[str, float]) -> dict[str, Any]
         "revenue": {
             name: {"mean": float(values.sum(axis=0).mean()), **_band(values.sum(axis=0))}
             for name, values in outcome.revenue.items()
-            if values.any() or name == "usage"
+            if values.any() or name == USAGE
         },
         "by_month": {
             name: _monthly(getattr(outcome, name))
-            for name in ("share", "price", "rival_price", "margin", "cash")
-        },
+            for name in ("share", "price", "rival_price", "tokens", "loss", "margin", "cash")
+        }
+        | {"revenue": _monthly(outcome.revenue[USAGE])},
         "ruined_by_month": [float((outcome.ruined_in <= month).mean()) for month in range(months)],
     }
 

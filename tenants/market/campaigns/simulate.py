@@ -32,6 +32,8 @@ class Outcome:
     price: Floats  # ours, averaged by tokens
     rival_price: Floats  # the cheapest rival's; ours where there is none
     customers: Floats  # of the whole market, outside option in it
+    tokens: Floats  # sold, in millions
+    loss: Floats  # what they lie below the month's long-run cost
     revenue: dict[str, Floats]  # by line
     margin: Floats  # revenue of all lines less all costs
     cash: Floats  # at the month's end
@@ -120,8 +122,7 @@ class Simulation:
     ) -> View:
         own, falling = self.spec.own, (1.0 - self._decline) ** month
         unit_cost = own.unit_cost * falling * self._levers.remaining("unit_cost_saving", month)
-        capacity = (own.long_run_cost - own.unit_cost) * falling
-        floor = unit_cost + (capacity if self.spec.floor == "long_run" else 0.0)
+        floor = unit_cost + (self._capacity(month) if self.spec.floor == "long_run" else 0.0)
         return View(
             month=month,
             start_price=own.price,
@@ -134,6 +135,11 @@ class Simulation:
             cash=books.cash,
             alpha=self._alpha,
         )
+
+    def _capacity(self, month: int) -> Floats:
+        """What long-run cost holds beyond the short-run one, (paths,)."""
+        own = self.spec.own
+        return (own.long_run_cost - own.unit_cost) * (1.0 - self._decline) ** month
 
     def _customers(
         self,
@@ -201,11 +207,14 @@ class Simulation:
         books.alive = np.where(broke, 0.0, alive)
         mean_price = np.where(sold > 0, usage / np.maximum(sold, 1e-300), own_price.mean(axis=0))
         everybody = customers.sum(axis=(0, 1))
+        below = np.maximum(view.unit_cost + self._capacity(month) - mean_price, 0.0)
         books.note(
             share=number / np.maximum(everybody, 1e-300),
             price=mean_price,
             rival_price=view.rival_prices.min(axis=0) if self.spec.rivals else mean_price,
             customers=everybody,
+            tokens=sold * alive,
+            loss=sold * alive * below,
             margin=margin,
             cash=books.cash,
             at_floor=np.asarray((offer.price < view.floor).any(axis=0), dtype=np.float64),

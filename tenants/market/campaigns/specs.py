@@ -16,12 +16,15 @@ from tenants.kernel.money import minor_units
 
 MOST_PATHS = 100_000
 MOST_CELLS = 20_000_000  # paths x options x segments: what memory allows
+LONGEST_POLICY = 150  # characters of a name: a plugin's holds two of 63
 LEVERS = (
     "cheaper_training", "utilisation", "waste", "procurement", "pruning", "services",
     "partner_revenue", "partner_cost_share", "new_lines", "personalised_models",
 )  # fmt: skip
 
-Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f]+$")]
+PRINTED = r"^[^\x00-\x1f\x7f]+$"
+
+Name = Annotated[str, Field(min_length=1, max_length=60, pattern=PRINTED)]
 Positive = Annotated[float, Field(gt=0, le=1e12)]
 NotNegative = Annotated[float, Field(ge=0, le=1e15)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -214,9 +217,13 @@ class Lever(_Checked):
 
 
 class PolicySpec(_Checked):
-    """A policy by name; parameters left out are searched for, those given are kept."""
+    """A policy by name; parameters left out are searched for, those given are kept.
 
-    name: Name
+    A plugin's is named `plugin.<plugin>.<policy>`, and has none. Where none of ours is named, all
+    of ours are tried.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=LONGEST_POLICY, pattern=PRINTED)]
     parameters: dict[Name, float] = {}
 
 
@@ -266,6 +273,7 @@ class CampaignSpec(_Checked):
         _once("rivals", [rival.name for rival in self.rivals])
         _once("segments", [segment.name for segment in self.segments])
         _once("levers", [lever.name for lever in self.levers])
+        _once("policies", [policy.name for policy in self.policies])
         names = {rival.name for rival in self.rivals}
         for segment in self.segments:
             unknown = set(segment.shares) - names

@@ -23,6 +23,7 @@ def brief(result: Result, language: str = "en") -> str:
     parts = [
         "# " + words.title.format(name=result["spec"]["name"]),
         *_recommendation(result, words),
+        *_failed(result, words),
         "## " + words.compared.format(months=result["months"], currency=result["currency"]),
         "\n".join(_table(result, words)),
         "## " + words.swings,
@@ -59,6 +60,11 @@ def _recommendation(result: Result, words: Words) -> Iterator[str]:
         )
     if found["refused"]:
         yield words.refused.format(policies=", ".join(words.name(p) for p in found["refused"]))
+
+
+def _failed(result: Result, words: Words) -> Iterator[str]:
+    for row in result.get("failed", ()):  # results of before plugins' policies have none
+        yield words.failed.format(policy=words.name(row["policy"]), reason=row["reason"])
 
 
 def _parameters(result: Result, policy: str, words: Words) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from tenants.kernel.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from tenants.market.following import Followed, Month
 
 Format = Literal["png", "svg"]
 WIDEST = 12  # bars of a tornado
@@ -14,23 +17,56 @@ WIDEST = 12  # bars of a tornado
 
 def plot(result: Mapping[str, Any], name: str, form: Format) -> bytes:
     """Draw one of `PLOTS`. The same result gives the same bytes. Raises InvalidInput."""
+    if name not in PLOTS:
+        raise InvalidInput(f"there is no plot {name[:40]!r}; there are {', '.join(PLOTS)}")
+    return _drawn(1, lambda axes: PLOTS[name](axes[0], result), form)
+
+
+def outcome_plot(followed: Followed, currency: str, form: Format) -> bytes:
+    """What happened, as points on the bands that were foreseen; a part for each figure."""
+
+    def draw(axes: Sequence[Any]) -> None:
+        for one, (figure, label) in zip(axes, OUTCOME_LABELS.items(), strict=True):
+            _outcome(one, followed.months, figure)
+            one.set_ylabel(label.format(currency=currency), fontsize=8)
+
+    return _drawn(len(OUTCOME_LABELS), draw, form)
+
+
+def _drawn(parts: int, draw: Callable[[Sequence[Any]], None], form: Format) -> bytes:
+    """A picture of so many parts, one under the other."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    if name not in PLOTS:
-        raise InvalidInput(f"there is no plot {name[:40]!r}; there are {', '.join(PLOTS)}")
     with mpl.rc_context({"svg.hashsalt": "campaign", "svg.fonttype": "none"}):
-        figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+        size = (8, 4.5 if parts == 1 else 2.0 * parts)
+        figure, axes = plt.subplots(parts, squeeze=False, figsize=size, layout="constrained")
         try:
-            PLOTS[name](axes, result)
+            draw(list(axes[:, 0]))
             into = io.BytesIO()
             kept = {"Date": None} if form == "svg" else {"Software": None}
             figure.savefig(into, format=form, dpi=120, metadata=kept)
         finally:
             plt.close(figure)
     return into.getvalue()
+
+
+def _outcome(axes: Any, months: Sequence[Month], name: str) -> None:
+    """A ring is a month that is not over, or was cut short."""
+    bands = {m.number: band for m in months if (band := m.figures[name].foreseen) is not None}
+    if bands:
+        numbers = list(bands)
+        low, middle, high = ([b[end] for b in bands.values()] for end in ("low", "median", "high"))
+        axes.fill_between(numbers, low, high, color="C0", alpha=0.2)
+        axes.plot(numbers, middle, color="C0")
+    for month in months:
+        actual = month.figures[name].actual
+        if actual is not None:
+            fill = "C1" if month.state == "over" else "none"
+            axes.plot(month.number, float(actual), "o", color="C1", markerfacecolor=fill)
+    axes.set_xticks([month.number for month in months])
 
 
 def _bands(axes: Any, result: Mapping[str, Any], figure: str, label: str) -> None:
@@ -69,6 +105,13 @@ def _tornado(axes: Any, result: Mapping[str, Any]) -> None:
     axes.set_xlabel(f"cash at the end, {result['currency']}; blue: low end of the prior")
 
 
+OUTCOME_LABELS: Mapping[str, str] = {
+    "revenue": "revenue, {currency}",
+    "tokens": "million tokens",
+    "loss": "below cost, {currency}",
+    "price": "price, {currency} a million",
+    "share": "share of customers",
+}
 PLOTS: Mapping[str, Callable[[Any, Mapping[str, Any]], None]] = {
     "cash": _cash,
     "share": _share,

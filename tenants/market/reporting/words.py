@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tenants.market.campaigns.policies.partners import is_partners, plugin_and_policy
+
 LANGUAGES = ("en", "zh-hans")
 
 
@@ -18,6 +20,8 @@ class Words:
     none_safe: str
     depends: str
     refused: str
+    failed: str
+    plugin: str
     compared: str
     columns: tuple[str, ...]
     swings: str
@@ -36,6 +40,9 @@ class Words:
         """A policy's, lever's or assumption's name; `segment: elasticity` part by part."""
         if key in self.names:
             return self.names[key]
+        if is_partners(key) and ": " not in key:
+            plugin, policy = plugin_and_policy(key)
+            return self.plugin.format(policy=policy.replace("_", " "), plugin=plugin)
         head, colon, tail = key.partition(": ")
         if colon:
             return f"{self.names.get(head, head)}: {self.names.get(tail, tail.replace('_', ' '))}"
@@ -58,6 +65,8 @@ ENGLISH = Words(
         "Find this out first."
     ),
     refused="Not proposed, for its risk of ruin: {policies}.",
+    failed="Not compared, because it failed: {policy} ({reason}).",
+    plugin="{policy} (plugin {plugin})",
     compared="Policies after {months} months, in {currency}",
     columns=("policy", "cash at the end (10% to 90%)", "share", "ruin", "at the floor"),
     swings="What moves the result most",
@@ -95,6 +104,8 @@ CHINESE = Words(
         "在它较差的一侧，{instead}获胜最多。请先查明这一点。"
     ),
     refused="因破产风险而不建议：{policies}。",
+    failed="因运行失败而未比较：{policy}（{reason}）。",
+    plugin="{policy}（插件 {plugin}）",
     compared="{months} 个月后的各策略，单位 {currency}",
     columns=("策略", "期末现金（10% 至 90%）", "份额", "破产", "触及底价"),
     swings="对结果影响最大的因素",

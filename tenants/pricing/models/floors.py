@@ -95,6 +95,7 @@ class PriceProposal(models.Model):
 
     `charge` takes the place of the price under `price_key`, which `replaced` keeps (null: there
     was none). `foreseen` says what its proposer expects of the whole time: quantity, revenue, loss.
+    `policy` is that of its campaign which it follows.
     """
 
     class State(models.TextChoices):
@@ -106,6 +107,7 @@ class PriceProposal(models.Model):
 
     id = models.CharField(max_length=40, primary_key=True)
     campaign_id = models.CharField(max_length=40, default="", blank=True)
+    policy = models.CharField(max_length=150, default="", blank=True)
     book = models.ForeignKey(PriceBook, on_delete=models.PROTECT, related_name="+")
     loss_budget = models.ForeignKey(
         LossBudget, null=True, on_delete=models.PROTECT, related_name="proposals"

@@ -53,7 +53,7 @@ class NewProposal:
     """`charge` for the counts of `meter` that `match`, in a book, during [starts, ends).
 
     `volume_cap` is of units; at it the proposal ends. `foreseen` says what is expected of the whole
-    time: quantity, revenue and loss, in the currency of costs.
+    time: quantity, revenue and loss, in the currency of costs. `policy` is its campaign's.
     """
 
     book_id: str
@@ -66,6 +66,7 @@ class NewProposal:
     loss_budget_id: str = ""
     volume_cap: Decimal | None = None
     campaign_id: str = ""
+    policy: str = ""
     foreseen: Mapping[str, Decimal] = field(default_factory=dict)
 
 
@@ -92,6 +93,7 @@ def price_proposal_make(*, actor: Actor, proposal: NewProposal) -> PriceProposal
     row: PriceProposal = PriceProposal.objects.create(
         id=new_id("prop_"),
         campaign_id=proposal.campaign_id,
+        policy=proposal.policy,
         book=book,
         loss_budget=_budget(proposal.loss_budget_id, proposal.ends),
         meter=proposal.meter,

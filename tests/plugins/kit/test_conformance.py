@@ -69,6 +69,18 @@ from plugins.sdk import *
 def quote_adjustment(quote):
     return QuoteAdjustment(-quote.amount - 1, "USD", "why")
 """
+POLICY = """
+from decimal import Decimal
+from plugins.sdk import *
+
+@hookimpl
+def campaign_policies():
+    return (CampaignPolicy("p", "P"),)
+
+@hookimpl
+def campaign_prices(campaign):
+    return {answer}
+"""
 
 
 def made(name: str, folder: Path) -> Path:
@@ -186,6 +198,14 @@ def test_a_fault_is_found(judged: Judge, tmp_path: Path, body: str, group: str, 
         (GPU, {}, "'P' is not lower_case"),
         (ENGINE, {}, "has to write tune.json"),
         (PRICE, {}, "x is no meter of this plugin"),
+        (POLICY.format(answer="campaign.own_prices[:1]"), {}, "p: 1 prices for 5 paths"),
+        (POLICY.format(answer="tuple(-p for p in campaign.own_prices)"), {}, "a price below 0"),
+        (POLICY.format(answer="(Decimal('NaN'),) * 5"), {}, "campaign_prices[0]: expected Decimal"),
+        (
+            POLICY.format(answer="(max(campaign.rival_prices), *campaign.own_prices[1:])"),
+            {},
+            "depends on other paths",
+        ),
         (DISCOUNT, {"permissions": '["data.quotes"]'}, "off a quote of 0"),
     ],
 )

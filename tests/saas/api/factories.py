@@ -33,7 +33,7 @@ from tenants.kernel.clock import now
 from tenants.kernel.crypto import tenant_data_key
 from tenants.kernel.ids import new_id
 from tenants.kernel.scope import system_scope, tenant_scope
-from tenants.market.models import MarketAlert, MarketProduct
+from tenants.market.models import AlertDelivery, MarketAlert, MarketProduct
 from tenants.pricing.defaults import FIRST_VERSION, LIST_BOOK
 from tenants.usage.ingestion import NewUsage
 from tenants.usage.services import usage_record
@@ -388,6 +388,7 @@ def market_facts() -> dict[str, str]:
     read(launched(), cut())
     with system_scope():
         job = campaign_submit(actor=operator(), spec=campaign())
+        AlertDelivery.objects.create(alert=MarketAlert.objects.get(), state="dead")
         return {
             "product_id": MarketProduct.objects.get().id,
             "alert_id": MarketAlert.objects.get().id,

@@ -135,6 +135,7 @@ STAFF = {
     "POST /operator/v1/market/products/{product_id}": "says what is compared",
     "PUT /operator/v1/market/offers/{base}": "says what is compared",
     "POST /operator/v1/market/alerts/{alert_id}/see": "takes note",
+    "POST /operator/v1/market/alerts/{alert_id}/resend": "sends the operator's own webhook again",
     "POST /operator/v1/campaigns": "the platform's own work, which costs no customer",
     "POST /operator/v1/campaigns/draft": "reads the books",
     "POST /operator/v1/campaigns/{campaign_id}/cancel": "ends something",

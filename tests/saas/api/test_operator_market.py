@@ -8,10 +8,15 @@ from typing import Any
 
 import pytest
 
+from tenants.kernel.scope import system_scope
 from tenants.market.importing.moves_csv import SHIPPED
+from tenants.market.models import AlertDelivery
+from tenants.pricing.models import PriceProposal
+from tenants.pricing.services import price_proposal_approve
 from tests.saas.api.factories import Caller, Reply
 from tests.tenants.market.factories import campaign
 from tests.tenants.market.market import csv_of, cut, launched, sold
+from tests.tenants.pricing.floors_made import another
 from tests.workers.jobs.factories import make_worker
 from tests.workers.tasks.factories import start
 from workers.assets.models import BaseModel
@@ -74,6 +79,12 @@ def test_our_place_and_the_alert_of_a_rival_who_cut(operator: Caller) -> None:
     assert (alert["level"], alert["seen_at"]) == ("below_floor", None)
     seen = operator.post(f"{MARKET}/alerts/{alert['id']}/see")
     assert seen.json["seen_at"] is not None
+    assert seen.json["delivery"] is None
+    assert operator.post(f"{MARKET}/alerts/{alert['id']}/resend").status == 404
+    with system_scope():
+        AlertDelivery.objects.create(alert_id=alert["id"], state="dead", last_error="gone")
+    again = operator.post(f"{MARKET}/alerts/{alert['id']}/resend")
+    assert (again.json["delivery"]["state"], again.json["delivery"]["tries"]) == ("waiting", 0)
 
 
 def test_a_product_is_classed_and_an_offer_withdrawn(operator: Caller, base: BaseModel) -> None:
@@ -146,25 +157,64 @@ def test_a_rehearsed_policy_becomes_prices_that_another_person_approves(
     factor = sum(row["by_month"]["price"]["median"][:2]) / 2 / spec["own"]["price"]
     assert factor != pytest.approx(1.0)
 
-    proposed = operator.post(f"{where}/propose", {"base": "mini", "policy": "match", "months": 2})
+    wish = {"base": "mini", "policy": "match", "months": 2, "volume_cap": "5000000"}
+    proposed = operator.post(f"{where}/propose", wish)
     assert proposed.status == 201, proposed.content
     rows = {one["meter"]: one for one in proposed.json["data"]}
     for meter, listed in (("tokens.input", 0.60), ("tokens.output", 1.80), ("tokens.cached", 0.15)):
         charge = rows[meter]["charge"]
         assert float(charge["unit"]) == pytest.approx(listed * factor, abs=1e-6)
         assert (rows[meter]["match"], rows[meter]["state"]) == ({"base": "mini"}, "proposed")
+        assert rows[meter]["volume_cap"] == "5000000"
     revenue = sum(float(one["foreseen"]["revenue"]) for one in rows.values())
     assert revenue == pytest.approx(row["revenue"]["usage"]["mean"] * 2 / 3, rel=1e-3)
     mine = operator.post(f"/operator/v1/price_proposals/{rows['tokens.input']['id']}/approve")
     assert mine.error["code"] == "same_person"
     listed_again = operator.get(f"/operator/v1/price_proposals?campaign={made.json['id']}")
     assert len(listed_again.json["data"]) == 3
+    assert {one["policy"] for one in listed_again.json["data"]} == {"match"}
+    (outcome,) = operator.get(f"{where}/outcome").json["policies"]
+    assert (outcome["policy"], outcome["state"], outcome["first"]) == ("match", "proposed", None)
     for body, says in (
         ({"base": "mini", "policy": "bribe"}, "was not rehearsed"),
         ({"base": "mini", "policy": "match", "months": 9}, "has 3 months"),
         ({"base": "mini", "policy": "match", "loss_budget_id": "no"}, "no"),
     ):
         assert says in operator.post(f"{where}/propose", body).error["message"]
+
+
+def test_what_happened_lies_beside_what_was_foreseen(operator: Caller) -> None:
+    sold(cost=Decimal("0.35"))
+    read(operator, csv_of(launched(model="dear", input_after=2, output_after=2)))
+    spec = operator.post(f"{CAMPAIGNS}/draft", {"base": "mini", "cash": 1000}).json["campaign"]
+    made = operator.post(CAMPAIGNS, {"campaign": spec | FEW})
+    where = f"{CAMPAIGNS}/{made.json['id']}"
+    assert operator.get(f"{where}/outcome").error["code"] == "campaign_not_finished"
+    start(make_worker(), queue="pipeline.cpu").join()
+    assert operator.get(f"{where}/outcome").json["policies"] == []
+    assert operator.get(f"{where}/outcome/plot").status == 404
+    operator.post(f"{where}/propose", {"base": "mini", "policy": "hold", "months": 2})
+    with system_scope():
+        for row in PriceProposal.objects.exclude(meter="tokens.cached"):
+            price_proposal_approve(actor=another(), proposal_id=row.id)
+    told = operator.get(f"{where}/outcome").json
+    (outcome,) = told["policies"]
+    assert (told["object"], told["currency"], outcome["state"]) == (
+        "campaign.outcome", "USD", "under_way",
+    )  # fmt: skip
+    first, second = outcome["months"]
+    foreseen = operator.get(f"{where}/result").json["result"]["policies"][0]["by_month"]
+    assert first["state"] == "running"
+    assert first["revenue"] == {
+        "foreseen": {end: foreseen["revenue"][end][0] for end in ("low", "median", "high")},
+        "actual": "0", "verdict": "", "unknown": "",
+    }  # fmt: skip
+    assert first["price"]["unknown"] == "nothing_sold"
+    assert (second["state"], second["share"]["actual"]) == ("to_come", None)
+    assert {one["actual"]["revenue"] for one in outcome["proposals"]} == {"0"}
+    assert operator.get(f"{where}/outcome/plot").content.startswith(b"<?xml")
+    assert operator.get(f"{where}/outcome/plot?format=png").content.startswith(b"\x89PNG")
+    assert operator.get(f"{where}/outcome/plot?policy=bribe").status == 404
 
 
 def test_a_campaign_waiting_is_cancelled(operator: Caller) -> None:

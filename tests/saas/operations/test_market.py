@@ -5,22 +5,39 @@ from __future__ import annotations
 import json
 import re
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from saas.markdown import as_html
+from tenants.accounts.services import platform_tenant_ensure
 from tenants.kernel.scope import system_scope
-from tenants.market.models import MarketAlert, MarketProduct
+from tenants.market.models import AlertDelivery, MarketAlert, MarketProduct
 from tenants.pricing.models import PriceProposal
+from tenants.pricing.services import price_proposal_approve
 from tests.saas.console.factories import Person
 from tests.tenants.market.market import csv_of, cut, launched, read, sold
+from tests.tenants.partners.releases import enabled, published
+from tests.tenants.pricing.floors_made import another
 from tests.workers.jobs.factories import job_row, make_worker
 from tests.workers.tasks.factories import start
 from workers.jobs.models import Job
 from workers.jobs.states import State
 
 pytestmark = pytest.mark.django_db
+
+PRICING = """
+from plugins.sdk import CampaignPolicy, hookimpl
+
+@hookimpl
+def campaign_policies():
+    return (CampaignPolicy("steady", "Steady"),)
+
+@hookimpl
+def campaign_prices(campaign):
+    return campaign.own_prices
+"""
 
 SENT = {
     "base": "mini", "name": "Autumn", "cash": "1000", "cash_limit": "0", "own_share": "0.1",
@@ -86,6 +103,19 @@ def test_a_product_is_classed_and_an_alert_seen(operator: Person) -> None:
     assert alert.seen_by
 
 
+def test_an_alert_that_was_given_up_shows_why_and_is_sent_again(operator: Person) -> None:
+    sold()
+    read(launched(), cut())
+    with system_scope():
+        alert = MarketAlert.objects.get()
+        AlertDelivery.objects.create(alert=alert, state="dead", last_error="it answered 500")
+    where = f"/operations/market/marketalert/{alert.pk}"
+    assert "it answered 500" in operator.get(f"{where}/change/").content.decode()
+    operator.client.post(f"{where}/do/resend/")
+    with system_scope():
+        assert AlertDelivery.objects.get().state == "waiting"
+
+
 def test_sliders_make_a_campaign_and_its_page_tells_how_it_went(operator: Person) -> None:
     sold(cost=Decimal("0.35"))
     read(launched())
@@ -109,6 +139,8 @@ def test_sliders_make_a_campaign_and_its_page_tells_how_it_went(operator: Person
     assert job_row(job.pk).state == State.SUCCEEDED
     page = operator.get(made["location"]).content.decode()
     assert "<table>" in page
+    assert "no prices of this campaign were proposed" in page
+    assert operator.get(f"{made['location']}outcome/").status_code == 404
     assert len(data_of(page, "campaign-data")["datasets"]) == 8
     assert operator.get(f"{made['location']}plots/tornado/")["content-type"] == "image/svg+xml"
     assert "Autumn" in operator.get("/operations/campaigns/").content.decode()
@@ -121,6 +153,37 @@ def test_sliders_make_a_campaign_and_its_page_tells_how_it_went(operator: Person
         assert {row.meter for row in proposals} == {
             "tokens.input", "tokens.output", "tokens.cached"
         }  # fmt: skip
+    page = operator.get(made["location"]).content.decode()
+    assert "nobody has approved these prices" in page
+    assert operator.get(f"{made['location']}outcome/")["content-type"] == "image/svg+xml"
+    with system_scope():
+        for row in PriceProposal.objects.exclude(meter="tokens.cached"):
+            price_proposal_approve(actor=another(), proposal_id=row.id)
+    page = operator.get(made["location"]).content.decode()
+    assert "not known yet" in page
+    assert "Under way" in page
+    operator.client.cookies["django_language"] = "zh-hans"
+    assert "尚不可知" in operator.get(made["location"]).content.decode()
+
+
+def test_a_plugins_policy_is_chosen_where_the_platform_enabled_it(
+    operator: Person, own_folders: None, tmp_path: Path
+) -> None:
+    sold()
+    read(launched())
+    name = "plugin.pricing.steady"
+    assert 'name="partners"' not in operator.get("/operations/campaigns/new/").content.decode()
+    published(tmp_path, name="pricing", code=PRICING)
+    enabled(platform_tenant_ensure().id, "pricing")
+    form = operator.get("/operations/campaigns/new/").content.decode()
+    assert f'value="{name}"' in form
+    sliders = dict(re.findall(r'<input type="range" name="(\w+)" value="([\d.]+)"', form))
+    made = operator.client.post("/operations/campaigns/new/", SENT | sliders | {"partners": name})
+    assert made.status_code == 302, made.content.decode()[:2000]
+    with system_scope():
+        job = Job.objects.get(kind="campaign")
+    assert [one["name"] for one in job.spec["campaign"]["policies"]] == [name]
+    assert [one["plugin"] for one in job.spec["plugins"]] == ["pricing"]
 
 
 def test_a_rehearsal_is_stopped_from_its_page(operator: Person) -> None:

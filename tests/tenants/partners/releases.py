@@ -169,11 +169,16 @@ def published(
     folder: Path, partner: Tenant | None = None, name: str = "counting", version: str = "1.0",
     code: str = COUNTING, **changed: str,
 ) -> Tenant:  # fmt: skip
+    """Make a wheel and take it through its review; return its partner."""
+    wheel = wheel_of(folder, name, version, code, **changed)
+    return published_wheel(wheel, partner, name, version)
+
+
+def published_wheel(wheel: Path, partner: Tenant | None, name: str, version: str) -> Tenant:
     """Take a wheel through its review; return its partner. The kit's word is put in its mouth."""
     if partner is None:
         partner = partner_tenant()
         agree(partner.id, SEVENTY)
-    wheel = wheel_of(folder, name, version, code, **changed)
     listing = submitted(partner, wheel, name, version)
     actor = operator_make()
     with system_scope():

@@ -10,22 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
-
-from plugins.host.errors import WheelRefused
-from plugins.host.facts import Failure, Outcome
 from plugins.sdk.codec import from_json
 from plugins.sdk.errors import ContractError
 from tenants.accounts.actors import system_actor
 from tenants.kernel.clock import now
 from tenants.kernel.errors import InsufficientCredit, InvalidInput, NotFound
-from tenants.kernel.scope import system_scope, tenant_scope
-from tenants.kernel.version import code_version
-from tenants.partners.host import ground, host_of
-from tenants.partners.models import Release
-from tenants.partners.selectors import Enabled, enabled_of
-from tenants.partners.services import health_record
-from tenants.partners.wheels import plugins_folder, release_unpack
+from tenants.kernel.scope import tenant_scope
 from tenants.usage.ingestion import NewUsage
 from workers.assets.materialise import file_to_path
 from workers.assets.models import File
@@ -46,6 +36,12 @@ from workers.jobs.states import Kind, State
 from workers.tasks.channel import Frame
 from workers.tasks.child import LOOPBACK
 from workers.tasks.runs.models import model_open, snapshot_open
+from workers.tasks.runs.plugins import (
+    enabled_release,
+    ground_told,
+    outcomes_heard,
+    release_told,
+)
 from workers.tasks.runs.run import CannotRun, Context
 
 DATA_FILES = ("training_file", "validation_file", "file")
@@ -64,51 +60,25 @@ class PipelineRun:
         self.spec: Mapping[str, Any] = context.claim.spec
 
     def prepare(self) -> Mapping[str, Any]:
-        enabled, release = self.context.in_scope(self._enabled)
-        try:
-            site = release_unpack(release) if release.wheel_key else None
-            refused = host_of([release]).refused
-        except WheelRefused as error:
-            raise CannotRun(str(error), code="plugin_refused", param="plugin") from error
-        if refused:  # the platform was upgraded past it, say
-            said = f"{release}: {refused[0].reason}"
-            raise CannotRun(said, code="plugin_refused", param="plugin")
-        shared = ground()
+        spec = self.spec
+        enabled, release = self.context.in_scope(
+            lambda: enabled_release(self.context.tenant_id, spec["plugin"], spec["release_id"])
+        )
+        told = release_told(enabled, release)
         work = self.context.scratch / "work"
         work.mkdir()
         return {
             "key": self.context.job_id,
             "tenant": self.context.tenant_id,
-            "plugin": release.plugin,
-            "pipeline": self.spec["pipeline"],
-            "steps": self.spec["steps"],
-            "settings": dict(enabled.settings),
-            "permissions": sorted(enabled.permissions),
-            "site": str(site) if site else "",
-            "platform": code_version(),
-            "folder": str(plugins_folder()),
-            "lent": str(shared.lent),
-            "accept_risk": settings.PLUGINS_ACCEPT_RISK,
-            "runtime": shared.sandbox.runtime.to_json(),
+            **told,
+            "ground": ground_told(),
+            "pipeline": spec["pipeline"],
+            "steps": spec["steps"],
             "inputs": self._inputs(),
             "resume": snapshot_open(self.context),
             "engine": self.context.in_scope(self._engine_done),
             "scratch": str(work),
         }
-
-    def _enabled(self) -> tuple[Enabled, Release]:
-        """The installation as it is now: a plugin disabled since is called no more."""
-        found = enabled_of(self.context.tenant_id, plugin=self.spec["plugin"])
-        if not found:
-            raise CannotRun(
-                f"{self.spec['plugin']} was disabled or suspended since",
-                code="plugin_not_enabled",
-                param="plugin",
-            )
-        release = Release.objects.filter(pk=self.spec["release_id"]).first()
-        if release is None or release.suspended_at is not None:
-            raise CannotRun("this release is suspended", code="plugin_suspended", param="plugin")
-        return found[0], release
 
     def _inputs(self) -> dict[str, str]:
         """The files by name, made distinct; each opened into scratch. Those of a model, too:
@@ -210,19 +180,8 @@ class PipelineRun:
         return spec
 
     def _record(self, frame: Frame) -> None:
-        outcome = Outcome(
-            plugin=self.spec["plugin"],
-            version=self.spec["version"],
-            failure=Failure(*frame["failure"]) if frame["failure"] else None,
-            wall_s=float(frame["wall_s"]),
-            cpu_s=float(frame["cpu_s"]),
-        )
-
-        def record() -> None:
-            with system_scope():
-                health_record(outcomes=[outcome])
-
-        self.context.persist(record)
+        plugin, version = self.spec["plugin"], self.spec["version"]
+        self.context.persist(lambda: outcomes_heard(plugin, version, [frame]))
 
     def _used(self, frame: Frame) -> list[NewUsage]:
         """What the plugin claims, under its host's keys; and its slot time, which we measured."""

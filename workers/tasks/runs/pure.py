@@ -1,4 +1,4 @@
-"""Campaigns and purchase plans: a spec in, a result out. No model, no files."""
+"""Work that is arithmetic alone: a spec in, a result out. No model, no files."""
 
 from __future__ import annotations
 
@@ -41,10 +41,6 @@ class PureRun:
 
     def close(self) -> None:
         pass
-
-
-class CampaignRun(PureRun):
-    entry, name = "workers.tasks.campaign_child", "campaign"
 
 
 class ProcurementRun(PureRun):

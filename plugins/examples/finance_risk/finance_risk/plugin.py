@@ -1,10 +1,12 @@
-"""Two pipelines: risk from a table, with calibrated scores; and weights of least variance."""
+"""Two pipelines, risk from a table and weights of least variance; and a pricing policy."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
 from plugins.sdk import (
+    CampaignPolicy,
+    CampaignStep,
     Claim,
     Meter,
     Pipeline,
@@ -20,6 +22,7 @@ NOTICE = (
     "For reserves over a group. Not for deciding on one person's credit, cover or price: "
     "not tested for fairness."
 )
+MARGIN = Decimal("1.25")
 ADVICE = "An aid for planning. No investment advice: what varied little so far may yet fall."
 
 
@@ -39,6 +42,20 @@ def meters() -> tuple[Meter, ...]:
 @hookimpl
 def prices() -> tuple[Price, ...]:
     return (Price("rows", Decimal("0.0001"), "USD"),)
+
+
+@hookimpl
+def campaign_policies() -> tuple[CampaignPolicy, ...]:
+    return (CampaignPolicy("follow_slowly", "Follow the cheapest rival slowly, above cost"),)
+
+
+@hookimpl
+def campaign_prices(campaign: CampaignStep) -> tuple[Decimal, ...]:
+    """A third of the way to the cheapest rival each month, but a quarter above what it costs."""
+    paths = zip(campaign.own_prices, campaign.rival_prices, campaign.unit_costs, strict=True)
+    return tuple(
+        max(own + (min(own, rival) - own) / 3, cost * MARGIN) for own, rival, cost in paths
+    )
 
 
 @hookimpl

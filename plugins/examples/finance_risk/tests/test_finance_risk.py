@@ -1,16 +1,17 @@
 """The package's own test: what any partner's looks like."""
 
 import csv
+from decimal import Decimal
 from pathlib import Path
 
 import finance_risk
 import numpy as np
 import pytest
 from finance_risk.allocating import least_variance
-from finance_risk.plugin import run_step
+from finance_risk.plugin import campaign_prices, run_step
 
-from plugins.sdk import PluginError
-from plugins.sdk.testing import step_checked, work_make
+from plugins.sdk import CampaignStep, PluginError
+from plugins.sdk.testing import prices_checked, step_checked, work_make
 
 
 def test_scores_beat_the_base_rate(tmp_path):
@@ -41,3 +42,9 @@ def test_weights_that_cannot_add_up_are_refused(tmp_path):
     work, _ = work_make(tmp_path, {"growth": growth}, {"most": 0.2})
     with pytest.raises(PluginError, match="do not add up to 1"):
         run_step("allocation", "weigh", work)
+
+
+def test_prices_follow_a_third_of_the_way_and_keep_above_cost():
+    own, rival, cost = map(Decimal, ("3", "2.4", "1")), map(Decimal, ("1.5", "3", "1")), [1, 1, 2]
+    step = CampaignStep(0, tuple(own), tuple(rival), tuple(map(Decimal, cost)))
+    assert prices_checked(campaign_prices, step) == tuple(map(Decimal, ("2.5", "2.4", "2.5")))

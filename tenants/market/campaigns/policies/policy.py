@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,8 +64,10 @@ class Offer:
 class Policy(Protocol):
     """A policy with its parameters set; `grid` says which values of each a search tries."""
 
-    name: ClassVar[str]
-    grid: ClassVar[Mapping[str, tuple[float, ...]]]
+    @property
+    def name(self) -> str: ...
+    @property
+    def grid(self) -> Mapping[str, tuple[float, ...]]: ...
 
     def offer(self, view: View) -> Offer: ...
 
@@ -82,6 +84,8 @@ def checked_offer(policy: Policy, view: View) -> Offer:
     """A policy's answer, every part an array of finite numbers. Raises PolicyFailed."""
     try:
         offer = policy.offer(view)
+    except PolicyFailed:
+        raise
     except Exception as error:
         raise _failed(policy, view, f"raised {type(error).__name__}: {error}") from error
     if not isinstance(offer, Offer):

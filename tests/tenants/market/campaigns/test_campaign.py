@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tenants.kernel.errors import InvalidInput
 from tenants.market.campaigns.campaign import campaign_run, campaign_steps
+from tenants.market.campaigns.policies import policy_of
 from tenants.market.campaigns.search import fewer_paths, held_out
+from tenants.market.campaigns.simulate import Simulation
 from tenants.market.campaigns.specs import LEVERS, CampaignSpec
+from tenants.market.campaigns.tornado import lever_worths, tornado_names
+from tenants.market.campaigns.worlds import world_of
 from tests.tenants.market.factories import campaign, spec
 
 EFFECTS: dict[str, dict[str, Any]] = {
@@ -54,6 +59,23 @@ def test_every_row_of_the_essay_brings_money_and_can_be_switched_off() -> None:
     without = campaign_run(CampaignSpec.read(small(levers=off)))
     assert "services" not in {row["lever"] for row in without["levers"]}
     assert not any(bar["assumption"].startswith("services") for bar in without["tornado"])
+
+
+@pytest.mark.parametrize("name", LEVERS)
+def test_a_lever_that_is_off_brings_nothing_and_is_told_of_no_more(name: str) -> None:
+    """On the same worlds and luck: off is as if it did nothing, on brings money."""
+    on = [{"name": each, "ramp": 0, **effect} for each, effect in EFFECTS.items()]
+    off = [lever | {"on": lever["name"] != name} for lever in on]
+    idle = [lever if lever["name"] != name else {"name": name} for lever in on]
+    specs = [CampaignSpec.read(small(levers=levers)) for levers in (on, off, idle)]
+    whole, without, nothing = (
+        Simulation(world_of(each)).run(policy_of("hold", {})).final_cash for each in specs
+    )
+    np.testing.assert_array_equal(without, nothing)
+    assert (whole - without).mean() > 0
+    told = lever_worths(specs[1], policy_of("hold", {}), lambda: None)
+    assert {one.lever for one in told} == {*LEVERS} - {name}
+    assert not [bar for bar in tornado_names(specs[1]) if bar.startswith(f"{name}: ")]
 
 
 def test_progress_that_raises_stops_the_campaign() -> None:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from tenants.market.campaigns.policies import POLICIES, policy_of
-from tenants.market.campaigns.policies.partners import PartnerPolicy
 from tenants.market.campaigns.policies.policy import Offer, PolicyFailed, View
 from tenants.market.campaigns.simulate import Simulation
 from tenants.market.campaigns.worlds import luck_of, world_of
@@ -158,22 +157,3 @@ def test_a_policy_that_fails_is_named_with_the_month(answer: Any, told: str) -> 
     with pytest.raises(PolicyFailed, match=told) as caught:
         Simulation(world_of(spec())).run(Odd(answer))
     assert "policy 'odd', month 0" in caught.value.message
-
-
-def test_a_partners_policy_is_called_once_a_month_for_all_paths() -> None:
-    from plugins.sdk.contracts import CampaignStep
-
-    steps: list[CampaignStep] = []
-
-    def call(policy: str, step: CampaignStep) -> Any:
-        assert policy == "theirs"
-        steps.append(step)
-        return [price / 2 for price in step.own_prices]
-
-    asked = spec(months=3)
-    outcome = Simulation(world_of(asked)).run(PartnerPolicy("theirs", call))
-    assert [step.step for step in steps] == [0, 1, 2]
-    assert {len(step.own_prices) for step in steps} == {asked.paths}
-    assert outcome.price[0] == pytest.approx(1.25)
-    with pytest.raises(PolicyFailed, match="1 prices for 200 paths"):
-        Simulation(world_of(asked)).run(PartnerPolicy("short", lambda _p, s: s.own_prices[:1]))

@@ -1,0 +1,134 @@
+"""Policies of plugins in a campaign: asked once a month for all paths, ended when they fail."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from plugins.host.facts import Failure, Outcome
+from plugins.sdk.contracts import CampaignStep
+from tenants.kernel.errors import InvalidInput
+from tenants.market.campaigns.campaign import campaign_run
+from tenants.market.campaigns.estimates import campaign_seconds
+from tenants.market.campaigns.policies.partners import PartnerPolicy
+from tenants.market.campaigns.simulate import Simulation
+from tenants.market.campaigns.specs import CampaignSpec
+from tenants.market.campaigns.worlds import world_of
+from tenants.market.reporting.brief import brief
+from tests.tenants.market.factories import campaign, spec
+
+NAME = "plugin.acme.theirs"
+Answer = Callable[[CampaignStep], Any]
+
+
+def theirs(answer: Answer, name: str = NAME) -> PartnerPolicy:
+    def call(policy: str, step: CampaignStep) -> Outcome:
+        assert f"plugin.acme.{policy}" == name
+        found = answer(step)
+        if isinstance(found, Failure):
+            return Outcome("acme", "1.0", failure=found)
+        return Outcome("acme", "1.0", found)
+
+    return PartnerPolicy(name, call, "acme 1.0")
+
+
+def asked(*names: str) -> CampaignSpec:
+    policies = [{"name": name} for name in ("hold", *names)]
+    return CampaignSpec.read(campaign(policies=policies, paths=100, scenarios=10, months=6))
+
+
+def test_it_is_called_once_a_month_for_all_paths() -> None:
+    steps: list[CampaignStep] = []
+
+    def half(step: CampaignStep) -> tuple[Decimal, ...]:
+        steps.append(step)
+        return tuple(price / 2 for price in step.own_prices)
+
+    outcome = Simulation(world_of(spec(months=3))).run(theirs(half))
+    assert [step.step for step in steps] == [0, 1, 2]
+    assert {len(step.own_prices) for step in steps} == {spec().paths}
+    assert outcome.price[0] == pytest.approx(1.25)
+
+
+def test_it_is_compared_with_ours_and_named() -> None:
+    result = campaign_run(asked(NAME), partners=[theirs(lambda step: step.own_prices)])
+    held, found = result["policies"]
+    assert (found["policy"], found["plugin"], found["parameters"]) == (NAME, "acme 1.0", {})
+    assert found["final_cash"]["mean"] == pytest.approx(held["final_cash"]["mean"], rel=1e-9)
+    assert "theirs (plugin acme)" in brief(result)
+    assert "theirs（插件 acme）" in brief(result, "zh-hans")
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (lambda _: Failure("raised", "ValueError: no idea"), "raised: ValueError: no idea"),
+        (lambda step: step.own_prices[:1], "1 prices for 100 paths"),
+        (lambda step: (Decimal(-1), *step.own_prices[1:]), "price is -1.0 in segment 0, path 0"),
+        (lambda step: (*step.own_prices[1:], Decimal("1e999")), "price is inf"),
+        (lambda step: (*step.own_prices[1:], Decimal("NaN")), "price is nan"),
+    ],
+)
+def test_one_that_fails_ends_itself_and_not_the_campaign(answer: Answer, told: str) -> None:
+    result = campaign_run(asked(NAME), partners=[theirs(answer)])
+    (failed,) = result["failed"]
+    assert failed["policy"] == NAME
+    assert failed["reason"].startswith(f"policy {NAME!r}, month 0: ")
+    assert told in failed["reason"]
+    assert [row["policy"] for row in result["policies"]] == ["hold"]
+    assert result["recommendation"]["policy"] == "hold"
+    assert told in brief(result)
+
+
+def test_a_leader_that_fails_in_the_tornado_leaves_the_lead_to_the_next() -> None:
+    """Alone in the market, whoever asks a little more earns more: it leads, then is gone."""
+    calls = 0
+
+    def soon_gone(step: CampaignStep) -> Any:
+        nonlocal calls
+        calls += 1
+        dearer = tuple(price * Decimal("1.02") for price in step.own_prices)
+        return dearer if calls <= 6 else Failure("timeout", "no prices within 10 s")
+
+    alone = campaign()["segments"][0] | {"own_share": 0.5, "shares": {}, "elasticity": 0.1}
+    given = campaign(policies=[{"name": "hold"}, {"name": NAME}], paths=10, scenarios=10, months=6,
+                     rivals=[], segments=[alone])  # fmt: skip
+    result = campaign_run(CampaignSpec.read(given), partners=[theirs(soon_gone)])
+    assert "month 0: timeout" in result["failed"][0]["reason"]
+    assert calls == 7
+    assert result["recommendation"]["leader"] == "hold"
+    assert [row["policy"] for row in result["policies"]] == ["hold"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "changes", "told"),
+    [
+        ({"name": "plugin.acme"}, {}, "is named plugin.<plugin>.<policy>"),
+        ({"name": NAME, "parameters": {"by": 1}}, {}, "takes no parameters"),
+        ({"name": NAME}, {}, "called by a running platform only"),
+        ({"name": NAME}, {"paths": 60_000}, "at most 50,000 paths"),
+    ],
+)
+def test_one_that_cannot_be_asked_is_refused_first(
+    policy: dict[str, Any], changes: dict[str, Any], told: str
+) -> None:
+    given = campaign(policies=[policy], **changes)
+    with pytest.raises(InvalidInput, match=re.escape(told)):
+        campaign_run(CampaignSpec.read(given))
+
+
+def test_beside_a_plugins_policy_alone_all_of_ours_are_tried() -> None:
+    few = {"paths": 20, "scenarios": 10, "months": 1, "rivals": [],
+           "segments": [campaign()["segments"][0] | {"shares": {}}]}  # fmt: skip
+    given = campaign(policies=[{"name": NAME}], **few)
+    result = campaign_run(CampaignSpec.read(given), partners=[theirs(lambda step: step.own_prices)])
+    assert {row["policy"] for row in result["policies"]} > {NAME, "hold", "niche"}
+
+
+def test_asking_a_plugin_is_in_the_quoted_time() -> None:
+    without, with_it = campaign_seconds(asked()), campaign_seconds(asked(NAME))
+    assert all(more > less for less, more in zip(without, with_it, strict=True))
