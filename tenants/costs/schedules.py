@@ -17,6 +17,7 @@ from tenants.costs.rates import RATE_DECIMALS
 from tenants.kernel.errors import InvalidInput
 
 SECONDS_A_YEAR = Decimal(31_557_600)  # 365.25 days
+MOST = 10**12  # that a rate is below
 HOURS_A_YEAR = SECONDS_A_YEAR / 3600
 
 
@@ -58,6 +59,12 @@ def owned_rate(machine: Owned) -> Decimal:
     tied = (machine.price + machine.resale) / 2 * machine.interest
     power = machine.watts / 1000 * HOURS_A_YEAR * machine.per_kwh
     a_second = (loss + tied + power + machine.a_year) / SECONDS_A_YEAR / machine.slots
+    if a_second >= MOST:
+        raise InvalidInput(
+            f"a slot-second of this machine would cost {a_second:.3g}: look at its price, its life"
+            " and its power",
+            param="price",
+        )
     return a_second.quantize(Decimal(1).scaleb(-RATE_DECIMALS), ROUND_HALF_EVEN)
 
 

@@ -15,7 +15,7 @@ from tenants.accounts.audit import audit_record
 from tenants.costs.defaults import CURRENCY, DEFAULTS, SINCE
 from tenants.costs.models import Rate, Resource
 from tenants.costs.rates import RATE_DECIMALS, PricedStretch, RateStep, priced
-from tenants.costs.schedules import RatePeriod, schedule_checked
+from tenants.costs.schedules import MOST, RatePeriod, schedule_checked
 from tenants.costs.slot_time import SlotTime
 from tenants.kernel.clock import database_now
 from tenants.kernel.errors import Conflict, InvalidInput, NotFound, PermissionDenied
@@ -225,7 +225,7 @@ def _row(entry: SlotTime, number: int, piece: PricedStretch) -> dict[str, Any]:
 def _check_rate(
     amount: Decimal, currency: str, valid_from: dt.datetime, kind: str, moment: dt.datetime
 ) -> None:
-    if not isinstance(amount, Decimal) or not amount.is_finite() or not 0 <= amount < 10**12:
+    if not isinstance(amount, Decimal) or not amount.is_finite() or not 0 <= amount < MOST:
         raise InvalidInput("a rate is a Decimal of at least 0", param="amount")
     if amount != round(amount, RATE_DECIMALS):
         raise InvalidInput(f"a rate has at most {RATE_DECIMALS} decimals", param="amount")

@@ -31,9 +31,18 @@ def test_an_owned_machine_costs_its_loss_of_value_power_space_and_interest() -> 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"life_years": 0}, {"slots": 0}, {"resale": 2}, {"price": -1, "resale": -1}, {"watts": -1}],
+    [
+        {"life_years": 0},
+        {"slots": 0},
+        {"resale": 2},
+        {"price": -1, "resale": -1},
+        {"watts": -1},
+        {"price": 10**25},
+        {"life_years": "1e-12", "price": 10**10},
+        {"watts": 10**25, "per_kwh": 10**25},
+    ],
 )
-def test_a_machine_that_makes_no_sense_is_refused(changes: dict[str, int]) -> None:
+def test_a_machine_that_makes_no_sense_is_refused(changes: dict[str, Any]) -> None:
     numbers = {"price": 1, "life_years": 1} | changes
     fields: dict[str, Any] = {name: Decimal(value) for name, value in numbers.items()}
     fields["slots"] = changes.get("slots", 1)
