@@ -35,6 +35,8 @@ NEEDED = ("name", "resource", "months", "capacity")
 COLUMNS = (
     *NEEDED, "upfront", "monthly", "currency", "available", "kind", "kinds", "until",
 )  # fmt: skip
+BEYOND = ""  # names the cells that have no column
+LONGEST_KIND = 40
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def offers_set(*, actor: Actor, offers: Sequence[NewOffer]) -> list[PurchaseOffe
     """Enter offers, all or none; one that is known and says the same stays as it is.
 
     One that says something else under a known name takes the place of it. Raises PermissionDenied,
-    NotFound for a resource, InvalidInput for none at all or a name that is told twice.
+    InvalidInput for none at all, a name that is told twice or no class of workers.
     """
     _operators_only(actor)
     names = [offer.name for offer in offers]
@@ -104,18 +106,32 @@ def offers_read(text: str) -> list[NewOffer]:
     Columns: name, resource, months, capacity, and perhaps upfront, monthly, currency, available,
     kind (reserved or owned), kinds (of work, with spaces between), until.
     """
-    reader = csv.DictReader(io.StringIO(text))
-    found = reader.fieldnames or ()
+    lines = io.StringIO(text.removeprefix("\ufeff"), newline="")
+    reader = csv.DictReader(lines, restkey=BEYOND, strict=True)
+    try:
+        _require_columns(reader.fieldnames or ())
+        return [_line(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise InvalidInput(f"after line {reader.line_num}: {error}", param="content") from error
+
+
+def _require_columns(found: Sequence[str]) -> None:
     if missing := [name for name in NEEDED if name not in found]:
         raise InvalidInput(f"the file lacks the column {missing[0]}", param=missing[0])
     if strange := [name for name in found if name not in COLUMNS]:
         raise InvalidInput(
             f"no column {strange[0]!r}; known are {', '.join(COLUMNS)}", param="content"
         )
-    return [_line(number, row) for number, row in enumerate(reader, start=2)]
+    if len(set(found)) < len(found):
+        raise InvalidInput("a column is named twice", param="content")
 
 
 def _line(number: int, row: Mapping[str, str | None]) -> NewOffer:
+    if BEYOND in row:
+        raise InvalidInput(
+            f"line {number} has more cells than the first one: put a cell with a comma in quotes",
+            param="content",
+        )
     cells = {name: (row.get(name) or "").strip() for name in COLUMNS}
     given = {name: text for name, text in cells.items() if text}
     try:
@@ -170,7 +186,7 @@ def _require_resources(offers: Sequence[NewOffer]) -> None:
     known = set(rows)
     for offer in offers:
         if offer.resource not in known:
-            raise NotFound(
+            raise InvalidInput(
                 f"{offer.name}: no class of workers {offer.resource!r}; there are"
                 f" {', '.join(sorted(known))}",
                 param="resource",
@@ -181,8 +197,10 @@ def _check(offer: NewOffer) -> None:
     def refuse(why: str, param: str) -> InvalidInput:
         return InvalidInput(f"the offer {offer.name!r}: {why}", param=param)
 
-    if not 1 <= len(offer.name) <= 60:
-        raise InvalidInput("an offer has a name of 1 to 60 characters", param="name")
+    if not 1 <= len(offer.name) <= 60 or not offer.name.isprintable():
+        raise InvalidInput("an offer has a name of 1 to 60 printable characters", param="name")
+    if strange := [kind for kind in offer.kinds if not _is_kind(kind)]:
+        raise refuse(f"no kind of work is {strange[0]!r}", "kinds")
     if not 1 <= offer.months <= LONGEST_TERM:
         raise refuse(f"its term is 1 to {LONGEST_TERM} months, not {offer.months}", "months")
     for name in ("capacity", "upfront", "monthly"):
@@ -199,6 +217,10 @@ def _check(offer: NewOffer) -> None:
         minor_units(offer.currency)
     except ValueError as error:
         raise refuse(str(error), "currency") from error
+
+
+def _is_kind(text: str) -> bool:
+    return 1 <= len(text) <= LONGEST_KIND and text.isidentifier()
 
 
 def _operators_only(actor: Actor) -> None:

@@ -165,6 +165,10 @@ def test_offers_are_read_from_a_file_all_or_none(operator: Caller, resource: str
     assert (row["kinds"], row["until"]) == (["fine_tune", "serve"], "2099-12-31")
     again = operator.post(f"{OFFERS}/import", {"content": head + good})
     assert again.json["data"] == read.json["data"]  # the same offer, not another one
+    for same in ("\ufeff" + head + good, (head + good).replace("\n", "\r")):
+        assert (
+            operator.post(f"{OFFERS}/import", {"content": same}).json["data"] == read.json["data"]
+        )
     bad = f"two years,{resource},0,400,,650,USD,,\n"
     refused = operator.post(f"{OFFERS}/import", {"content": head + good + bad})
     assert (refused.status, refused.error["param"]) == (400, "months")
@@ -175,6 +179,13 @@ def test_offers_are_read_from_a_file_all_or_none(operator: Caller, resource: str
         (head + good.replace("400", "many"), "line 2: capacity cannot be 'many'"),
         (head, "1 to 500 offers, not 0"),
         (head + good + good, "told twice"),
+        (head + "\n" + good.replace("400", "many"), "line 3: capacity cannot be 'many'"),
+        (head.replace("upfront", "months") + good, "a column is named twice"),
+        (head + good.replace("720", "1,720"), "line 2 has more cells than the first"),
+        (head + good.replace("a year", '"a year'), "after line 1: unexpected end of data"),
+        (head + "x" * 200_000 + good, "after line 1: field larger than field limit"),
+        (head + good.replace("fine_tune", "fine-tune"), "no kind of work is 'fine-tune'"),
+        (head + good.replace(resource, "worker.none"), "no class of workers 'worker.none'"),
     ):
         assert says in operator.post(f"{OFFERS}/import", {"content": content}).error["message"]
     assert len(operator.get(OFFERS).json["data"]) == 1

@@ -109,9 +109,14 @@ def test_offers_are_entered_read_and_withdrawn(operator: Person) -> None:
     text = f"name,resource,months,capacity,upfront\ntwo years,{resource},24,730,12000\n"
     file = SimpleUploadedFile("offers.csv", text.encode())
     assert operator.client.post(f"{OFFERS}import/", {"file": file}).status_code == 302
-    bad = SimpleUploadedFile("offers.csv", b"caf\xe9")
-    told = operator.client.post(f"{OFFERS}import/", {"file": bad}).content.decode()
-    assert "no UTF-8" in told
+    for content, says in (
+        (b"caf\xe9", "no UTF-8"),
+        (text.replace("two years", "two\0years").encode(), "60 printable characters"),
+        (text.replace(resource, "worker.none").encode(), "no class of workers"),
+    ):
+        bad = SimpleUploadedFile("offers.csv", content)
+        told = operator.client.post(f"{OFFERS}import/", {"file": bad}).content.decode()
+        assert says in told
     with system_scope():
         row = PurchaseOffer.objects.get(name="two years")
     operator.post(f"{OFFERS}{row.pk}/do/withdraw/")
