@@ -36,8 +36,8 @@ CSV_COLUMNS = ("month", "offer", "units", "until", "upfront", "monthly", "cost",
 def procurement_submit(*, actor: Actor, wish: Wish, key: str) -> PurchasePlan:
     """Draft a plan from the books and have a job work it out; once for each key.
 
-    Raises PermissionDenied, InvalidInput, NotFound as `plan_draft` does, and Conflict where the key
-    was used for another wish.
+    Raises PermissionDenied, InvalidInput as `plan_draft` does, and Conflict where the key was used
+    for another wish.
     """
     fingerprint = hashlib.sha256(json.dumps(asdict(wish), default=str).encode()).hexdigest()
     known = _made_before(actor, key, fingerprint)

@@ -22,7 +22,7 @@ from tenants.costs.models import PurchaseOffer, Rate, Resource
 from tenants.costs.plan_months import month_add, month_edges, month_of, months_between
 from tenants.costs.selectors import cost_totals, rates_now, unit_costs, work_weeks
 from tenants.costs.sensitivity import ON_DEMAND, SPOT
-from tenants.kernel.errors import InvalidInput, NotFound
+from tenants.kernel.errors import InvalidInput
 
 WEEKS = 52  # of the books that a forecast looks back upon
 RECENT = dt.timedelta(weeks=4)  # that tokens of a base are counted in
@@ -31,6 +31,8 @@ MILLION = 1_000_000
 STEADY = "serve"  # the kind of work that cannot be interrupted, and so not be done on spot
 Exchange = Callable[[str], Decimal]
 MOST_MONTHS, MOST_SCENARIOS, MOST_SUPPLIERS = 60, 50, 10
+LARGEST = 10**12  # of money, and of slot-hours a month
+LEAST_USE, DEAREST = Decimal("0.001"), 10**6  # a utilisation, a penalty
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ def plan_draft(wish: Wish, today: dt.datetime, exchange: Exchange) -> dict[str, 
     """Draft a plan that begins with the month after `today`.
 
     `exchange` tells what one unit of another currency is in that of costs; it raises InvalidInput.
-    Raises InvalidInput: no offers, an offer in a currency without a rate, too little history.
+    Raises InvalidInput: no offers, an offer in a currency without a rate, too little history, a
+    supplier of what is not served.
     """
     until = midnight(today)
     starts = month_add(month_of(until), 1)
@@ -106,7 +109,7 @@ def plan_draft(wish: Wish, today: dt.datetime, exchange: Exchange) -> dict[str, 
             "unseen": wish.unseen,
         },
         "offer_ids": {row["name"]: offer.id for row, offer in offers},
-        "suppliers": [_supplier(one, until, wish.utilisation) for one in wish.suppliers],
+        "suppliers": [_supplier(one, classes, until, wish.utilisation) for one in wish.suppliers],
     }
 
 
@@ -231,7 +234,9 @@ def _markets(classes: Sequence[str], wish: Wish) -> list[dict[str, Any]]:
     return found
 
 
-def _supplier(one: Supplier, until: dt.datetime, utilisation: Decimal) -> dict[str, Any]:
+def _supplier(
+    one: Supplier, classes: Sequence[str], until: dt.datetime, utilisation: Decimal
+) -> dict[str, Any]:
     """A base's share of its class, and the slot-hours that a million tokens of it ask for."""
     totals = cost_totals(group_by=("resource", "kind", "base"), since=until - RECENT, until=until)
     served = [t for t in totals if t.group[1] == STEADY]
@@ -239,12 +244,20 @@ def _supplier(one: Supplier, until: dt.datetime, utilisation: Decimal) -> dict[s
     units = unit_costs(since=until - RECENT, until=until)
     tokens = next((u.tokens for k, b, u in units if (k, b) == (STEADY, one.base)), Decimal(0))
     if not ours or not tokens:
-        raise NotFound(
+        raise InvalidInput(
             f"no tokens of {one.base!r} were served in the last four weeks: there is nothing to"
             " set a supplier's price against",
             param="suppliers",
+            code="nothing_served",
         )
     resource = max(ours, key=lambda name: ours[name])
+    if f"{resource} {STEADY}" not in classes:
+        raise InvalidInput(
+            f"{resource} has served for too few weeks to foresee what {one.base!r} will ask for:"
+            " leave its supplier out",
+            param="suppliers",
+            code="too_little_history",
+        )
     whole = sum((t.seconds for t in served if t.group[0] == resource), Decimal(0))
     hours = sum(ours.values(), Decimal(0)) / HOUR / utilisation
     return {
@@ -263,19 +276,32 @@ def _check(wish: Wish) -> None:
     for name, most in (("months", MOST_MONTHS), ("scenarios", MOST_SCENARIOS), ("unseen", 1000)):
         if not 1 <= getattr(wish, name) <= most:
             raise InvalidInput(f"{name} are 1 to {most}", param=name)
-    if not 0 < wish.utilisation <= 1:
-        raise InvalidInput("utilisation is a share above 0 and at most 1", param="utilisation")
-    if not 0 <= wish.service <= 1:
+    if not _within(wish.utilisation, 1) or wish.utilisation < LEAST_USE:
+        raise InvalidInput(
+            f"utilisation is a share above 0 and at most 1, {LEAST_USE} at least",
+            param="utilisation",
+        )
+    if not _within(wish.service, 1):
         raise InvalidInput("service is a share of demand, 0 to 1", param="service")
-    if wish.penalty < 1:
+    if not _within(wish.penalty, DEAREST) or wish.penalty < 1:
         raise InvalidInput(
-            "what lacks costs at least its price on demand: a penalty of 1 or more", param="penalty"
+            "what lacks costs at least its price on demand: a penalty of 1 or more, at most"
+            f" {DEAREST}",
+            param="penalty",
         )
-    if wish.budget is not None and wish.budget < 0:
-        raise InvalidInput("a budget is at least 0", param="budget")
-    if any(limit < 0 for limit in wish.on_demand_limits.values()):
-        raise InvalidInput("a limit is at least 0 slot-hours a month", param="on_demand_limits")
-    if len(wish.suppliers) > MOST_SUPPLIERS or any(s.per_million < 0 for s in wish.suppliers):
+    if wish.budget is not None and not _within(wish.budget, LARGEST):
+        raise InvalidInput(f"a budget is at least 0, at most {LARGEST}", param="budget")
+    if not all(_within(limit, LARGEST) for limit in wish.on_demand_limits.values()):
         raise InvalidInput(
-            f"at most {MOST_SUPPLIERS} suppliers, at prices of at least 0", param="suppliers"
+            f"a limit is at least 0 slot-hours a month, at most {LARGEST}", param="on_demand_limits"
         )
+    prices = [one.per_million for one in wish.suppliers]
+    if len(prices) > MOST_SUPPLIERS or not all(_within(price, LARGEST) for price in prices):
+        raise InvalidInput(
+            f"at most {MOST_SUPPLIERS} suppliers, at prices from 0 to {LARGEST}", param="suppliers"
+        )
+
+
+def _within(value: Decimal, most: int) -> bool:
+    """Whether a number is one, not below 0 and not above `most`."""
+    return value.is_finite() and 0 <= value <= most

@@ -14,7 +14,7 @@ from tenants.costs.plan_months import month_add, month_begin, month_edges, month
 from tenants.costs.plan_report import plan_case
 from tenants.costs.planning import Supplier, plan_draft
 from tenants.kernel.clock import now
-from tenants.kernel.errors import InvalidInput, NotFound
+from tenants.kernel.errors import InvalidInput
 from tenants.kernel.scope import system_scope
 from tests.tenants.costs.plans_made import (
     LONG_AGO,
@@ -25,6 +25,8 @@ from tests.tenants.costs.plans_made import (
     wish,
     work,
 )
+from tests.tenants.pricing.books import count
+from tests.workers.jobs.factories import make_tenant
 
 pytestmark = pytest.mark.django_db
 HOUR = 3600
@@ -127,8 +129,34 @@ def test_what_a_plan_in_force_has_bought_is_held_for_as_long_as_it_runs() -> Non
 
 def test_a_supplier_of_what_is_not_served_is_refused() -> None:
     offer_make(books_make())
-    with pytest.raises(NotFound, match="were served in the last four weeks"):
+    with pytest.raises(InvalidInput, match="were served in the last four weeks"):
         draft(suppliers=(Supplier("Acme", "mini", Decimal(1)),))
+
+
+def test_a_supplier_of_what_cannot_be_foreseen_is_refused() -> None:
+    """Serving began two weeks ago; only training is foreseen."""
+    resource = books_make(kind="fine_tune")
+    offer_make(resource)
+    work(resource, 5, *weeks_back(2))
+    at = weeks_back(1)[0]
+    count(make_tenant().id, "tokens.output", 1000, at=at, source="gateway", model="m", base="mini")
+    with pytest.raises(InvalidInput, match="has served for too few weeks"):
+        draft(suppliers=(Supplier("Acme", "mini", Decimal(1)),))
+
+
+@pytest.mark.parametrize("value", ["NaN", "sNaN", "Infinity", "-1", "1e400"])
+@pytest.mark.parametrize("name", ["utilisation", "service", "penalty", "budget", "suppliers"])
+def test_a_wish_is_of_numbers_that_make_sense(name: str, value: str) -> None:
+    number = Decimal(value)
+    given = (Supplier("Acme", "mini", number),) if name == "suppliers" else number
+    with pytest.raises(InvalidInput) as caught:
+        wish(**{name: given})
+    assert caught.value.param == name
+
+
+def test_a_utilisation_near_nothing_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="utilisation is a share above 0"):
+        wish(utilisation=Decimal("1e-400"))
 
 
 def weeks_back(count: int) -> list[dt.datetime]:
