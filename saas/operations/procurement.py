@@ -32,7 +32,7 @@ from tenants.costs.plan_actual import plan_actual
 from tenants.costs.planning import MOST_MONTHS, MOST_SCENARIOS, Supplier, Wish
 from tenants.costs.purchase_plans import plan_get, plan_in_force, plans
 from tenants.kernel.clock import now
-from tenants.kernel.errors import InvalidInput
+from tenants.kernel.errors import Conflict, InvalidInput, NotFound
 from workers.jobs.models import Job
 from workers.jobs.selectors import job_get, jobs_visible
 from workers.jobs.states import FINAL, Kind, State
@@ -157,6 +157,7 @@ def procurement_plan_adopt(request: HttpRequest, plan_id: str) -> HttpResponse:
 def procurement_plan_csv(request: HttpRequest, plan_id: str) -> HttpResponse:
     del request
     plan = plan_get(plan_id)
+    _result(plan)
     return _download(HttpResponse(purchases_csv(plan), content_type="text/csv"), f"{plan.id}.csv")
 
 
@@ -164,8 +165,16 @@ def procurement_plan_json(request: HttpRequest, plan_id: str) -> HttpResponse:
     del request
     plan = plan_get(plan_id)
     told = {"plan": {"id": plan.id, "name": plan.name, "starts": plan.starts.isoformat()}}
-    content = {**told, "result": procurement_result(plan.id)}
+    content = {**told, "result": _result(plan)}
     return _download(JsonResponse(content), f"{plan.id}.json")
+
+
+def _result(plan: PurchasePlan) -> dict[str, Any]:
+    """What there is to export. Raises NotFound."""
+    try:
+        return procurement_result(plan.id)
+    except Conflict as error:  # not yet, or never
+        raise NotFound(error.message) from error
 
 
 def wish_of(fields: Mapping[str, Any]) -> Wish:

@@ -71,6 +71,8 @@ def test_a_form_that_is_sent_twice_makes_one_plan(operator: Person) -> None:
     first = operator.client.post(f"{PAGE}new/", ASKED)
     second = operator.client.post(f"{PAGE}new/", ASKED)
     assert first["location"] == second["location"]
+    for export in ("csv/", "json/"):  # there is nothing yet
+        assert operator.get(f"{first['location']}{export}").status_code == 404
     stopped = operator.client.post(first["location"], follow=True).content.decode()
     assert "The plan stops." in stopped
 
@@ -81,7 +83,9 @@ def test_a_form_that_is_sent_twice_makes_one_plan(operator: Person) -> None:
         ({}, "none of 0 offers can serve"),
         ({"suppliers": "Acme, mini, cheap"}, "ends in no number"),
         ({"suppliers": "only a name"}, "is no name, base model and price"),
+        ({"suppliers": "Acme, mini, NaN"}, "at prices from 0 to"),
         ({"utilisation": "0"}, "utilisation is a share above 0"),
+        ({"penalty": "1e400"}, "a penalty of 1 or more"),
     ],
 )
 def test_what_cannot_be_planned_is_said_above_the_form(
