@@ -19,6 +19,7 @@ from tenants.costs.models import CostOverhead
 from tenants.kernel.clock import database_now
 from tenants.kernel.errors import InvalidInput, NotFound, PermissionDenied
 from tenants.kernel.ids import new_id
+from tenants.kernel.locks import AdvisoryLock, advisory_lock
 from tenants.kernel.scope import ScopeError, atomic, required_scope
 
 WRITE = "billing.write"
@@ -73,6 +74,7 @@ def overhead_set(
     Overhead(name, amount, DRIVERS[driver], planned)  # refuses a volume of 0
     today = database_now().date()
     with atomic():
+        advisory_lock(AdvisoryLock.COSTS, "overheads")  # two of one name at once: one is absorbed
         for row in overheads().select_for_update().filter(name=name, ends=None):
             _end(row, today)
         made: CostOverhead = CostOverhead.objects.create(

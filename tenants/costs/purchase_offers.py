@@ -24,6 +24,7 @@ from tenants.costs.services import resources_ensure
 from tenants.kernel.clock import database_now
 from tenants.kernel.errors import InvalidInput, NotFound, PermissionDenied
 from tenants.kernel.ids import new_id
+from tenants.kernel.locks import AdvisoryLock, advisory_lock
 from tenants.kernel.money import minor_units
 from tenants.kernel.scope import ScopeError, atomic, required_scope
 
@@ -77,6 +78,7 @@ def offers_set(*, actor: Actor, offers: Sequence[NewOffer]) -> list[PurchaseOffe
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InvalidInput(f"the offer {twice[0]!r} is told twice", param="name")
     with atomic():
+        advisory_lock(AdvisoryLock.COSTS, "offers")  # two of one name at once: one after the other
         resources_ensure()
         _require_resources(offers)
         known = {row.name: row for row in offers_open().select_for_update().filter(name__in=names)}

@@ -23,6 +23,7 @@ class AdvisoryLock(IntEnum):
     AGREEMENT = 1007  # one sale at a time counts towards tiers and caps (keyed; only in SQL)
     PRICES = 1008  # one writer at a time sets what anybody pays
     MARKET = 1010  # one file of rivals' prices is read at a time
+    COSTS = 1011  # one writer at a time says what is paid, and what can be bought (keyed)
 
 
 def try_advisory_lock(lock: AdvisoryLock) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 
 import pytest
 
@@ -19,6 +20,7 @@ from tenants.costs.standard import Assumptions, Work, long_run
 from tenants.kernel.clock import now
 from tenants.kernel.errors import InvalidInput, NotFound, PermissionDenied
 from tenants.kernel.scope import system_scope
+from tests.tenants.accounts.test_services import together
 from tests.tenants.costs.factories import NOON, operator, resource_make, slot_time
 
 MARCH = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
@@ -143,3 +145,21 @@ def test_an_overhead_that_makes_no_sense_is_refused_by_name(
     with system_scope(), pytest.raises(InvalidInput) as caught:
         overhead_set(actor=operator(), **given | changes)  # type: ignore[arg-type]
     assert caught.value.param == param
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_overhead_that_is_set_twice_at_once_is_absorbed_once() -> None:
+    """First where there is none of the name, then in the place of one."""
+    staff = operator()
+
+    def setting(amount: int) -> None:
+        with system_scope():
+            overhead_set(
+                actor=staff, name="office", amount=Decimal(amount), driver="direct",
+                planned=Decimal(10),
+            )  # fmt: skip
+
+    for amounts in (range(1, 7), range(7, 13)):
+        assert together(*(partial(setting, one) for one in amounts)) == []
+        with system_scope():
+            assert overheads().get(ends=None).amount in amounts

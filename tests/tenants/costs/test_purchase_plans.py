@@ -144,3 +144,17 @@ def test_of_two_adopted_at_once_one_is_in_force(resource: str) -> None:
 def test_an_offer_has_a_last_day(resource: str) -> None:
     row = offer_make(resource, name="soon", until=dt.date(2030, 1, 1))
     assert row.cost == 12 * 720
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_offer_that_is_told_twice_at_once_is_one_offer(resource: str) -> None:
+    """Anew, the same and something else: the later takes the place of the earlier."""
+
+    def told(monthly: int) -> Any:
+        return lambda: offer_make(resource, name="new", monthly=Decimal(monthly))
+
+    for monthly in ((700, 700), (701, 702)):
+        assert together(*(told(one) for one in monthly)) == []
+        with system_scope():
+            row = PurchaseOffer.objects.get(name="new", withdrawn_at=None)
+        assert row.monthly in monthly
