@@ -144,15 +144,20 @@ def procurement_gain(since: dt.datetime, until: dt.datetime) -> Gain | None:
 
 
 def _committed_unused(days: Collection[dt.datetime], entries: Any) -> dict[dt.datetime, Decimal]:
-    """By day, what was committed to ahead less what slots were booked at reserved and owned rates;
-    no day is counted on which none was.
+    """By day, what was committed to ahead less what slots were booked at reserved and owned rates,
+    of today up to now; no day is counted on which none was.
     """
     kept = entries.filter(rate__kind__in=(Rate.Kind.RESERVED, Rate.Kind.OWNED))
     rows = kept.annotate(day=TruncDay("started_at", tzinfo=dt.UTC)).order_by().values_list("day")
     booked: dict[dt.datetime, Decimal] = dict(rows.annotate(Sum("amount")))
-    bought = list(commitments(before=dt.date.max))
+    bought, moment = list(commitments(before=dt.date.max)), database_now()
+
+    def committed(day: dt.datetime) -> Decimal:
+        passed = min(1.0, (moment - day) / DAY)
+        return round(committed_on(day.date(), bought) * Decimal(passed), 6)
+
     return {
-        day: max(Decimal(0), committed_on(day.date(), bought) - booked[day])
+        day: max(Decimal(0), committed(day) - booked[day])
         if day in booked
         else Decimal(0)
         for day in days

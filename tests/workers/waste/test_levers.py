@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from tenants.costs.daily import midnight
 from tenants.costs.levers import levers_newest, ratio_gain
 from tenants.costs.models import PurchasePlan, Rate
 from tenants.costs.services import resources_ensure, slot_time_record
@@ -28,12 +29,8 @@ def spend(days: float, hours: float, *, purpose: str = "job", **fields: object) 
     begin = ago(days)
     mine = {} if purpose == "idle" else {"tenant_id": "ten_1", "job_id": "j", "attempt": 1}
     given = {"worker": "w", "slot": 0, "resource": "worker.gpu", "key": new_id("k_")}
-    return SlotTime(
-        purpose=purpose,
-        started_at=begin,
-        ended_at=begin + dt.timedelta(hours=hours),
-        **(given | mine | fields),  # type: ignore[arg-type]
-    )
+    when = {"started_at": begin, "ended_at": begin + dt.timedelta(hours=hours)}
+    return SlotTime(purpose=purpose, **(given | mine | when | fields))  # type: ignore[arg-type]
 
 
 def recorded(*entries: SlotTime) -> None:
@@ -130,26 +127,45 @@ def test_use_of_slots_is_set_against_the_plan_and_prices_against_on_demand() -> 
 @pytest.mark.django_db
 def test_what_was_committed_to_and_not_used_is_paid_too() -> None:
     """10 a day are committed; 2.16 of it was booked, on one day, for what costs 5 on demand."""
+    reserve("0.0003")
+    recorded(spend(1.5, 2, rate_kind="reserved"))
+    adopt(ago(1.5).date(), a_day=10)
+    found = measured()["procurement"]
+    assert found.saved == Decimal(5) - 10  # type: ignore[attr-defined]
+    assert found.evidence["committed_unused"] == "7.840000000000000000"  # type: ignore[attr-defined]
+
+
+@pytest.mark.django_db
+def test_of_today_only_what_has_passed_is_committed() -> None:
+    """25.92 a day are committed, and a slot was booked at it from midnight until now."""
+    reserve("0.0003")
+    moment = now()
+    hours = (moment - midnight(moment)) / dt.timedelta(hours=1)
+    recorded(spend(0, 0, rate_kind="reserved", started_at=midnight(moment), ended_at=moment))
+    adopt(moment.date(), a_day=25.92)
+    unused = measured()["procurement"].evidence["committed_unused"]  # type: ignore[attr-defined]
+    assert Decimal(unused) < Decimal("0.02"), f"after {hours} hours"  # a minute's
+
+
+def reserve(amount: str) -> None:
     with system_scope():
         resources_ensure()
         Rate.objects.create(
-            resource_id="worker.gpu", kind="reserved", amount=Decimal("0.0003"),
-            valid_from=ago(100),
-        )  # fmt: skip
-    recorded(spend(1.5, 2, rate_kind="reserved"))
-    day = ago(1.5).date()
+            resource_id="worker.gpu", kind="reserved", amount=Decimal(amount), valid_from=ago(100)
+        )
+
+
+def adopt(day: dt.date, *, a_day: float) -> None:
+    """A plan whose purchases cost that much each day of the month of `day`."""
     days = calendar.monthrange(day.year, day.month)[1]
     offer = {"name": "a year", "serves": ["worker.gpu serve"], "months": 12, "capacity": 730}
-    bought = {"month": 0, "offer": "a year", "units": 1, "until": 12, "cost": 12 * 10.0 * days}
+    bought = {"month": 0, "offer": "a year", "units": 1, "until": 12, "cost": 12 * a_day * days}
     with system_scope():
         PurchasePlan.objects.create(
             id="plan_1", key="key_1", name="adopted", starts=day.replace(day=1), months=12,
             drafted={"case": {"offers": [offer]}}, result={"purchases": [bought]},
             in_force=True, adopted_at=ago(40),
         )  # fmt: skip
-    found = measured()["procurement"]
-    assert found.saved == Decimal(5) - 10  # type: ignore[attr-defined]
-    assert found.evidence["committed_unused"] == "7.840000000000000000"  # type: ignore[attr-defined]
 
 
 @pytest.mark.django_db
