@@ -157,9 +157,7 @@ def _committed_unused(days: Collection[dt.datetime], entries: Any) -> dict[dt.da
         return round(committed_on(day.date(), bought) * Decimal(passed), 6)
 
     return {
-        day: max(Decimal(0), committed(day) - booked[day])
-        if day in booked
-        else Decimal(0)
+        day: max(Decimal(0), committed(day) - booked[day]) if day in booked else Decimal(0)
         for day in days
     }
 
