@@ -1,8 +1,9 @@
 """What capacity will be asked for: scenarios of monthly slot-hours from weeks of the books. Pure.
 
 A log-linear trend through each class's weekly hours, damped as it is carried on (Gardner and
-McKenzie, Management Science 31(10), 1985), with its level and slope drawn from their sampling
-distribution and each month's weeks from the residuals (Duan's smearing, JASA 78(383), 1983).
+McKenzie, Management Science 31(10), 1985) and no further than it was seen, with its level and slope
+drawn from their sampling distribution and each month's weeks from the residuals (Duan's smearing,
+JASA 78(383), 1983).
 Estimates in float64: never posted.
 """
 
@@ -18,7 +19,7 @@ from tenants.kernel.errors import InvalidInput
 FEWEST_WEEKS = 6
 DAMPED = 0.98  # what is left of the trend from one week to the next
 WEEKS_A_MONTH = 365.25 / 12 / 7
-LEAST = 1e-6  # slot-hours that stand for none
+LEAST = 0.05  # of a mean week: what one without work counts as, which has no logarithm
 
 
 def demand_forecast(
@@ -61,7 +62,7 @@ def _class_forecast(
 ) -> Floats:
     """[scenarios, months] of one class."""
     week = np.arange(len(hours)) - (len(hours) - 1) / 2
-    logs = np.log(np.maximum(hours, LEAST * max(1.0, float(hours.max()))))
+    logs = np.log(np.maximum(hours, LEAST * hours.mean()))
     slope = float(week @ logs / (week @ week))
     residuals = logs - logs.mean() - slope * week
     spread = float(np.sqrt(residuals @ residuals / (len(hours) - 2)))
@@ -69,7 +70,8 @@ def _class_forecast(
     level = logs.mean() + drawn[0] / np.sqrt(len(hours))
     trend = slope + drawn[1] / np.sqrt(week @ week)
     ahead = np.arange(1, int(np.ceil(edges[-1])) + 1)
-    carried = week[-1] + np.cumsum(DAMPED**ahead)  # weeks of trend, fewer the further ahead
+    further = np.minimum(np.cumsum(DAMPED**ahead), len(hours))  # weeks of trend, ever fewer
+    carried = week[-1] + further
     path = level + trend * carried + generator.choice(residuals, size=(scenarios, len(ahead)))
     return _months(np.exp(path), edges)
 

@@ -38,6 +38,23 @@ def test_exact_growth_is_carried_on_damped() -> None:
     np.testing.assert_allclose(found[:, 0], np.tile(expected, (3, 1)), rtol=1e-9)
 
 
+def test_a_trend_is_carried_no_further_than_it_was_seen() -> None:
+    """Six weeks that doubled promise six doublings more at most, not 2 to the 40th."""
+    found = forecast([float(2**n) for n in range(6)], months=24)
+    assert found[:, 0, -1] == pytest.approx(32 * 2**6 * WEEKS_A_MONTH)
+
+
+@pytest.mark.parametrize("place", [0, 5, 20, 25])
+def test_a_week_without_work_is_a_quiet_week(place: int) -> None:
+    """The other 25 have 100 slot-hours: no month of the next year is expected to have five times
+    that, or a fifth of it.
+    """
+    weeks = [100.0] * 26
+    weeks[place] = 0.0
+    expected = forecast(weeks, months=12)[:, 0].mean(axis=0) / (100 * WEEKS_A_MONTH)
+    assert 0.2 < expected.min() < expected.max() < 5
+
+
 def test_bands_cover_what_comes() -> None:
     """Of 300 histories without growth, 80% bands hold the quarter that follows as often."""
     generator = np.random.default_rng(3)
