@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -73,20 +74,49 @@ def _check(case: Case) -> None:
         raise InvalidInput("demand is [scenarios, classes, months]", param="demand")
     if not np.isfinite(case.demand).all() or (case.demand < 0).any():
         raise InvalidInput("demand is finite and at least 0", param="demand")
-    if (case.weights < 0).any() or abs(float(case.weights.sum()) - 1) > 1e-9:
+    if not (case.weights >= 0).all() or not abs(float(case.weights.sum()) - 1) <= 1e-9:
         raise InvalidInput("the scenarios' weights sum to one", param="weights")
     if missing := set(case.classes) - case.penalty.keys():
         raise InvalidInput(f"no penalty for {', '.join(sorted(missing))}", param="penalty")
     if not 0 <= case.service <= 1 or not 0 <= case.end_value <= 1:
         raise InvalidInput("service and end value are shares", param="service")
     for serves, capacity in case.held.items():
-        if not serves <= set(case.classes) or len(capacity) != months or min(capacity) < 0:
+        if not serves <= set(case.classes) or len(capacity) != months or not _all(capacity):
             raise InvalidInput("what is held is at least 0, a figure a month", param="held")
     for offer in case.offers:
-        if offer.cost < 0 or offer.capacity <= 0 or offer.months < 1 or offer.available < 0:
+        _check_offer(offer, case.classes)
+    _check_money(case)
+
+
+def _check_money(case: Case) -> None:
+    if case.budget is not None and not _counts(case.budget):
+        raise InvalidInput("a budget is finite and at least 0", param="budget")
+    if not all(_counts(penalty) for penalty in case.penalty.values()):
+        raise InvalidInput("a penalty is finite and at least 0", param="penalty")
+    for market in case.markets:
+        if not _all([*market.prices.values(), *market.limits.values()]):
             raise InvalidInput(
-                f"{offer.name}: a cost of at least 0, a capacity above 0, a term of months",
-                param="offers",
+                f"{market.name}: prices and limits are finite and at least 0", param="markets"
             )
-        if strange := offer.serves - set(case.classes):
-            raise InvalidInput(f"{offer.name} serves {', '.join(sorted(strange))}?", param="offers")
+
+
+def _check_offer(offer: Offer, classes: Sequence[str]) -> None:
+    if not _counts(offer.cost) or not _counts(offer.capacity) or not offer.capacity:
+        raise InvalidInput(
+            f"{offer.name}: a finite cost of at least 0, a finite capacity above 0", param="offers"
+        )
+    if offer.months < 1 or offer.available < 0 or offer.from_month < 0:
+        raise InvalidInput(
+            f"{offer.name}: a term of months, units from 0, months from 0", param="offers"
+        )
+    if strange := offer.serves - set(classes):
+        raise InvalidInput(f"{offer.name} serves {', '.join(sorted(strange))}?", param="offers")
+
+
+def _counts(value: float) -> bool:
+    """Whether a figure is one: finite, at least 0."""
+    return math.isfinite(value) and value >= 0
+
+
+def _all(values: Iterable[float]) -> bool:
+    return all(_counts(value) for value in values)

@@ -55,7 +55,7 @@ def case_of(given: Mapping[str, Any], weeks: Callable[[], Weeks] | None = None) 
         raise InvalidInput(f"a case has no {', '.join(unknown)}", param=unknown[0])
     try:
         return _case(given)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
         raise InvalidInput(f"the case cannot be read: {error}", param="case") from error
 
 

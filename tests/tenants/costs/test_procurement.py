@@ -21,6 +21,8 @@ from tenants.costs.procurement_case import Case, Market, Offer
 from tenants.kernel.errors import InvalidInput
 from tests.tenants.costs.procurement_cases import SHAPES, demand_make, large_case
 
+NAN, INFINITE = float("nan"), float("inf")
+
 
 def small_case(seed: int, **changes: Any) -> Case:
     """One class, three months, two scenarios, two offers of at most two units."""
@@ -148,6 +150,18 @@ def test_a_plan_is_told_in_rows() -> None:
         ({"service": 1.5}, "service"),
         ({"offers": [Offer("x", frozenset("a"), 10, -1, 1, 1)]}, "offers"),
         ({"offers": [Offer("x", frozenset("z"), 10, 1, 1, 1)]}, "offers"),
+        ({"offers": [Offer("x", frozenset("a"), 10, NAN, 1, 1)]}, "offers"),
+        ({"offers": [Offer("x", frozenset("a"), INFINITE, 1, 1, 1)]}, "offers"),
+        ({"offers": [Offer("x", frozenset("a"), 10, 1, 1, 1, from_month=-1)]}, "offers"),
+        ({"markets": [Market("spot", {"a": NAN})]}, "markets"),
+        ({"markets": [Market("spot", {"a": -1.0})]}, "markets"),
+        ({"markets": [Market("spot", {"a": 1.0}, {"a": -1.0})]}, "markets"),
+        ({"penalty": {"a": NAN}}, "penalty"),
+        ({"penalty": {"a": -1.0}}, "penalty"),
+        ({"weights": np.array([NAN, 1.0])}, "weights"),
+        ({"budget": NAN}, "budget"),
+        ({"budget": -1.0}, "budget"),
+        ({"held": {frozenset("a"): [1.0, NAN, 1.0]}}, "held"),
     ],
 )
 def test_a_case_that_makes_no_sense_is_refused_by_name(changes: Any, param: str) -> None:
