@@ -26,6 +26,9 @@ from tenants.costs.procurement_case import Case, Floats, Offer
 from tenants.kernel.errors import InvalidInput
 
 
+OUT_OF_TIME = 1  # of scipy's milp
+
+
 @dataclass(frozen=True)
 class Purchases:
     """`buy[r, t]` units; the expected cost in all, and a bound under which no plan's cost lies.
@@ -134,6 +137,12 @@ class Programme:
             constraints=self._rows,
             options={"mip_rel_gap": gap, "time_limit": seconds},
         )
+        if found.x is None and found.status == OUT_OF_TIME:
+            raise InvalidInput(
+                f"no plan was found in {seconds:g} s: ask for fewer months, scenarios or offers",
+                param="scenarios",
+                code="out_of_time",
+            )
         if found.x is None:
             raise InvalidInput(
                 f"no purchases keep the budget and the service asked for: {found.message}",
@@ -144,7 +153,8 @@ class Programme:
         used = self.used(buy)
         cost, dual = used.cost, used.dual
         bound = found.mip_dual_bound if found.mip_dual_bound is not None else cost
-        return Purchases(buy=buy, cost=cost, bound=float(min(bound, cost)), dual=dual)
+        bound = min(max(bound, 0.0), cost)  # nothing is earned; without time it has none yet
+        return Purchases(buy=buy, cost=cost, bound=float(bound), dual=dual)
 
     def cost(self, buy: NDArray[np.int64], demand: Floats | None = None) -> float:
         """What purchases cost, expected, used as well as can be. See `used`."""

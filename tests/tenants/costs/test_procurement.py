@@ -183,6 +183,12 @@ def test_the_best_single_term_is_the_best_of_all_numbers(seed: int) -> None:
     assert single_term(programme)[1] == pytest.approx(min(tried), rel=1e-9)
 
 
+def test_without_time_it_is_time_that_is_said_to_lack() -> None:
+    with pytest.raises(InvalidInput, match="no plan was found in 0 s") as caught:
+        purchase_plan(large_case(offers=20, months=12, scenarios=3), seconds=0.0)
+    assert caught.value.code == "out_of_time"
+
+
 def test_more_units_than_there_are_do_not_do() -> None:
     case = small_case(0)
     assert cost_of(Programme(case), np.full((2, 3), 3, dtype=np.int64)) == float("inf")
