@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 
 from tenants.accounts.actors import Actor, ActorKind
 from tenants.accounts.audit import audit_record
+from tenants.costs.commitments import held_by_month
 from tenants.costs.events import PurchasePlanAdopted
 from tenants.costs.models import PurchaseOffer, PurchasePlan
 from tenants.costs.plan_months import month_add, month_of
@@ -67,7 +68,8 @@ def plan_adopt(
     """Let a plan be the one in force, in the place of `replaces` ("": of none). Twice: once.
 
     Raises PermissionDenied, NotFound, and Conflict where another plan is in force, this one was
-    ended, its first month has passed, or what it buys is not offered so any more.
+    ended, its first month has passed, what is held has changed since it was made, or what it buys
+    is not offered so any more.
     """
     _operators_only(actor)
     rows = PurchasePlan.objects.select_for_update()
@@ -128,6 +130,7 @@ def _adoptable(
             f"{plan.id} begins in {plan.starts:%Y-%m}, which is over; make a new plan",
             code="plan_stale",
         )
+    _require_held(plan)
     bought = {row["offer"] for row in result["purchases"]}
     ids = [plan.drafted["offer_ids"][name] for name in sorted(bought)]
     gone = PurchaseOffer.objects.filter(pk__in=ids, withdrawn_at__lte=Now()).order_by("name")
@@ -136,6 +139,18 @@ def _adoptable(
             f"the offer {row.name!r} was changed or withdrawn since the plan was made; make a new"
             " one",
             code="offer_changed",
+        )
+
+
+def _require_held(plan: PurchasePlan) -> None:
+    """What was held when the plan was made is what is held now: else it buys too much or little."""
+    case = plan.drafted["case"]
+    known = {tuple(row["serves"]): row["capacity"] for row in case["held"]}
+    if held_by_month(case["classes"], plan.starts, plan.months) != known:
+        raise Conflict(
+            f"capacity that serves in the months of {plan.id} was bought or ended since it was"
+            " made; make a new plan",
+            code="held_changed",
         )
 
 

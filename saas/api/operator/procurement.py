@@ -244,7 +244,8 @@ class PurchasePlanPurchasesView(ApiView):
 
 class PurchasePlanAdoptView(ApiView):
     """From its first month on, later demand and cost are set beside it. 409 where another plan is
-    in force than `replaces` names, or what it buys is not offered so any more.
+    in force than `replaces` names, what is held has changed, or what it buys is not offered so any
+    more.
     """
 
     @operation("Adopt a purchase plan", tag=TAG, needs=WRITE, answer=PlanOut, body=AdoptIn)

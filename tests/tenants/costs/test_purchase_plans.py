@@ -75,6 +75,19 @@ def test_a_plan_whose_first_month_is_over_is_stale(resource: str) -> None:
     assert caught.value.code == "plan_stale"
 
 
+def test_what_was_bought_since_a_plan_was_made_is_not_bought_twice(resource: str) -> None:
+    """Another one, which buys in the month before it begins, was adopted meanwhile."""
+    first, second = plan_make(), plan_make()
+    first.starts = month_add(first.starts, -1)
+    with system_scope():
+        first.save(update_fields=["starts"])
+    assert adopt(first).result["purchases"][0]["month"] == 0
+    with pytest.raises(Conflict, match="was bought or ended since") as caught:
+        adopt(second, replaces=first.id)
+    assert caught.value.code == "held_changed"
+    assert adopt(plan_make(), replaces=first.id).in_force
+
+
 @pytest.mark.parametrize("how", ["changed", "withdrawn"])
 def test_an_offer_that_changed_meanwhile_stops_the_plans_that_buy_it(
     resource: str, how: str
