@@ -25,7 +25,6 @@ from scipy.sparse import csc_array, hstack
 from tenants.costs.procurement_case import Case, Floats, Offer
 from tenants.kernel.errors import InvalidInput
 
-
 OUT_OF_TIME = 1  # of scipy's milp
 
 
