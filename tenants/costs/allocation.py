@@ -149,7 +149,8 @@ def allocate(entries: Iterable[Spent], terms: Terms) -> Allocation:
         absorbed, weights = _absorbed(overhead, pools, shares)
         for who, amount in apportion(absorbed, weights).items():
             shares[who, "overhead"] += amount
-        strategic[overhead.name] = attos(overhead.amount) - absorbed
+        left = attos(overhead.amount) - absorbed
+        strategic[overhead.name] = strategic.get(overhead.name, 0) + left
     return Allocation(
         total=money(total),
         shares={key: money(amount) for key, amount in shares.items() if amount},
@@ -253,7 +254,7 @@ def _absorbed(
         for pool in pools.values():
             for who, time in pool.busy.items():
                 weights[who] += time
-        planned = int(overhead.planned * MICROSECONDS)
+        planned = max(1, int(overhead.planned * MICROSECONDS))
     else:
         for (who, component), amount in shares.items():
             if component == "direct":

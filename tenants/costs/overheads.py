@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Literal
 
 from django.db.models import Q, QuerySet
@@ -26,6 +26,7 @@ WRITE = "billing.write"
 DRIVERS: Mapping[str, Literal["seconds", "direct"]] = {"seconds": "seconds", "direct": "direct"}
 DAYS_A_MONTH = Decimal("30.4375")  # 365.25 / 12
 DECIMALS = Decimal("0.000000000001")
+WIDE = Context(prec=60)  # the largest of them over centuries
 
 
 def overheads() -> QuerySet[CostOverhead]:
@@ -34,23 +35,32 @@ def overheads() -> QuerySet[CostOverhead]:
 
 
 def overheads_between(since: dt.datetime, until: dt.datetime) -> list[Overhead]:
-    """Each overhead's part of the UTC days of [since, until), its planned volume likewise."""
+    """Each overhead's part of the UTC days of [since, until), over what is planned for all of them.
+
+    So one that was in force for half of them is absorbed at half its rate, and one that took its
+    place at the other half.
+    """
     first, last = since.astimezone(dt.UTC).date(), until.astimezone(dt.UTC).date()
     rows = overheads().filter(Q(ends=None) | Q(ends__gt=first), valid_from__lt=last)
+    whole = (last - first).days / DAYS_A_MONTH
     found = []
     for row in rows:
         days = (min(last, row.ends or last) - max(first, row.valid_from)).days
         if days > 0:
-            part = days / DAYS_A_MONTH
             found.append(
                 Overhead(
                     name=row.name,
-                    amount=(row.amount * part).quantize(DECIMALS),
+                    amount=_part(row.amount, days / DAYS_A_MONTH),
                     driver=DRIVERS[row.driver],
-                    planned=(row.planned * part).quantize(DECIMALS),
+                    planned=_part(row.planned, whole),
                 )
             )
     return found
+
+
+def overheads_on(day: dt.datetime) -> list[Overhead]:
+    """Those in force on a UTC day, and that day's part of them."""
+    return overheads_between(day, day + dt.timedelta(days=1))
 
 
 def overhead_set(
@@ -96,6 +106,10 @@ def overhead_end(*, actor: Actor, overhead_id: str) -> CostOverhead:
         _end(row, database_now().date())
         audit_record(actor=actor, action="overhead.end", target=row.id, data={"name": row.name})
     return row
+
+
+def _part(monthly: Decimal, months: Decimal) -> Decimal:
+    return WIDE.quantize(WIDE.multiply(monthly, months), DECIMALS)
 
 
 def _end(row: CostOverhead, day: dt.date) -> None:

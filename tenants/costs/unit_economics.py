@@ -14,8 +14,9 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Now, TruncDay
 
 from tenants.costs.bounds import Bounds, Floats, ratio_bounds
+from tenants.costs.daily import DAY
 from tenants.costs.models import CostDay, CostWorkerDay, Rate
-from tenants.costs.overheads import overheads_between
+from tenants.costs.overheads import overheads_on
 from tenants.costs.standard import Assumptions, Work, long_run, short_run
 from tenants.usage.selectors import usage_hours
 
@@ -112,11 +113,14 @@ def assumptions_of(
     *,
     planned_utilisation: Decimal = Assumptions.planned_utilisation,
 ) -> Assumptions:
-    """The choices as the books stand: what is paid for anyway, and the overheads of the days."""
+    """The choices as the books stand: what is paid for anyway, and the overheads of the last day.
+
+    One that has ended, or another took its place, is no part of what a unit costs in the long run.
+    """
     return Assumptions(
         planned_utilisation=planned_utilisation,
         avoidable=avoidable_now(),
-        overheads=overheads_between(since, until),
+        overheads=overheads_on(max(since, until - DAY)),
     )
 
 

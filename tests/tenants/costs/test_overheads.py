@@ -17,6 +17,7 @@ from tenants.costs.models import CostOverhead, Rate
 from tenants.costs.overheads import overhead_end, overhead_set, overheads, overheads_between
 from tenants.costs.services import slot_time_record
 from tenants.costs.standard import Assumptions, Work, long_run
+from tenants.costs.unit_economics import assumptions_of
 from tenants.kernel.clock import now
 from tenants.kernel.errors import InvalidInput, NotFound, PermissionDenied
 from tenants.kernel.scope import system_scope
@@ -60,7 +61,7 @@ def test_days_of_a_month_bear_their_part_of_what_was_in_force() -> None:
     assert [float(one.amount) for one in found] == pytest.approx(
         [float(3043 * 5 / MONTH), float(3043 * 10 / MONTH)]
     )
-    assert float(found[0].planned) == pytest.approx(float(30437 * 5 / MONTH))
+    assert float(found[0].planned) == pytest.approx(float(30437 * 20 / MONTH))
 
 
 @pytest.mark.django_db
@@ -79,6 +80,54 @@ def test_what_volume_does_not_absorb_is_the_companys() -> None:
     assert shares == {"direct": Decimal(6), "overhead": Decimal(6)}
     assert found.strategic["office"] == Decimal(4)
     assert found.allocated + found.strategic_idle == found.total == Decimal(16)
+
+
+@pytest.mark.django_db
+def test_one_that_takes_anothers_place_absorbs_as_if_it_had_gone_on() -> None:
+    """Two days' work is 400 s of the 2000 that are planned: a fifth of 10 a day is absorbed."""
+    resource = resource_make((NOON - dt.timedelta(days=2), "0.01"))
+    day, first = dt.timedelta(days=1), midnight(NOON) - dt.timedelta(days=1)
+    with system_scope():
+        entries = [slot_time(0, 200, resource=resource, slot=1)]
+        entries.append(slot_time(-86_400, -86_200, resource=resource, slot=2))
+        slot_time_record(entries=entries)
+        for number, begin in enumerate((first, first + day)):
+            CostOverhead.objects.create(
+                id=f"overhead_{number}", name="office", amount=10 * MONTH, driver="seconds",
+                planned=1000 * MONTH, valid_from=begin.date(), ends=(begin + day).date(),
+            )  # fmt: skip
+        found = allocation_of(since=first, until=first + 2 * day)
+        paid = assumptions_of(first, first + 2 * day).overheads
+    assert sum(a for (_, part), a in found.shares.items() if part == "overhead") == Decimal(4)
+    assert found.strategic["office"] == Decimal(16)
+    assert found.allocated + found.strategic_idle == found.total == Decimal(24)
+    # A unit bears what is paid in the end, once: 10 a day for 1000 seconds of it.
+    assert [one.amount / one.planned for one in paid] == [Decimal("0.01")]
+
+
+@pytest.mark.django_db
+def test_the_largest_is_told_for_any_length_of_time() -> None:
+    with system_scope():
+        overhead_set(
+            actor=operator(), name="office", amount=Decimal(10**14 - 1), driver="direct",
+            planned=Decimal("0.000001"),
+        )  # fmt: skip
+        (found,) = overheads_between(MARCH, dt.datetime(9999, 1, 1, tzinfo=dt.UTC))
+    assert found.amount > 10**18
+
+
+@pytest.mark.django_db
+def test_a_volume_of_next_to_nothing_is_absorbed_whole() -> None:
+    resource = resource_make((NOON - dt.timedelta(days=1), "0.01"))
+    day = midnight(NOON)
+    with system_scope():
+        slot_time_record(entries=[slot_time(0, 600, resource=resource)])
+        CostOverhead.objects.create(
+            id="overhead_1", name="office", amount=10 * MONTH, driver="seconds",
+            planned=Decimal("0.000001"), valid_from=day.date(),
+        )  # fmt: skip
+        found = allocation_of(since=day, until=day + dt.timedelta(days=1))
+    assert found.strategic["office"] == 0
 
 
 @pytest.mark.django_db
