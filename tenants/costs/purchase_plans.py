@@ -47,8 +47,11 @@ def plan_in_force() -> PurchasePlan | None:
 def plan_record(
     *, actor: Actor, job_id: str, key: str, fingerprint: str, drafted: Mapping[str, Any]
 ) -> PurchasePlan:
-    """Write down what a job works out. Raises IntegrityError where the key has a plan already."""
-    _operators_only(actor)
+    """Write down what a job works out. Nothing is bought yet: it takes the right to start work.
+
+    Raises PermissionDenied, IntegrityError where the key has a plan already.
+    """
+    _operators_only(actor, "jobs.write")
     row: PurchasePlan = PurchasePlan.objects.create(
         id=job_id,
         key=key,
@@ -71,7 +74,7 @@ def plan_adopt(
     ended, its first month has passed, what is held has changed since it was made, or what it buys
     is not offered so any more.
     """
-    _operators_only(actor)
+    _operators_only(actor, WRITE)
     rows = PurchasePlan.objects.select_for_update()
     plan: PurchasePlan | None = rows.filter(pk=plan_id).first()
     if plan is None:
@@ -154,10 +157,10 @@ def _require_held(plan: PurchasePlan) -> None:
         )
 
 
-def _operators_only(actor: Actor) -> None:
+def _operators_only(actor: Actor, permission: str) -> None:
     scope = required_scope()
     if scope.tenant_id is not None:
         raise ScopeError(f"plans are the platform's own; {scope} neither reads nor writes them")
     if actor.kind not in {ActorKind.OPERATOR, ActorKind.SYSTEM}:
         raise PermissionDenied("only the platform's operators plan what to buy")
-    actor.require(WRITE)
+    actor.require(permission)

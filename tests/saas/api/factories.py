@@ -189,11 +189,11 @@ def tenant_caller(
     return Caller(issued.secret, signed_up.tenant, owner)
 
 
-def operator_caller() -> Caller:
+def operator_caller(role: Role = Role.ADMIN) -> Caller:
     platform = platform_tenant_ensure()
     with tenant_scope(platform.id):
         actor = system_actor(platform.id)
-        issued = api_key_create(actor=actor, name="staff", role=Role.ADMIN)
+        issued = api_key_create(actor=actor, name="staff", role=role)
     return Caller(issued.secret, platform)
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from saas.procurement import procurement_submit
+from tenants.accounts.roles import Role
 from tenants.kernel.scope import system_scope
 from tenants.pricing.services import fx_rate_set
-from tests.saas.api.factories import Caller, tenant_caller
+from tests.saas.api.factories import Caller, operator_caller, tenant_caller
 from tests.saas.api.test_query_counts import queries_of
 from tests.tenants.accounts.test_services import together
 from tests.tenants.costs.factories import operator as staff
@@ -241,6 +242,17 @@ def test_a_longer_list_asks_no_more(operator: Caller, offered: str) -> None:
     for number in range(2):
         operator.post(PLANS, {"name": f"next {number}"})
     assert queries_of(operator, PLANS) == (3, one[1])
+
+
+def test_who_may_start_work_plans_and_who_may_spend_adopts(operator: Caller, offered: str) -> None:
+    developer, billing = (operator_caller(role) for role in (Role.DEVELOPER, Role.BILLING))
+    made = developer.post(PLANS, {"name": "a draft"})
+    assert made.status == 201, made.content
+    assert billing.post(PLANS, {"name": "no"}).status == 403
+    start(make_worker(), queue="pipeline.cpu").join()
+    where = f"{PLANS}/{made.json['id']}"
+    assert developer.post(f"{where}/adopt", {}).status == 403
+    assert billing.post(f"{where}/adopt", {}).json["in_force"]
 
 
 def test_customers_neither_see_nor_plan(offered: str) -> None:
