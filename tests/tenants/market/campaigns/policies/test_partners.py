@@ -14,6 +14,7 @@ from plugins.sdk.contracts import CampaignStep
 from tenants.kernel.errors import InvalidInput
 from tenants.market.campaigns.campaign import campaign_run
 from tenants.market.campaigns.estimates import campaign_seconds
+from tenants.market.campaigns.policies.bundling import Niche
 from tenants.market.campaigns.policies.partners import PartnerPolicy
 from tenants.market.campaigns.simulate import Simulation
 from tenants.market.campaigns.specs import CampaignSpec
@@ -70,6 +71,8 @@ def test_it_is_compared_with_ours_and_named() -> None:
         (lambda step: step.own_prices[:1], "1 prices for 100 paths"),
         (lambda step: (Decimal(-1), *step.own_prices[1:]), "price is -1.0 in segment 0, path 0"),
         (lambda step: (*step.own_prices[1:], Decimal("1e999")), "price is inf"),
+        (lambda step: (*step.own_prices[1:], Decimal("1e308")), "more than 11 times today's"),
+        (lambda step: (*step.own_prices[1:], Decimal("27.6")), "27.6 on path 99"),
         (lambda step: (*step.own_prices[1:], Decimal("NaN")), "price is nan"),
     ],
 )
@@ -82,6 +85,15 @@ def test_one_that_fails_ends_itself_and_not_the_campaign(answer: Answer, told: s
     assert [row["policy"] for row in result["policies"]] == ["hold"]
     assert result["recommendation"]["policy"] == "hold"
     assert told in brief(result)
+
+
+def test_it_may_ask_as_much_as_the_dearest_of_ours() -> None:
+    dearest = Niche(raised=10.0, worth=0.0)
+    alone = asked(NAME).segments[:1]
+    world = world_of(asked(NAME).model_copy(update={"segments": alone}))
+    ours = Simulation(world).run(dearest)
+    found = Simulation(world).run(theirs(lambda step: (Decimal("27.5"),) * len(step.own_prices)))
+    assert found.price.tolist() == ours.price.tolist()
 
 
 def test_a_leader_that_fails_in_the_tornado_leaves_the_lead_to_the_next() -> None:
