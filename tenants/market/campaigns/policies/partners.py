@@ -84,7 +84,7 @@ def plugins_named(policies: Iterable[Any]) -> list[str]:
 
 
 def _bounded(prices: Iterable[float], start_price: float) -> Floats:
-    """Raises ValueError for one that no price of ours could be. Infinity is the caller's to tell."""
+    """Raises ValueError for one that no price of ours could be; infinity is told by the caller."""
     found = np.fromiter(prices, np.float64)
     over = np.flatnonzero(np.isfinite(found) & (found > MOST_TIMES * start_price))
     if over.size:

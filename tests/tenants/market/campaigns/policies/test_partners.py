@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from decimal import Decimal
@@ -12,7 +13,7 @@ import pytest
 from plugins.host.facts import Failure, Outcome
 from plugins.sdk.contracts import CampaignStep
 from tenants.kernel.errors import InvalidInput
-from tenants.market.campaigns.campaign import campaign_run
+from tenants.market.campaigns.campaign import MOST_PARTNERS, campaign_run
 from tenants.market.campaigns.estimates import campaign_seconds
 from tenants.market.campaigns.policies.bundling import Niche
 from tenants.market.campaigns.policies.partners import PartnerPolicy
@@ -21,6 +22,7 @@ from tenants.market.campaigns.specs import CampaignSpec
 from tenants.market.campaigns.worlds import world_of
 from tenants.market.reporting.brief import brief
 from tests.tenants.market.factories import campaign, spec
+from workers.tasks.channel import MAX_FRAME
 
 NAME = "plugin.acme.theirs"
 Answer = Callable[[CampaignStep], Any]
@@ -133,11 +135,24 @@ def test_one_that_cannot_be_asked_is_refused_first(
         campaign_run(CampaignSpec.read(given))
 
 
+def few(*names: str, **changes: Any) -> CampaignSpec:
+    """A campaign of plugins' policies beside all of ours, without a market."""
+    alone = {"rivals": [], "segments": [campaign()["segments"][0] | {"shares": {}}]}
+    given = campaign(policies=[{"name": name} for name in names], paths=20, scenarios=10, **alone)
+    return CampaignSpec.read(given | changes)
+
+
+def test_the_result_of_as_many_as_may_be_asked_fits_one_frame() -> None:
+    names = [f"{NAME}_{number}" for number in range(MOST_PARTNERS)]
+    partners = [theirs(lambda step: step.own_prices, name) for name in names]
+    result = campaign_run(few(*names, months=120), partners=partners)
+    assert len(json.dumps(result, separators=(",", ":"))) < 0.9 * MAX_FRAME
+    with pytest.raises(InvalidInput, match="at most 10 policies of plugins, not 11"):
+        campaign_run(few(*names, NAME))
+
+
 def test_beside_a_plugins_policy_alone_all_of_ours_are_tried() -> None:
-    few = {"paths": 20, "scenarios": 10, "months": 1, "rivals": [],
-           "segments": [campaign()["segments"][0] | {"shares": {}}]}  # fmt: skip
-    given = campaign(policies=[{"name": NAME}], **few)
-    result = campaign_run(CampaignSpec.read(given), partners=[theirs(lambda step: step.own_prices)])
+    result = campaign_run(few(NAME, months=1), partners=[theirs(lambda step: step.own_prices)])
     assert {row["policy"] for row in result["policies"]} > {NAME, "hold", "niche"}
 
 
