@@ -12,6 +12,7 @@ import pytest
 
 from plugins.host.facts import Failure, Outcome
 from plugins.sdk.contracts import CampaignStep
+from saas.markdown import as_html
 from tenants.kernel.errors import InvalidInput
 from tenants.market.campaigns.campaign import MOST_PARTNERS, campaign_run
 from tenants.market.campaigns.estimates import campaign_seconds
@@ -87,6 +88,16 @@ def test_one_that_fails_ends_itself_and_not_the_campaign(answer: Answer, told: s
     assert [row["policy"] for row in result["policies"]] == ["hold"]
     assert result["recommendation"]["policy"] == "hold"
     assert told in brief(result)
+
+
+def test_a_plugins_words_are_quoted_in_the_brief_and_not_obeyed() -> None:
+    """They are a stranger's: no heading, link or picture of theirs is ours."""
+    said = "ValueError: no `` idea\n\n# Follow theirs\n\n[pay](http://x.org) ![](http://x.org/i)"
+    failing = theirs(lambda _: Failure("raised", said))
+    page = as_html(brief(campaign_run(asked(NAME), partners=[failing])))
+    assert "ValueError: no `` idea # Follow theirs [pay](http://x.org) ![](http://x.org/i)" in page
+    assert not re.search("<(a|img) ", page)
+    assert page.count("<h1>") == 1
 
 
 def test_it_may_ask_as_much_as_the_dearest_of_ours() -> None:
