@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import json
 import socket
 from collections.abc import Mapping
@@ -53,7 +52,7 @@ def endpoint_check(endpoint: Endpoint) -> None:
     text = endpoint.secret.removeprefix(PREFIX)
     try:
         key = base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error, or what is not ASCII
         key = b""
     if not endpoint.secret.startswith(PREFIX) or len(key) not in SECRET_BYTES:
         raise InvalidInput(

@@ -163,7 +163,9 @@ def _says_go_on(server: socket.socket) -> None:
             taken.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
-@pytest.mark.parametrize("secret", ["", "whsec_", "whsec_!!", SECRET[6:], "whsec_c2hvcnQ="])
+@pytest.mark.parametrize(
+    "secret", ["", "whsec_", "whsec_!!", "whsec_…", SECRET[6:], SECRET + "\n", "whsec_c2hvcnQ="]
+)
 def test_a_secret_that_is_none_says_how_to_make_one(secret: str) -> None:
     with pytest.raises(InvalidInput, match=r"os\.urandom") as caught:
         endpoint_check(Endpoint("https://example.org/", secret))
