@@ -121,11 +121,11 @@ async def _status(url: httpx.URL, request: Mapping[str, Any]) -> int:
 def _url(endpoint: Endpoint) -> httpx.URL:
     try:
         url = httpx.URL(endpoint.url)
-    except httpx.InvalidURL as error:
+    except (httpx.InvalidURL, UnicodeError) as error:
         raise InvalidInput(f"the address is no URL: {error}", param="url") from error
     allowed = ("https", "http") if endpoint.private else ("https",)
-    if url.scheme not in allowed or not url.host or url.userinfo:
-        told = f"{url.scheme}://…@{url.host[:80]}" if url.userinfo else endpoint.url[:80]
+    if url.scheme not in allowed or not url.raw_host or url.userinfo:
+        told = f"{url.scheme}://…@{_name(url)[:80]}" if url.userinfo else endpoint.url[:80]
         raise InvalidInput(
             f"the address is {' or '.join(allowed)}://host/…, without a name or password in it, "
             f"not {told!r}",
@@ -136,7 +136,8 @@ def _url(endpoint: Endpoint) -> httpx.URL:
     try:
         _name(url).encode("idna")
     except UnicodeError as error:
-        raise InvalidInput(f"{url.host[:80]!r} is no host's name: {error}", param="url") from error
+        said = f"{_name(url)[:80]!r} is no host's name: {error}"
+        raise InvalidInput(said, param="url") from error
     return url
 
 
@@ -154,12 +155,12 @@ def _address(url: httpx.URL, *, private: bool) -> str:
     try:
         found = socket.getaddrinfo(_name(url), port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise NotDelivered(f"{url.host} has no address: {error}") from error
+        raise NotDelivered(f"{_name(url)} has no address: {error}") from error
     addresses = [str(each[4][0]) for each in found]
     inner = [each for each in addresses if not _is_public(ip_address(each))]
     if inner and not private:
         raise InvalidInput(
-            f"{url.host} leads to {inner[0]}, which is not on the public internet; only a "
+            f"{_name(url)} leads to {inner[0]}, which is not on the public internet; only a "
             "setting can allow that",
             param="url",
         )

@@ -107,6 +107,7 @@ def test_what_may_not_be_called_is_refused_unless_a_setting_allows_it(url: str, 
     ("url", "says"),
     [
         ("https://hooks..example.org/", "is no host's name"),
+        ("https://\ud800.org/", "is no URL"),
         (f"https://{'a' * 64}.org/", "is no host's name"),
         ("https://example.org:0/", "0 is no port"),
         ("https://example.org:65536/", "65536 is no port"),
@@ -126,10 +127,16 @@ def test_neither_a_secret_nor_a_password_is_repeated() -> None:
     assert "example.org" in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("written", "name"), [("faß.de", "xn--fa-hia.de"), ("xn--a.example.org", "xn--a.example.org")]
+)
 def test_the_name_that_is_looked_up_is_the_one_that_is_told(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, written: str, name: str
 ) -> None:
-    """`faß.de` and `fass.de` are two owners' since IDNA 2008; Python's own codec mixes them up."""
+    """`faß.de` and `fass.de` are two owners' since IDNA 2008; Python's own codec mixes them up.
+
+    What is no Punycode cannot be told in letters, and is looked up as it stands.
+    """
     asked: list[str] = []
 
     def nowhere(host: str, *_: Any, **__: Any) -> Any:
@@ -138,8 +145,8 @@ def test_the_name_that_is_looked_up_is_the_one_that_is_told(
 
     monkeypatch.setattr(socket, "getaddrinfo", nowhere)
     with pytest.raises(NotDelivered):
-        send("https://faß.de/", private=False)
-    assert asked == ["xn--fa-hia.de"]
+        send(f"https://{written}/", private=False)
+    assert asked == [name]
 
 
 def test_one_that_begins_an_answer_and_never_ends_it_is_left(
