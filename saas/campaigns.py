@@ -57,10 +57,12 @@ def campaign_outcome(campaign_id: str) -> list[Followed]:
 
 
 def campaign_outcome_of(campaign_id: str, policy: str) -> Followed:
-    """Of one policy; empty: the first that was proposed. Raises NotFound, Conflict."""
-    for one in campaign_outcome(campaign_id):
-        if policy in {"", one.policy}:
-            return one
+    """Of one policy; empty: of prices by hand, else the first. Raises NotFound, Conflict."""
+    found = {one.policy: one for one in campaign_outcome(campaign_id)}
+    if policy in found:
+        return found[policy]
+    if found and not policy:
+        return next(iter(found.values()))
     raise NotFound(
         f"no prices of {policy or 'any policy'} of {campaign_id} were proposed", param="policy"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from django.conf import settings
 
@@ -112,4 +113,4 @@ def _alert_webhook() -> Finding:
         count = deliveries_dead().count()
     if count:
         return warning("alert webhook", f"{count} alerts were given up", "see Market alerts")
-    return good("alert webhook", f"alerts on rivals go to {target.url}")
+    return good("alert webhook", f"alerts on rivals go to {urlsplit(target.url).netloc}")

@@ -6,14 +6,14 @@ Signed as https://www.standardwebhooks.com says, with `webhook-id`, `webhook-tim
 
 from __future__ import annotations
 
+import asyncio
 import base64
-import binascii
 import json
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 import httpx
@@ -23,8 +23,10 @@ from tenants.kernel.errors import InvalidInput
 
 PREFIX = "whsec_"
 SECRET_BYTES = range(24, 65)  # as the standard asks
-ANSWER_S = 15.0
+ANSWER_S = 15.0  # from the connection to the answer's head, in all
+PORTS = range(1, 65536)
 AGENT = "Breakwater-Webhooks"
+_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in its last four bytes
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Endpoint:
     """Where messages go, and what signs them. `private`: private addresses and http are allowed."""
 
     url: str
-    secret: str
+    secret: str = field(repr=False)
     private: bool = False
 
 
@@ -50,7 +52,7 @@ def endpoint_check(endpoint: Endpoint) -> None:
     text = endpoint.secret.removeprefix(PREFIX)
     try:
         key = base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error, or what is not ASCII
         key = b""
     if not endpoint.secret.startswith(PREFIX) or len(key) not in SECRET_BYTES:
         raise InvalidInput(
@@ -96,31 +98,52 @@ def _post(endpoint: Endpoint, body: bytes, headers: Mapping[str, str]) -> int:
     request = {
         "headers": {**headers, "host": url.netloc.decode()},
         "content": body,
-        "extensions": {"sni_hostname": url.host},  # whose certificate is asked for
+        "extensions": {"sni_hostname": _name(url)},  # whose certificate is asked for
     }
     try:
-        with (
-            httpx.Client(timeout=ANSWER_S, follow_redirects=False, trust_env=False) as client,
-            client.stream("POST", url.copy_with(host=address), **request) as answer,  # type: ignore[arg-type]
-        ):
-            return answer.status_code
+        return asyncio.run(_status(url.copy_with(host=address), request))
+    except TimeoutError as error:
+        raise NotDelivered(f"no answer within {ANSWER_S:g} s") from error
     except httpx.HTTPError as error:
         raise NotDelivered(f"{type(error).__name__}: {error}") from error
+
+
+async def _status(url: httpx.URL, request: Mapping[str, Any]) -> int:
+    """Bounded as a whole: one that dribbles is within its time at every single read."""
+    async with (
+        asyncio.timeout(ANSWER_S),
+        httpx.AsyncClient(timeout=None, follow_redirects=False, trust_env=False) as client,  # noqa: S113
+        client.stream("POST", url, **request) as answer,
+    ):
+        return answer.status_code
 
 
 def _url(endpoint: Endpoint) -> httpx.URL:
     try:
         url = httpx.URL(endpoint.url)
-    except httpx.InvalidURL as error:
+    except (httpx.InvalidURL, UnicodeError) as error:
         raise InvalidInput(f"the address is no URL: {error}", param="url") from error
     allowed = ("https", "http") if endpoint.private else ("https",)
-    if url.scheme not in allowed or not url.host or url.userinfo:
+    if url.scheme not in allowed or not url.raw_host or url.userinfo:
+        told = f"{url.scheme}://…@{_name(url)[:80]}" if url.userinfo else endpoint.url[:80]
         raise InvalidInput(
             f"the address is {' or '.join(allowed)}://host/…, without a name or password in it, "
-            f"not {endpoint.url[:80]!r}",
+            f"not {told!r}",
             param="url",
         )
+    if url.port is not None and url.port not in PORTS:
+        raise InvalidInput(f"{url.port} is no port: 1 to {PORTS.stop - 1}", param="url")
+    try:
+        _name(url).encode("idna")
+    except UnicodeError as error:
+        said = f"{_name(url)[:80]!r} is no host's name: {error}"
+        raise InvalidInput(said, param="url") from error
     return url
+
+
+def _name(url: httpx.URL) -> str:
+    """The host as the header names it: Python by itself would look up an older spelling of it."""
+    return url.raw_host.decode()
 
 
 def _address(url: httpx.URL, *, private: bool) -> str:
@@ -130,15 +153,27 @@ def _address(url: httpx.URL, *, private: bool) -> str:
     """
     port = url.port or {"https": 443, "http": 80}[url.scheme]
     try:
-        found = socket.getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(_name(url), port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise NotDelivered(f"{url.host} has no address: {error}") from error
+        raise NotDelivered(f"{_name(url)} has no address: {error}") from error
     addresses = [str(each[4][0]) for each in found]
-    inner = [each for each in addresses if not ip_address(each).is_global]
+    inner = [each for each in addresses if not _is_public(ip_address(each))]
     if inner and not private:
         raise InvalidInput(
-            f"{url.host} leads to {inner[0]}, which is not on the public internet; only a "
+            f"{_name(url)} leads to {inner[0]}, which is not on the public internet; only a "
             "setting can allow that",
             param="url",
         )
     return addresses[0]
+
+
+def _is_public(address: IPv4Address | IPv6Address) -> bool:
+    """Also of the IPv4 address that an IPv6 one leads to, by a gateway on the way."""
+    if isinstance(address, IPv6Address):
+        if address in _NAT64:
+            return _is_public(IPv4Address(address.packed[-4:]))
+        if address.sixtofour is not None:
+            return _is_public(address.sixtofour)
+        if address.is_reserved or address.is_site_local:
+            return False
+    return address.is_global and not address.is_multicast

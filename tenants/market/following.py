@@ -17,7 +17,7 @@ from tenants.costs.unit_economics import METERS_OF
 from tenants.kernel.clock import database_now
 from tenants.market.position import SERVED
 from tenants.market.proposing import MONTH
-from tenants.pricing.exact import EXACT, quotient
+from tenants.pricing.exact import quotient, rounded
 from tenants.pricing.guard import MILLION
 from tenants.pricing.models import PriceProposal, SaleDay
 from tenants.pricing.selectors.sales import rates_now
@@ -187,12 +187,12 @@ def _days(rows: Sequence[PriceProposal]) -> list[SaleDay]:
 
 
 def _rounded(value: Decimal) -> Decimal:
-    return EXACT.quantize(value, DIGITS)
+    return rounded(value, DIGITS)
 
 
 def _verdict(foreseen: Mapping[str, float], actual: Decimal) -> Verdict:
     """Against the band as it is shown, to the digits of what happened."""
-    low, high = (Decimal(repr(foreseen[end])).quantize(DIGITS) for end in ("low", "high"))
+    low, high = (_rounded(Decimal(repr(foreseen[end]))) for end in ("low", "high"))
     if actual < low:
         return "below"
     return "above" if actual > high else "within"

@@ -17,6 +17,7 @@ from tenants.kernel.clock import database_now
 from tenants.kernel.errors import InvalidInput
 from tenants.market.moves import INPUT_SHARE
 from tenants.market.position import list_book, list_units
+from tenants.pricing.exact import rounded
 from tenants.pricing.guard import MILLION
 from tenants.pricing.selectors import exchange_rate
 from tenants.pricing.services.proposals import NewProposal
@@ -122,4 +123,4 @@ def _foreseen(tokens: float, unit: float, long_run: float) -> dict[str, Decimal]
     """Of the whole time: what is sold, what it brings, what it lies below long-run cost."""
     short = max(0.0, long_run - unit * float(MILLION)) / float(MILLION)
     figures = {"quantity": tokens, "revenue": tokens * unit, "loss": tokens * short}
-    return {name: Decimal(repr(value)).quantize(DECIMALS) for name, value in figures.items()}
+    return {name: rounded(Decimal(repr(value)), DECIMALS) for name, value in figures.items()}

@@ -23,6 +23,11 @@ def round12(amount: Decimal) -> Decimal:
     return _ROUNDING.quantize(amount, _LEDGER_QUANTUM)
 
 
+def rounded(amount: Decimal, quantum: Decimal) -> Decimal:
+    """Round half to even to multiples of `quantum`: for showing and comparing, never to charge."""
+    return _ROUNDING.quantize(amount, quantum)
+
+
 def to_minor_unit(amount: Decimal, currency: str) -> Decimal:
     """Round half to even to what `currency` is paid in (ISO 4217: 0, 2 or 3 decimals)."""
     return _ROUNDING.quantize(amount, Decimal(1).scaleb(-minor_units(currency)))

@@ -277,7 +277,9 @@ def tokens_of(settings: CompressSpec, data: Dataset, whole: Range, validation: R
     candidates = candidates_of(settings.target)
     most = min(settings.target.finalists, len(candidates))
     cuts = len({(c.ratio, c.scorer) for c in candidates if c.ratio})
-    evaluated = _sum(held.times(1 + most + len(candidates)), calibration.times(cuts + most))
+    proxies = _some(whole, data.examples, settings.proxy_calibration_rows, longest).times(cuts)
+    measured = _sum(held.times(1 + most + len(candidates)), calibration.times(most))
+    evaluated = _sum(measured, proxies)
     return Use(Range(0, evaluated.expected, evaluated.high), trained.times(most))
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from plugins.host.breaker import Breaker
 from plugins.host.facts import Failure, Limits, Outcome
 from plugins.host.pool import Pool
 from plugins.sdk.contracts import CampaignStep
-from tenants.market.campaigns.campaign import campaign_run, partners_asked
+from tenants.market.campaigns.campaign import MOST_PARTNERS, campaign_run, partners_asked
 from tenants.market.campaigns.policies.partners import Call, PartnerPolicy, plugin_and_policy
 from tenants.market.campaigns.specs import CampaignSpec
 from workers.tasks.channel import Channel, Frame
@@ -58,7 +59,9 @@ class _Rehearsal:
             if release["unavailable"]:
                 self._calls[plugin] = _closed(release)
             else:
-                host = host_make(self._request["ground"], release, self._pool, Limits())
+                # a policy that failed is not asked again: the others are not held to account
+                breaker = Breaker(failures=MOST_PARTNERS + 1)
+                host = host_make(self._request["ground"], release, self._pool, Limits(), breaker)
                 self._calls[plugin] = PolicyCalls(
                     host,
                     release,

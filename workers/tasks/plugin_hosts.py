@@ -22,7 +22,11 @@ from plugins.host.sandbox import Sandbox
 
 
 def host_make(
-    ground: Mapping[str, Any], release: Mapping[str, Any], pool: Pool, limits: Limits
+    ground: Mapping[str, Any],
+    release: Mapping[str, Any],
+    pool: Pool,
+    limits: Limits,
+    breaker: Breaker | None = None,
 ) -> PluginHost:
     """A host of a `release` (`plugin`, `site`; no site: a built-in). See `runs.plugins`.
 
@@ -43,7 +47,7 @@ def host_make(
     if catalog.refused:
         raise RuntimeError(catalog.refused[0].reason)
     lent = Path(ground["lent"]) if ground["lent"] else None
-    return PluginHost(catalog, Isolated(sandbox, pool, lent), Breaker())
+    return PluginHost(catalog, Isolated(sandbox, pool, lent), breaker)
 
 
 def _found(release: Mapping[str, Any]) -> list[Any]:

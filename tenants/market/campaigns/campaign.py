@@ -33,6 +33,7 @@ from tenants.market.campaigns.tornado import lever_worths, tornado, tornado_name
 from tenants.market.campaigns.worlds import Floats, World, world_of
 
 MOST_PARTNER_PATHS = 50_000  # what fits one call of a plugin, as JSON
+MOST_PARTNERS = 10  # beside all of ours, what of 120 months fits one frame of a job's child
 HAZARD = "rivals: cut hazard"  # fitted, not elicited; a result may depend on it all the same
 
 Progress = Callable[[int, int], None]  # steps done, of how many; may raise to stop
@@ -104,10 +105,15 @@ def policies_asked(spec: CampaignSpec) -> list[PolicySpec]:
 
 
 def partners_asked(spec: CampaignSpec) -> list[str]:
-    """The plugins' policies that are named. Raises InvalidInput for one with parameters."""
+    """The plugins' policies that are named. Raises InvalidInput: parameters, or too many."""
     asked = [one for one in spec.policies if is_partners(one.name)]
     for one in asked:
         parameters_refused(one.name, one.parameters)
+    if len(asked) > MOST_PARTNERS:
+        raise InvalidInput(
+            f"a campaign asks at most {MOST_PARTNERS} policies of plugins, not {len(asked)}",
+            param="policies",
+        )
     if asked and spec.paths > MOST_PARTNER_PATHS:
         raise InvalidInput(
             f"a plugin's policy is asked on at most {MOST_PARTNER_PATHS:,} paths, not "

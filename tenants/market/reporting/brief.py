@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -64,7 +65,14 @@ def _recommendation(result: Result, words: Words) -> Iterator[str]:
 
 def _failed(result: Result, words: Words) -> Iterator[str]:
     for row in result.get("failed", ()):  # results of before plugins' policies have none
-        yield words.failed.format(policy=words.name(row["policy"]), reason=row["reason"])
+        yield words.failed.format(policy=words.name(row["policy"]), reason=_quoted(row["reason"]))
+
+
+def _quoted(text: str) -> str:
+    """A stranger's words on one line, as Markdown's code: they are shown, not obeyed."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    return f"{fence} {' '.join(text.split())} {fence}"
 
 
 def _parameters(result: Result, policy: str, words: Words) -> str:

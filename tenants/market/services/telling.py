@@ -112,4 +112,5 @@ def _failed(row: AlertDelivery, error: NotDelivered | InvalidInput) -> None:
     else:
         changed["due_at"] = Now() + DELAYS[row.tries - 1]
     with system_scope():
-        AlertDelivery.objects.filter(pk=row.pk).update(**changed)
+        mine = AlertDelivery.objects.filter(pk=row.pk, state=State.WAITING, tries=row.tries)
+        mine.update(**changed)  # else another has taken it since

@@ -215,6 +215,10 @@ def test_what_happened_lies_beside_what_was_foreseen(operator: Caller) -> None:
     assert operator.get(f"{where}/outcome/plot").content.startswith(b"<?xml")
     assert operator.get(f"{where}/outcome/plot?format=png").content.startswith(b"\x89PNG")
     assert operator.get(f"{where}/outcome/plot?policy=bribe").status == 404
+    with system_scope():
+        PriceProposal.objects.filter(meter="tokens.cached").update(policy="")
+    drawn = {operator.get(f"{where}/outcome/plot?policy={one}").content for one in ("hold", "")}
+    assert len(drawn) == 2  # what was proposed by hand is not drawn as the first policy
 
 
 def test_a_campaign_waiting_is_cancelled(operator: Caller) -> None:

@@ -39,6 +39,12 @@ def test_settings_that_do_not_fit_are_named_and_no_secret_is_told(settings: Any)
     assert "c2VjcmV0" not in found.todo
 
 
+def test_of_an_address_only_the_host_is_told(settings: Any) -> None:
+    """Many receivers know their callers by a token in the path."""
+    found = said(settings, "https://example.org:8443/hooks/t0ken?key=k3y")
+    assert found.message == "alerts on rivals go to example.org:8443"
+
+
 def test_what_was_given_up_is_said(settings: Any) -> None:
     assert said(settings, "https://example.org/hook").health == Health.GOOD
     sold(cost=Decimal("0.35"))

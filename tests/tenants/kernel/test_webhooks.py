@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime as dt
 import hmac
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -80,6 +82,14 @@ def test_where_nobody_listens_it_says_so() -> None:
         ("https://10.1.2.3/", "leads to 10.1.2.3"),
         ("https://localhost/", "not on the public internet"),
         ("https://[::ffff:10.0.0.1]/", "not on the public internet"),
+        ("https://[64:ff9b::a00:1]/", "not on the public internet"),  # by NAT64: 10.0.0.1
+        ("https://[2002:a9fe:a9fe::1]/", "not on the public internet"),  # 6to4: 169.254.169.254
+        ("https://[::127.0.0.1]/", "not on the public internet"),
+        ("https://[fec0::1]/", "not on the public internet"),
+        ("https://224.0.0.1/", "not on the public internet"),
+        ("https://2130706433/", "leads to 127.0.0.1"),
+        ("https://0x7f000001/", "leads to 127.0.0.1"),
+        ("https://0/", "leads to 0.0.0.0"),
         ("http://example.org/", "the address is https://host"),
         ("ftp://example.org/", "the address is https://host"),
         ("https://user:word@example.org/", "without a name or password"),
@@ -93,7 +103,76 @@ def test_what_may_not_be_called_is_refused_unless_a_setting_allows_it(url: str, 
     assert says in caught.value.message
 
 
-@pytest.mark.parametrize("secret", ["", "whsec_", "whsec_!!", SECRET[6:], "whsec_c2hvcnQ="])
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("https://hooks..example.org/", "is no host's name"),
+        ("https://\ud800.org/", "is no URL"),
+        (f"https://{'a' * 64}.org/", "is no host's name"),
+        ("https://example.org:0/", "0 is no port"),
+        ("https://example.org:65536/", "65536 is no port"),
+    ],
+)
+def test_what_no_connection_can_be_made_to_is_refused_before(url: str, says: str) -> None:
+    with pytest.raises(InvalidInput, match=says) as caught:
+        endpoint_check(Endpoint(url, SECRET))
+    assert caught.value.param == "url"
+
+
+def test_neither_a_secret_nor_a_password_is_repeated() -> None:
+    assert SECRET not in repr(Endpoint("https://example.org/", SECRET))
+    with pytest.raises(InvalidInput) as caught:
+        endpoint_check(Endpoint("https://user:word@example.org/", SECRET))
+    assert "word@" not in caught.value.message
+    assert "example.org" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("written", "name"), [("faß.de", "xn--fa-hia.de"), ("xn--a.example.org", "xn--a.example.org")]
+)
+def test_the_name_that_is_looked_up_is_the_one_that_is_told(
+    monkeypatch: pytest.MonkeyPatch, written: str, name: str
+) -> None:
+    """`faß.de` and `fass.de` are two owners' since IDNA 2008; Python's own codec mixes them up.
+
+    What is no Punycode cannot be told in letters, and is looked up as it stands.
+    """
+    asked: list[str] = []
+
+    def nowhere(host: str, *_: Any, **__: Any) -> Any:
+        asked.append(host)
+        raise socket.gaierror("no network here")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nowhere)
+    with pytest.raises(NotDelivered):
+        send(f"https://{written}/", private=False)
+    assert asked == [name]
+
+
+def test_one_that_begins_an_answer_and_never_ends_it_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It says "go on" without end, so that no single read takes long."""
+    monkeypatch.setattr("tenants.kernel.webhooks.ANSWER_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=_says_go_on, args=(server,))
+        thread.start()
+        with pytest.raises(NotDelivered, match=r"no answer within 0\.5 s"):
+            send(f"http://127.0.0.1:{server.getsockname()[1]}/")
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def _says_go_on(server: socket.socket) -> None:
+    taken, _ = server.accept()
+    with taken, contextlib.suppress(OSError):
+        while True:
+            taken.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "secret", ["", "whsec_", "whsec_!!", "whsec_…", SECRET[6:], SECRET + "\n", "whsec_c2hvcnQ="]
+)
 def test_a_secret_that_is_none_says_how_to_make_one(secret: str) -> None:
     with pytest.raises(InvalidInput, match=r"os\.urandom") as caught:
         endpoint_check(Endpoint("https://example.org/", secret))

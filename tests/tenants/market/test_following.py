@@ -150,6 +150,23 @@ def test_money_is_told_in_the_campaigns_currency() -> None:
 
 
 @pytest.mark.usefixtures("listed")
+def test_what_does_not_come_out_even_is_rounded_to_six_digits() -> None:
+    row = approve(price())
+    began(row, 40, ends=now() + 35 * DAY)
+    sold(row, 39, 333_333, "0.7777777")
+    huge = {end: [1e22] * 3 for end in ("low", "median", "high")}
+    found = result(loss=huge)
+    found["spec"]["segments"] = [{"customers": 7.0}]
+    month = told(followed(found).months[0])
+    assert (month["revenue"], month["tokens"]) == (
+        (Decimal("0.777778"), "below", ""), (Decimal("0.333333"), "below", ""),
+    )  # fmt: skip
+    assert month["price"] == (Decimal("2.333335"), "within", "")
+    assert month["share"] == (Decimal("0.142857"), "below", "")
+    assert month["loss"] == (Decimal("0.888887"), "below", "")
+
+
+@pytest.mark.usefixtures("listed")
 def test_prices_that_ended_early_leave_their_months_unjudged() -> None:
     row = approve(price())
     began(row, 70, state="ended", ends=now() + 5 * DAY, ended_at=now() - 30 * DAY,

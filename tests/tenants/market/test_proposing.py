@@ -11,7 +11,7 @@ from tenants.kernel.clock import now
 from tenants.kernel.errors import InvalidInput
 from tenants.kernel.scope import system_scope
 from tenants.market.proposing import Wish, proposals_of
-from tenants.pricing.services import fx_rate_set
+from tenants.pricing.services import fx_rate_set, price_proposal_make
 from tests.tenants.market.market import sold
 from tests.tenants.pricing.books import operator_make
 
@@ -57,3 +57,13 @@ def test_a_cap_and_an_end_are_those_of_the_wish() -> None:
         (Decimal(7), "lbud_1", "hold")
     }
     assert all(29 < (one.ends - now()).days + 1 <= 30 for one in made)
+
+
+def test_more_than_can_be_foreseen_is_refused_when_it_is_written_down() -> None:
+    sold()
+    found = result("USD")
+    found["policies"][0]["revenue"]["usage"]["mean"] = 1e25
+    with system_scope():
+        first, *_ = proposals_of(found, "job_1", Wish("mini", "hold", months=2))
+        with pytest.raises(InvalidInput, match="what is foreseen"):
+            price_proposal_make(actor=operator_make(), proposal=first)

@@ -12,7 +12,7 @@ from plugins.kit.building import wheel_build
 from tenants.accounts.services import platform_tenant_ensure
 from tenants.kernel.errors import InvalidInput, PermissionDenied
 from tenants.kernel.scope import system_scope, tenant_scope
-from tenants.market.campaigns.campaign import campaign_run
+from tenants.market.campaigns.campaign import MOST_PARTNERS, campaign_run
 from tenants.market.campaigns.specs import CampaignSpec
 from tenants.partners.models import Health
 from tenants.partners.services import plugin_disable
@@ -39,7 +39,7 @@ def campaign_policies():
 
 @hookimpl
 def campaign_prices(policy, campaign):
-    if policy == "raises" and campaign.step == 2:
+    if policy == "raises" and campaign.step == 2 or policy.startswith("shy"):
         raise ValueError("no idea")
     if policy == "nan":
         return (Decimal("NaN"),) * len(campaign.own_prices)
@@ -51,6 +51,7 @@ def campaign_prices(policy, campaign):
         os._exit(3)
     return campaign.own_prices
 """
+SHY = [f"shy_{number}" for number in range(MOST_PARTNERS - 1)]
 FEW = [{"name": "hold"}, {"name": "match", "parameters": {"premium": 0.1}}]
 
 
@@ -118,6 +119,19 @@ def test_a_policy_that_fails_ends_itself_and_the_campaign_succeeds(tmp_path: Pat
     )} == dict.fromkeys(reasons, True)  # fmt: skip
     with system_scope():
         assert Health.objects.get().failures == {"raised": 1, "contract": 1, "crashed": 1}
+
+
+def test_policies_that_fail_take_no_other_of_their_plugin_with_them(tmp_path: Path) -> None:
+    """Each is asked until it fails, once: nothing is spared by asking its sisters no more."""
+    published(tmp_path, name="pricing", code=PRICING.replace('"steady"', f"*{SHY}, 'steady'"))
+    enabled(platform_tenant_ensure().id, "pricing")
+    names = [f"plugin.pricing.{name}" for name in (*SHY, "steady")]
+    job = submit(policies=[*FEW, *({"name": name} for name in names)], months=2)
+    start(make_worker(), queue="pipeline.cpu").join()
+    result = job_row(job.id).result["campaign"]
+    assert [row["policy"] for row in result["policies"]] == ["hold", "match", names[-1]]
+    assert len(result["failed"]) == len(SHY)
+    assert all("raised: ValueError: no idea" in row["reason"] for row in result["failed"])
 
 
 def test_a_plugin_that_was_disabled_since_ends_its_policies_only(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from workers.engine.compression.calibration import Sample
+from workers.engine.compression.calibration import Calibration, Sample
 from workers.engine.compression.part import Part
 from workers.engine.compression.subjects import subject_open
 from workers.engine.data.order import epoch_order
@@ -52,7 +52,7 @@ class Bench:
             merge_into(self.dense, adapter_load(work.adapter.path))
         self.flops = self.task.flops_per_token(self.dense, training=False)
         self.data, self.held_out = self._data()
-        self.samples = self._samples()
+        self.calibration = self.calibrate_by(self.spec.calibration_rows)
         self.probe = self.subject.probe(self.dense, self.held_out, self.device)
         self.step, self.of, self.metrics = 0, 0, dict[str, float]()
         # writes a snapshot, where there is a point
@@ -78,14 +78,17 @@ class Bench:
             )
         return Part(data, tuple(places))
 
-    def _samples(self) -> list[Sample]:
-        """The calibration rows as batches, drawn in a fixed order."""
-        order = epoch_order(1, 0, len(self.data))[: self.spec.calibration_rows]
+    @property
+    def samples(self) -> Sequence[Sample]:
+        return self.calibration.samples
+
+    def calibrate_by(self, count: int) -> Calibration:
+        """The first rows, at most `count`, of a fixed order, as batches."""
+        order = epoch_order(1, 0, len(self.data))[:count]
         rows = [self.data.places[int(place)] for place in order]
-        self._calibrating = [int(self.data.data.lengths[row]) for row in rows]
-        self.calibration_tokens = sum(self._calibrating)
-        budget = self.spec.micro_batch_tokens
-        return [self._sample(each) for each in self.subject.passes(self.data.data, rows, budget)]
+        passes = self.subject.passes(self.data.data, rows, self.spec.micro_batch_tokens)
+        lengths = [int(self.data.data.lengths[row]) for row in rows]
+        return Calibration([self._sample(batch) for batch in passes], lengths)
 
     def _sample(self, batch: Any) -> Sample:
         task, subject, device = self.task, self.subject, self.device
@@ -105,7 +108,7 @@ class Bench:
         Raises:
             DataError: fewer calibration tokens (rows of a table) than `inputs` of the widest layer.
         """
-        found, unit = self.subject.positions(self._calibrating), self.subject.unit
+        found, unit = self.subject.positions(self.calibration.lengths), self.subject.unit
         if found < inputs:
             raise DataError(
                 f"least squares over {inputs:,} inputs needs at least as many {unit}; the "
@@ -137,9 +140,9 @@ class Bench:
         budget = self.spec.micro_batch_tokens
         return self.task.scores(model, part.data, budget, self.device, chosen=part.places)
 
-    def calibrated(self, start: int) -> None:
-        """Meter one use of the calibration rows, over the steps since `start`."""
-        self.used(MEASURED, (start, self.step), self.calibration_tokens)
+    def calibrated(self, start: int, calibration: Calibration) -> None:
+        """Meter one use of calibration rows, over the steps since `start`."""
+        self.used(MEASURED, (start, self.step), sum(calibration.lengths))
 
     def used(self, part: str, steps: tuple[int, int], tokens: int, seconds: float = 0.0) -> None:
         """Report tokens of the steps (first, second]."""

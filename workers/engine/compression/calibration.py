@@ -23,6 +23,14 @@ class Sample:
     real: Tensor | None = None  # (positions,): which are no padding; None = all of them
 
 
+@dataclass(frozen=True)
+class Calibration:
+    """Rows as batches, and the tokens of each row."""
+
+    samples: Sequence[Sample]
+    lengths: Sequence[int]
+
+
 @dataclass
 class Run:
     """One batch through a part of both models, from where each of them stands."""

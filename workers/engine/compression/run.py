@@ -17,7 +17,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from workers.engine.compression.bench import Bench
-from workers.engine.compression.calibration import input_norms
+from workers.engine.compression.calibration import Calibration, input_norms
 from workers.engine.compression.carry import carried_errors, carried_save, carry, require_fit
 from workers.engine.compression.distil import Recovery, updates_within
 from workers.engine.compression.graph import Graph, Kind, graph_of
@@ -51,6 +51,7 @@ class Compression:
     spec: CompressSpec
     folder: Path
     takes_snapshots: bool = True
+    calibration: Calibration | None = None  # other than the bench's
     gradients: Callable[[], Gradients] | None = None  # the dense model's, where they are kept
     told: dict[str, Any] = field(default_factory=dict)
 
@@ -121,18 +122,19 @@ class Compression:
     def _prune(self, student: nn.Module, number: int) -> nn.Module:
         bench, start = self.bench, self.bench.step
         graph, spec = graph_of(student), self.rounds[number]
+        calibration = self.calibration or bench.calibration
         known = self.gradients if number == 0 and spec.scorer == "taylor" else None
         made = prune(
             student,
             graph,
             spec,
-            bench.samples,
+            calibration.samples,
             tick=lambda: bench.advance({}),
             gradients=known() if known else None,
         )
         while bench.step < start + graph.layers:
             bench.advance({})  # layers that are gone took no time
-        bench.calibrated(start)
+        bench.calibrated(start, calibration)
         self._carry(student, graph, made)
         self.standing.layers = tuple(self.standing.layers[i] for i in made.kept.layers)
         kept = {name: len(units) for name, units in made.kept.units.items()}

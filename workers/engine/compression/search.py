@@ -19,6 +19,7 @@ from torch import nn
 
 from workers.engine.checks import SpecError
 from workers.engine.compression.bench import Bench
+from workers.engine.compression.calibration import Calibration
 from workers.engine.compression.candidates import (
     Candidate,
     candidates_of,
@@ -116,12 +117,23 @@ class Search:
         """The candidate as it is before recovery and quantisation."""
         spec = replace(candidate, format="none").spec(self.bench.spec, heads=self.heads)
         spec = replace(spec, recover=replace(spec.recover, tokens=0))
-        return self._compression(spec, self.made / "current").cut_and_recover()
+        return self._compression(spec, "current", self._few).cut_and_recover()
 
-    def _compression(self, spec: CompressSpec, folder: Path) -> Compression:
+    def _compression(
+        self, spec: CompressSpec, name: str, calibration: Calibration | None = None
+    ) -> Compression:
         return Compression(
-            self.bench, spec, folder, takes_snapshots=False, gradients=lambda: self._gradients
+            self.bench,
+            spec,
+            self.made / name,
+            takes_snapshots=False,
+            calibration=calibration,
+            gradients=lambda: self._gradients,
         )
+
+    @cached_property
+    def _few(self) -> Calibration:
+        return self.bench.calibrate_by(self.bench.spec.proxy_calibration_rows)
 
     @cached_property
     def _gradients(self) -> Gradients:
@@ -166,7 +178,7 @@ class Search:
     def _measure_the_best(self) -> None:
         while (candidate := next_finalist(self.proxies, self.measured, self.target)) is not None:
             spec = candidate.spec(self.bench.spec, heads=self.heads)
-            compression = self._compression(spec, self.made / _name(candidate))
+            compression = self._compression(spec, _name(candidate))
             metrics = compression.finish(compression.cut_and_recover())
             found = replace(
                 candidate,

@@ -191,6 +191,11 @@ class CompressSpec(Spec):
         """Rows that activations and gradients are taken from, at most."""
         return self.calibration_examples or CALIBRATION_ROWS[self.task]
 
+    @property
+    def proxy_calibration_rows(self) -> int:
+        """Of them, those that a search's first look at a cut is by."""
+        return -(-self.calibration_rows // 2)
+
     def _check_work(self) -> None:
         fixed = not (self.prune.is_nothing and self.mask.is_nothing and self.quantise == "none")
         if self.target is None and not fixed:

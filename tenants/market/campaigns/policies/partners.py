@@ -19,6 +19,7 @@ from tenants.kernel.errors import InvalidInput
 from tenants.market.campaigns.policies.policy import Floats, Offer, Parameters, PolicyFailed, View
 
 PREFIX = "plugin."
+MOST_TIMES = 11.0  # today's price: as dear as ours may be, and never so dear that sums overflow
 Call = Callable[[str, CampaignStep], Outcome]  # of one plugin: policy, step
 
 
@@ -49,7 +50,7 @@ class PartnerPolicy:
         prices = outcome.value
         if len(prices) != len(step.own_prices):
             raise ValueError(f"{len(prices)} prices for {len(step.own_prices)} paths")
-        return Offer(price=np.fromiter(map(float, prices), np.float64, len(prices)))
+        return Offer(price=_bounded(map(float, prices), view.start_price))
 
 
 def is_partners(name: str) -> bool:
@@ -80,6 +81,17 @@ def plugins_named(policies: Iterable[Any]) -> list[str]:
     """The plugins whose policies are among these names, each once, in order."""
     found = (plugin_and_policy(name)[0] for name in policies if is_partners(name))
     return list(dict.fromkeys(found))
+
+
+def _bounded(prices: Iterable[float], start_price: float) -> Floats:
+    """Raises ValueError for one that no price of ours could be; infinity is told by the caller."""
+    found = np.fromiter(prices, np.float64)
+    over = np.flatnonzero(np.isfinite(found) & (found > MOST_TIMES * start_price))
+    if over.size:
+        raise ValueError(
+            f"{found[over[0]]:g} on path {over[0]} is more than {MOST_TIMES:g} times today's price"
+        )
+    return found
 
 
 def _exact(values: Floats) -> tuple[Decimal, ...]:

@@ -16,9 +16,10 @@ from saas.handlers import HANDLERS
 from tenants.kernel.errors import Conflict, NotFound
 from tenants.kernel.outbox import drain
 from tenants.kernel.scope import system_scope
+from tenants.kernel.webhooks import NotDelivered
 from tenants.market.models import AlertDelivery, MarketAlert
 from tenants.market.services import alert_resend, alerts_send
-from tenants.market.services.telling import DELAYS
+from tenants.market.services.telling import DELAYS, _failed, _taken
 from tests.tenants.kernel.receiver import Receiver
 from tests.tenants.market.market import cut, launched, operator, read, sold, today
 
@@ -137,6 +138,22 @@ def test_each_failure_waits_longer(receiver: Receiver) -> None:
         wanted - dt.timedelta(seconds=5) < wait <= wanted
         for wait, wanted in zip(waits, DELAYS, strict=False)
     )
+
+
+@pytest.mark.usefixtures("hints")
+def test_one_that_comes_back_late_changes_nothing_that_another_settled(
+    receiver: Receiver,
+) -> None:
+    """Its minute was over: another process took the alert and told it."""
+    moved()
+    late = _taken()
+    assert late is not None
+    due_now()
+    assert alerts_send() == 1
+    _failed(late, NotDelivered("it answered 410", gone=True))
+    row = delivery()
+    assert (row.state, row.tries, row.last_error) == ("delivered", 2, "")
+    assert len(receiver.received) == 1
 
 
 @pytest.mark.usefixtures("hints")
