@@ -8,12 +8,10 @@ import importlib
 import json
 import re
 from decimal import Decimal
-from importlib.util import find_spec
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
-from django.apps import apps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,9 +19,8 @@ from saas.runtime.layout import ROOT
 from tenants.kernel.events import EVENTS, Event, event_from_payload
 from tests.tenants.kernel.factories import Moved, Weighed
 
-for _app in apps.get_app_configs():
-    if find_spec(f"{_app.name}.events"):
-        importlib.import_module(f"{_app.name}.events")
+for _path in sorted(ROOT.glob("tenants/**/events.py")) + sorted(ROOT.glob("workers/**/events.py")):
+    importlib.import_module(".".join(_path.relative_to(ROOT).with_suffix("").parts))
 
 OURS = {n: k for n, k in sorted(EVENTS.items()) if not k.__module__.startswith("tests.")}
 
