@@ -71,6 +71,19 @@ def stop_past_lease(rng: random.Random) -> str:
     return f"stopped worker {pid} past its lease"
 
 
+def stop_until(rng: random.Random, replaced: Callable[[], None]) -> str:
+    """The same, until `replaced` returns: another has surely taken over."""
+    pid = _busy_worker(rng)
+    if pid is None:
+        return "nobody to stop"
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        replaced()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    return f"stopped worker {pid} past its lease"
+
+
 def cut_connections(rng: random.Random) -> str:
     """Every connection of one role, in the middle of whatever it does."""
     alias = rng.choice(["default", "system"])

@@ -15,7 +15,7 @@ from tenants.accounts.selectors import platform_tenant
 from tenants.costs.services import resources_ensure
 from tenants.kernel.scope import system_scope, tenant_scope
 from tests.chaos.database import sat_out
-from tests.chaos.faults import FAULTS
+from tests.chaos.faults import FAULTS, stop_until
 from tests.chaos.invariants import (
     OTHER_WEIGHTS,
     Reference,
@@ -94,7 +94,7 @@ class Rounds:
             job_id = self._submit(0, queue="train.gpu")
             wait(_somebody_steps, "a step")
             heir.revive()
-            told = FAULTS["stopped"](rng)
+            told = stop_until(rng, lambda: wait(lambda: _taken_over(job_id), "the heir"))
             try:
                 wait(
                     lambda: _ended([job_id]) and _nobody_runs(),
@@ -220,6 +220,13 @@ def _somebody_steps() -> bool:
         open_jobs = Job.objects.filter(kind="fine_tune", finished_at__isnull=True)
         moved = any(row.to_step > row.from_step for row in running)
         return moved or not open_jobs.exists()
+
+
+def _taken_over(job_id: str) -> bool:
+    """Whether another attempt than the first steps, or has ended."""
+    with system_scope():
+        later = Attempt.objects.filter(job_id=job_id, number__gt=1)
+        return any(row.to_step > row.from_step or row.ended_at for row in later)
 
 
 def _nobody_runs() -> bool:
