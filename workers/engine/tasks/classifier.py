@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,10 @@ from workers.engine.unfit import refuse_unfit
 from workers.engine.whole import refuse_hollow
 
 
-class Classification:
+class Classification(ABC):
     """One class per example; the loss is the cross-entropy per example, in nats.
 
-    What follows says `model`, `micro_batches` and `outputs`, the logits (B, classes) of a batch.
+    What follows says how a model is opened, and what is abstract here.
     """
 
     shares_base = is_packed = False
@@ -58,16 +59,18 @@ class Classification:
     def seed(self) -> int:
         return getattr(self.spec, "seed", 0)
 
+    @abstractmethod
     def micro_batches(
         self, data: Any, chosen: Sequence[int], budget: int, *, packing: bool
     ) -> list[Any]:
-        raise NotImplementedError
+        """The chosen examples as batches of at most `budget` tokens."""
 
     def loss(self, model: nn.Module, batch: Any, device: str) -> tuple[Tensor, Mapping[str, Any]]:
         return self.loss_of(self.outputs(model, batch, device), batch)
 
+    @abstractmethod
     def outputs(self, model: nn.Module, batch: Any, device: str) -> Tensor:
-        raise NotImplementedError
+        """The logits (B, classes) of a batch."""
 
     def loss_of(self, outputs: Tensor, batch: Any) -> tuple[Tensor, Mapping[str, Any]]:
         return class_loss(outputs, torch.from_numpy(batch.labels).to(outputs.device))
