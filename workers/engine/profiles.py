@@ -58,8 +58,10 @@ class Profile:
     adapters' thin products (None: as the others); `update_s`, `pack_s` and `sequence_s` are the
     fixed seconds per update (of an adapter of `rank`), per forward-backward pass and per sequence
     in it, `column_s` those that a pass takes besides for each column of an adapter, `square_s`
-    those that attention takes for each of Σ length² · layers · hidden; `load_s` goes from the
-    process's start to the first step; `spread` is the relative half-width of the measurements.
+    those that attention takes for each of Σ length² · layers · hidden, `layer_s` those that a pass
+    takes for each layer, where shapes of one profile have different depths (tables); `load_s` goes
+    from the process's start to the first step; `spread` is the relative half-width of the
+    measurements.
     `segment_s` is what one member more adds to a shared pass besides its tokens; None where that
     was not measured.
     `p10`, `p50` and `p90` are quantiles of what whole runs took over what this says; None where
@@ -80,6 +82,7 @@ class Profile:
     read_s: float = 0.0
     sequence_s: float = 0.0
     square_s: float = 0.0
+    layer_s: float = 0.0
     adapter_flops: float | None = None
     column_s: float = 0.0
     rank: int = 16
@@ -230,7 +233,7 @@ def forward_s(
 ) -> float:
     """Seconds of forward passes over so many tokens."""
     weights = shape.parameters if has_head(spec) else shape.body
-    fixed = tokens / spec.micro_batch_tokens * profile.pack_s
+    fixed = tokens / spec.micro_batch_tokens * pass_s(shape, profile)
     fixed += examples * SEQUENCES_OF.get(spec.task, 1) * profile.sequence_s
     return tokens * FORWARD * weights / profile.flops + FORWARD_PART * fixed
 
@@ -243,7 +246,7 @@ def training_s(spec: FineTuneSpec, shape: Shape, data: DataSize, profile: Profil
         per_weight += FORWARD
     head = data.loss_tokens * shape.head if has_head(spec) else 0
     work = per_weight * (data.tokens * shape.body + head)
-    adapters, pack_s = 0.0, profile.pack_s
+    adapters, pack_s = 0.0, pass_s(shape, profile)
     if spec.method == "lora":
         adapters = data.tokens * (3 + again) * FORWARD * adapter_parameters(spec, shape)
         pack_s += spec.lora.rank * profile.column_s
@@ -257,6 +260,11 @@ def training_s(spec: FineTuneSpec, shape: Shape, data: DataSize, profile: Profil
         + adapters / (profile.adapter_flops or profile.flops)
         + fixed * (1 + FORWARD_PART * again)
     )
+
+
+def pass_s(shape: Shape, profile: Profile) -> float:
+    """Fixed seconds of a forward and backward pass."""
+    return profile.pack_s + shape.layers * profile.layer_s
 
 
 def has_head(spec: FineTuneSpec) -> bool:

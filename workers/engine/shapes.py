@@ -70,7 +70,8 @@ def table_shape(hidden: Sequence[int], columns: int) -> Shape:
     """A table's network by the weights that each cell passes through, for it counts as a token."""
     sizes = [columns, *hidden, 1]
     weights = sum(a * b for a, b in pairwise(sizes))
-    return replace(TABLE, parameters=max(1, round(weights / max(columns, 1))))
+    parameters = max(1, round(weights / max(columns, 1)))
+    return replace(TABLE, parameters=parameters, layers=len(hidden) + 1)
 
 
 def _depth_and_width(config: Mapping[str, Any]) -> tuple[int, int]:

@@ -34,10 +34,11 @@ from workers.engine.shapes import Shape, table_shape
 from workers.engine.specs import PRESETS, FineTuneSpec
 from workers.engine.training.opening import Base, session_open
 
-UPDATES = 3  # that are timed, after a first
+UPDATES, LEAST_S = 3, 0.25  # that are timed after a first, and so long at least
 WORDS_FIT = 12  # tokens of context for each word of a typical text, the longest having four times
-MANY = {"tabular": 50}  # where one takes less than a clock can tell
-COSTS = ("flops", "update_s", "pack_s", "sequence_s")
+EPOCHS = 1000  # more than there is time for
+MANY = {"tabular": 12}  # of an epoch, where one takes next to nothing
+COSTS = ("flops", "update_s", "pack_s", "sequence_s", "layer_s")
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,18 @@ TABLES = (
     Trial(1, size=4, hidden="linear"),
     Trial(4, size=30, hidden="seed"),
     Trial(16, size=10),
+    Trial(24, 64, size=12, hidden="linear"),
     Trial(32, 128, size=16, hidden="seed"),
+    Trial(48, 64, size=32, hidden="medium"),
     Trial(64, 256, size=8, hidden="medium"),
     Trial(64, 16_384, size=60),
     Trial(128, size=10, hidden="seed"),
+    Trial(160, 256, size=40, hidden="linear"),
+    Trial(200, 128, size=55),
     Trial(256, 16_384, size=20, hidden="medium"),
+    Trial(320, 512, size=50, hidden="seed"),
+    Trial(360, 2048, size=40, hidden="linear"),
+    Trial(400, 4096, size=30),
     Trial(512, 1024, size=5),
 )
 TRIALS: Mapping[str, tuple[Trial, ...]] = {
@@ -152,10 +160,12 @@ def measure_task(
 def fitted(runs: Sequence[Timed], nothing: Profile) -> Profile:
     """The profile whose costs explain the runs best, relatively; `nothing` costs nothing."""
     nothing = replace(nothing, flops=math.inf)
-    units = [replace(nothing, **{name: 1.0}) for name in COSTS]  # type: ignore[arg-type]
+    depths = {run.shape.layers for run in runs}
+    names = COSTS if len(depths) > 1 else COSTS[:-1]  # of one depth, a layer is part of a pass
+    units = [replace(nothing, **{name: 1.0}) for name in names]  # type: ignore[arg-type]
     rows = np.array([[computed(run, unit) / run.seconds for unit in units] for run in runs])
     slowness, *seconds = nonnegative(rows)
-    found = dict(zip(COSTS[1:], map(float, seconds), strict=True))
+    found = dict(zip(names[1:], map(float, seconds), strict=True))
     # where trials are too small to tell what operations cost, the fastest one bounds it
     flops = 1 / slowness if slowness > 0 else rows[:, 0].max()
     return replace(nothing, flops=float(flops), **found)  # type: ignore[arg-type]
@@ -172,13 +182,13 @@ def trial_run(base: Path, numerics: Numerics, spec: FineTuneSpec, trial: Trial, 
     asked = _asked(spec, trial)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        updates = MANY.get(spec.task, UPDATES)
-        count = trial.batch * (updates + 1)
+        count = trial.batch * (MANY.get(spec.task, UPDATES) + 1)
         path = folder / "data"
         size = _words(base, trial) if spec.task == PREFERENCE else trial.size
         file_make(spec.task, base, path, count=count, size=size, seed=seed)
         work = Work(Handle(base, HUGGING_FACE_MODEL, ""), (), folder / "work", numerics)
-        member = Member("trial", asked, Handle(path, JSONL, ""))
+        again = replace(asked, epochs=EPOCHS, schedule="constant")
+        member = Member("trial", again, Handle(path, JSONL, ""))
         begin = clock()
         with session_open(Base(work), member, Silent()) as session:
             run, opened_s = session.run, clock() - begin
@@ -187,12 +197,13 @@ def trial_run(base: Path, numerics: Numerics, spec: FineTuneSpec, trial: Trial, 
             read_s = clock() - begin
             session.prepare()
             run.update()
-            begin = clock()
-            done = [run.update() for _ in range(updates)]
+            begin, done = clock(), []
+            while len(done) < UPDATES or clock() - begin < LEAST_S:
+                done.append(run.update())
             seconds = clock() - begin
         sizes, tokens = run.data.sizes, sum(each.tokens for each in done)
         learned = round(sizes.loss_tokens * tokens / sizes.tokens)
-        made = DataSize(trial.batch * updates, tokens, learned)
+        made = DataSize(trial.batch * len(done), tokens, learned)
         return Timed(
             asked, _shape(base, asked, trial), made, seconds,
             read_s / sizes.tokens, max(0.0, opened_s - read_s),

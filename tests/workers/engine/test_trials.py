@@ -63,10 +63,23 @@ def test_a_fit_finds_the_costs_that_runs_were_made_of(missing: str | None) -> No
         assert getattr(found, name) == pytest.approx(getattr(made, name), rel=1e-4, abs=1e-9)
 
 
+@pytest.mark.parametrize("deeper", [0.0, 0.002])
+def test_a_fit_over_networks_of_different_depth_tells_what_a_layer_costs(deeper: float) -> None:
+    made = replace(NOTHING, task="tabular", flops=5e10, update_s=0.01, pack_s=0.004, layer_s=deeper)
+    runs = []
+    for number, hidden in enumerate(((), (5, 3), (32, 16), (128, 64, 32), (9,), (7, 7, 7, 7)), 1):
+        spec = FineTuneSpec(task="tabular", batch_size=64 * number, micro_batch_tokens=640)
+        shape, size = table_shape(hidden, 10), DataSize(64 * 9, 640 * 9, 64 * 9)
+        runs.append(Timed(spec, shape, size, run_s(spec, shape, size, made), 0.0, 0.0))
+    found = fitted(runs, replace(NOTHING, task="tabular"))
+    assert found.layer_s == pytest.approx(deeper, rel=1e-4, abs=1e-9)
+    assert found.pack_s == pytest.approx(0.004, rel=1e-4)
+
+
 def test_a_tables_network_is_told_by_its_presets_and_columns() -> None:
     """The founding example's network, 10-5-3-1, has 50 + 15 + 3 weights for ten cells."""
-    assert table_shape((5, 3), 10).body == 7
-    assert table_shape((), 10).body == 1
+    assert (table_shape((5, 3), 10).body, table_shape((5, 3), 10).layers) == (7, 3)
+    assert (table_shape((), 10).body, table_shape((), 10).layers) == (1, 1)
 
 
 def test_a_task_without_made_up_data_is_refused(tmp_path: Path) -> None:
