@@ -9,7 +9,6 @@ operations instead of a thousand. Sources: Sutskever et al. 2013 (momentum), Kin
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import cast
 
@@ -118,33 +117,25 @@ class Adam(Optimiser):
     """p ← p − rate·m̂ / (√v̂ + ε); weight decay joins the gradient."""
 
     slot_names = ("mean", "square")
+    fused = staticmethod(torch._fused_adam_)  # one pass over memory instead of ten
 
     def _apply(self, gradients: list[Tensor], rate: float) -> None:
-        if self.spec.weight_decay:
-            gradients = list(
-                torch._foreach_add(gradients, self._weights, alpha=self.spec.weight_decay)
-            )
-        self._adapt(gradients, rate)
-
-    def _adapt(self, gradients: list[Tensor], rate: float) -> None:
         first, second = self.spec.betas
-        mean, square = self._slots["mean"], self._slots["square"]
-        torch._foreach_lerp_(mean, gradients, 1 - first)
-        torch._foreach_mul_(square, second)
-        torch._foreach_addcmul_(square, gradients, gradients, value=1 - second)
-        size = torch._foreach_sqrt(square)
-        torch._foreach_div_(size, math.sqrt(1 - second**self.updates))
-        torch._foreach_add_(size, EPSILON)
-        torch._foreach_addcdiv_(self._weights, mean, size, value=-rate / (1 - first**self.updates))
+        counts = [
+            torch.full((), self.updates, dtype=torch.float32, device=weight.device)
+            for weight in self._weights
+        ]
+        self.fused(
+            self._weights, gradients, self._slots["mean"], self._slots["square"], [], counts,
+            lr=rate, beta1=first, beta2=second, weight_decay=self.spec.weight_decay, eps=EPSILON,
+            amsgrad=False, maximize=False,
+        )  # fmt: skip
 
 
 class AdamW(Adam):
     """Adam whose weight decay shrinks the weights directly: p ← p·(1 − rate·decay) first."""
 
-    def _apply(self, gradients: list[Tensor], rate: float) -> None:
-        if self.spec.weight_decay:
-            torch._foreach_mul_(self._weights, 1 - rate * self.spec.weight_decay)
-        self._adapt(gradients, rate)
+    fused = staticmethod(torch._fused_adamw_)
 
 
 OPTIMISERS: dict[str, type[Optimiser]] = {"sgd": Sgd, "adam": Adam, "adamw": AdamW}
