@@ -32,6 +32,7 @@ from workers.engine.protocol import (
 )
 from workers.engine.shapes import Shape, table_shape
 from workers.engine.specs import PRESETS, FineTuneSpec
+from workers.engine.training.member import Update
 from workers.engine.training.opening import Base, session_open
 
 UPDATES, LEAST_S = 3, 0.25  # that are timed after a first, and so long at least
@@ -197,7 +198,8 @@ def trial_run(base: Path, numerics: Numerics, spec: FineTuneSpec, trial: Trial, 
             read_s = clock() - begin
             session.prepare()
             run.update()
-            begin, done = clock(), []
+            done: list[Update] = []
+            begin = clock()
             while len(done) < UPDATES or clock() - begin < LEAST_S:
                 done.append(run.update())
             seconds = clock() - begin

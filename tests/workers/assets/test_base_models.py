@@ -308,6 +308,7 @@ def test_a_base_whose_tokenizer_went_is_measured_for_what_needs_none(tmp_path: P
     assert {task for _, task, _ in found} == {"text_generation"}
 
 
+@pytest.mark.slow
 def test_what_a_base_lacks_is_measured_later_and_the_rest_kept(tmp_path: Path) -> None:
     platform_tenant_ensure()
     folder = base_folder(tmp_path / "writer", "llama")

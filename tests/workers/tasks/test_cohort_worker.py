@@ -104,6 +104,7 @@ def worker_apart(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
+@pytest.mark.slow
 def test_after_kill_9_every_member_goes_on_from_its_own_snapshot_and_is_charged_once(
     tmp_path: Path,
 ) -> None:

@@ -127,7 +127,8 @@ class Adam(Optimiser):
         ]
         self.fused(
             self._weights, gradients, self._slots["mean"], self._slots["square"], [], counts,
-            lr=rate, beta1=first, beta2=second, weight_decay=self.spec.weight_decay, eps=EPSILON,
+            lr=rate,  # type: ignore[arg-type]  # of its two forms the stubs know the other
+            beta1=first, beta2=second, weight_decay=self.spec.weight_decay, eps=EPSILON,
             amsgrad=False, maximize=False,
         )  # fmt: skip
 

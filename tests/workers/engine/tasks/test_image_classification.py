@@ -75,6 +75,7 @@ def artifact(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return result.artifact.path
 
 
+@pytest.mark.slow
 def test_a_transformer_from_nothing_learns_to_read_digits(tmp_path: Path) -> None:
     data = digits()
     settings = spec(

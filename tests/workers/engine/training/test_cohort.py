@@ -98,7 +98,7 @@ def apart(one: Result, other: Result) -> float:
     )
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.slow), "float64"])
 def test_every_members_weights_are_those_of_its_run_alone(
     base: Path, tmp_path: Path, dtype: str
 ) -> None:
