@@ -16,6 +16,7 @@ import sys
 from typing import Any
 
 from tests.benchmarks.training.contest import ROOT
+from workers.tasks.process import ALLOCATOR
 
 MODES = ("none", "selective", "full")
 ROUNDS, UPDATES = 5, 3
@@ -51,10 +52,10 @@ def measured(method: str) -> dict[str, Any]:
 
 def run(method: str, mode: str) -> dict[str, Any]:
     command = [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.training.memory"]
+    one_thread = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     done = subprocess.run(
         [*command, method, mode, str(UPDATES)],
-        cwd=ROOT, env=dict(os.environ) | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
-        check=True, stdout=subprocess.PIPE,
+        cwd=ROOT, env=dict(os.environ) | one_thread | ALLOCATOR, check=True, stdout=subprocess.PIPE,
     )  # fmt: skip
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found

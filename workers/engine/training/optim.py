@@ -24,7 +24,9 @@ MOST_JOINED = 2**23  # numbers: an adapter's, not a whole model's, whose copy wo
 class Optimiser:
     """Updates `parameters` in place from their gradients; a slot holds one tensor per parameter.
 
-    Small parameters become views of one tensor, unless `join` is false.
+    Small parameters become views of one tensor, unless `join` is false. Where memory is what counts
+    (full checkpointing), a large model's gradients have their places from the start: made amid a
+    backward pass, they lie scattered among what it frees, and none of that comes back.
     """
 
     slot_names: tuple[str, ...] = ()
@@ -40,13 +42,18 @@ class Optimiser:
         self._slots = {name: list(map(torch.zeros_like, self._weights)) for name in self.slot_names}
         self.slots = {name: self._apart(tensors) for name, tensors in self._slots.items()}
         self._gradients: list[Tensor] = []
+        saving = spec.activation_checkpointing == "full"
+        self._keeps_places = join and saving and not self._is_joined
+        if self._keeps_places:
+            for parameter in self.parameters:
+                parameter.grad = torch.zeros_like(parameter)
 
     def gather(self) -> float:
         """Take over the gradients that the parameters hold; return their Euclidean norm."""
         each = [cast("Tensor", p.grad) for p in self.parameters]
         self._gradients = [torch.cat([g.reshape(-1) for g in each])] if self._is_joined else each
-        for parameter in self.parameters:
-            parameter.grad = None
+        if not self._keeps_places:
+            self._let_go()
         norms = torch._foreach_norm(self._gradients)
         return float(torch.linalg.vector_norm(torch.stack(list(norms))))
 
@@ -65,6 +72,12 @@ class Optimiser:
     def clear(self) -> None:
         """Forget the gradients."""
         self._gradients = []
+        if self._keeps_places:
+            torch._foreach_zero_([cast("Tensor", p.grad) for p in self.parameters])
+        else:
+            self._let_go()
+
+    def _let_go(self) -> None:
         for parameter in self.parameters:
             parameter.grad = None
 

@@ -126,3 +126,28 @@ def test_every_rate_is_usable_even_for_a_single_update(schedule: str) -> None:
             spec = FineTuneSpec(schedule=schedule, warmup_fraction=part)
             rates = [learning_rate(spec, update, total) for update in range(total)]
             assert all(math.isfinite(r) and 0 < r <= spec.learning_rate for r in rates)
+
+
+def test_gradients_that_keep_their_places_are_torchs_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optim, "MOST_JOINED", 0)
+    torch.manual_seed(0)
+    start, inputs = torch.randn(7, 5), torch.randn(6, 2, 5)
+    ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    optimiser = OPTIMISERS["adamw"]([ours], FineTuneSpec(activation_checkpointing="full"))
+    other = torch.optim.AdamW([theirs], lr=0.01, weight_decay=0.0)
+    assert ours.grad is not None
+    place = ours.grad.data_ptr()
+    for both in inputs:
+        for parameter in (ours, theirs):
+            for x in both:  # two passes add up
+                (parameter @ x).square().sum().backward()
+        optimiser.clip(optimiser.gather(), 1.0)
+        torch.nn.utils.clip_grad_norm_([theirs], 1.0)
+        optimiser.step(0.01)
+        other.step()
+        other.zero_grad()
+        assert ours.grad.data_ptr() == place
+        torch.testing.assert_close(ours, theirs)
+    (ours @ inputs[0, 0]).sum().backward()  # type: ignore[no-untyped-call]
+    optimiser.clear()  # an update that is given up
+    assert not ours.grad.any()
