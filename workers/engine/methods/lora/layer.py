@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from workers.engine.data.order import mix
+from workers.engine.kernels.nf4 import Frozen, whole
 from workers.engine.kernels.products import Delta, Product, multiply
 
 TINY = 1e-30  # of a squared length: a row of zeros stays one
@@ -38,7 +39,7 @@ class DropoutClock:
 class LowRank(nn.Module):
     """Stands in for a frozen linear layer while an adapter with A and B is trained.
 
-    That is an `nn.Linear`, or GPT-2's `Conv1D`.
+    That is an `nn.Linear`, GPT-2's `Conv1D`, or what holds the weight of one in NF4.
     """
 
     def __init__(
@@ -53,13 +54,13 @@ class LowRank(nn.Module):
     ) -> None:
         super().__init__()
         self.base = base
-        weight: Tensor = base.weight  # type: ignore[assignment]
+        weight, _ = frozen_weight(base)
         outs, ins = layer_sizes(base)
         self.scale, self.dropout, self.clock, self.number = scale, dropout, clock, number
         # The adapter learns in fp32 even on a bf16 base: small updates would round to nothing.
         exact = torch.promote_types(weight.dtype, torch.float32)
-        self.A = nn.Parameter(weight.new_zeros(rank, ins, dtype=exact))
-        self.B = nn.Parameter(weight.new_zeros(outs, rank, dtype=exact))
+        self.A = nn.Parameter(torch.zeros(rank, ins, dtype=exact, device=weight.device))
+        self.B = nn.Parameter(torch.zeros(outs, rank, dtype=exact, device=weight.device))
 
     def delta(self, x: Tensor, rows: slice | None) -> Delta:
         """This adapter on those rows of x (all: None)."""
@@ -99,7 +100,7 @@ class DoraLinear(LowRank):
     def __init__(self, base: nn.Module, **given: Any) -> None:
         super().__init__(base, **given)
         weight, _ = frozen_weight(base)
-        exact = weight.to(self.A.dtype)
+        exact = whole(weight).to(self.A.dtype)
         self._squares = exact.square().sum(1)
         self.m = nn.Parameter(self._squares.sqrt())
 
@@ -114,7 +115,7 @@ class DoraLinear(LowRank):
     def lengths(self) -> Tensor:
         """‖W + s·B·A‖ of each row, (out,)."""
         weight, _ = frozen_weight(self.base)
-        return row_lengths(weight, self._squares, self.A, self.B, self.scale)
+        return row_lengths(whole(weight), self._squares, self.A, self.B, self.scale)
 
 
 def row_lengths(weight: Tensor, squares: Tensor, A: Tensor, B: Tensor, scale: float) -> Tensor:
@@ -134,8 +135,13 @@ def layer_sizes(module: nn.Module) -> tuple[int, int]:
     return (second, first) if isinstance(module, Conv1D) else (first, second)
 
 
-def frozen_weight(module: nn.Module) -> tuple[Tensor, Tensor | None]:
+def frozen_weight(module: nn.Module) -> tuple[Frozen, Tensor | None]:
     """A linear layer's weight as (out, in), whichever way it is stored, and its bias."""
-    weight: Tensor = module.weight  # type: ignore[assignment]
+    weight: Any = module.weight
     bias: Tensor | None = module.bias  # type: ignore[assignment]
     return (weight.t() if isinstance(module, Conv1D) else weight), bias
+
+
+def is_transposed(module: nn.Module) -> bool:
+    """Whether a linear layer's weight is stored as (in, out) in the model's own folder."""
+    return isinstance(module, Conv1D) or getattr(module, "is_transposed", False)
