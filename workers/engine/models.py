@@ -205,8 +205,8 @@ def config_of(model: nn.Module) -> Any:
 
 def parameter_count(model: nn.Module) -> int:
     """Weights, tied ones counted once."""
-    packed = [m.weight for m in model.modules() if isinstance(m, Nf4Linear)]
-    return sum(w.numel() for w in (*model.parameters(), *packed))
+    packed = (m.weight for m in model.modules() if isinstance(m, Nf4Linear))
+    return sum(p.numel() for p in model.parameters()) + sum(w.numel() for w in packed)
 
 
 def shape_of(model: nn.Module) -> Shape:

@@ -37,7 +37,7 @@ def refuse_unfit(spec: FineTuneSpec | EvaluateSpec) -> None:
 
 
 def gpu_setting(spec: FineTuneSpec) -> tuple[str, str] | None:
-    """The setting, with its value, for which jobs are given to GPUs alone; None where there is none.
+    """The setting, with its value, for which a job is given to GPUs alone; None without any.
 
     The arithmetic is the same on any device, and pays where memory is a GPU's.
     """

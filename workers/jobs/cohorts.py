@@ -2,9 +2,10 @@
 
 Who may share is decided when a job is submitted (`cohort_key_of`: same base in the same numbers,
 same task, a LoRA, and worth it by the measured profile) and when it is claimed (its tenant has
-agreed, and it has not failed since its last snapshot). Such a job opens a cohort of one; others join it, before it
-starts and while it runs, where they would otherwise wait for a slot and the profile says that it
-pays. One lease covers all attempts of a cohort; every member has its own fencing token.
+agreed, and it has not failed since its last snapshot). Such a job opens a cohort of one; others
+join it, before it starts and while it runs, where they would otherwise wait for a slot and the
+profile says that it pays. One lease covers all attempts of a cohort; every member has its own
+fencing token.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Frozen weights in NF4: four bits each, whole only while a product is made of them.
 
-Blocks of 64 share a scale, and 256 scales, less their mean, are kept in eight bits themselves: 4.127
-bits a weight. Nearest values and scales are those of bitsandbytes. Source: Dettmers et al. 2023,
+Blocks of 64 share a scale, and 256 scales, less their mean, are kept in eight bits themselves:
+4.127 bits a weight. Values and scales are those of bitsandbytes. Source: Dettmers et al. 2023,
 "QLoRA" (arXiv:2305.14314), section 3 and appendix E.
 """
 

@@ -20,7 +20,7 @@ class Nf4Linear(nn.Module):
     def __init__(self, base: nn.Module, device: torch.device | str) -> None:
         super().__init__()
         self.is_transposed = isinstance(base, Conv1D)
-        weight: Tensor = base.weight.to(device)  # type: ignore[assignment, operator]
+        weight: Tensor = base.weight.to(device)  # type: ignore[assignment]
         self.weight = Nf4.of(weight.t() if self.is_transposed else weight)
         self.bias: Tensor | None = base.bias  # type: ignore[assignment]
 

@@ -5,8 +5,8 @@ all rows is LoRA (Hu et al. 2021, arXiv:2106.09685); several, each over its own 
 cohort's. The backward pass forms no frozen gradient and sums dx in place. Of a product with a thin
 side the thin one comes first, (r, T) rather than (T, r): a CPU is two to four times faster so.
 
-A base in bf16 takes x in bf16 for its product, and only there: deltas and sums stay in x's fp32. One
-in NF4 is made whole for each product, forward and again backward, and not kept.
+A base in bf16 takes x in bf16 for its product, and only there: deltas and sums stay in x's fp32.
+One in NF4 is made whole for each product, forward and again backward, and not kept.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def stretches(count: int) -> Iterator[slice]:
 
 @dataclass(frozen=True)
 class Moment:
-    """One parameter's, as `codes_of` and `scales_of` have begun it; `is_signed`: it may be negative."""
+    """One parameter's, begun by `codes_of` and `scales_of`; `is_signed`: it may be negative."""
 
     codes: Tensor
     scales: Tensor

@@ -85,7 +85,7 @@ class Base:
         return model
 
     def _quantised(self, task: Task) -> nn.Module:
-        """The frozen base in NF4. The processor's memory holds it whole before, the device never."""
+        """The frozen base in NF4. The processor's memory holds it whole first, the device never."""
         folder = self.work.base.path
         if quantised_config(folder):
             raise ModelError(f"{folder.name} is quantised already; leave quantise_base out.")

@@ -169,9 +169,10 @@ class AdamW8bit(Optimiser):
         return (scales_of if name.endswith("_scales") else codes_of)(weight)
 
     def _apply(self, gradients: list[Tensor], rate: float) -> None:
-        moments = zip(*(self._slots[name] for name in self.slot_names), strict=True)
-        for weight, gradient, each in zip(self._weights, gradients, moments, strict=True):
-            mean, square = Moment(*each[:2], is_signed=True), Moment(*each[2:], is_signed=False)
+        slots = (self._slots[name] for name in self.slot_names)
+        for weight, gradient, *each in zip(self._weights, gradients, *slots, strict=True):
+            mean = Moment(each[0], each[1], is_signed=True)
+            square = Moment(each[2], each[3], is_signed=False)
             for part in stretches(weight.numel()):
                 new = gradient.reshape(-1)[part]
                 self._adapt(weight.view(-1)[part], new, mean, square, part, rate)

@@ -14,7 +14,7 @@ from workers.engine.kernels.nf4 import VALUES, WEIGHTS, Nf4, whole
 from workers.engine.profiles import NF4_BYTES
 
 # What bitsandbytes 0.50.2 makes of `weight()` on a CPU, by `bitsandbytes.functional`:
-#   packed, state = quantize_4bit(weight(), quant_type="nf4", blocksize=64, compress_statistics=True)
+#   packed, state = quantize_4bit(weight(), blocksize=64, quant_type="nf4", compress_statistics=1)
 #   save_file({"codes": packed.view(-1), "scales": state.absmax, "steps": state.state2.absmax,
 #              "mean": state.offset, "size": dequantize_blockwise(state.absmax, state.state2)
 #                                            + state.offset}, REFERENCE)
@@ -64,7 +64,7 @@ def test_each_weight_becomes_the_nearest_value() -> None:
 def test_it_takes_the_papers_bits_a_weight() -> None:
     large = torch.ones(512, 512)
     assert Nf4.of(large).nbytes / large.numel() == pytest.approx(NF4_BYTES, abs=1e-4)
-    assert 8 * NF4_BYTES == pytest.approx(4.127, abs=5e-4)
+    assert pytest.approx(4.127, abs=5e-4) == 8 * NF4_BYTES
 
 
 @pytest.mark.parametrize("shape", [(7, 9), (3, 64), (1, 1), (65, 130)])

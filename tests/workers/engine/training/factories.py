@@ -20,7 +20,7 @@ from workers.engine.training.loop import train
 def run(
     base: Path, data: Path, folder: Path, progress: Recorder, *, name: str = "run", **given: Any
 ) -> Result:
-    """Train one member, whose spec is `given` (and `resume`, `validation`, `device`), in `folder`."""
+    """Train one member in `folder`; `given` are its spec, and `resume`, `validation`, `device`."""
     resume, validation = given.pop("resume", None), given.pop("validation", None)
     device = given.pop("device", "cpu")
     member = Member(

@@ -1,4 +1,4 @@
-"""AdamW with its moments in eight bits: torchao's steps, AdamW's learning, a quarter of the bytes."""
+"""AdamW with moments in eight bits: torchao's steps, AdamW's learning, a quarter of the bytes."""
 
 from __future__ import annotations
 

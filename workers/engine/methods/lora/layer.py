@@ -14,6 +14,7 @@ from transformers.pytorch_utils import Conv1D
 
 from workers.engine.data.order import mix
 from workers.engine.kernels.nf4 import Frozen, whole
+from workers.engine.kernels.nf4_linear import Nf4Linear
 from workers.engine.kernels.products import Delta, Product, multiply
 
 TINY = 1e-30  # of a squared length: a row of zeros stays one
@@ -54,7 +55,7 @@ class LowRank(nn.Module):
     ) -> None:
         super().__init__()
         self.base = base
-        weight, _ = frozen_weight(base)
+        weight, _ = held_weight(base)
         outs, ins = layer_sizes(base)
         self.scale, self.dropout, self.clock, self.number = scale, dropout, clock, number
         # The adapter learns in fp32 even on a bf16 base: small updates would round to nothing.
@@ -87,7 +88,7 @@ class LoraLinear(LowRank):
 
     def product(self, x: Tensor) -> Product:
         """The base's weight and this adapter on it, for an input like x."""
-        return Product(*frozen_weight(self.base), (self.delta(x, None),))
+        return Product(*held_weight(self.base), (self.delta(x, None),))
 
 
 class DoraLinear(LowRank):
@@ -99,14 +100,14 @@ class DoraLinear(LowRank):
 
     def __init__(self, base: nn.Module, **given: Any) -> None:
         super().__init__(base, **given)
-        weight, _ = frozen_weight(base)
+        weight, _ = held_weight(base)
         exact = whole(weight).to(self.A.dtype)
         self._squares = exact.square().sum(1)
         self.m = nn.Parameter(self._squares.sqrt())
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out)."""
-        weight, bias = frozen_weight(self.base)
+        weight, bias = held_weight(self.base)
         (out,) = multiply(x, (Product(weight, None, (self.delta(x, None),)),))
         out = out * (self.m / self.lengths()).to(out.dtype)
         return out if bias is None else out + bias.to(out.dtype)
@@ -114,7 +115,7 @@ class DoraLinear(LowRank):
     @torch.no_grad()
     def lengths(self) -> Tensor:
         """‖W + s·B·A‖ of each row, (out,)."""
-        weight, _ = frozen_weight(self.base)
+        weight, _ = held_weight(self.base)
         return row_lengths(whole(weight), self._squares, self.A, self.B, self.scale)
 
 
@@ -135,13 +136,20 @@ def layer_sizes(module: nn.Module) -> tuple[int, int]:
     return (second, first) if isinstance(module, Conv1D) else (first, second)
 
 
-def frozen_weight(module: nn.Module) -> tuple[Frozen, Tensor | None]:
+def frozen_weight(module: nn.Module) -> tuple[Tensor, Tensor | None]:
     """A linear layer's weight as (out, in), whichever way it is stored, and its bias."""
-    weight: Any = module.weight
+    weight: Tensor = module.weight  # type: ignore[assignment]
     bias: Tensor | None = module.bias  # type: ignore[assignment]
     return (weight.t() if isinstance(module, Conv1D) else weight), bias
 
 
+def held_weight(module: nn.Module) -> tuple[Frozen, Tensor | None]:
+    """The same of a layer that is trained on, whose weight may be held in NF4."""
+    if isinstance(module, Nf4Linear):
+        return module.weight, module.bias
+    return frozen_weight(module)
+
+
 def is_transposed(module: nn.Module) -> bool:
     """Whether a linear layer's weight is stored as (in, out) in the model's own folder."""
-    return isinstance(module, Conv1D) or getattr(module, "is_transposed", False)
+    return isinstance(module, Conv1D) or (isinstance(module, Nf4Linear) and module.is_transposed)
