@@ -39,6 +39,10 @@ SPREAD_TASKS = ("text_generation", "preference", "text_classification")  # of `p
 CHECKPOINTING = ("none", "selective", "full")
 OPTIMISERS = ("sgd", "adam", "adamw", "adamw_8bit")
 NF4, ADAMW_8BIT = "nf4", "adamw_8bit"
+NF4_NOTE = (
+    "The adapter was trained over its base in 4 bits (NF4), and the figures are of both. It is "
+    "served over the base itself, whose weights are whole."
+)
 # What a model is called for, where its task has another name.
 SERVED_AS = {"embeddings": "embedding", "preference": "text_generation"}
 
