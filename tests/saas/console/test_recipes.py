@@ -176,9 +176,7 @@ def test_a_base_in_four_bits_is_a_method_that_a_person_may_change(
     filled = owner.post(IMPORT, text=QLORA)
     assert filled.context["form"]["method"].value() == "qlora"
     changes = {"method": chosen} if chosen else {}
-    sent = sent_from(
-        filled, model=base.pk, training_file=upload(owner, chats(30)), max_length=96, **changes
-    )
+    sent = sent_from(filled, model=base.pk, training_file=upload(owner, chats(30)), **changes)
     quoted = owner.post(START, **sent)
     started = owner.post(START, **sent_from(quoted), quote_id=quoted.context["quote"]["id"])
     assert started.status_code == 302, started.content

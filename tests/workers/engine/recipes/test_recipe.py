@@ -115,6 +115,8 @@ lora_r: 4
 lora_target_linear: true
 optimizer: paged_adamw_32bit
 """
+FOUR_BITS = "model_name_or_path: a\nquantization_bit: 4"
+FP4 = "double_quantization: false\nquantization_type: fp4"
 
 
 @pytest.mark.parametrize(
@@ -130,16 +132,14 @@ optimizer: paged_adamw_32bit
             "none",
             {"load_in_8bit": "as it is, or in 4 bits"},
         ),
-        ("model_name_or_path: a\nquantization_bit: 4", "nf4", {}),
+        (FOUR_BITS, "nf4", {}),
         (
-            "model_name_or_path: a\nquantization_bit: 4\nquantization_method: bnb\n"
-            "double_quantization: true\nquantization_type: nf4",
+            f"{FOUR_BITS}\nquantization_method: bnb\nquantization_type: nf4",
             "nf4",
             {},
         ),
         (
-            "model_name_or_path: a\nquantization_bit: 4\nquantization_method: hqq\n"
-            "double_quantization: false\nquantization_type: fp4",
+            f"{FOUR_BITS}\nquantization_method: hqq\n{FP4}",
             "nf4",
             {
                 "quantization_method": "NF4",
