@@ -74,8 +74,8 @@ class FineTuningJobIn(serializers.Serializer[Any]):
     settings = serializers.DictField(
         required=False,
         help_text=(
-            "Beyond OpenAI's: the engine's own settings, such as method. On GPU workers alone: "
-            "quantise_base 'nf4' (QLoRA) with the method lora, and optimiser 'adamw_8bit' with full."
+            "Beyond OpenAI's: the engine's own settings, such as method. For GPU workers alone: "
+            "quantise_base 'nf4' (QLoRA) with the method lora, optimiser 'adamw_8bit' with full."
         ),
     )
 

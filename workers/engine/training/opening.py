@@ -12,13 +12,13 @@ from torch import nn
 
 from workers.engine import devices
 from workers.engine.compression.quantise import quantised_config
-from workers.engine.errors import DataError, ModelError
+from workers.engine.errors import DataError
 from workers.engine.kernels.block import fast_blocks
 from workers.engine.methods.lora.adapter import layers_sizes
 from workers.engine.methods.lora.bank import AdapterBank
 from workers.engine.methods.lora.fits import refuse_rank
 from workers.engine.methods.lora.method import Seat
-from workers.engine.methods.lora.quantised import quantised
+from workers.engine.methods.lora.quantised import nf4_load
 from workers.engine.methods.method import method_open
 from workers.engine.profiles import can_offload, resident_blocks
 from workers.engine.protocol import Handle, Member, Progress, Work
@@ -71,9 +71,10 @@ class Base:
 
     def _open(self, task: Task, spec: FineTuneSpec) -> nn.Module:
         """The frozen base, as much of it in memory as fits."""
+        folder, place = self.work.base.path, self._place
         if spec.quantise_base == NF4:
-            return self._quantised(task)
-        folder, room = self.work.base.path, devices.room(self._place)
+            return nf4_load(folder, dtype=place.dtype, device=place.device)
+        room = devices.room(place)
         if not room or not can_offload(spec) or quantised_config(folder):
             return task.model(self._place)
         shape = Shape.of_folder(folder)
@@ -83,13 +84,6 @@ class Base:
         model = offloaded_load(folder, self._place, resident=resident)
         self._offloaded = (shape.layers - resident, shape.layers)
         return model
-
-    def _quantised(self, task: Task) -> nn.Module:
-        """The frozen base in NF4. The processor's memory holds it whole first, the device never."""
-        folder = self.work.base.path
-        if quantised_config(folder):
-            raise ModelError(f"{folder.name} is quantised already; leave quantise_base out.")
-        return quantised(task.model(replace(self._place, device="cpu")), self._place.device)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import shutil
 import weakref
 from contextlib import nullcontext
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
 from transformers.pytorch_utils import Conv1D
 
 from tests.workers.engine.factories import (
@@ -30,13 +32,15 @@ from tests.workers.engine.methods.test_lora import IDS, batch, disturbed, spec
 from tests.workers.engine.training.factories import run, weights
 from tests.workers.engine.training.test_cohort import CLOSE as SHARED
 from tests.workers.engine.training.test_cohort import apart, trained
+from tests.workers.engine.training.test_offload import peak
 from workers.engine.checks import SpecError
+from workers.engine.errors import ModelError
 from workers.engine.kernels.block import fast_blocks
 from workers.engine.kernels.nf4 import Nf4
 from workers.engine.kernels.nf4_linear import Nf4Linear
 from workers.engine.losses import loss_sum
 from workers.engine.methods.lora.method import LoraMethod
-from workers.engine.methods.lora.quantised import quantised
+from workers.engine.methods.lora.quantised import nf4_load
 from workers.engine.models import linear_names, logits_of, model_load, shape_of
 from workers.engine.profiles import memory_bytes, memory_least
 from workers.engine.protocol import Command, Member, Outcome
@@ -52,7 +56,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def in_nf4(folder: Path) -> torch.nn.Module:
-    return quantised(model_load(folder), "cpu")
+    return nf4_load(folder, dtype="float32", device="cpu")
 
 
 def dequantised(folder: Path) -> Any:
@@ -145,6 +149,54 @@ def test_the_base_takes_as_little_as_the_estimate_says(tmp_path: Path) -> None:
     estimated = memory_bytes(plain, shape) - memory_bytes(few, shape)
     assert estimated + block == pytest.approx(saved, rel=0.01)
     assert memory_least(few, shape) == memory_bytes(few, shape)  # nothing is left in files
+
+
+def test_the_peak_is_lower_by_what_the_base_takes_less(tmp_path: Path) -> None:
+    # given 8 blocks of 15 MB, trained in a process of its own over either base
+    sizes = {"hidden_size": 512, "intermediate_size": 1792, "num_hidden_layers": 8}
+    base = base_folder(tmp_path / "base", **sizes)
+    rows = write_jsonl(tmp_path / "few.jsonl", completions(4))
+    whole, few = (
+        peak(base, rows, tmp_path / held, quantise_base=held)["peak"] for held in ("none", "nf4")
+    )
+    # then of what seven blocks take less, as estimated, nearly all is seen: the rest is the
+    # allocator's
+    shape = Shape.of_folder(base)
+    estimated = [memory_bytes(fine_tune(quantise_base=held), shape) for held in ("none", "nf4")]
+    assert whole - few > 0.9 * (estimated[0] - estimated[1])
+
+
+def renamed(base: Path, folder: Path) -> Path:
+    """The same base as its blocks' own class would store it, without the model's prefix."""
+    shutil.copytree(base, folder)
+    tensors = load_file(folder / "model.safetensors")
+    short = {name.removeprefix("transformer."): tensor for name, tensor in tensors.items()}
+    save_file(short, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def test_a_folder_with_other_names_and_one_of_several_files_are_read_too(
+    bases: dict[str, Path], tmp_path: Path
+) -> None:
+    base = bases["gpt2"]
+    reference_model(base).save_pretrained(tmp_path / "parts", max_shard_size="40KB")
+    assert len(list((tmp_path / "parts").glob("*.safetensors"))) > 1
+    logits = logits_of(in_nf4(base), batch())
+    for folder in (renamed(base, tmp_path / "renamed"), tmp_path / "parts"):
+        assert torch.equal(logits_of(in_nf4(folder), batch()), logits)
+
+
+def test_a_base_that_is_quantised_or_none_is_refused(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    with pytest.raises(ModelError, match="no readable config"):
+        in_nf4(tmp_path / "none")
+    compressed = tmp_path / "compressed"
+    shutil.copytree(base, compressed)
+    config = json.loads((compressed / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "compressed-tensors"}
+    (compressed / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="quantised already; leave quantise_base out"):
+        in_nf4(compressed)
 
 
 def fall(progress: Recorder) -> float:
@@ -265,6 +317,7 @@ def test_on_cuda_it_learns_in_less_memory(tmp_path: Path, data: Path) -> None:
                        num_hidden_layers=8)  # fmt: skip
     peaks = {}
     for held in ("none", "nf4"):
+        gc.collect()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         progress = Recorder(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,7 @@ def test_on_cuda_it_learns_with_less_memory(tmp_path: Path, rows: Path) -> None:
                        num_hidden_layers=8)  # fmt: skip
     peaks = {}
     for optimiser in ("adamw", "adamw_8bit"):
+        gc.collect()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         progress = Recorder(tmp_path)

@@ -55,7 +55,7 @@ class LowRank(nn.Module):
     ) -> None:
         super().__init__()
         self.base = base
-        weight, _ = held_weight(base)
+        weight: Frozen = base.weight  # type: ignore[assignment]
         outs, ins = layer_sizes(base)
         self.scale, self.dropout, self.clock, self.number = scale, dropout, clock, number
         # The adapter learns in fp32 even on a bf16 base: small updates would round to nothing.
