@@ -19,6 +19,7 @@ from transformers.pytorch_utils import Conv1D
 
 from tests.workers.engine.factories import (
     FAMILIES,
+    FOR_A_GPU,
     Recorder,
     base_folder,
     chats,
@@ -313,8 +314,7 @@ def test_what_does_not_go_together_is_refused_by_name(
 @pytest.mark.gpu
 def test_on_cuda_it_learns_in_less_memory(tmp_path: Path, data: Path) -> None:
     """A base whose blocks are most of it: four bits of them take less than a third of bf16's."""
-    base = base_folder(tmp_path / "base", hidden_size=1024, intermediate_size=4096,
-                       num_hidden_layers=8)  # fmt: skip
+    base = base_folder(tmp_path / "base", **FOR_A_GPU)
     peaks = {}
     for held in ("none", "nf4"):
         gc.collect()

@@ -12,6 +12,7 @@ import torch
 from safetensors import safe_open
 
 from tests.workers.engine.factories import (
+    FOR_A_GPU,
     Recorder,
     base_folder,
     chats,
@@ -144,8 +145,7 @@ def test_a_snapshot_holds_the_eight_bits(base: Path, rows: Path, tmp_path: Path)
 
 @pytest.mark.gpu
 def test_on_cuda_it_learns_with_less_memory(tmp_path: Path, rows: Path) -> None:
-    base = base_folder(tmp_path / "base", hidden_size=1024, intermediate_size=4096,
-                       num_hidden_layers=8)  # fmt: skip
+    base = base_folder(tmp_path / "base", **FOR_A_GPU)
     peaks = {}
     for optimiser in ("adamw", "adamw_8bit"):
         gc.collect()
