@@ -16,6 +16,7 @@ from transformers.utils.logging import disable_progress_bar
 from workers.engine import attention
 from workers.engine.data.packing import Pack
 from workers.engine.errors import ModelError
+from workers.engine.kernels.nf4 import Nf4
 from workers.engine.kernels.nf4_linear import Nf4Linear
 from workers.engine.shapes import Shape
 from workers.engine.whole import whole_load
@@ -205,8 +206,13 @@ def config_of(model: nn.Module) -> Any:
 
 def parameter_count(model: nn.Module) -> int:
     """Weights, tied ones counted once."""
-    packed = (m.weight for m in model.modules() if isinstance(m, Nf4Linear))
-    return sum(p.numel() for p in model.parameters()) + sum(w.numel() for w in packed)
+    packed = sum(weight.numel() for weight in packed_weights(model))
+    return sum(p.numel() for p in model.parameters()) + packed
+
+
+def packed_weights(model: nn.Module) -> list[Nf4]:
+    """The weights that a model holds in NF4, which are no parameters to torch."""
+    return [m.weight for m in model.modules() if isinstance(m, Nf4Linear)]
 
 
 def shape_of(model: nn.Module) -> Shape:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import shutil
 import weakref
 from contextlib import nullcontext
@@ -38,11 +39,16 @@ from workers.engine.checks import SpecError
 from workers.engine.errors import ModelError
 from workers.engine.kernels.block import fast_blocks
 from workers.engine.kernels.nf4 import Nf4
-from workers.engine.kernels.nf4_linear import Nf4Linear
 from workers.engine.losses import loss_sum
 from workers.engine.methods.lora.method import LoraMethod
 from workers.engine.methods.lora.quantised import nf4_load
-from workers.engine.models import linear_names, logits_of, model_load, shape_of
+from workers.engine.models import (
+    linear_names,
+    logits_of,
+    model_load,
+    packed_weights,
+    shape_of,
+)
 from workers.engine.profiles import memory_bytes, memory_least
 from workers.engine.protocol import Command, Member, Outcome
 from workers.engine.shapes import Shape
@@ -103,9 +109,7 @@ def test_logits_and_gradients_are_those_of_lora_over_the_dequantised_base(
             layer, _, part = name.rpartition(".")
             other = names[f"base_model.model.{layer}.{parts[part]}.default.weight"].grad
             assert (parameter.grad - other).norm() <= 1e-4 * other.norm(), name
-    assert {n for n, m in model.named_modules() if isinstance(m, Nf4Linear)} == set(
-        linear_names(model)
-    )
+    assert len(packed_weights(model)) == len(linear_names(model))
 
 
 def test_four_bits_differ_from_all_but_not_by_much(base: Path) -> None:
@@ -141,7 +145,7 @@ def test_whole_weights_are_made_for_each_product_and_not_kept(
 def test_the_base_takes_as_little_as_the_estimate_says(tmp_path: Path) -> None:
     base = base_folder(tmp_path / "base", hidden_size=256, intermediate_size=512)
     model = in_nf4(base)
-    held = sum(m.weight.nbytes for m in model.modules() if isinstance(m, Nf4Linear))
+    held = sum(weight.nbytes for weight in packed_weights(model))
     rest = sum(p.nbytes for p in model.parameters())
     shape, plain, few = Shape.of_folder(base), fine_tune(), fine_tune(quantise_base="nf4")
     assert shape_of(model) == shape
@@ -245,13 +249,36 @@ def test_what_was_stopped_goes_on_bit_for_bit(
     ((_, snapshot),) = paused.snapshots
     resumed = Recorder(tmp_path)
     two = run(base, data, tmp_path, resumed, name="second", resume=snapshot, **given)
-    assert resumed.events[1][3] == {"step": 5, "bit_equal": True}
+    assert resumed.events[2][3] == {"step": 5, "bit_equal": True}
     found = weights(two)
     assert all(torch.equal(weight, found[name]) for name, weight in weights(one).items())
     # a snapshot over the whole base is another fine-tune's
     other = run(base, data, tmp_path, Recorder(tmp_path), name="third",
                 resume=snapshot, lora=given["lora"])  # fmt: skip
     assert "another spec" in str(other.error)
+
+
+def test_preferences_are_learned_and_the_story_tells_of_the_four_bits(
+    base: Path, tmp_path: Path
+) -> None:
+    rows = [
+        {"prompt": f"{n} and one make", "chosen": f" {n + 1}", "rejected": " none"}
+        for n in range(8)
+    ]
+    pairs, progress = write_jsonl(tmp_path / "pairs.jsonl", rows), Recorder(tmp_path)
+    given = {"task": "preference", "epochs": 6, "quantise_base": "nf4"}
+    assert run(base, pairs, tmp_path, progress, **given).error is None
+    losses = progress.losses()
+    # the reference is the base as it is held, so nothing is preferred to begin with
+    assert losses[0] == pytest.approx(math.log(2), abs=1e-6)
+    assert losses[-1] < 0.9 * losses[0]
+    (told,) = [event for event in progress.events if "in 4 bits" in event[2]]
+    shape = Shape.of_folder(base)
+    norms = (2 * shape.layers + 1) * shape.hidden
+    assert told[3]["layers"] == 7 * shape.layers
+    assert told[3]["bytes_whole"] == 4 * (shape.body - norms)
+    # half a byte a weight, and less than a quarter for the scales of layers as small as these
+    assert told[3]["bytes"] < 0.75 * told[3]["bytes_whole"] / 4
 
 
 def members(folder: Path, **given: Any) -> list[Member]:
