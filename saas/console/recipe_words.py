@@ -15,6 +15,7 @@ CARRIED: Mapping[str, Word] = {  # settings of a recipe that the form has no fie
     "learning_rate": _("Learning rate"),
     "schedule": _("Learning rate's course"),
     "warmup_fraction": _("Warm-up, as a share of all updates"),
+    "quantise_base": _("Quantised base model"),
     "optimiser": _("Optimiser"),
     "betas": _("Decay of the optimiser's means"),
     "weight_decay": _("Weight decay"),
@@ -38,7 +39,6 @@ FAST = _("The platform computes in what is fast on its machine.")
 DATA = _("Upload the data and choose it as training data.")
 HELD_OUT = _("Upload held-out data and choose it as validation data.")
 PASSES = _("The passes over the data decide how long training takes.")
-NOT_QUANTISED = _("The model is trained as it is, not quantised.")
 REASONS: Mapping[str, Word] = {  # as the engine gives them to programs
     "upload the data and name it as training_file": DATA,
     "upload the data and name it as validation_file": HELD_OUT,
@@ -49,7 +49,13 @@ REASONS: Mapping[str, Word] = {  # as the engine gives them to programs
     "every example of the file is used": _("Every example of the file is used."),
     "num_train_epochs decides how long training takes": PASSES,
     "num_epochs decides how long training takes": PASSES,
-    "the base is trained as it is, not quantised": NOT_QUANTISED,
+    "the base is held as it is, or in 4 bits": _("The base is held as it is, or in 4 bits."),
+    "a base that is trained whole is not quantised": _(
+        "A model whose every weight is trained is not quantised."
+    ),
+    "a base in 4 bits is in NF4 with its scales quantised too": _(
+        "A base in 4 bits is in NF4, and its scales are quantised too."
+    ),
     "packed examples never see each other here": _("Packed examples never see each other here."),
     "packing makes it needless": _("Packing makes it needless."),
     "nothing is padded here": _("Nothing is padded here."),
@@ -66,7 +72,10 @@ REASONS: Mapping[str, Word] = {  # as the engine gives them to programs
     "give warmup_ratio: a warm-up is a share of all steps here": _(
         "A warm-up is a share of all updates here: give warmup_ratio."
     ),
-    "AdamW keeps its moments in fp32 here": _("AdamW keeps its moments in full precision here."),
+    "an adapter's moments are few, and kept in fp32 here": _(
+        "An adapter's moments are few, and kept in full precision."
+    ),
+    "AdamW's moments stay on the device here": _("AdamW's moments stay on the device here."),
     "there is no such setting here": _("There is no such setting here."),
 }
 

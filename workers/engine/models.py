@@ -16,6 +16,8 @@ from transformers.utils.logging import disable_progress_bar
 from workers.engine import attention
 from workers.engine.data.packing import Pack
 from workers.engine.errors import ModelError
+from workers.engine.kernels.nf4 import Nf4
+from workers.engine.kernels.nf4_linear import Nf4Linear
 from workers.engine.shapes import Shape
 from workers.engine.whole import whole_load
 
@@ -173,7 +175,7 @@ def linear_names(model: nn.Module) -> list[str]:
     return [
         name.removesuffix(".base")
         for name, module in model.named_modules()
-        if isinstance(module, (nn.Linear, Conv1D))
+        if isinstance(module, (nn.Linear, Conv1D, Nf4Linear))
         and module is not head
         and name.partition(".")[0] not in CLASS_HEADS
     ]
@@ -204,7 +206,13 @@ def config_of(model: nn.Module) -> Any:
 
 def parameter_count(model: nn.Module) -> int:
     """Weights, tied ones counted once."""
-    return sum(p.numel() for p in model.parameters())
+    packed = sum(weight.numel() for weight in packed_weights(model))
+    return sum(p.numel() for p in model.parameters()) + packed
+
+
+def packed_weights(model: nn.Module) -> list[Nf4]:
+    """The weights that a model holds in NF4, which are no parameters to torch."""
+    return [m.weight for m in model.modules() if isinstance(m, Nf4Linear)]
 
 
 def shape_of(model: nn.Module) -> Shape:

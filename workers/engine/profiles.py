@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from workers.engine.errors import ModelError
 from workers.engine.shapes import Shape
-from workers.engine.specs import FineTuneSpec
+from workers.engine.specs import ADAMW_8BIT, NF4, FineTuneSpec
 
 # Products per weight and token: forward 2; backward to activations 2; to the weight itself 2 (full
 # only); recomputing activations repeats the forward.
@@ -31,6 +31,8 @@ SEQUENCES_OF = {EMBEDDINGS: 2, PREFERENCE: 2}  # of an example, where it is not 
 ACTIVATIONS_PER_LAYER = 30
 ACTIVATIONS_SELECTIVE = 18  # without what norms and gates make
 BYTES = 4
+NF4_BYTES = (4 + 8 / 64 + 32 / (64 * 256)) / 8  # a weight, with its scales (`kernels.nf4`)
+MOMENT_BYTES = 1 + 4 / 256  # in eight bits, with its scale (`kernels.blockwise`)
 OFFLOADING_TASKS = ("text_generation", "preference")
 HEAD_STRETCH = 2**21  # logits at once (`kernels.head`): they are never kept
 HIGH = 1.4  # what to allow for, over what is expected
@@ -102,19 +104,20 @@ class Profile:
         if measured == wanted:
             return self
         by = wanted.layers / measured.layers
-        low, middle, high = self.quantiles
         return replace(
-            self,
+            self.less_sure(),
             update_s=self.update_s * by,
             pack_s=self.pack_s * by,
             column_s=self.column_s * by,
             sequence_s=self.sequence_s * by,
             load_s=self.load_s * max(1.0, wanted.parameters / measured.parameters),
             segment_s=None,
-            p10=low / BORROWED,
-            p50=middle,
-            p90=high * BORROWED,
         )
+
+    def less_sure(self) -> Self:
+        """This profile for what it was not quite measured on: bounds are wider."""
+        low, middle, high = self.quantiles
+        return replace(self, p10=low / BORROWED, p50=middle, p90=high * BORROWED)
 
     @property
     def worker_class(self) -> str:
@@ -307,7 +310,7 @@ def can_offload(spec: FineTuneSpec) -> bool:
     Their weights have to be frozen, and nothing else may read them.
     """
     plain = spec.method == "lora" and not spec.lora.use_dora and spec.processes == 1
-    return plain and spec.task in OFFLOADING_TASKS
+    return plain and spec.quantise_base != NF4 and spec.task in OFFLOADING_TASKS
 
 
 def resident_blocks(spec: FineTuneSpec, shape: Shape, memory: int) -> int:
@@ -340,7 +343,8 @@ def memory_bytes(spec: FineTuneSpec, shape: Shape, *, tokens: int | None = None)
     """Peak memory, in bytes.
 
     The process; the base; the trained weights with gradient and two moments; activations and logits
-    of one pass, of `tokens` (the spec's own where not given).
+    of one pass, of `tokens` (the spec's own where not given). Of a base in NF4 a block is whole, at
+    most, while it computes.
     """
     trained = shape.parameters if spec.method == "full" else adapter_parameters(spec, shape)
     tokens = tokens or max(spec.micro_batch_tokens, spec.max_length)
@@ -350,5 +354,9 @@ def memory_bytes(spec: FineTuneSpec, shape: Shape, *, tokens: int | None = None)
     if spec.activation_checkpointing == "full":
         per_token = shape.hidden * (shape.layers + ACTIVATIONS_PER_LAYER)
     logits = 3 * min(tokens * shape.vocabulary, HEAD_STRETCH)
-    numbers = shape.parameters + 4 * trained + tokens * per_token + logits
-    return RUNTIME_BYTES + BYTES * numbers
+    numbers = shape.parameters + 2 * trained + tokens * per_token + logits
+    moments = 2 * trained * (MOMENT_BYTES if spec.optimiser == ADAMW_8BIT else BYTES)
+    saved = 0.0
+    if spec.quantise_base == NF4:
+        saved = (BYTES - NF4_BYTES) * shape.body - BYTES * shape.body / shape.layers
+    return RUNTIME_BYTES + BYTES * numbers + int(moments - saved)

@@ -37,6 +37,12 @@ MAX_LENGTH = 1_048_576
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 SPREAD_TASKS = ("text_generation", "preference", "text_classification")  # of `processes`
 CHECKPOINTING = ("none", "selective", "full")
+OPTIMISERS = ("sgd", "adam", "adamw", "adamw_8bit")
+NF4, ADAMW_8BIT = "nf4", "adamw_8bit"
+NF4_NOTE = (
+    "The adapter was trained over its base in 4 bits (NF4), and the figures are of both. It is "
+    "served over the base itself, whose weights are whole."
+)
 # What a model is called for, where its task has another name.
 SERVED_AS = {"embeddings": "embedding", "preference": "text_generation"}
 
@@ -180,10 +186,11 @@ class FineTuneSpec(_Spec):
     task: str = "text_generation"
     method: str = "lora"
     lora: LoraSpec = DEFAULT_LORA
+    quantise_base: str = "none"  # nf4: its frozen layers in 4 bits (QLoRA); LoRA only
     tabular: TabularSpec = DEFAULT_TABULAR  # tables only
     embeddings: EmbeddingsSpec = DEFAULT_EMBEDDINGS  # pairs of texts only
     preference: PreferenceSpec = DEFAULT_PREFERENCE  # pairs of outputs only
-    optimiser: str = "adamw"
+    optimiser: str = "adamw"  # adamw_8bit: with its moments in 8 bits; full only
     learning_rate: float = 1e-3  # peak, per update
     weight_decay: float = 0.0  # per update; decoupled for AdamW, else L2
     betas: tuple[float, float] = (0.9, 0.999)  # Adam, AdamW
@@ -209,11 +216,13 @@ class FineTuneSpec(_Spec):
         one_of("task", self.task, TASKS)
         one_of("method", self.method, ("lora", "full"))
         _nest(self, lora=LoraSpec, **_OF_TASKS)
+        one_of("quantise_base", self.quantise_base, ("none", NF4))
         self._check_optimiser()
         self._check_batches()
         one_of("activation_checkpointing", self.activation_checkpointing, CHECKPOINTING)
         one_of("dtype", self.dtype, PRECISIONS)
         self._check_processes()
+        self._check_few_bits()
         whole("seed", self.seed, 0, MAX_SEED, "any seed")
         whole(
             "snapshot_every_steps",
@@ -232,8 +241,29 @@ class FineTuneSpec(_Spec):
         if self.processes > 1 and self.task not in SPREAD_TASKS:
             raise SpecError("processes", f"only {', '.join(SPREAD_TASKS)} can be spread over some.")
 
+    def _check_few_bits(self) -> None:
+        """What is kept in few bits goes with one method each, and with one process."""
+        if self.quantise_base == NF4 and self.method != "lora":
+            raise SpecError(
+                "quantise_base",
+                "'nf4' needs a base that stays as it is, and 'full' trains all of it; give the "
+                "method 'lora', or leave quantise_base out.",
+            )
+        if self.optimiser == ADAMW_8BIT and self.method != "full":
+            raise SpecError(
+                "optimiser",
+                "'adamw_8bit' is for the method 'full': an adapter's moments are few, and stay "
+                "exact; give 'adamw'.",
+            )
+        packed = {"quantise_base": NF4, "optimiser": ADAMW_8BIT}
+        for name, value in packed.items():
+            if self.processes > 1 and getattr(self, name) == value:
+                raise SpecError(
+                    name, f"{value!r} cannot be spread over processes; give processes 1."
+                )
+
     def _check_optimiser(self) -> None:
-        one_of("optimiser", self.optimiser, ("sgd", "adam", "adamw"))
+        one_of("optimiser", self.optimiser, OPTIMISERS)
         real("learning_rate", self.learning_rate, 0, 100, "per update", open_low=True)
         real("weight_decay", self.weight_decay, 0, 10, "per update")
         if not isinstance(self.betas, tuple) or len(self.betas) != 2:

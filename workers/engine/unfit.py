@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workers.engine.specs import EvaluateSpec, FineTuneSpec, SpecError
+from workers.engine.specs import ADAMW_8BIT, NF4, EvaluateSpec, FineTuneSpec, SpecError
 
 TRAINED_WHOLE = {  # no adapters so far
     "audio_classification": "classifiers are trained whole so far; give 'full'.",
@@ -34,3 +34,12 @@ def refuse_unfit(spec: FineTuneSpec | EvaluateSpec) -> None:
         raise SpecError("method", TRAINED_WHOLE[spec.task])
     if spec.task == "embeddings" and spec.batch_size < 2:
         raise SpecError("batch_size", "each pair learns from the others; give 2 or more.")
+
+
+def gpu_setting(spec: FineTuneSpec) -> tuple[str, str] | None:
+    """The setting, with its value, for which a job is given to GPUs alone; None without any.
+
+    The arithmetic is the same on any device, and pays where memory is a GPU's.
+    """
+    packed = {"quantise_base": NF4, "optimiser": ADAMW_8BIT}
+    return next(((n, v) for n, v in packed.items() if getattr(spec, n) == v), None)

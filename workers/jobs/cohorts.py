@@ -1,10 +1,11 @@
 """Cohorts: fine-tunes of several tenants that one slot trains in shared passes over their base.
 
-Who may share is decided when a job is submitted (`cohort_key_of`: same base, dtype and task, a
-LoRA, and worth it by the measured profile) and when it is claimed (its tenant has agreed, and it
-has not failed since its last snapshot). Such a job opens a cohort of one; others join it, before it
-starts and while it runs, where they would otherwise wait for a slot and the profile says that it
-pays. One lease covers all attempts of a cohort; every member has its own fencing token.
+Who may share is decided when a job is submitted (`cohort_key_of`: same base in the same numbers,
+same task, a LoRA, and worth it by the measured profile) and when it is claimed (its tenant has
+agreed, and it has not failed since its last snapshot). Such a job opens a cohort of one; others
+join it, before it starts and while it runs, where they would otherwise wait for a slot and the
+profile says that it pays. One lease covers all attempts of a cohort; every member has its own
+fencing token.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ def cohort_key_of(model: ResolvedModel, settings: FineTuneSpec, update_tokens: f
     own = Sharer(settings, update_tokens)
     if not any(_pays([own], own, model.base, device) for device in WORKER_CLASSES):
         return ""
-    return f"{model.base.id}:{model.base.sha256[:16]}:{settings.dtype}:{settings.task}"
+    held = f"{settings.dtype}:{settings.quantise_base}"
+    return f"{model.base.id}:{model.base.sha256[:16]}:{held}:{settings.task}"
 
 
 def shareable(settings: FineTuneSpec) -> bool:

@@ -20,6 +20,7 @@ from workers.engine.methods.lora.fits import refuse_rank, sizes_stored
 from workers.engine.profiles import DataSize, Estimate, Profile, estimate, nearest, profiles_read
 from workers.engine.shapes import TABLE, Shape, table_shape
 from workers.engine.specs import PRESETS, FineTuneSpec
+from workers.engine.unfit import gpu_setting
 from workers.jobs.bounds import Measured, Range, tokens_of_a_pass
 
 MOST_TEXTS = {"embeddings": 3, "preference": 2}  # of one example, each as long as the limit allows
@@ -42,6 +43,8 @@ def fine_tune_estimate(
     profile = nearest(_measured(base.kind, worker_class, settings), wanted)
     if profile is None:
         return None
+    if gpu_setting(settings):  # profiles are measured without
+        profile = profile.less_sure()
     size = DataSize(
         examples=training.examples,
         tokens=training.tokens,

@@ -27,6 +27,7 @@ from workers.jobs.bounds import Range
 from workers.jobs.checked import Checked, Choice
 from workers.jobs.cohorts import cohort_key_of
 from workers.jobs.estimates import adapter_check, base_shape, fine_tune_estimate, line_of, tokens_of
+from workers.jobs.gpu_settings import device_for
 from workers.jobs.placement import Needs, pins
 from workers.jobs.states import Kind
 
@@ -73,6 +74,7 @@ def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
     for dataset, param in ((training, "training_file"), (validation, "validation_file")):
         if dataset is not None:
             _refuse_too_long(dataset, settings, model.base, param)
+    device = device_for(settings, str(given.get("device") or "any"))
     spec = {
         "base_id": model.base.id,
         "model": model.name,
@@ -85,8 +87,9 @@ def _fine_tune(actor: Actor, given: Mapping[str, Any]) -> Checked:
         "settings": settings.to_dict(),
         "method": DPO if settings.task == PREFERENCE else SUPERVISED,
         "requested_hyperparameters": requested,
+        **pins({"device": device}),
     }
-    device, deadline = str(given.get("device") or "any"), given.get("deadline_s")
+    deadline = given.get("deadline_s")
     expected = fine_tune_estimate(settings, device, model.base, training, validation)
     tokens = tokens_of(training, settings.length_policy, settings.max_length, model.base)
     lines = (line_of("tokens.trained", tokens.times(settings.epochs), model),)
@@ -132,6 +135,7 @@ def _fine_tune_asked(
     left = [name for name in _LEFT_TO_US if settings.get(name) == "auto"]
     known = FineTuneSpec.from_dict({name: settings[name] for name in settings if name not in left})
     refuse_unfit(known)
+    device_for(known, str(given.get("device") or "any"))
     if known.method == LORA and model.version is None:
         adapter_check(known, model.base)
     return settings

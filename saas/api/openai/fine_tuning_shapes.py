@@ -72,7 +72,11 @@ class FineTuningJobIn(serializers.Serializer[Any]):
     )
     metadata = Metadata(required=False, allow_null=True)
     settings = serializers.DictField(
-        required=False, help_text="Beyond OpenAI's: the engine's own settings, such as method."
+        required=False,
+        help_text=(
+            "Beyond OpenAI's: the engine's own settings, such as method. For GPU workers alone: "
+            "quantise_base 'nf4' (QLoRA) with the method lora, optimiser 'adamw_8bit' with full."
+        ),
     )
 
     quote_id = serializers.CharField(

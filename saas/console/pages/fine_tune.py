@@ -21,11 +21,12 @@ from workers.assets.readings import TASKS_OF
 from workers.assets.selectors import files_visible, models_visible
 from workers.engine.checks import SpecError
 from workers.engine.recipes.recipe import Recipe, recipe_read
-from workers.engine.specs import served_as
+from workers.engine.specs import NF4, served_as
 from workers.jobs.states import Kind
 
 TEXT = BaseModel.Kind.TEXT_GENERATION
 AUTO = _("Leave empty to let us choose.")
+QLORA = "qlora"  # not a method by itself: LoRA with the base in 4 bits
 SHOWN = 100  # of a tenant's own models, the newest
 ONLY_OF = {  # fields that belong to one task
     "beta": "preference",
@@ -62,6 +63,7 @@ class FineTuneForm(forms.Form):
         choices=[
             ("", _("As the model was made")),
             ("lora", _("Adapter (LoRA)")),
+            (QLORA, _("Adapter, the base in 4 bits (QLoRA; on GPUs)")),
             ("full", _("Every weight")),
         ],
         required=False,
@@ -165,8 +167,9 @@ class FineTuneForm(forms.Form):
         if self.recipe:
             theirs = self.recipe.settings.to_dict()
             settings |= {name: theirs[name] for name in CARRIED}
-        if given.get("method"):
-            settings["method"] = given["method"]
+        if method := given.get("method"):
+            settings["method"] = "lora" if method == QLORA else method
+            settings["quantise_base"] = NF4 if method == QLORA else "none"
         if given.get("beta") is not None:
             settings["preference"] = {"beta": given["beta"]}
         if given.get("temperature") is not None:
@@ -203,7 +206,7 @@ def fine_tune_filled(request: HttpRequest, recipe: Recipe, text: str) -> HttpRes
     filled = {
         "recipe_text": text,
         "model": model_like(recipe.base, models_that_learn(settings.task)),
-        "method": settings.method,
+        "method": QLORA if settings.quantise_base == NF4 else settings.method,
         "n_epochs": settings.epochs,
         "batch_size": settings.batch_size,
         "beta": settings.preference.beta,

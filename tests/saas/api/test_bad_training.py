@@ -167,7 +167,20 @@ def test_broken_images_and_recordings_are_refused_by_their_names(
 
 UNFIT: Mapping[str, list[tuple[dict[str, Any], str, str]]] = {
     "text_generation": [
-        ({"optimiser": "adafactor"}, "optimiser", "one of adam, adamw, sgd"),
+        ({"optimiser": "adafactor"}, "optimiser", "one of adam, adamw, adamw_8bit, sgd"),
+        ({"optimiser": "adamw_8bit"}, "optimiser", "for the method 'full'"),
+        (
+            {"optimiser": "adamw_8bit", "method": "full"},
+            "optimiser",
+            "for GPU workers, and this platform has none; leave optimiser out",
+        ),
+        ({"quantise_base": "int3"}, "quantise_base", "one of nf4, none"),
+        ({"quantise_base": "nf4", "method": "full"}, "quantise_base", "give the method 'lora'"),
+        (
+            {"quantise_base": "nf4"},
+            "quantise_base",
+            "for GPU workers, and this platform has none; leave quantise_base out",
+        ),
         ({"schedule": "steps"}, "schedule", "one of constant, cosine, linear"),
         (
             {"lora": {"rank": 17}},
@@ -187,6 +200,7 @@ UNFIT: Mapping[str, list[tuple[dict[str, Any], str, str]]] = {
     ],
     "preference": [
         ({"lora": {"rank": 17}}, "lora.rank", "at most 16"),
+        ({"quantise_base": "nf4"}, "quantise_base", "this platform has none"),
         ({"length_policy": "split"}, "length_policy", "'error' or 'truncate'"),
     ],
     "text_classification": [

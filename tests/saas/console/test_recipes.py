@@ -14,11 +14,19 @@ from tenants.kernel.scope import tenant_scope
 from tests.saas.api.factories import chats
 from tests.saas.console.factories import Person
 from tests.workers.engine.factories import base_folder
-from tests.workers.engine.recipes.test_recipe import AXOLOTL, LLAMA_FACTORY
+from tests.workers.engine.recipes.test_recipe import AXOLOTL, LLAMA_FACTORY, QLORA
+from tests.workers.jobs.factories import make_worker
 from workers.assets.models import BaseModel
 from workers.assets.services import file_create
 from workers.engine.recipes import axolotl, llama_factory
-from workers.engine.recipes.recipe import recipe_read
+from workers.engine.recipes.recipe import (
+    ALWAYS_NF4,
+    EXACT_MOMENTS,
+    NEVER_PAGED,
+    NOT_IN_8,
+    WHOLE_BASE,
+    recipe_read,
+)
 from workers.engine.specs import FineTuneSpec
 from workers.jobs.models import Job
 
@@ -148,12 +156,44 @@ def test_every_reason_that_is_given_has_words_of_its_own() -> None:
     """Files that say everything we know of each trainer."""
     for known, start in (
         (llama_factory.KNOWN, {"model_name_or_path": "a", "optim": "adamw_8bit"}),
-        (axolotl.KNOWN, {"base_model": "a", "optimizer": "adamw_8bit"}),
+        (
+            axolotl.KNOWN,
+            {"base_model": "a", "adapter": "lora", "optimizer": "paged_adamw_8bit"},
+        ),
     ):
         given = dict.fromkeys(known, "x") | start | {"warmup_steps": 1, "other": 1}
         reasons = {each.reason for each in recipe_read(json.dumps(given)).ignored}
         assert len(reasons) >= len(set(known.values())) + 3
         assert reasons <= set(REASONS)
+    assert {ALWAYS_NF4, EXACT_MOMENTS, NEVER_PAGED, NOT_IN_8, WHOLE_BASE} <= set(REASONS)
+
+
+@pytest.mark.parametrize(("chosen", "held"), [(None, "nf4"), ("lora", "none")])
+def test_a_base_in_four_bits_is_a_method_that_a_person_may_change(
+    owner: Person, base: BaseModel, chosen: str | None, held: str
+) -> None:
+    make_worker(worker_class="gpu")
+    filled = owner.post(IMPORT, text=QLORA)
+    assert filled.context["form"]["method"].value() == "qlora"
+    changes = {"method": chosen} if chosen else {}
+    sent = sent_from(filled, model=base.pk, training_file=upload(owner, chats(30)), **changes)
+    quoted = owner.post(START, **sent)
+    started = owner.post(START, **sent_from(quoted), quote_id=quoted.context["quote"]["id"])
+    assert started.status_code == 302, started.content
+    with tenant_scope(owner.tenant.id):
+        made = Job.objects.get()
+    assert made.spec["settings"]["method"] == "lora"
+    assert made.spec["settings"]["quantise_base"] == held
+    assert made.spec.get("device") == ("gpu" if held == "nf4" else None)
+
+
+def test_without_gpus_the_page_says_so_and_what_to_do(owner: Person, base: BaseModel) -> None:
+    filled = owner.post(IMPORT, text=QLORA)
+    sent = sent_from(filled, model=base.pk, training_file=upload(owner, chats(30)))
+    refused = owner.post(START, **sent)
+    assert "this platform has none" in refused.content.decode()
+    with tenant_scope(owner.tenant.id):
+        assert not Job.objects.exists()
 
 
 def test_every_setting_that_a_recipe_may_change_is_shown_or_filled_in() -> None:
@@ -163,7 +203,10 @@ def test_every_setting_that_a_recipe_may_change_is_shown_or_filled_in() -> None:
         "adam_beta2": 0.9, "seed": 9, "gradient_checkpointing": True, "learning_rate": 3e-4,
     }  # fmt: skip
     lora = {"lora_rank": 3, "lora_alpha": 5, "lora_dropout": 0.1, "lora_target": "q_proj"}
-    flags = {"use_rslora": True, "use_dora": True, "stage": "dpo", "pref_beta": 0.3}
+    flags = {
+        "use_rslora": True, "use_dora": True, "stage": "dpo", "pref_beta": 0.3,
+        "quantization_bit": 4,
+    }  # fmt: skip
     first = {"model_name_or_path": "a", "optim": "sgd", "lr_scheduler_type": "constant"}
     second = {"base_model": "a", "early_stopping_patience": 2, "sequence_len": 77}
     ours, filled = FineTuneSpec().to_dict(), {"task", "method", "epochs", "batch_size", "seed"}

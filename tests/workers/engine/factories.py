@@ -30,6 +30,13 @@ from workers.engine.specs import FineTuneSpec
 VOCABULARY = 512
 CONTEXT = 128
 FAMILIES = ("llama", "qwen2", "qwen3", "mistral", "gpt2")
+FOR_A_GPU = {  # a Llama whose blocks are nearly all of it: 126 million weights
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 8,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 8,
+}
 
 
 def config(family: str, **changes: Any) -> PretrainedConfig:

@@ -6,6 +6,7 @@ cohort's. The backward pass forms no frozen gradient and sums dx in place. Of a 
 side the thin one comes first, (r, T) rather than (T, r): a CPU is two to four times faster so.
 
 A base in bf16 takes x in bf16 for its product, and only there: deltas and sums stay in x's fp32.
+One in NF4 is made whole for each product, forward and again backward, and not kept.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
+
+from workers.engine.kernels.nf4 import Frozen, whole
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Delta:
 class Product:
     """A frozen W (out, in), its bias (out,) or None, and the deltas on it."""
 
-    weight: Tensor
+    weight: Frozen
     bias: Tensor | None
     deltas: tuple[Delta, ...] = ()
 
@@ -50,7 +53,7 @@ class _Products(torch.autograd.Function):
         outs, hiddens = [], []
         low = x.to(products[0].weight.dtype)
         for product in products:
-            out = linear(low, product.weight, product.bias).to(x.dtype)
+            out = linear(low, whole(product.weight), product.bias).to(x.dtype)
             for delta in product.deltas:
                 hidden = delta.A.to(x.dtype) @ _seen(x, delta).t()
                 _rows(out, delta).addmm_(hidden.t(), delta.B.to(x.dtype).t(), alpha=delta.scale)
@@ -68,7 +71,7 @@ class _Products(torch.autograd.Function):
         left = iter(hiddens)
         for product, dy in zip(ctx.products, dys, strict=True):
             if ctx.needs_input_grad[0]:
-                dx = _add_product(dx, dy, product.weight)
+                dx = _add_product(dx, dy, whole(product.weight))
             for delta in product.deltas:
                 part = _rows(dy, delta)
                 dhidden = (delta.B.to(x.dtype).t() @ part.t()).mul_(delta.scale)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from workers.engine.checks import SpecError
-from workers.engine.recipes.recipe import Ignored, Reading, preference, shared_settings, targets
+from workers.engine.recipes.recipe import (
+    NOT_IN_8,
+    Ignored,
+    Reading,
+    preference,
+    quantised_base,
+    shared_settings,
+    targets,
+)
 from workers.engine.specs import FineTuneSpec
 
 OURS = "the platform decides it"
@@ -16,8 +24,7 @@ KNOWN = {
     "val_set_size": "upload held-out data and name it as validation_file",
     "chat_template": "the chat template stored with the base model is used",
     "train_on_inputs": "prompts are never learned here",
-    "load_in_8bit": "the base is trained as it is, not quantised",
-    "load_in_4bit": "the base is trained as it is, not quantised",
+    "load_in_8bit": NOT_IN_8,
     "max_steps": "num_epochs decides how long training takes",
     "pad_to_sequence_len": "nothing is padded here",
     "group_by_length": "packing makes it needless",
@@ -47,10 +54,10 @@ def axolotl(reading: Reading) -> tuple[str, FineTuneSpec, tuple[Ignored, ...]]:
     adapter = reading.take("adapter", "full")
     if adapter not in {"lora", "qlora", "full"}:
         raise SpecError("adapter", f"{adapter!r} is not offered here; choose lora, or none.")
-    if adapter == "qlora":
-        reading.ignored.append(Ignored("adapter", adapter, KNOWN["load_in_4bit"]))
+    method = "full" if adapter == "full" else "lora"
     settings: dict[str, Any] = {
-        "method": "full" if adapter == "full" else "lora",
+        "method": method,
+        "quantise_base": _base(reading, adapter, method),
         "learning_rate": reading.number("learning_rate", 2e-4),
         "epochs": reading.whole("num_epochs", 1),
         "batch_size": reading.whole("micro_batch_size", 1)
@@ -59,7 +66,11 @@ def axolotl(reading: Reading) -> tuple[str, FineTuneSpec, tuple[Ignored, ...]]:
         "length_policy": "truncate",
         "patience": reading.whole("early_stopping_patience", 0),
         **shared_settings(
-            reading, optimiser="optimizer", schedule="lr_scheduler", usual_schedule="cosine"
+            reading,
+            method=method,
+            optimiser="optimizer",
+            schedule="lr_scheduler",
+            usual_schedule="cosine",
         ),
     }
     if adapter != "full":
@@ -69,6 +80,14 @@ def axolotl(reading: Reading) -> tuple[str, FineTuneSpec, tuple[Ignored, ...]]:
     for key in ("sample_packing", "eval_sample_packing"):
         reading.take(key)  # never changes the result here
     return base, FineTuneSpec.from_dict(settings), reading.finish(KNOWN)
+
+
+def _base(reading: Reading, adapter: str, method: str) -> str:
+    """How the base is held: in 4 bits for qlora, and wherever it is to be loaded so."""
+    loaded = bool(reading.take("load_in_4bit", default=False))
+    if not loaded and adapter != "qlora":
+        return "none"
+    return quantised_base(reading, "load_in_4bit", loaded, method=method)
 
 
 def _lora(reading: Reading) -> dict[str, Any]:

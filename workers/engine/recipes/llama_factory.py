@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from workers.engine.checks import SpecError
-from workers.engine.recipes.recipe import Ignored, Reading, preference, shared_settings, targets
+from workers.engine.recipes.recipe import (
+    ALWAYS_NF4,
+    NOT_IN_8,
+    Ignored,
+    Reading,
+    preference,
+    quantised_base,
+    shared_settings,
+    targets,
+)
 from workers.engine.specs import FineTuneSpec
 
 OURS = "the platform decides it"
@@ -18,7 +27,9 @@ KNOWN = {
     "template": "the chat template stored with the base model is used",
     "max_samples": "every example of the file is used",
     "max_steps": "num_train_epochs decides how long training takes",
-    "quantization_bit": "the base is trained as it is, not quantised",
+    "quantization_method": ALWAYS_NF4,
+    "quantization_type": ALWAYS_NF4,
+    "double_quantization": ALWAYS_NF4,
     "neat_packing": "packed examples never see each other here",
     "bf16": FAST,
     "fp16": FAST,
@@ -31,6 +42,12 @@ KNOWN = {
     "do_train": "a fine-tune always trains",
     "eval_strategy": "validation comes before training and at each epoch's end",
     "eval_steps": "validation comes before training and at each epoch's end",
+}
+
+SAME = {  # of what is asked for beside 4 bits
+    "quantization_method": ("bitsandbytes", "bnb", "BNB"),
+    "quantization_type": ("nf4",),
+    "double_quantization": (True,),
 }
 
 
@@ -50,6 +67,7 @@ def llama_factory(reading: Reading) -> tuple[str, FineTuneSpec, tuple[Ignored, .
     batch = reading.whole("per_device_train_batch_size", 8)
     settings: dict[str, Any] = {
         "method": kind,
+        "quantise_base": _base(reading, kind),
         "learning_rate": reading.number("learning_rate", 5e-5),
         "epochs": reading.whole("num_train_epochs", 3),
         "batch_size": batch * reading.whole("gradient_accumulation_steps", 1),
@@ -57,7 +75,11 @@ def llama_factory(reading: Reading) -> tuple[str, FineTuneSpec, tuple[Ignored, .
         "length_policy": "truncate",
         "packing": True,
         **shared_settings(
-            reading, optimiser="optim", schedule="lr_scheduler_type", usual_schedule="linear"
+            reading,
+            method=kind,
+            optimiser="optim",
+            schedule="lr_scheduler_type",
+            usual_schedule="linear",
         ),
     }
     if kind == "lora":
@@ -66,6 +88,19 @@ def llama_factory(reading: Reading) -> tuple[str, FineTuneSpec, tuple[Ignored, .
         settings |= preference(reading, beta="pref_beta", loss="pref_loss")
     reading.take("packing")  # never changes the result here
     return base, FineTuneSpec.from_dict(settings), reading.finish(KNOWN)
+
+
+def _base(reading: Reading, kind: str) -> str:
+    """How the base is held: in 4 bits where that is asked for, as bitsandbytes has them."""
+    bits = reading.take("quantization_bit")
+    if bits != 4:
+        if bits is not None:
+            reading.ignored.append(Ignored("quantization_bit", bits, NOT_IN_8))
+        return "none"
+    for key, same in SAME.items():  # what is the same here was not left out
+        if (value := reading.take(key, same[0])) not in same:
+            reading.ignored.append(Ignored(key, value, ALWAYS_NF4))
+    return quantised_base(reading, "quantization_bit", bits, method=kind)
 
 
 def _lora(reading: Reading) -> dict[str, Any]:

@@ -16,9 +16,14 @@ from typing import Any
 import yaml
 
 from workers.engine.checks import SpecError
-from workers.engine.specs import FineTuneSpec
+from workers.engine.specs import ADAMW_8BIT, NF4, FineTuneSpec
 
 SIZE_LIMIT = 256 * 1024  # characters
+EXACT_MOMENTS = "an adapter's moments are few, and kept in fp32 here"
+NEVER_PAGED = "AdamW's moments stay on the device here"
+NOT_IN_8 = "the base is held as it is, or in 4 bits"
+WHOLE_BASE = "a base that is trained whole is not quantised"
+ALWAYS_NF4 = "a base in 4 bits is in NF4 with its scales quantised too"
 
 
 @dataclass(frozen=True)
@@ -132,9 +137,9 @@ OPTIMISERS = {
     "adamw_torch": "adamw",
     "adamw_torch_fused": "adamw",
     "adamw_hf": "adamw",
-    "adamw_8bit": "adamw",
-    "adamw_bnb_8bit": "adamw",
-    "paged_adamw_8bit": "adamw",
+    "adamw_8bit": "adamw_8bit",
+    "adamw_bnb_8bit": "adamw_8bit",
+    "paged_adamw_8bit": "adamw_8bit",
     "paged_adamw_32bit": "adamw",
     "sgd": "sgd",
 }
@@ -152,16 +157,33 @@ def chosen(key: str, value: Any, allowed: Mapping[str, str]) -> str:
     return allowed[value]
 
 
+def _optimiser(reading: Reading, key: str, method: str) -> str:
+    """Our word for theirs; an adapter's moments are never kept in 8 bits."""
+    name = reading.take(key, "adamw_torch")
+    found = chosen(key, name, OPTIMISERS)
+    if found == ADAMW_8BIT and method == "lora":
+        reading.ignored.append(Ignored(key, name, EXACT_MOMENTS))
+        return "adamw"
+    if "paged" in name:
+        reading.ignored.append(Ignored(key, name, NEVER_PAGED))
+    return found
+
+
+def quantised_base(reading: Reading, key: str, value: Any, *, method: str) -> str:
+    """`quantise_base` for a base that is wanted in 4 bits, as `key` says by `value`."""
+    if method == "lora":
+        return NF4
+    reading.ignored.append(Ignored(key, value, WHOLE_BASE))
+    return "none"
+
+
 def shared_settings(
-    reading: Reading, *, optimiser: str, schedule: str, usual_schedule: str
+    reading: Reading, *, method: str, optimiser: str, schedule: str, usual_schedule: str
 ) -> dict[str, Any]:
     """What both trainers name alike, as transformers does; the two keys that they do not."""
-    name = reading.take(optimiser, "adamw_torch")
-    if "8bit" in str(name) or "paged" in str(name):
-        reading.ignored.append(Ignored(optimiser, name, "AdamW keeps its moments in fp32 here"))
     reading.ignore("warmup_steps", "give warmup_ratio: a warm-up is a share of all steps here")
     return {
-        "optimiser": chosen(optimiser, name, OPTIMISERS),
+        "optimiser": _optimiser(reading, optimiser, method),
         "schedule": chosen(schedule, reading.take(schedule, usual_schedule), SCHEDULES),
         "warmup_fraction": reading.number("warmup_ratio", 0.0),
         "weight_decay": reading.number("weight_decay", 0.0),

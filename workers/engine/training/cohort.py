@@ -49,10 +49,18 @@ def train_together(
 ) -> Iterator[Result]:
     """Train `members`, and those who join, in shared passes; each one's result comes as it ends.
 
-    Who wants to join but cannot share a pass is put into `waiting`.
+    Who cannot share a pass with the first of them, or holds its base in another way, is put into
+    `waiting`.
     """
     if not members:
         return
+    held = members[0].spec.quantise_base
+
+    def fits(member: Member) -> bool:
+        return shares_a_pass(member) and member.spec.quantise_base == held
+
+    waiting.extend(m for m in members if not fits(m))
+    members = [m for m in members if fits(m)]
     try:
         model = base.model(task_open(base.work.base.path, members[0].spec), members[0].spec)
     except EngineError as error:
@@ -75,7 +83,7 @@ def train_together(
             yield from cohort.round()
             newcomers = []
             for member in progress.joining():
-                (newcomers if shares_a_pass(member) else waiting).append(member)
+                (newcomers if fits(member) else waiting).append(member)
 
 
 @dataclass

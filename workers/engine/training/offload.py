@@ -9,24 +9,16 @@ for adapters. Idea: Rajbhandari et al. 2021, "ZeRO-Infinity" (arXiv:2104.07857).
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
-from transformers import AutoModelForCausalLM
-from transformers.initialization import no_init_weights
+from torch import nn
 
-from workers.engine import attention
-from workers.engine.errors import ModelError
-from workers.engine.models import DTYPES, blocks_of, config_load
+from workers.engine.models import blocks_of
 from workers.engine.protocol import Numerics
-
-INDEX = "model.safetensors.index.json"
+from workers.engine.stored import Files, unfilled
 
 
 def offloaded_load(folder: Path, numerics: Numerics, *, resident: int) -> nn.Module:
@@ -35,14 +27,7 @@ def offloaded_load(folder: Path, numerics: Numerics, *, resident: int) -> nn.Mod
     Raises:
         ModelError: the folder does not hold the weights under the model's own names.
     """
-    config = config_load(folder)
-    with no_init_weights():  # weights that nobody has written yet take no memory either
-        auto = cast("Any", AutoModelForCausalLM)
-        model: nn.Module = auto.from_config(
-            config, dtype=DTYPES[numerics.dtype], attn_implementation=attention.NAME
-        )
-    cast("Any", model).tie_weights()
-    model.requires_grad_(requires_grad=False).eval()
+    model = unfilled(folder, numerics.dtype)
     files = Files(folder)
     blocks = list(blocks_of(model))[resident:]
     waiting = {id(p) for block in blocks for p in block.parameters()}
@@ -53,55 +38,8 @@ def offloaded_load(folder: Path, numerics: Numerics, *, resident: int) -> nn.Mod
         files.check(name, parameter)
     for block in blocks:
         rotating.take(block, {names[id(p)]: p for p in block.parameters()})
-    for name, parameter in by_name.items():
-        if id(parameter) not in waiting:
-            parameter.data = files.read({name: parameter.dtype}, numerics.device)[name]
+    files.fill({n: p for n, p in by_name.items() if id(p) not in waiting}, numerics.device)
     return model.to(numerics.device)
-
-
-class Files:
-    """The safetensors of a folder, by the model's names of their tensors."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        try:
-            self._files = self._listed()
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise ModelError(f"{folder.name} has no readable safetensors ({error})") from error
-
-    def _listed(self) -> dict[str, str]:
-        index = self._folder / INDEX
-        if index.is_file():
-            found: dict[str, str] = json.loads(index.read_text())["weight_map"]
-            return found
-        (path,) = self._folder.glob("*.safetensors")
-        with safe_open(path, framework="pt") as opened:
-            return dict.fromkeys(opened.keys(), path.name)
-
-    def check(self, name: str, wanted: Tensor) -> None:
-        """Raises ModelError where `name` is not stored as the model has it."""
-        if name not in self._files:
-            raise ModelError(
-                f"{self._folder.name} holds no tensor {name}, so its layers cannot be read one by "
-                "one; use a slot with more memory."
-            )
-        with safe_open(self._folder / self._files[name], framework="pt") as opened:
-            stored = opened.get_slice(name).get_shape()
-        if stored != list(wanted.shape):
-            raise ModelError(f"{self._folder.name}: {name} is {stored}, not {list(wanted.shape)}.")
-
-    def read(self, wanted: Mapping[str, torch.dtype], device: str) -> dict[str, Tensor]:
-        """Those tensors; the files are closed again, so that nothing of them stays mapped."""
-        by_file: dict[str, list[str]] = defaultdict(list)
-        for name in wanted:
-            by_file[self._files[name]].append(name)
-        found: dict[str, Tensor] = {}
-        for file, names in by_file.items():
-            with safe_open(self._folder / file, framework="pt") as opened:
-                for name in names:
-                    tensor = opened.get_tensor(name)
-                    found[name] = tensor.to(device, wanted[name], copy=True)
-        return found
 
 
 class _Rotating:

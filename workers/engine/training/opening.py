@@ -18,11 +18,12 @@ from workers.engine.methods.lora.adapter import layers_sizes
 from workers.engine.methods.lora.bank import AdapterBank
 from workers.engine.methods.lora.fits import refuse_rank
 from workers.engine.methods.lora.method import Seat
+from workers.engine.methods.lora.quantised import nf4_load
 from workers.engine.methods.method import method_open
 from workers.engine.profiles import can_offload, resident_blocks
 from workers.engine.protocol import Handle, Member, Progress, Work
 from workers.engine.shapes import Shape
-from workers.engine.specs import FineTuneSpec
+from workers.engine.specs import NF4, FineTuneSpec
 from workers.engine.tasks.opening import task_open
 from workers.engine.tasks.task import Data, Task
 from workers.engine.training.activation import checkpointing
@@ -34,14 +35,16 @@ from workers.engine.training.snapshots import Origin
 
 
 class Base:
-    """The base model of a pass: one frozen copy for all adapters, an own one per full fine-tune."""
+    """The base model of a pass: one frozen copy for all adapters that want it held in the same way,
+    an own one per full fine-tune.
+    """
 
     def __init__(self, work: Work, ranks: Ranks = ALONE) -> None:
         self.work, self.ranks = work, ranks
         numerics = work.numerics
         # what is spread goes to the devices in parts; whole it need not fit on one
         self._place = replace(numerics, device="cpu") if ranks.count > 1 else numerics
-        self._shared: nn.Module | None = None
+        self._shared: dict[str, nn.Module] = {}  # by `quantise_base`
         self._offloaded = (0, 0)  # of the shared model
 
     def model(self, task: Task, spec: FineTuneSpec) -> nn.Module:
@@ -55,19 +58,23 @@ class Base:
             return task.model(replace(self._place, dtype=dtype))
         if not task.shares_base:
             return task.model(self._place)
-        if self._shared is None:
-            self._shared = self._open(task, spec)
-        elif self.offloaded(self._shared)[0] and not can_offload(spec):
+        held = spec.quantise_base
+        if held not in self._shared:
+            self._shared[held] = self._open(task, spec)
+        elif self.offloaded(self._shared[held])[0] and not can_offload(spec):
             return task.model(self._place)
-        return self._shared
+        return self._shared[held]
 
     def offloaded(self, model: nn.Module) -> tuple[int, int]:
         """How many blocks of one of its models are not kept in memory, of all."""
-        return self._offloaded if model is self._shared else (0, 0)
+        return self._offloaded if model is self._shared.get("none") else (0, 0)
 
     def _open(self, task: Task, spec: FineTuneSpec) -> nn.Module:
         """The frozen base, as much of it in memory as fits."""
-        folder, room = self.work.base.path, devices.room(self._place)
+        folder, place = self.work.base.path, self._place
+        if spec.quantise_base == NF4:
+            return nf4_load(folder, dtype=place.dtype, device=place.device)
+        room = devices.room(place)
         if not room or not can_offload(spec) or quantised_config(folder):
             return task.model(self._place)
         shape = Shape.of_folder(folder)

@@ -1,14 +1,16 @@
-"""SGD, Adam and AdamW with gradient clipping, over one tensor that many small parameters share.
+"""SGD, Adam, AdamW (also in 8 bits), with clipping, over one tensor that small parameters share.
 
 Same results as torch.optim. An adapter has hundreds of small tensors; as one, a step takes ten
 operations instead of a thousand. Sources: Sutskever et al. 2013 (momentum), Kingma & Ba 2015
-(arXiv:1412.6980), Loshchilov & Hutter 2019 (arXiv:1711.05101).
+(arXiv:1412.6980), Loshchilov & Hutter 2019 (arXiv:1711.05101), Dettmers et al. 2022
+(arXiv:2110.02861; 8 bits).
 """
 
 # ruff: noqa: SLF001  (torch names its multi-tensor operations with an underscore)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import cast
 
@@ -16,6 +18,7 @@ import torch
 from torch import Tensor
 
 from workers.engine.specs import FineTuneSpec
+from workers.engine.training.moments import Moment, codes_of, scales_of, stretches
 
 EPSILON = 1e-8
 MOST_JOINED = 2**23  # numbers: an adapter's, not a whole model's, whose copy would cost memory
@@ -24,12 +27,13 @@ MOST_JOINED = 2**23  # numbers: an adapter's, not a whole model's, whose copy wo
 class Optimiser:
     """Updates `parameters` in place from their gradients; a slot holds one tensor per parameter.
 
-    Small parameters become views of one tensor, unless `join` is false. Where memory is what counts
-    (full checkpointing), a large model's gradients have their places from the start: made amid a
-    backward pass, they lie scattered among what it frees, and none of that comes back.
+    Small parameters become views of one tensor, unless `join` is false or the kind does not. Where
+    memory is what counts (full checkpointing), a large model's gradients have their places from the
+    start: made amid a backward pass, they lie scattered among what it frees, and none comes back.
     """
 
     slot_names: tuple[str, ...] = ()
+    joins = True
 
     def __init__(
         self, parameters: Sequence[Tensor], spec: FineTuneSpec, *, join: bool = True
@@ -37,9 +41,11 @@ class Optimiser:
         self.parameters = list(parameters)
         self.spec = spec
         self.updates = 0
-        self._is_joined = join and _can_be_joined(self.parameters)
+        self._is_joined = join and self.joins and _can_be_joined(self.parameters)
         self._weights = [_joined(self.parameters)] if self._is_joined else self.parameters
-        self._slots = {name: list(map(torch.zeros_like, self._weights)) for name in self.slot_names}
+        self._slots = {
+            name: [self._slot(name, weight) for weight in self._weights] for name in self.slot_names
+        }
         self.slots = {name: self._apart(tensors) for name, tensors in self._slots.items()}
         self._gradients: list[Tensor] = []
         saving = spec.activation_checkpointing == "full"
@@ -85,6 +91,10 @@ class Optimiser:
         """Whether every weight is a number."""
         norms = torch._foreach_norm(self._weights)
         return bool(torch.stack(list(norms)).isfinite().all())
+
+    def _slot(self, name: str, weight: Tensor) -> Tensor:  # noqa: ARG002
+        """What a slot holds for a weight to begin with."""
+        return torch.zeros_like(weight)
 
     def _apart(self, tensors: list[Tensor]) -> list[Tensor]:
         """One tensor for each parameter."""
@@ -152,4 +162,49 @@ class AdamW(Adam):
     fused = staticmethod(torch._fused_adamw_)
 
 
-OPTIMISERS: dict[str, type[Optimiser]] = {"sgd": Sgd, "adam": Adam, "adamw": AdamW}
+class AdamW8bit(Optimiser):
+    """AdamW whose two moments are kept in 8 bits between steps, one scale for 256 numbers.
+
+    Those of small parameters stay exact, so no parameters are joined.
+    """
+
+    slot_names = ("mean", "mean_scales", "square", "square_scales")
+    joins = False
+
+    def _slot(self, name: str, weight: Tensor) -> Tensor:
+        return (scales_of if name.endswith("_scales") else codes_of)(weight)
+
+    def _apply(self, gradients: list[Tensor], rate: float) -> None:
+        slots = (self._slots[name] for name in self.slot_names)
+        for weight, gradient, *each in zip(self._weights, gradients, *slots, strict=True):
+            mean = Moment(each[0], each[1], is_signed=True)
+            square = Moment(each[2], each[3], is_signed=False)
+            for part in stretches(weight.numel()):
+                new = gradient.reshape(-1)[part]
+                self._adapt(weight.view(-1)[part], new, mean, square, part, rate)
+
+    def _adapt(
+        self,
+        weight: Tensor,
+        gradient: Tensor,
+        mean: Moment,
+        square: Moment,
+        part: slice,
+        rate: float,
+    ) -> None:
+        first, second = self.spec.betas
+        m = mean.read(part).lerp_(gradient, 1 - first)
+        v = square.read(part).mul_(second).addcmul_(gradient, gradient, value=1 - second)
+        mean.write(part, m)
+        square.write(part, v)
+        size = v.sqrt().div_(math.sqrt(1 - second**self.updates)).add_(EPSILON)
+        weight.mul_(1 - rate * self.spec.weight_decay)
+        weight.addcdiv_(m, size, value=-rate / (1 - first**self.updates))
+
+
+OPTIMISERS: dict[str, type[Optimiser]] = {
+    "sgd": Sgd,
+    "adam": Adam,
+    "adamw": AdamW,
+    "adamw_8bit": AdamW8bit,
+}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from workers.engine.errors import EngineError
 from workers.engine.folders import folder_digest
+from workers.engine.kernels.nf4 import Nf4
+from workers.engine.models import packed_weights
 from workers.engine.protocol import Command, FailureKind, Handle, Outcome, Progress, Result
 from workers.engine.tasks.scores import Score
 from workers.engine.tasks.task import HasBaseline, Prepares
@@ -97,6 +99,18 @@ class Session:
         self.progress.event(self.key, level, message, asdict(sizes) | {"steps": self.run.steps})
         if self.offloaded[0]:
             self._tell_of_offloading(*self.offloaded)
+        if packed := packed_weights(self.run.model):
+            self._tell_of_four_bits(packed)
+
+    def _tell_of_four_bits(self, packed: Sequence[Nf4]) -> None:
+        held = sum(weight.nbytes for weight in packed)
+        whole = sum(weight.numel() * weight.dtype.itemsize for weight in packed)
+        message = (
+            f"The base's {len(packed)} linear layers are held in 4 bits: {held:,} bytes instead of "
+            f"{whole:,}. The adapter is served over the base as it is."
+        )
+        data = {"layers": len(packed), "bytes": held, "bytes_whole": whole}
+        self.progress.event(self.key, "info", message, data)
 
     def _tell_of_offloading(self, offloaded: int, of: int) -> None:
         message = (

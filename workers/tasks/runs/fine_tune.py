@@ -12,6 +12,7 @@ from workers.assets.models import ModelVersion
 from workers.assets.selectors import base_model_get
 from workers.assets.services import model_version_create, version_seal
 from workers.assets.storage import StoredObject
+from workers.engine.specs import NF4, NF4_NOTE
 from workers.jobs.models import Job
 from workers.jobs.outcomes import Made, checkpoint_commit
 from workers.jobs.workers import slot_memory
@@ -120,6 +121,7 @@ class FineTuneRun:
             parent=self.spec["model"] if self.spec.get("parent_id") else "",
             spec=self.spec["settings"],
             metrics=metrics,
+            notes=[NF4_NOTE] if self.spec["settings"].get("quantise_base") == NF4 else [],
         )
         return version_seal(
             tenant_id=self.context.tenant_id,

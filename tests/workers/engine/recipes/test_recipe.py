@@ -107,6 +107,78 @@ def test_axolotls_example() -> None:
     assert "warmup_ratio" in ignored["warmup_steps"]
 
 
+QLORA = """
+base_model: NousResearch/Meta-Llama-3-8B
+load_in_4bit: true
+adapter: qlora
+lora_r: 4
+lora_target_linear: true
+optimizer: paged_adamw_32bit
+"""
+FOUR_BITS = "model_name_or_path: a\nquantization_bit: 4"
+FP4 = "double_quantization: false\nquantization_type: fp4"
+
+
+@pytest.mark.parametrize(
+    ("text", "held", "ignored"),
+    [
+        (QLORA, "nf4", {"optimizer": "stay on the device"}),
+        ("base_model: a\nadapter: qlora", "nf4", {}),
+        ("base_model: a\nadapter: lora\nload_in_4bit: true", "nf4", {}),
+        ("base_model: a\nadapter: lora\nload_in_4bit: false", "none", {}),
+        ("base_model: a\nload_in_4bit: true", "none", {"load_in_4bit": "trained whole"}),
+        (
+            "base_model: a\nadapter: lora\nload_in_8bit: true",
+            "none",
+            {"load_in_8bit": "as it is, or in 4 bits"},
+        ),
+        (FOUR_BITS, "nf4", {}),
+        (
+            f"{FOUR_BITS}\nquantization_method: bnb\nquantization_type: nf4",
+            "nf4",
+            {},
+        ),
+        (
+            f"{FOUR_BITS}\nquantization_method: hqq\n{FP4}",
+            "nf4",
+            {
+                "quantization_method": "NF4",
+                "double_quantization": "NF4",
+                "quantization_type": "NF4",
+            },
+        ),
+        (
+            "model_name_or_path: a\nquantization_bit: 8\nquantization_method: bnb",
+            "none",
+            {"quantization_bit": "as it is, or in 4 bits", "quantization_method": "NF4"},
+        ),
+        (
+            "model_name_or_path: a\nfinetuning_type: full\nquantization_bit: 4",
+            "none",
+            {"quantization_bit": "trained whole"},
+        ),
+    ],
+)
+def test_a_base_in_four_bits_is_taken_over(text: str, held: str, ignored: dict[str, str]) -> None:
+    found = recipe_read(text)
+    assert found.settings.quantise_base == held
+    assert {each.key for each in found.ignored} == set(ignored)
+    assert all(ignored[each.key] in each.reason for each in found.ignored)
+
+
+@pytest.mark.parametrize("name", ["adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit"])
+def test_eight_bits_of_moments_are_for_models_that_are_trained_whole(name: str) -> None:
+    whole = recipe_read(f"model_name_or_path: a\nfinetuning_type: full\noptim: {name}")
+    assert whole.settings.optimiser == "adamw_8bit"
+    paged = [each.reason for each in whole.ignored]
+    assert paged == (["AdamW's moments stay on the device here"] if "paged" in name else [])
+    adapter = recipe_read(f"base_model: a\nadapter: lora\noptimizer: {name}")
+    assert adapter.settings.optimiser == "adamw"
+    (told,) = adapter.ignored
+    assert (told.key, told.value) == ("optimizer", name)
+    assert told.reason == "an adapter's moments are few, and kept in fp32 here"
+
+
 def test_their_defaults_hold_where_a_file_is_silent() -> None:
     theirs = recipe_read("model_name_or_path: a").settings
     assert (theirs.learning_rate, theirs.epochs, theirs.batch_size) == (5e-5, 3, 8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from workers.engine.training.loop import train
 def run(
     base: Path, data: Path, folder: Path, progress: Recorder, *, name: str = "run", **given: Any
 ) -> Result:
-    """Train one member, whose spec is `given` (and `resume`, `validation`), in `folder`."""
+    """Train one member in `folder`; `given` are its spec, and `resume`, `validation`, `device`."""
     resume, validation = given.pop("resume", None), given.pop("validation", None)
+    device = given.pop("device", "cpu")
     member = Member(
         "m",
         spec(**given),
@@ -28,7 +30,9 @@ def run(
         resume=resume,
         validation=handle(validation) if validation else None,
     )
-    (result,) = train(work(base, folder / name, member), progress)
+    asked = work(base, folder / name, member)
+    numerics = replace(asked.numerics, device=device, dtype=member.spec.dtype)
+    (result,) = train(replace(asked, numerics=numerics), progress)
     return result
 
 

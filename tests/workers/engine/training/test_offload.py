@@ -137,7 +137,7 @@ from tests.workers.engine.factories import Recorder, handle, spec, work
 from workers.engine.protocol import Member
 from workers.engine.training.loop import train
 base, data, folder, memory = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
-one = work(base, folder, Member("m", spec(epochs=1), handle(data)))
+one = work(base, folder, Member("m", spec(epochs=1, **json.loads(sys.argv[5])), handle(data)))
 numerics = replace(one.numerics, memory_bytes=int(memory))
 progress = Recorder(folder.parent)
 (result,) = train(replace(one, numerics=numerics), progress)
@@ -161,9 +161,19 @@ def test_the_peak_is_lower_by_what_stays_in_files(tmp_path: Path) -> None:
     assert whole["peak"] - parted["peak"] > 4 * shape.body / 2
 
 
-def peak(base: Path, data: Path, folder: Path, memory: int) -> dict[str, Any]:
+def peak(base: Path, data: Path, folder: Path, memory: int = 0, **settings: Any) -> dict[str, Any]:
+    """What training in a process of its own takes at most, and its losses."""
     done = subprocess.run(
-        [sys.executable, "-c", PEAK, str(base), str(data), str(folder), str(memory)],
+        [
+            sys.executable,
+            "-c",
+            PEAK,
+            str(base),
+            str(data),
+            str(folder),
+            str(memory),
+            json.dumps(settings),
+        ],
         cwd=ROOT,
         env=os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"},  # what is freed counts as free
         check=True,

@@ -14,8 +14,13 @@ from tests.workers.engine.training.factories import run, weights
 from workers.engine.protocol import Command, Outcome
 
 
-@pytest.mark.parametrize("method", ["lora", "full"])
-@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+@pytest.mark.parametrize(
+    ("method", "optimiser"),
+    [
+        ("lora", "sgd"), ("lora", "adamw"), ("full", "sgd"), ("full", "adamw"),
+        ("full", "adamw_8bit"),
+    ],
+)  # fmt: skip
 def test_a_paused_run_resumes_bit_for_bit(
     base: Path, data: Path, validation: Path, tmp_path: Path, method: str, optimiser: str
 ) -> None:

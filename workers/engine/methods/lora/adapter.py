@@ -13,7 +13,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers.pytorch_utils import Conv1D
 
 from workers.engine.checks import SpecError
 from workers.engine.data.order import mix
@@ -24,6 +23,7 @@ from workers.engine.methods.lora.layer import (
     DropoutClock,
     LoraLinear,
     LowRank,
+    is_transposed,
     layer_sizes,
     row_lengths,
 )
@@ -182,7 +182,7 @@ def adapter_save(
         "lora_dropout": spec.dropout,
         "target_modules": _peft_targets(model, spec),
         "bias": "none",
-        "fan_in_fan_out": any(isinstance(layer.base, Conv1D) for layer in layers.values()),
+        "fan_in_fan_out": any(is_transposed(layer.base) for layer in layers.values()),
         "init_lora_weights": True,
         "inference_mode": True,
         "use_rslora": spec.use_rslora,

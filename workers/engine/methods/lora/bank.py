@@ -10,7 +10,7 @@ from typing import Self
 from torch import Tensor, nn
 
 from workers.engine.kernels.products import Product, multiply
-from workers.engine.methods.lora.layer import LowRank, frozen_weight
+from workers.engine.methods.lora.layer import LowRank, held_weight
 from workers.engine.models import linear_names
 
 
@@ -60,7 +60,7 @@ class BankLinear(nn.Module):
             if adapter := self.adapters.get(segment.key):
                 adapter.clock.micro_batch = segment.micro_batch
                 deltas.append(adapter.delta(flat, rows))
-        return Product(*frozen_weight(self.base), tuple(deltas))
+        return Product(*held_weight(self.base), tuple(deltas))
 
 
 @dataclass

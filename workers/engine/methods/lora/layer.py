@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from workers.engine.data.order import mix
+from workers.engine.kernels.nf4 import Frozen, whole
+from workers.engine.kernels.nf4_linear import Nf4Linear
 from workers.engine.kernels.products import Delta, Product, multiply
 
 TINY = 1e-30  # of a squared length: a row of zeros stays one
@@ -38,7 +40,7 @@ class DropoutClock:
 class LowRank(nn.Module):
     """Stands in for a frozen linear layer while an adapter with A and B is trained.
 
-    That is an `nn.Linear`, or GPT-2's `Conv1D`.
+    That is an `nn.Linear`, GPT-2's `Conv1D`, or what holds the weight of one in NF4.
     """
 
     def __init__(
@@ -53,13 +55,13 @@ class LowRank(nn.Module):
     ) -> None:
         super().__init__()
         self.base = base
-        weight: Tensor = base.weight  # type: ignore[assignment]
+        weight: Frozen = base.weight  # type: ignore[assignment]
         outs, ins = layer_sizes(base)
         self.scale, self.dropout, self.clock, self.number = scale, dropout, clock, number
         # The adapter learns in fp32 even on a bf16 base: small updates would round to nothing.
         exact = torch.promote_types(weight.dtype, torch.float32)
-        self.A = nn.Parameter(weight.new_zeros(rank, ins, dtype=exact))
-        self.B = nn.Parameter(weight.new_zeros(outs, rank, dtype=exact))
+        self.A = nn.Parameter(torch.zeros(rank, ins, dtype=exact, device=weight.device))
+        self.B = nn.Parameter(torch.zeros(outs, rank, dtype=exact, device=weight.device))
 
     def delta(self, x: Tensor, rows: slice | None) -> Delta:
         """This adapter on those rows of x (all: None)."""
@@ -86,7 +88,7 @@ class LoraLinear(LowRank):
 
     def product(self, x: Tensor) -> Product:
         """The base's weight and this adapter on it, for an input like x."""
-        return Product(*frozen_weight(self.base), (self.delta(x, None),))
+        return Product(*held_weight(self.base), (self.delta(x, None),))
 
 
 class DoraLinear(LowRank):
@@ -98,14 +100,14 @@ class DoraLinear(LowRank):
 
     def __init__(self, base: nn.Module, **given: Any) -> None:
         super().__init__(base, **given)
-        weight, _ = frozen_weight(base)
-        exact = weight.to(self.A.dtype)
+        weight, _ = held_weight(base)
+        exact = whole(weight).to(self.A.dtype)
         self._squares = exact.square().sum(1)
         self.m = nn.Parameter(self._squares.sqrt())
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out)."""
-        weight, bias = frozen_weight(self.base)
+        weight, bias = held_weight(self.base)
         (out,) = multiply(x, (Product(weight, None, (self.delta(x, None),)),))
         out = out * (self.m / self.lengths()).to(out.dtype)
         return out if bias is None else out + bias.to(out.dtype)
@@ -113,8 +115,8 @@ class DoraLinear(LowRank):
     @torch.no_grad()
     def lengths(self) -> Tensor:
         """‖W + s·B·A‖ of each row, (out,)."""
-        weight, _ = frozen_weight(self.base)
-        return row_lengths(weight, self._squares, self.A, self.B, self.scale)
+        weight, _ = held_weight(self.base)
+        return row_lengths(whole(weight), self._squares, self.A, self.B, self.scale)
 
 
 def row_lengths(weight: Tensor, squares: Tensor, A: Tensor, B: Tensor, scale: float) -> Tensor:
@@ -139,3 +141,15 @@ def frozen_weight(module: nn.Module) -> tuple[Tensor, Tensor | None]:
     weight: Tensor = module.weight  # type: ignore[assignment]
     bias: Tensor | None = module.bias  # type: ignore[assignment]
     return (weight.t() if isinstance(module, Conv1D) else weight), bias
+
+
+def held_weight(module: nn.Module) -> tuple[Frozen, Tensor | None]:
+    """The same of a layer that is trained on, whose weight may be held in NF4."""
+    if isinstance(module, Nf4Linear):
+        return module.weight, module.bias
+    return frozen_weight(module)
+
+
+def is_transposed(module: nn.Module) -> bool:
+    """Whether a linear layer's weight is stored as (in, out) in the model's own folder."""
+    return isinstance(module, Conv1D) or (isinstance(module, Nf4Linear) and module.is_transposed)
