@@ -17,7 +17,7 @@ MANAGE := $(PY) manage.py
 PIP := $(PY) -m pip install --quiet --root-user-action=ignore
 STAMP := $(VENV)/installed-$(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)
 SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
-NOT_HERE := not browser and not rabbitmq and not speech and not chaos and not slow
+NOT_HERE := not browser and not rabbitmq and not speech and not chaos and not slow and not gpu
 
 .PHONY: help install demo up down doctor test test-stripe test-rest test-all lint chaos bench
 .DELETE_ON_ERROR:
@@ -61,7 +61,7 @@ test: install  ## everything that a clean machine can check
 test-stripe: install  ## the Stripe suite; with STRIPE_SECRET_KEY=sk_test_… against Stripe's test mode
 	@$(PY) -m pytest tests/tenants/billing/stripe $(ARGS)
 
-test-rest: install  ## what `make test` leaves out: browser, RabbitMQ, speech, chaos, long runs
+test-rest: install  ## what `make test` leaves out: browser, RabbitMQ, speech, chaos, long runs, GPU
 	@$(PY) -m pytest -m "not ($(NOT_HERE))" $(ARGS)
 
 test-all: test test-rest  ## every test (.ci/run installs the system packages that some need)

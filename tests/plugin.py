@@ -50,6 +50,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _FIRST.get(_group(item.nodeid), len(_FIRST)))
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What only a GPU can show is skipped where there is none."""
+    if item.get_closest_marker("gpu"):
+        import torch  # not before: most tests do without
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA device, and torch sees none on this machine")
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """Side by side (`pytest -n`), what shares a fixture that is dear stays in one process."""
     return _ByGroup(config, log)
