@@ -56,7 +56,7 @@ def accelerate(model: nn.Module) -> dict[str, int]:
     kept: Counter[str] = Counter()
     for name, layer in list(model.named_modules()):
         if isinstance(layer, QuantisedLinear) and _device(layer).type == "cuda":
-            found = accelerated(layer)
+            found = accelerated(layer, torch.cuda.get_device_capability(_device(layer)))
             if isinstance(found, str):
                 kept[found] += 1
             else:
@@ -66,9 +66,11 @@ def accelerate(model: nn.Module) -> dict[str, int]:
     return dict(kept)
 
 
-def accelerated(layer: QuantisedLinear) -> AcceleratedLinear | str:
-    """The layer with torchao's product, or why it cannot be had."""
-    capability = torch.cuda.get_device_capability(_device(layer))
+def accelerated(layer: QuantisedLinear, capability: tuple[int, int]) -> AcceleratedLinear | str:
+    """The layer with torchao's product, or why it cannot be had on a card of this capability.
+
+    It is tried first: a kernel that fails, or that does not agree, is not used.
+    """
     reason = refusal(layer.form, (layer.outputs, layer.inputs), layer.dtype, capability)
     if reason:
         return reason
@@ -195,7 +197,11 @@ def tinygemm(layer: QuantisedLinear) -> tuple[Tensor, Tensor, int]:
     if whole:
         scale = scale.expand(-1, groups)
     scale = pad(scale, (0, groups - scale.shape[1], 0, rows))
-    return q, torch.stack((scale, torch.zeros_like(scale)), dim=2).transpose(0, 1).contiguous(), group
+    return (
+        q,
+        torch.stack((scale, torch.zeros_like(scale)), dim=2).transpose(0, 1).contiguous(),
+        group,
+    )
 
 
 def _apart(layer: nn.Module, made: AcceleratedLinear, rows: int) -> float:

@@ -171,7 +171,9 @@ class Int4Weight(Format):
         return unpacked(stored["weight_packed"], self.bits, inputs), stored["weight_scale"]
 
     def _strategy(self) -> dict[str, Any]:
-        return {"strategy": "group", "group_size": self.group} if self.group else super()._strategy()
+        return (
+            {"strategy": "group", "group_size": self.group} if self.group else super()._strategy()
+        )
 
 
 FORMS: Mapping[str, Format] = {

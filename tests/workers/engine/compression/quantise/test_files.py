@@ -152,7 +152,10 @@ def other_numbers(config: dict[str, Any], folder: Path) -> None:
     ("harm", "message"),
     [
         (other_groups, "groups of 48 inputs, which do not divide the 128 of its layer model"),
-        (smaller_groups, r"weight_scale as torch.bfloat16 of \[128, 1\], where its config.json means"),
+        (
+            smaller_groups,
+            r"_scale as torch.bfloat16 of \[128, 1\], where its config.json",
+        ),
         (one_group_less, "does not say how its layer model.layers.0.mlp.down_proj is quantised"),
         (another_format, "'nvfp4-pack-quantized'.* what does is compressed-tensors as int8_weight"),
         (zero_points, "in a way that does not run here"),

@@ -17,7 +17,7 @@ from workers.engine.compression.quantise.linear import (
     numbers_of,
 )
 
-BITS = {"int8_weight": 8, "int8_dynamic": 8, "float8_weight": 8, "float8_dynamic": 8, "int4_weight": 4}
+BITS = dict.fromkeys(FORMS, 8) | {"int4_weight": 4}
 # what rounding to nearest costs numbers of one size, as a share of their root mean square, and room
 MOST = {"int8": 0.02, "float8": 0.04, "int4": 0.16}
 
