@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -171,7 +171,7 @@ def _int4(layer: QuantisedLinear) -> Tensor:
     return found
 
 
-TENSORS: Mapping[str, Callable[[QuantisedLinear], Tensor]] = {
+TENSORS: dict[str, Callable[[QuantisedLinear], Tensor]] = {
     "int8_weight": _int8,
     "int8_dynamic": _int8,
     "float8_weight": _float8,

@@ -92,10 +92,9 @@ def quantised_load(
     Raises:
         ModelError: it is quantised in another way, or a file is damaged.
     """
-    forms = _forms(folder, config)
     try:
         model = build()
-        _make_room(folder, model, forms)
+        _make_room(folder, model, _forms(folder, config, mask_names(model)))
         tensors: dict[str, Tensor] = {}
         for path in sorted(folder.glob("*.safetensors")):
             tensors |= load_file(path)
@@ -103,7 +102,7 @@ def quantised_load(
         tensors = {names.get(name, name): tensor for name, tensor in tensors.items()}
         _refuse_other_numbers(folder, model, tensors)
         absent, surplus = model.load_state_dict(tensors, strict=False)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{folder.name} cannot be loaded ({error})") from error
     tied = {name for name in absent if name.startswith(("lm_head", "pooler"))}
     if surplus or set(absent) - tied:
@@ -115,32 +114,31 @@ def quantised_load(
     return model
 
 
-def _forms(folder: Path, config: Mapping[str, Any]) -> dict[str, Format]:
-    """The format of each target that the description names: a layer, or all. Raises ModelError."""
-    found: dict[str, Format] = {}
+def _forms(folder: Path, config: Mapping[str, Any], names: Iterable[str]) -> dict[str, Format]:
+    """The format of each of the named layers that the description means. Raises ModelError."""
+    targets: dict[str, Format] = {}
     groups = config.get("config_groups")
     for group in groups.values() if isinstance(groups, Mapping) else ():
         form = form_of(config.get("format"), group)
         if form is None:
-            found.clear()
+            targets.clear()
             break
-        found |= dict.fromkeys(group.get("targets") or (), form)
-    if config.get("quant_method") != METHOD or not found:
+        targets |= dict.fromkeys(map(str, group.get("targets") or ()), form)
+    if config.get("quant_method") != METHOD or not targets:
         raise ModelError(
             f"{folder.name} is quantised as {config.get('quant_method')!r} "
             f"({config.get('format')!r}) in a way that does not run here; what does is "
             f"{METHOD} as {', '.join(FORMS)}: symmetric, without an order of its own."
         )
-    return found
+    left = set(map(str, config.get("ignore") or ()))
+    found = {name: targets.get(name) or targets.get(ALL) for name in names if name not in left}
+    return {name: form for name, form in found.items() if form is not None}
 
 
 def _make_room(folder: Path, model: nn.Module, forms: Mapping[str, Format]) -> None:
-    """Put empty layers of each one's form where a file has them. Raises ModelError."""
-    for name in mask_names(model):
+    """Put empty layers of their forms where the description has them. Raises ModelError."""
+    for name, form in forms.items():
         module = model.get_submodule(name)
-        form = forms.get(name) or forms.get(ALL)
-        if form is None:
-            raise ModelError(f"{folder.name} does not say how its layer {name} is quantised")
         inputs = weight_of(module).shape[1]
         if form.group and inputs % form.group:
             raise ModelError(

@@ -182,10 +182,11 @@ FORMS: Mapping[str, Format] = {
 }
 
 
-def form_of(file_format: Any, scheme: Mapping[str, Any]) -> Format | None:
+def form_of(file_format: Any, scheme: Any) -> Format | None:
     """The format that a file's description means; None where it is none of ours."""
-    size = (scheme.get("weights") or {}).get("group_size")
-    grouped = [Int4Weight(size)] if isinstance(size, int) and size > 0 else []
+    weights = scheme.get("weights") if isinstance(scheme, Mapping) else None
+    size = weights.get("group_size") if isinstance(weights, Mapping) else None
+    grouped = [Int4Weight(size)] if type(size) is int and size > 0 else []
     for form in (*FORMS.values(), *grouped):
         if form.file_format == file_format and _says(scheme, form.scheme()):
             return form

@@ -55,7 +55,7 @@ def _positive(scale: Tensor) -> Tensor:
 
 
 def _up_to_bfloat16(scale: Tensor) -> Tensor:
-    """The least bf16 numbers that are no smaller: rounded down, a scale would not span its group."""
+    """The least bf16 numbers that are no smaller: a smaller scale would not span its group."""
     low = (1 << 16) - 1  # the bits that bf16 lacks
     return ((scale.view(torch.int32) + low) & ~low).view(torch.float32).to(torch.bfloat16)
 

@@ -94,6 +94,19 @@ def test_only_layers_of_other_groups_are_named(tmp_path: Path) -> None:
     assert group["targets"] == ["Linear"]
 
 
+def test_layers_that_are_left_out_stay_as_they_are(tmp_path: Path) -> None:
+    """As other tools write it, who spare the layers that matter most."""
+    model, spared = wide(), "model.layers.0.mlp.down_proj"
+    kept = model.get_submodule(spared)
+    quantise_model(model, "float8_dynamic")
+    model.set_submodule(spared, kept)
+    model.config.quantization_config["ignore"].append(spared)
+    model.save_pretrained(tmp_path)
+    loaded = model_load(tmp_path)
+    assert torch.equal(loaded.get_submodule(spared).weight, kept.weight)
+    assert torch.equal(output_of("llama", loaded), output_of("llama", model))
+
+
 def saved(folder: Path, kind: str = "int4_weight") -> dict[str, Any]:
     """A quantised model's folder, and its description."""
     model = wide()
@@ -130,6 +143,14 @@ def another_method(config: dict[str, Any], folder: Path) -> None:
     config["quantization_config"] = {"quant_method": "gptq", "bits": 4}
 
 
+def no_scheme(config: dict[str, Any], folder: Path) -> None:
+    config["quantization_config"]["config_groups"]["group_0"] = "int4"
+
+
+def a_number_of_targets(config: dict[str, Any], folder: Path) -> None:
+    config["quantization_config"]["config_groups"]["group_0"]["targets"] = 5
+
+
 def a_cut_file(config: dict[str, Any], folder: Path) -> None:
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1000])
@@ -156,10 +177,12 @@ def other_numbers(config: dict[str, Any], folder: Path) -> None:
             smaller_groups,
             r"_scale as torch.bfloat16 of \[128, 1\], where its config.json",
         ),
-        (one_group_less, "does not say how its layer model.layers.0.mlp.down_proj is quantised"),
+        (one_group_less, "lacks .*down_proj.weight.* has .*down_proj.weight_packed.* too many"),
         (another_format, "'nvfp4-pack-quantized'.* what does is compressed-tensors as int8_weight"),
         (zero_points, "in a way that does not run here"),
         (another_method, "quantised as 'gptq'"),
+        (no_scheme, "in a way that does not run here"),
+        (a_number_of_targets, "cannot be loaded .*'int' object is not iterable"),
         (a_cut_file, "cannot be loaded"),
         (a_layer_less, "lacks .*up_proj.weight_scale"),
         (other_numbers, "as torch.float32 of .* means torch.int32"),

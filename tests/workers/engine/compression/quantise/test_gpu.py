@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,9 +21,12 @@ from workers.engine.models import model_load
 
 pytestmark = pytest.mark.gpu
 
-# Of a product or of logits: bf16's own roundings, and the scales of activations, which torchao
-# takes in bf16 and from 127.5 steps of int8.
+# Of a product: bf16's own roundings, and the scales of activations, which torchao takes in bf16 and
+# from 127.5 steps of int8. A wrong layout is off by more than half.
 APART = {"int8_dynamic": 0.02, "float8_dynamic": 0.03}
+# Of logits four layers on, where dynamic ones round what was rounded otherwise before: torchao's
+# own tensors on a CPU in bf16 came to 0.029, 0.068, and 0.011 at most.
+LOGITS_APART = {"int8_dynamic": 0.06, "float8_dynamic": 0.14}
 NEEDS = {"float8_dynamic": (8, 9), "int4_weight": (8, 0)}
 
 
@@ -87,8 +91,8 @@ def test_a_quantised_folder_says_the_same_on_the_card(kind: str, tmp_path: Path)
     apart = (logits(loaded, "cuda") - expected).norm() / expected.norm()
     dense = model_load(tmp_path / "dense", dtype="bfloat16", device="cuda")
     ratio = seconds(lambda: logits(loaded, "cuda")) / seconds(lambda: logits(dense, "cuda"))
-    print(f"{kind}: {apart:.4f} apart from the CPU, {ratio:.2f} of dense bf16's time")
-    assert apart < APART.get(kind, 0.015) * 2  # through four layers
+    sys.stdout.write(f"{kind}: {apart:.4f} from the CPU's, {ratio:.2f} of dense bf16's time\n")
+    assert apart < LOGITS_APART.get(kind, 0.025)
 
 
 def test_what_a_kernel_refuses_is_turned_back_and_told() -> None:
