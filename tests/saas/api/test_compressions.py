@@ -200,7 +200,7 @@ def test_a_format_for_gpus_that_a_cpu_made_says_so(api: Caller, base: BaseModel)
 
 
 def test_the_description_tells_what_each_format_is_for(api: Caller) -> None:
-    text = api.client.get("/v1/openapi.json").content.decode()
+    text = api.client.get("/openapi.json").content.decode()
     for name, meaning in FORMATS.items():
         assert f"`{name}`: {meaning}" in text
 

@@ -34,6 +34,7 @@ from workers.assets.materialise import version_to_folder
 from workers.assets.models import BaseModel, ModelVersion
 from workers.assets.selectors import model_lineage
 from workers.assets.services import model_version_delete
+from workers.engine.compression.specs import FOR_GPU, FORMATS
 from workers.jobs.models import Job
 from workers.jobs.services import job_cancel, job_submit
 from workers.jobs.states import Kind, State
