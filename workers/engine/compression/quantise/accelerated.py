@@ -1,12 +1,13 @@
-"""On a GPU: the stored numbers as torchao's tensors (https://github.com/pytorch/ao).
+"""On a GPU: the stored numbers multiplied as they are, in the card's own int8, fp8 and int4.
 
-Its products take them as they are, in the card's own int8, fp8 and int4 arithmetic. Where the card,
-a shape or a kernel refuses, a layer goes on by turning its weight back, and the reason is told.
+The kernels are torchao's (https://github.com/pytorch/ao), and cuBLAS' for integers. Where the card,
+a size or a kernel refuses, a layer goes on by turning its weight back, and the reason is told.
 """
 
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,40 +17,73 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, pad
 
-from workers.engine.compression.quantise.formats import GROUPS, Format
+from workers.engine.compression.quantise.formats import Format, integer_product
 from workers.engine.compression.quantise.linear import QuantisedLinear, RoundedLinear
+from workers.engine.compression.quantise.tensors import (
+    LEAST,
+    float8_tensor,
+    int4_tensor,
+    int8_tensor,
+)
 
 PACKAGE = "torchao"
 TRIED_ROWS = (1, 32)  # a decoding step, and a pass
-FEWEST_INT8_ROWS = 17  # cuBLAS multiplies integers from here on
 AGREES = 0.05  # share by which a product may be off: a wrong layout is off by more than half
-LEAST = 1e-12  # of a token's largest activation: one of zeros would divide by zero
-INNER, TILE, PADDED = 8, 8, 1024  # of tinygemm's layout: k-tiles inside, rows and inputs in all
-WHOLE_ROW = 128  # the group by which a scale of a whole row is repeated
+
+# how kernels, and torchao in another version, say no
+REFUSALS = (RuntimeError, AssertionError, ValueError, TypeError, AttributeError, ImportError)
 
 _log = logging.getLogger(__name__)
 
 
-class AcceleratedLinear(RoundedLinear):
-    """The weight as a tensor of torchao's, whose `linear` runs the kernel."""
+class AcceleratedLinear(RoundedLinear, ABC):
+    """A weight that a kernel multiplies as it is."""
 
     weight: Tensor
+    fewest = 1  # rows that the kernel takes
 
     def __init__(self, layer: QuantisedLinear, weight: Tensor) -> None:
         super().__init__(layer.form, (layer.outputs, layer.inputs), layer.bias, layer.dtype)
         self.register_buffer("weight", weight, persistent=False)
-        self._fewest = FEWEST_INT8_ROWS if layer.form.name == "int8_dynamic" else 1
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out)."""
         rows = x.reshape(-1, self.inputs)
-        more = max(0, self._fewest - len(rows))
-        out = linear(pad(rows, (0, 0, 0, more)) if more else rows, self.weight, self.bias)
+        more = max(0, self.fewest - len(rows))
+        out = self.product(pad(rows, (0, 0, 0, more)) if more else rows)
         return out[: len(rows)].view(*x.shape[:-1], self.outputs)
+
+    @abstractmethod
+    def product(self, rows: Tensor) -> Tensor:
+        """(rows, in) to (rows, out)."""
+
+
+class TorchaoLinear(AcceleratedLinear):
+    """By a tensor of torchao's."""
+
+    def product(self, rows: Tensor) -> Tensor:
+        return linear(rows, self.weight, self.bias)
+
+
+class IntegerLinear(AcceleratedLinear):
+    """int8 by cuBLAS. torchao's own way there writes each input out as text to tell what it is
+
+    (0.18, where nothing is compiled), which waits for the card.
+    """
+
+    scale: Tensor
+    fewest = 17  # fewer rows are no matrix to cuBLAS
+
+    def __init__(self, layer: QuantisedLinear) -> None:
+        super().__init__(layer, layer.stored["weight"])
+        self.register_buffer("scale", layer.stored["weight_scale"], persistent=False)
+
+    def product(self, rows: Tensor) -> Tensor:
+        return integer_product(rows, self.weight, self.scale, self.bias)
 
 
 def accelerate(model: nn.Module) -> dict[str, int]:
-    """Let torchao multiply for the quantised layers that are on a GPU, in place.
+    """Let kernels multiply for the quantised layers that are on a GPU, in place.
 
     Returns how many go on as they were, by the reason, which is logged too.
     """
@@ -67,7 +101,7 @@ def accelerate(model: nn.Module) -> dict[str, int]:
 
 
 def accelerated(layer: QuantisedLinear, capability: tuple[int, int]) -> AcceleratedLinear | str:
-    """The layer with torchao's product, or why it cannot be had on a card of this capability.
+    """The layer with a kernel's product, or why it cannot be had on a card of this capability.
 
     It is tried first: a kernel that fails, or that does not agree, is not used.
     """
@@ -75,9 +109,9 @@ def accelerated(layer: QuantisedLinear, capability: tuple[int, int]) -> Accelera
     if reason:
         return reason
     try:
-        made = AcceleratedLinear(layer, TENSORS[layer.form.name](layer))
+        made = KERNELS[layer.form.name](layer)
         apart = max(_apart(layer, made, rows) for rows in TRIED_ROWS)
-    except (RuntimeError, AssertionError, ValueError, ImportError, NotImplementedError) as error:
+    except REFUSALS as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         return f"the kernel refused {layer.outputs} × {layer.inputs} ({lines[0]})"
     if not apart <= AGREES:
@@ -89,7 +123,7 @@ def refusal(
     form: Format, shape: tuple[int, int], dtype: torch.dtype, capability: tuple[int, int]
 ) -> str:
     """Why a product cannot run on a card of this compute capability; empty where it can."""
-    if find_spec(PACKAGE) is None:
+    if form.name != "int8_dynamic" and find_spec(PACKAGE) is None:
         return f"{PACKAGE} is not installed; install breakwater[gpu]"
     wanted = NEEDS.get(form.name)
     if wanted is None:
@@ -124,84 +158,13 @@ NEEDS = {
     "float8_dynamic": Need((8, 9), torch.bfloat16, multiple=16),
     "int4_weight": Need((8, 0), torch.bfloat16),
 }
-
-
-def _int8(layer: QuantisedLinear) -> Tensor:
-    from torchao.quantization import Int8Tensor, PerRow
-    from torchao.quantization.quantize_.workflows import QuantizeTensorToInt8Kwargs
-
-    numbers, scale = layer.form.numbers(layer.stored, layer.inputs)
-    tokens = QuantizeTensorToInt8Kwargs(granularity=PerRow()) if layer.form.dynamic else None
-    block = [1, layer.inputs]
-    found: Tensor = Int8Tensor(numbers, scale, block, layer.dtype, act_quant_kwargs=tokens)
-    return found
-
-
-def _float8(layer: QuantisedLinear) -> Tensor:
-    from torchao.float8.inference import Float8MMConfig
-    from torchao.quantization import Float8Tensor, PerRow
-    from torchao.quantization.quantize_.common import KernelPreference
-    from torchao.quantization.quantize_.workflows import QuantizeTensorToFloat8Kwargs
-
-    numbers, scale = layer.form.numbers(layer.stored, layer.inputs)
-    torchs = KernelPreference.TORCH
-    tokens = QuantizeTensorToFloat8Kwargs(
-        numbers.dtype, PerRow(), hp_value_lb=LEAST, kernel_preference=torchs
-    )
-    found: Tensor = Float8Tensor(
-        numbers,
-        scale,
-        block_size=[1, layer.inputs],
-        mm_config=Float8MMConfig(use_fast_accum=True),
-        act_quant_kwargs=tokens if layer.form.dynamic else None,
-        kernel_preference=torchs,
-        dtype=layer.dtype,
-    )
-    return found
-
-
-def _int4(layer: QuantisedLinear) -> Tensor:
-    from torchao.quantization import Int4TilePackedTo4dTensor
-
-    numbers, scales, group = tinygemm(layer)
-    pairs = (numbers[:, ::2] << 4 | numbers[:, 1::2]).contiguous()
-    tiles = torch.ops.aten._convert_weight_to_int4pack(pairs, INNER)  # noqa: SLF001
-    shape = torch.Size((layer.outputs, layer.inputs))
-    found: Tensor = Int4TilePackedTo4dTensor(tiles, scales, [1, group], shape)
-    return found
-
-
-TENSORS: dict[str, Callable[[QuantisedLinear], Tensor]] = {
-    "int8_weight": _int8,
-    "int8_dynamic": _int8,
-    "float8_weight": _float8,
-    "float8_dynamic": _float8,
-    "int4_weight": _int4,
+KERNELS: dict[str, Callable[[QuantisedLinear], AcceleratedLinear]] = {
+    "int8_weight": lambda layer: TorchaoLinear(layer, int8_tensor(layer)),
+    "int8_dynamic": IntegerLinear,
+    "float8_weight": lambda layer: TorchaoLinear(layer, float8_tensor(layer)),
+    "float8_dynamic": lambda layer: TorchaoLinear(layer, float8_tensor(layer)),
+    "int4_weight": lambda layer: TorchaoLinear(layer, int4_tensor(layer)),
 }
-
-
-def tinygemm(layer: QuantisedLinear) -> tuple[Tensor, Tensor, int]:
-    """An int4 layer as the tinygemm kernels count: w = (q - 8) · scale + zero.
-
-    Returns:
-        q: uint8 of 0 … 15, (out, in) filled up to their multiples with zeros of the weight.
-        Scales and zeros: bf16 (groups, out, 2).
-        The inputs of a group.
-    """
-    numbers, scale = layer.form.numbers(layer.stored, layer.inputs)
-    whole = scale.shape[1] == 1 and layer.inputs not in GROUPS
-    group = WHOLE_ROW if whole else layer.inputs // scale.shape[1]
-    rows, columns = -layer.outputs % TILE, -layer.inputs % PADDED
-    q = pad((numbers + 8).view(torch.uint8), (0, columns, 0, rows), value=8)
-    groups = q.shape[1] // group
-    if whole:
-        scale = scale.expand(-1, groups)
-    scale = pad(scale, (0, groups - scale.shape[1], 0, rows))
-    return (
-        q,
-        torch.stack((scale, torch.zeros_like(scale)), dim=2).transpose(0, 1).contiguous(),
-        group,
-    )
 
 
 def _apart(layer: nn.Module, made: AcceleratedLinear, rows: int) -> float:

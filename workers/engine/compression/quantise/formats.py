@@ -115,13 +115,16 @@ class Int8Dynamic(Format):
     def multiply(self, x: Tensor, stored: Stored, bias: Tensor | None) -> Tensor:
         if not _has_exact_int8(x.device.type):
             return super().multiply(x, stored, bias)
-        rows, scale = int8_rows(_rows(x))
-        sums = torch._int_mm(rows, stored["weight"].t())  # noqa: SLF001 -- it has no other name
-        out = sums.to(x.dtype).mul_(scale.to(x.dtype))
-        out.mul_(stored["weight_scale"].t().to(x.dtype))
-        if bias is not None:
-            out += bias
+        out = integer_product(_rows(x), stored["weight"], stored["weight_scale"], bias)
         return out.view(*x.shape[:-1], -1)
+
+
+def integer_product(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+    """x (rows, in), rounded by rows, times weight (out, in) in int8; scales of it (out, 1)."""
+    rows, x_scale = int8_rows(x)
+    sums = torch._int_mm(rows, weight.t())  # noqa: SLF001 -- it has no other name
+    out = sums.float().mul_(x_scale).mul_(scale.t()).to(x.dtype)  # whole sums overflow fp16
+    return out if bias is None else out.add_(bias)
 
 
 class Float8Weight(Format):
@@ -224,7 +227,7 @@ def _there_and_back(x: Tensor, numbers: Tensor, scale: Tensor) -> Tensor:
 def _has_exact_int8(device: str) -> bool:
     """Whether integer products are exact here: some older CPUs saturate in between."""
     if device != "cpu":
-        return False  # cuBLAS wants shapes that a decoding step does not have
+        return False  # cuBLAS wants shapes that not all have: see `accelerated`
     extremes = torch.full((32, 64), INT8_LIMIT, dtype=torch.int8)
     sums = torch._int_mm(extremes, -extremes.t())  # noqa: SLF001
     return bool((sums == -64 * INT8_LIMIT * INT8_LIMIT).all())
