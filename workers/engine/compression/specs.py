@@ -14,9 +14,9 @@ SCORERS = ("magnitude", "threshold", "wanda", "taylor", "random")
 FORMATS = {
     "none": "weights stay as they are",
     "int8_weight": "weights of 8 bits, a scale for each output row: a quarter of fp32's bytes",
-    "int8_dynamic": "8-bit integers all through: the fastest on a CPU, fast on most GPUs",
-    "float8_weight": "8-bit floating point (e4m3), a scale for each output row: bytes, on a GPU",
-    "float8_dynamic": "e4m3 all through: for GPUs of compute capability 8.9 or more",
+    "int8_dynamic": "8-bit integers, of weights and of activations: the fastest on a CPU, and for GPUs",
+    "float8_weight": "8-bit floating point (e4m3), a scale for each output row: fewer bytes, on a GPU",
+    "float8_dynamic": "e4m3, of weights and of activations: for GPUs of compute capability 8.9 or more",
     "int4_weight": "weights of 4 bits, a scale for each 128 inputs (64 or 32, or the whole row, "
     "where those do not divide them): the fewest bytes, for generation on a GPU",
 }
