@@ -10,15 +10,15 @@ from workers.engine.specs import MAX_LENGTH, MAX_SEED, TASKS
 from workers.engine.specs import _Spec as Spec
 
 SCORERS = ("magnitude", "threshold", "wanda", "taylor", "random")
-# What weights may be rounded to, and what each is for. "dynamic" ones round activations too.
+# What weights may be rounded to, and what for.
 FORMATS = {
     "none": "weights stay as they are",
-    "int8_weight": "weights of 8 bits, a scale for each output row: a quarter of fp32's bytes",
-    "int8_dynamic": "8-bit integers, of weights and of activations: the fastest on a CPU, and for GPUs",
-    "float8_weight": "8-bit floating point (e4m3), a scale for each output row: fewer bytes, on a GPU",
-    "float8_dynamic": "e4m3, of weights and of activations: for GPUs of compute capability 8.9 or more",
-    "int4_weight": "weights of 4 bits, a scale for each 128 inputs (64 or 32, or the whole row, "
-    "where those do not divide them): the fewest bytes, for generation on a GPU",
+    "int8_weight": "8-bit integers, a scale for each output row: a quarter of fp32's bytes",
+    "int8_dynamic": "8-bit integers, activations too: the fastest on a CPU, and for GPUs",
+    "float8_weight": "e4m3 (8-bit floating point), a scale for each output row: for GPUs",
+    "float8_dynamic": "e4m3, activations too: for GPUs of compute capability 8.9 or more",
+    "int4_weight": "4-bit integers, a scale for each 128 inputs (64 or 32, or the whole row, where "
+    "those do not divide them): the fewest bytes, for generation on a GPU",
 }
 GPU_FORMATS = ("float8_weight", "float8_dynamic", "int4_weight")
 LATENCY_ROWS, LATENCY_LENGTH = 4, 128  # a measured forward pass

@@ -65,8 +65,8 @@ def packed(numbers: Tensor, bits: int) -> Tensor:
 
     Each is raised by half its range, the first stands lowest.
     """
-    per_word = WORD // bits
-    raised = pad(numbers + (1 << bits - 1), (0, -numbers.shape[1] % per_word)).view(torch.uint8)
+    raised = numbers.view(torch.uint8) + (1 << bits - 1)  # bytes come round
+    raised = pad(raised, (0, -numbers.shape[1] % (WORD // bits)))
     if bits == 4:
         raised = raised[:, ::2] | raised[:, 1::2] << 4
     return raised.contiguous().view(torch.int32)
@@ -77,4 +77,4 @@ def unpacked(words: Tensor, bits: int, count: int) -> Tensor:
     raised = words.view(torch.uint8)
     if bits == 4:
         raised = torch.stack((raised & 15, raised >> 4), dim=2).flatten(1)
-    return raised[:, :count].view(torch.int8) - (1 << bits - 1)
+    return (raised[:, :count] - (1 << bits - 1)).view(torch.int8)
