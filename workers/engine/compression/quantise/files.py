@@ -26,7 +26,7 @@ from workers.engine.compression.unstructured import mask_names
 from workers.engine.errors import ModelError
 
 METHOD = "compressed-tensors"
-SCALE = "weight_scale"  # of whatever floating-point type it was written in
+SCALE = "weight_scale"
 ALL = "Linear"  # what the file format calls every layer that is not ignored
 
 
@@ -100,7 +100,7 @@ def quantised_load(
             tensors |= load_file(path)
         names = _names_on_disk(model)
         tensors = {names.get(name, name): tensor for name, tensor in tensors.items()}
-        _refuse_other_numbers(folder, model, tensors)
+        _make_match(folder, model, tensors)
         absent, surplus = model.load_state_dict(tensors, strict=False)
     except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{folder.name} cannot be loaded ({error})") from error
@@ -148,19 +148,24 @@ def _make_room(folder: Path, model: nn.Module, forms: Mapping[str, Format]) -> N
         model.set_submodule(name, QuantisedLinear.empty(module, form))
 
 
-def _refuse_other_numbers(folder: Path, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Loading would turn one type's numbers into another's without a word. Raises ModelError."""
+def _make_match(folder: Path, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Take scales in the type that they come in, and refuse other numbers than are described.
+
+    Loading would turn one type's numbers into another's without a word. Raises ModelError.
+    """
     for layer, module in model.named_modules():
         for name, room in module.stored.items() if isinstance(module, QuantisedLinear) else ():
             found = tensors.get(f"{layer}.{name}")
             if found is None:
                 continue  # `load_state_dict` will say so
-            same_type = found.dtype == room.dtype or name == SCALE
-            if not same_type or found.shape != room.shape:
+            is_scale = name == SCALE and found.is_floating_point()
+            if found.shape != room.shape or not (is_scale or found.dtype == room.dtype):
                 raise ModelError(
                     f"{folder.name} has {layer}.{name} as {_said(found)}, where its config.json "
                     f"means {_said(room)}: the files do not belong together"
                 )
+            if is_scale:
+                setattr(module, name, room.to(found.dtype))
 
 
 def _said(tensor: Tensor) -> str:

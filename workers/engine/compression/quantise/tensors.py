@@ -21,7 +21,7 @@ def int8_tensor(layer: QuantisedLinear) -> Tensor:
     from torchao.quantization import Int8Tensor
 
     numbers, scale = layer.form.numbers(layer.stored, layer.inputs)
-    found: Tensor = Int8Tensor(numbers, scale, [1, layer.inputs], layer.dtype)
+    found: Tensor = Int8Tensor(numbers, scale.float(), [1, layer.inputs], layer.dtype)
     return found
 
 
@@ -38,7 +38,7 @@ def float8_tensor(layer: QuantisedLinear) -> Tensor:
     )
     found: Tensor = Float8Tensor(
         numbers,
-        scale,
+        scale.float(),
         block_size=[1, layer.inputs],
         mm_config=Float8MMConfig(use_fast_accum=True),
         act_quant_kwargs=tokens if layer.form.dynamic else None,
@@ -73,6 +73,7 @@ def tinygemm(layer: QuantisedLinear) -> tuple[Tensor, Tensor, int]:
     rows, columns = -layer.outputs % TILE, -layer.inputs % PADDED
     q = pad((numbers + 8).view(torch.uint8), (0, columns, 0, rows), value=8)
     groups = q.shape[1] // group
+    scale = scale.to(torch.bfloat16)
     if whole:
         scale = scale.expand(-1, groups)
     scale = pad(scale, (0, groups - scale.shape[1], 0, rows))

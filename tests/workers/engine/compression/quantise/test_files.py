@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 import torch
+from compressed_tensors.compressors import PackedQuantizationCompressor
+from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
+from compressed_tensors.quantization.utils import calculate_qparams
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
@@ -16,6 +19,7 @@ from tests.workers.engine.compression.factories import model_of, output_of
 from workers.engine.compression.quantise.files import quantise_model
 from workers.engine.compression.quantise.formats import FORMS
 from workers.engine.compression.quantise.linear import QuantisedLinear
+from workers.engine.compression.unstructured import mask_names
 from workers.engine.errors import ModelError
 from workers.engine.models import model_load
 
@@ -105,6 +109,38 @@ def test_layers_that_are_left_out_stay_as_they_are(tmp_path: Path) -> None:
     loaded = model_load(tmp_path)
     assert torch.equal(loaded.get_submodule(spared).weight, kept.weight)
     assert torch.equal(output_of("llama", loaded), output_of("llama", model))
+
+
+def test_a_folder_that_compressed_tensors_wrote_is_read(tmp_path: Path) -> None:
+    """In groups of a size that we would not choose, with scales in another type."""
+    model, group = wide(), 16
+    args = QuantizationArgs(num_bits=4, type="int", strategy="group", group_size=group)
+    scheme = QuantizationScheme(targets=["Linear"], weights=args)
+    tensors, expected = model.state_dict(), {}
+    for name in mask_names(model):
+        weight = tensors.pop(f"{name}.weight")
+        parts = weight.unflatten(1, (-1, group))
+        scale, _ = calculate_qparams(parts.amin(2), parts.amax(2), args)
+        given = {"weight": weight, "weight_scale": scale.half()}
+        made = PackedQuantizationCompressor.compress(given, scheme)
+        tensors |= {f"{name}.{part}": tensor for part, tensor in made.items()}
+        expected[name] = PackedQuantizationCompressor.decompress(made, scheme)["weight"]
+    model.save_pretrained(tmp_path)
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["quantization_config"] = {
+        "quant_method": "compressed-tensors",
+        "format": "pack-quantized",
+        "config_groups": {"group_0": scheme.model_dump(mode="json")},
+        "ignore": ["lm_head"],
+        "kv_cache_scheme": None,
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    loaded = model_load(tmp_path)
+    for name, weight in expected.items():
+        layer = loaded.get_submodule(name)
+        restored = layer.form.restore(layer.stored, layer.inputs)
+        torch.testing.assert_close(restored.half(), weight, atol=0, rtol=2**-10)
 
 
 def saved(folder: Path, kind: str = "int4_weight") -> dict[str, Any]:
