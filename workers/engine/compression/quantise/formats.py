@@ -23,6 +23,7 @@ from workers.engine.compression.quantise.numbers import (
     int4_groups,
     int8_rows,
     packed,
+    restored,
     unpacked,
 )
 
@@ -55,9 +56,7 @@ class Format(ABC):
 
     def restore(self, stored: Stored, inputs: int) -> Tensor:
         """The weight that is stored, (out, in) in fp32."""
-        numbers, scale = self.numbers(stored, inputs)
-        each = inputs // scale.shape[1]
-        return numbers.float() * scale.float().repeat_interleave(each, dim=1)
+        return restored(*self.numbers(stored, inputs))
 
     def seen(self, x: Tensor) -> Tensor:
         """Activations as a product sees them."""
@@ -220,7 +219,7 @@ def _rows(x: Tensor) -> Tensor:
 
 
 def _there_and_back(x: Tensor, numbers: Tensor, scale: Tensor) -> Tensor:
-    return (numbers.float() * scale).to(x.dtype).view_as(x)
+    return restored(numbers, scale).to(x.dtype).view_as(x)
 
 
 @cache

@@ -60,6 +60,25 @@ def _up_to_bfloat16(scale: Tensor) -> Tensor:
     return ((scale.view(torch.int32) + low) & ~low).view(torch.float32).to(torch.bfloat16)
 
 
+def restored(numbers: Tensor, scale: Tensor) -> Tensor:
+    """numbers (rows, n) · scale (rows, groups), in fp32."""
+    groups = scale.shape[1]
+    parts = _floats(numbers).unflatten(1, (groups, numbers.shape[1] // groups))
+    return parts.mul_(scale.float()[..., None]).flatten(1)
+
+
+def _floats(numbers: Tensor) -> Tensor:
+    """Numbers in fp32, exactly.
+
+    A CPU turns e4m3 one by one. With its bits in the places of fp16's each is 2⁻⁸ of what it was,
+    and those are turned many at once; what is not a number, and in no weight, would become one.
+    """
+    if numbers.dtype != FLOAT8 or numbers.device.type != "cpu":
+        return numbers.float()
+    bits = numbers.view(torch.int8).to(torch.int16).bitwise_left_shift_(7)
+    return bits.bitwise_and_(~(1 << 14)).view(torch.float16).float().mul_(2**8)
+
+
 def packed(numbers: Tensor, bits: int) -> Tensor:
     """Signed numbers, int8 (rows, n), of 4 or 8 bits as int32 (rows, ⌈n·bits/32⌉).
 

@@ -16,6 +16,7 @@ from workers.engine.compression.quantise.numbers import (
     int4_groups,
     int8_rows,
     packed,
+    restored,
     unpacked,
 )
 
@@ -95,6 +96,19 @@ def test_zeros_stay_zeros() -> None:
         assert not numbers.float().any()
         assert (scale > 0).all()
         assert not (numbers.float() * scale.float()).any()
+
+
+def test_every_number_is_turned_back_exactly() -> None:
+    e4m3 = torch.arange(256, dtype=torch.uint8).view(FLOAT8)
+    e4m3 = e4m3[e4m3.float().isfinite()]
+    int8 = torch.arange(-128, 128).to(torch.int8)
+    for numbers in (e4m3, int8):
+        rows = numbers.repeat(2, 1)
+        found = restored(rows, torch.tensor([[1.0], [0.5]]))
+        assert torch.equal(found[0].double(), numbers.double())
+        assert torch.equal(found[1].double(), numbers.double() / 2)
+    groups = restored(torch.ones(1, 6, dtype=torch.int8), torch.tensor([[1.0, 2.0, 3.0]]))
+    assert groups.tolist() == [[1.0, 1.0, 2.0, 2.0, 3.0, 3.0]]
 
 
 @pytest.mark.parametrize("bits", [4, 8])
