@@ -8,7 +8,9 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy as _
 
 from saas.console.columns import as_number, as_size
+from saas.console.words import WEIGHT_FORMATS
 from saas.pareto import pareto_svg
+from workers.engine.compression.specs import GPU_FORMATS
 from workers.jobs.models import Job
 from workers.jobs.states import Kind, State
 
@@ -23,10 +25,27 @@ def compression_shown(job: Job) -> dict[str, Any] | None:
         "plot": _plot(search) if search else None,
         "search": search,
         "masked": "masked_weights" in job.result["report"],
+        "rounded": _rounded(job.result["report"]),
         "adapters": [
             (each["model"], each["carried_from"], f"{each['error']:.1%}")
             for each in job.result.get("adapters", [])
         ],
+    }
+
+
+def _rounded(report: dict[str, Any]) -> dict[str, Any] | None:
+    """What the weights were rounded to, and what that took; None where they were not."""
+    kind = report["settings"]["quantise"]
+    if kind == "none":
+        return None
+    errors = report.get("quantisation_errors") or {"": 0.0}
+    layer = max(errors, key=errors.__getitem__)
+    return {
+        "to": WEIGHT_FORMATS[kind],
+        "layer": layer,
+        "lost": f"{errors[layer]:.2%}",
+        "timed_on_cpu": kind in GPU_FORMATS and report.get("device") == "cpu",
+        "turned_back": list(report.get("not_accelerated", ())),
     }
 
 

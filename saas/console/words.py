@@ -57,6 +57,14 @@ VERSION_KINDS: Mapping[str, Word] = {
     "pruned": _("Pruned"),
     "quantised": _("Quantised"),
 }
+WEIGHT_FORMATS: Mapping[str, Word] = {
+    "none": _("Nothing: they stay as they are"),
+    "int8_dynamic": _("8-bit integers, activations too: the fastest on a CPU"),
+    "int8_weight": _("8-bit integers: fewer bytes"),
+    "float8_dynamic": _("8-bit floating point, activations too: for the latest GPUs"),
+    "float8_weight": _("8-bit floating point: fewer bytes, for GPUs"),
+    "int4_weight": _("4-bit integers: the fewest bytes, for GPUs"),
+}
 BASE_KINDS: Mapping[str, Word] = {
     "text_generation": _("Text generation"),
     "tabular": _("Tables"),

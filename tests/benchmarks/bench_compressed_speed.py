@@ -33,7 +33,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from tests.benchmarks.compression.notes import Notes
 from workers.engine import attention
 from workers.engine.compression.graph import Kind, graph_of
-from workers.engine.compression.quantise import quantise_model
+from workers.engine.compression.quantise.files import quantise_model
 from workers.engine.compression.structured import Kept, cut, kept_count
 from workers.engine.data.tokens import Tokenizer
 from workers.engine.inference.generate import TextModel

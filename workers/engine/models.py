@@ -44,21 +44,20 @@ def model_load(folder: Path, *, dtype: str = "float32", device: str = "cpu") -> 
     Raises:
         ModelError: the folder holds no model that transformers can load so.
     """
-    from workers.engine.compression import quantise  # it needs this module's own functions
+    from workers.engine.compression.quantise import files  # it needs this module's own functions
 
-    config = quantise.quantised_config(folder)
+    config = files.quantised_config(folder)
     if config is not None:
 
         def build() -> nn.Module:
             model: nn.Module = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
-                quantise.plain_config(folder),
+                files.plain_config(folder),
                 dtype=DTYPES[dtype],
                 attn_implementation=attention.NAME,
             )
             return model
 
-        quantised = quantise.quantised_load(folder, config, build)
-        return quantised.requires_grad_(requires_grad=False).eval().to(device)
+        return files.quantised_load(folder, config, build, device)
     try:
         model = whole_load(
             AutoModelForCausalLM, folder, dtype=DTYPES[dtype], attn_implementation=attention.NAME

@@ -25,7 +25,8 @@ from saas.api.schema import list_of, operation
 from saas.api.views import ApiView
 from saas.pareto import pareto_svg
 from tenants.kernel.errors import Conflict, NotFound
-from workers.engine.compression.specs import NO_GAIN
+from workers.engine.compression.report import notes_of
+from workers.engine.compression.specs import FORMATS
 from workers.jobs.models import Job
 from workers.jobs.selectors import job_events, job_get, jobs_visible
 from workers.jobs.services import job_cancel, job_submit
@@ -60,7 +61,9 @@ class CompressionIn(serializers.Serializer[Any]):
     )
     settings = serializers.DictField(
         help_text="`prune`, `mask`, `quantise` and `recover`; or `target`: `price` per million "
-        "tokens, `latency` or `bytes` as shares of the dense model's, and `quality_loss`."
+        "tokens, `latency` or `bytes` as shares of the dense model's, and `quality_loss`.\n\n"
+        "`quantise`, and each of `target.formats`, is one of:\n"
+        + "\n".join(f"- `{name}`: {meaning}" for name, meaning in FORMATS.items())
     )
     metadata = Metadata(required=False, default=dict)
     quote_id = serializers.CharField(
@@ -151,7 +154,13 @@ class CompressionResultsOut(serializers.Serializer[Any]):
         help_text="Of a million tokens, where a price was the target: `target`, `dense`, "
         "and `reached`, the compressed model's at the dense one's margin.",
     )
-    quantisation_errors = serializers.DictField(child=serializers.FloatField())
+    format = serializers.ChoiceField(
+        list(FORMATS), help_text="What the weights are rounded to; none: they are not."
+    )
+    quantisation_errors = serializers.DictField(
+        child=serializers.FloatField(),
+        help_text="Of each layer: the share of its output that rounding its weights takes.",
+    )
     masked_weights = serializers.IntegerField(
         allow_null=True, help_text="Weights set to zero, where a mask was asked for."
     )
@@ -199,9 +208,10 @@ def render_results(job: Job) -> dict[str, Any]:
             "figures": figures,
             "settings": report["settings"],
             "prices": prices_of(job),
+            "format": report["settings"]["quantise"],
             "quantisation_errors": report.get("quantisation_errors", {}),
             "masked_weights": report.get("masked_weights"),
-            "notes": [NO_GAIN] if "masked_weights" in report else [],
+            "notes": notes_of(report),
             "adapters": job.result.get("adapters", []),
             "search": report.get("search"),
         }

@@ -13,6 +13,7 @@ from saas.console.asking import choices_set
 from saas.console.pages.fine_tune import training_files
 from saas.console.pages.playground import SHOWN
 from saas.console.pages.quoted import quoted
+from saas.console.words import WEIGHT_FORMATS
 from workers.assets.models import ModelVersion
 from workers.assets.selectors import model_resolve, models_visible, versions_visible
 from workers.engine.compression.limits import has_heads
@@ -69,8 +70,11 @@ class CompressForm(forms.Form):
         initial=10,
         help_text=_("By how much perplexity or error may grow, or accuracy fall."),
     )
-    int8 = forms.BooleanField(
-        label=_("Round weights to 8 bits where that pays"), required=False, initial=True
+    rounded = forms.ChoiceField(
+        label=_("Round weights to"),
+        choices=list(WEIGHT_FORMATS.items()),
+        initial="int8_dynamic",
+        help_text=_("A search rounds them where that pays."),
     )
     recover_tokens = forms.IntegerField(
         label=_("Tokens to recover on"),
@@ -118,18 +122,18 @@ class CompressForm(forms.Form):
     def _settings(self) -> dict[str, Any]:
         given = self.cleaned_data
         goal, share = given["goal"], given["share"] / HUNDRED
-        best = "int8_dynamic" if given["int8"] else "none"
+        rounded = given["rounded"]
         recover = {"recover": {"tokens": given["recover_tokens"], "labels": 1.0}}
         if goal == "ratio":
             gone = round(1 - share, 2)
             heads = gone if has_heads(model_resolve(given["model"]).base.family) else 0.0
-            return {"prune": {"mlp": gone, "heads": heads}, "quantise": best, **recover}
+            return {"prune": {"mlp": gone, "heads": heads}, "quantise": rounded, **recover}
         wanted = {"price": f"{given['price']:f}"} if goal == "price" else {goal: share}
         target = {
             **wanted,
             "quality_loss": given["quality_loss"] / HUNDRED,
             "ratios": list(SEARCHED),
-            "formats": list(dict.fromkeys(["none", best])),
+            "formats": list(dict.fromkeys(["none", rounded])),
         }
         return {"target": target, **recover}
 

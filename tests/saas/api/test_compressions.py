@@ -22,7 +22,7 @@ from tests.saas.api.factories import (
 )
 from tests.workers.engine.factories import base_folder
 from workers.assets.models import BaseModel, ModelVersion
-from workers.engine.compression.specs import NO_GAIN
+from workers.engine.compression.specs import FOR_GPU, FORMATS, NO_GAIN
 from workers.jobs.models import Job
 
 pytestmark = pytest.mark.django_db
@@ -69,6 +69,8 @@ def test_it_is_quoted_and_holds_the_quote(api: Caller, base: BaseModel) -> None:
         ({"prune": {"mlp": 1}}, "prune.mlp"),
         ({"prune": {"mlp": "half"}}, "prune.mlp"),
         ({"quantise": "int2"}, "quantise"),
+        ({"quantise": ["int4_weight"]}, "quantise"),
+        ({"target": {"bytes": 0.5, "formats": ["float8"]}}, "target.formats"),
         ({"target": {"ratios": [2]}}, "target.ratios"),
         ({"target": {"price": "-1"}}, "target.price"),
         ({"recover": {"tokens": 5}}, "settings"),
@@ -172,6 +174,35 @@ def test_masks_are_told_to_gain_nothing(api: Caller, base: BaseModel) -> None:
     assert results["notes"] == [NO_GAIN]
     plain = api.get(f"/v1/compressions/{made_by(api)}/results").json
     assert (plain["masked_weights"], plain["notes"]) == (None, [])
+
+
+@pytest.mark.parametrize("kind", [name for name in FORMATS if name != "none"])
+def test_every_format_can_be_asked_for(api: Caller, base: BaseModel, kind: str) -> None:
+    body = compression_body(api.upload(chats()).json["id"])
+    made = api.post("/v1/compressions", body | {"settings": {"quantise": kind}})
+    assert made.status == 201, made.content
+    assert made.json["settings"]["quantise"] == kind
+    target = {"bytes": 0.5, "formats": ["none", kind]}
+    made = api.post("/v1/compressions", body | {"settings": {"target": target}})
+    assert made.status == 201, made.content
+    assert made.json["settings"]["target"]["formats"] == ["none", kind]
+
+
+def test_a_format_for_gpus_that_a_cpu_made_says_so(api: Caller, base: BaseModel) -> None:
+    settings = {"quantise": "float8_dynamic"}
+    job = made_by(api, settings=settings, device="cpu", quantisation_errors={"a": 0.02})
+    results = api.get(f"/v1/compressions/{job}/results").json
+    assert (results["format"], results["quantisation_errors"]) == ("float8_dynamic", {"a": 0.02})
+    assert results["notes"] == [FOR_GPU.format(format="float8_dynamic")]
+    job = made_by(api, settings=settings, device="cuda:0", not_accelerated={"it is too old": 3})
+    (note,) = api.get(f"/v1/compressions/{job}/results").json["notes"]
+    assert note == "3 layers are multiplied by turning their weights back: it is too old."
+
+
+def test_the_description_tells_what_each_format_is_for(api: Caller) -> None:
+    text = api.client.get("/openapi.json").content.decode()
+    for name, meaning in FORMATS.items():
+        assert f"`{name}`: {meaning}" in text
 
 
 def test_results_tell_before_and_after(api: Caller, base: BaseModel) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,13 +20,19 @@ from workers.serving.models import Deployment
 pytestmark = pytest.mark.django_db
 
 
-SMALLER = {"goal": "latency", "share": "60", "quality_loss": "20", "recover_tokens": "1000"}
+SMALLER = {
+    "goal": "latency",
+    "share": "60",
+    "quality_loss": "20",
+    "recover_tokens": "1000",
+    "rounded": "int8_dynamic",
+}
 
 
 def test_a_compression_starts_from_the_form(owner: Person, base: BaseModel) -> None:
     file = upload(owner, chats(30))
     assert file is not None
-    sent = {"model": base.pk, "file": file.pk, "suffix": "small", "int8": "on", **SMALLER}
+    sent = {"model": base.pk, "file": file.pk, "suffix": "small", **SMALLER}
 
     quoted = owner.post("/console/jobs/job/compress/", **sent)
     with tenant_scope(owner.tenant.id):
@@ -48,10 +55,12 @@ def test_a_compression_starts_from_the_form(owner: Person, base: BaseModel) -> N
     [
         ({"goal": "bytes", "share": "30"}, {"bytes": 0.3, "latency": 0}),
         ({"goal": "ratio", "share": "75"}, {"mlp": 0.25, "heads": 0.25}),
+        ({"rounded": "int4_weight"}, {"formats": ["none", "int4_weight"]}),
+        ({"rounded": "none"}, {"formats": ["none"]}),
     ],
 )
 def test_what_a_compression_goes_down_to(
-    owner: Person, base: BaseModel, change: dict[str, str], settings: dict[str, float]
+    owner: Person, base: BaseModel, change: dict[str, str], settings: dict[str, Any]
 ) -> None:
     file = upload(owner, chats(30))
     assert file is not None
@@ -62,13 +71,18 @@ def test_what_a_compression_goes_down_to(
 
     with tenant_scope(owner.tenant.id):
         made = Job.objects.get().spec["settings"]
-    part = made["prune"] if change["goal"] == "ratio" else made["target"]
+    part = made["prune"] if change.get("goal") == "ratio" else made["target"]
     assert {name: part[name] for name in settings} == settings
 
 
 @pytest.mark.parametrize(
     ("change", "field"),
-    [({"share": "100"}, "share"), ({"goal": "price"}, "price"), ({"goal": "luck"}, "goal")],
+    [
+        ({"rounded": "int3"}, "rounded"),
+        ({"share": "100"}, "share"),
+        ({"goal": "price"}, "price"),
+        ({"goal": "luck"}, "goal"),
+    ],
 )
 def test_a_faulty_compression_starts_nothing(
     owner: Person, base: BaseModel, change: dict[str, str], field: str
@@ -106,6 +120,29 @@ def test_adapters_are_carried_over_from_the_form_and_shown(owner: Person, base: 
     page = owner.get(f"/console/jobs/job/{job.pk}/change/").content.decode()
     for shown in ("ft:small:adapter-1", adapter.name, "12.3%", "neither faster nor smaller"):
         assert shown in page
+
+
+def test_what_weights_were_rounded_to_is_shown_with_what_that_took(
+    owner: Person, base: BaseModel
+) -> None:
+    file = upload(owner, chats(30))
+    assert file is not None
+    sent = {"model": base.pk, "file": file.pk, **SMALLER, "goal": "ratio", "rounded": "int4_weight"}
+    quote_id = owner.post("/console/jobs/job/compress/", **sent).context["quote"]["id"]
+    owner.post("/console/jobs/job/compress/", **sent, quote_id=quote_id)
+    with tenant_scope(owner.tenant.id):
+        job = Job.objects.get()
+    assert job.spec["settings"]["quantise"] == "int4_weight"
+    compression_end(
+        job.pk,
+        settings={"quantise": "int4_weight"},
+        device="cpu",
+        quantisation_errors={"a.q_proj": 0.05, "a.down_proj": 0.125},
+    )
+    page = owner.get(f"/console/jobs/job/{job.pk}/change/").content.decode()
+    assert "4-bit integers: the fewest bytes, for GPUs." in page
+    assert "The layer a.down_proj loses most by it: 12.50% of its output." in page
+    assert "the time was taken on a CPU" in page
 
 
 def test_only_what_can_be_made_smaller_is_offered(

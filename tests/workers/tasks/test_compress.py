@@ -34,6 +34,7 @@ from workers.assets.materialise import version_to_folder
 from workers.assets.models import BaseModel, ModelVersion
 from workers.assets.selectors import model_lineage
 from workers.assets.services import model_version_delete
+from workers.engine.compression.specs import FOR_GPU, FORMATS
 from workers.jobs.models import Job
 from workers.jobs.services import job_cancel, job_submit
 from workers.jobs.states import Kind, State
@@ -183,15 +184,22 @@ def test_a_pruned_version_can_be_quantised_but_not_twice(base: BaseModel, tmp_pa
     first = submit(tenant, prune=HALF)
     started().join()
     pruned = job_row(first.id).result["model_name"]
-    second = submit(tenant, model=pruned, quantise="int8_dynamic")
+    second = submit(tenant, model=pruned, quantise="int4_weight")
     started().join()
     row = job_row(second.id)
     assert row.state == State.SUCCEEDED, row.error
-    version, _ = opened(row, tmp_path / "made")
+    version, folder = opened(row, tmp_path / "made")
     assert version.kind == "quantised"
+    told = f"Quantised as int4_weight: {FORMATS['int4_weight']}."
+    note = FOR_GPU.format(format="int4_weight")
+    assert f"\n\n{told}\n\n{note}\n" in (folder / "README.md").read_text()
+    assert note in messages_of(second.id)
+    assert row.result["report"]["device"] == "cpu"
     assert version.parent_id == job_row(first.id).result["model_version_id"]
     with pytest.raises(InvalidInput, match="is quantised already"):
         submit(tenant, model=version.name, quantise="int8_weight")
+    with pytest.raises(InvalidInput, match="its rounded weights cannot learn"):
+        submit_fine_tune(tenant, model=version.name)
 
 
 def test_an_adapter_comes_along_but_only_its_own_bases(base: BaseModel, tmp_path: Path) -> None:

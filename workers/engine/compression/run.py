@@ -24,8 +24,10 @@ from workers.engine.compression.graph import Graph, Kind, graph_of
 from workers.engine.compression.latency import paired_latency
 from workers.engine.compression.limits import check_task
 from workers.engine.compression.prune import Gradients, Pruned, prune
-from workers.engine.compression.quantise import layer_errors, numbers_of, quantise_model
-from workers.engine.compression.report import ADAPTERS, report_write, weights_bytes
+from workers.engine.compression.quantise.accelerated import accelerate
+from workers.engine.compression.quantise.files import quantise_model
+from workers.engine.compression.quantise.linear import layer_errors, numbers_of
+from workers.engine.compression.report import ADAPTERS, format_notes, report_write, weights_bytes
 from workers.engine.compression.rounds import round_specs
 from workers.engine.compression.snapshots import Standing, snapshot_read, snapshot_write
 from workers.engine.compression.specs import NO_GAIN, CompressSpec
@@ -209,13 +211,14 @@ class Compression:
         shutil.rmtree(folder, ignore_errors=True)
 
     def finish(self, student: nn.Module) -> dict[str, float]:
-        """Mask or quantise, measure, and write the folder with its report."""
+        """Mask or quantise, write the folder, measure what it is when loaded, and report."""
         bench = self.bench
         self._mask(student)
         self._quantise(student)
+        folder_save(self.folder, student, bench.work.base.path)
+        self._accelerate(student)
         after = bench.score(student)
         dense_s, seconds = paired_latency(bench.dense, student, bench.probe)
-        folder_save(self.folder, student, bench.work.base.path)
         if self.masks:
             masks_save(self.folder, self.masks)
         self._save_adapters(self.folder)
@@ -254,5 +257,16 @@ class Compression:
         if self.spec.quantise == "none":
             return
         norms = input_norms(student, mask_names(student), self.bench.samples)
-        self.told["quantisation_errors"] = layer_errors(student, norms)
+        self.told["quantisation_errors"] = layer_errors(student, norms, self.spec.quantise)
         quantise_model(student, self.spec.quantise)
+
+    def _accelerate(self, student: nn.Module) -> None:
+        """As a replica on this device would, saying which layers cannot be."""
+        if self.spec.quantise == "none":
+            return
+        self.told["device"] = self.bench.device
+        kept = accelerate(student)
+        if kept:
+            self.told["not_accelerated"] = kept
+        for note in format_notes({"settings": self.spec.to_dict(), **self.told}):
+            self.bench.say(note, {"format": self.spec.quantise}, level="warn")

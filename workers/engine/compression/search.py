@@ -32,7 +32,9 @@ from workers.engine.compression.latency import paired_latency
 from workers.engine.compression.part import Part
 from workers.engine.compression.prune import Gradients, gradients_of
 from workers.engine.compression.quality import quality_lost, quality_of
-from workers.engine.compression.quantise import Int8Linear, quantise_model
+from workers.engine.compression.quantise.accelerated import accelerate
+from workers.engine.compression.quantise.files import quantise_model
+from workers.engine.compression.quantise.linear import RoundedLinear
 from workers.engine.compression.report import report_read, report_write
 from workers.engine.compression.run import Compression
 from workers.engine.compression.specs import CompressSpec, TargetSpec
@@ -149,12 +151,14 @@ class Search:
         if candidate.format != "none":
             made = copy.deepcopy(model)
             quantise_model(made, candidate.format)
+        size = _weights(made) / _weights(self.bench.dense)
+        accelerate(made)
         quality = quality_of(dense)
         lost = quality.loss(dense[quality.metric], self._metrics(made, few)[quality.metric])
         found = replace(
             candidate,
             latency=self._latency(candidate, made),
-            bytes=_weights(made) / _weights(self.bench.dense),
+            bytes=size,
             quality_loss=lost,
         )
         self.proxies.append(found)
@@ -271,6 +275,6 @@ def _weights(model: nn.Module) -> int:
     """Bytes of the weights in memory, tied ones counted once."""
     total = sum(p.numel() * p.element_size() for p in model.parameters())
     for module in model.modules():
-        if isinstance(module, Int8Linear):
+        if isinstance(module, RoundedLinear):
             total += sum(b.numel() * b.element_size() for b in module.buffers())
     return total

@@ -10,7 +10,17 @@ from workers.engine.specs import MAX_LENGTH, MAX_SEED, TASKS
 from workers.engine.specs import _Spec as Spec
 
 SCORERS = ("magnitude", "threshold", "wanda", "taylor", "random")
-FORMATS = ("none", "int8_weight", "int8_dynamic")
+# What weights may be rounded to, and what for.
+FORMATS = {
+    "none": "weights stay as they are",
+    "int8_weight": "8-bit integers, a scale for each output row: a quarter of fp32's bytes",
+    "int8_dynamic": "8-bit integers, activations too: the fastest on a CPU, and for GPUs",
+    "float8_weight": "e4m3 (8-bit floating point), a scale for each output row: for GPUs",
+    "float8_dynamic": "e4m3, activations too: for GPUs of compute capability 8.9 or more",
+    "int4_weight": "4-bit integers, a scale for each 128 inputs (64 or 32, or the whole row, where "
+    "those do not divide them): the fewest bytes, for generation on a GPU",
+}
+GPU_FORMATS = ("float8_weight", "float8_dynamic", "int4_weight")
 LATENCY_ROWS, LATENCY_LENGTH = 4, 128  # a measured forward pass
 LATENCY_TOKENS = LATENCY_ROWS * LATENCY_LENGTH
 LENGTH_POLICY = "truncate"  # of longer rows: they calibrate as well by their beginning
@@ -25,6 +35,12 @@ CALIBRATION_ROWS = dict.fromkeys(COMPRESSED, 256) | {"text_generation": 64, "tab
 NO_GAIN = (
     "Masks alone make this model neither faster nor smaller: its tensors keep their shapes. "
     "Prune channels, heads, width or layers for that."
+)
+
+# What the latency does not tell of a format for GPUs that a CPU has made and timed.
+FOR_GPU = (
+    "{format} is meant for a GPU. This model was made and timed on a CPU, where each product first "
+    "turns the weights back: its latency says nothing of a GPU's."
 )
 
 T = TypeVar("T", bound=Spec)

@@ -11,7 +11,7 @@ from threading import Lock
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from workers.engine.compression.quantise import Int8Linear
+from workers.engine.compression.quantise.linear import RoundedLinear
 from workers.engine.errors import AdapterError
 from workers.engine.methods.lora.adapter import adapter_load
 from workers.engine.methods.lora.layer import frozen_weight
@@ -43,8 +43,8 @@ class AdaptedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out)."""
         adapter = self._selection.adapter
-        if isinstance(self.base, Int8Linear):
-            return self._beside_int8(x, adapter)
+        if isinstance(self.base, RoundedLinear):
+            return self._beside_rounded(x, adapter)
         weight, bias = frozen_weight(self.base)
         pair = adapter.weights.get(self._name) if adapter else None
         if adapter is None or pair is None:
@@ -55,7 +55,7 @@ class AdaptedLinear(nn.Module):
         out = (linear(x, weight) + low) * adapter.factors[self._name]
         return out if bias is None else out + bias
 
-    def _beside_int8(self, x: Tensor, adapter: LoadedAdapter | None) -> Tensor:
+    def _beside_rounded(self, x: Tensor, adapter: LoadedAdapter | None) -> Tensor:
         """Rounded weights stay as they are; what is added to their output is not rounded."""
         out: Tensor = self.base(x)
         pair = adapter.weights.get(self._name) if adapter else None
@@ -74,15 +74,16 @@ class AdapterShelf:
         self._held: OrderedDict[str, LoadedAdapter] = OrderedDict()
         self._lock = Lock()
         self._bases: dict[str, Tensor] = {}
-        rounded = [name for name, m in model.named_modules() if isinstance(m, Int8Linear)]
+        self._shapes: dict[str, tuple[int, int]] = {}
+        self._like = next(model.parameters())  # the embeddings, whose type and device all have
+        rounded = [name for name, m in model.named_modules() if isinstance(m, RoundedLinear)]
         for name in [*linear_names(model), *rounded]:
             layer = model.get_submodule(name)
-            if isinstance(layer, Int8Linear):
-                self._bases[name] = layer.numbers.to("meta")  # its shape is what is asked for
-                self._like = layer.weight_scale
+            if isinstance(layer, RoundedLinear):
+                self._shapes[name] = layer.outputs, layer.inputs
             else:
-                self._bases[name], _ = frozen_weight(layer)
-                self._like = self._bases[name]
+                weight, _ = frozen_weight(layer)
+                self._bases[name], self._shapes[name] = weight, (weight.shape[0], weight.shape[1])
             model.set_submodule(name, AdaptedLinear(layer, name, self.selection))
 
     def add(self, key: str, folder: Path) -> tuple[str, ...]:
@@ -125,16 +126,17 @@ class AdapterShelf:
     def _load(self, folder: Path) -> LoadedAdapter:
         adapter = adapter_load(folder)
         for name, (A, B) in adapter.weights.items():
-            base = self._bases.get(name)
-            here = None if base is None else tuple(base.shape)
+            here = self._shapes.get(name)
             if here != (B.shape[0], A.shape[1]):
                 raise AdapterError(
                     f"the adapter does not fit this base model: layer {name} is "
                     f"{here or 'missing'}, not {(B.shape[0], A.shape[1])}"
                 )
-        if adapter.magnitudes and any(not b.is_floating_point() for b in self._bases.values()):
-            raise AdapterError("a DoRA scales its base's own rows, and these are rounded to int8")
-        factors = {name: adapter.row_factors(name, self._bases[name]) for name in adapter.weights}
+        if adapter.magnitudes and not adapter.magnitudes.keys() <= self._bases.keys():
+            raise AdapterError("a DoRA scales its base's own rows, and these are rounded")
+        factors = {
+            name: adapter.row_factors(name, self._bases[name]) for name in adapter.magnitudes
+        }
         return LoadedAdapter(
             {
                 name: (A.to(self._like), (B * adapter.scale).to(self._like))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 from transformers import AutoConfig, AutoModel
 
-from workers.engine.compression.quantise import plain_config, quantised_config, quantised_load
+from workers.engine.compression.quantise.files import plain_config, quantised_config, quantised_load
 from workers.engine.data.model_files import read_json
 from workers.engine.data.packing import Ints
 from workers.engine.errors import DataError, ModelError
@@ -150,8 +150,7 @@ def classifier_load(
             made: nn.Module = auto.from_config(plain_config(folder, **labels), dtype=dtype)
             return made
 
-        rounded: nn.Module = quantised_load(folder, quantised, build)
-        return rounded.requires_grad_(requires_grad=False).eval().to(numerics.device)
+        return quantised_load(folder, quantised, build, numerics.device)
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

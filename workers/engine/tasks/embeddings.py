@@ -22,7 +22,7 @@ from torch.nn.functional import cross_entropy, normalize
 from torch.utils.checkpoint import checkpoint
 from transformers import AutoModel
 
-from workers.engine.compression.quantise import plain_config, quantised_config, quantised_load
+from workers.engine.compression.quantise.files import plain_config, quantised_config, quantised_load
 from workers.engine.data.model_files import read_json
 from workers.engine.data.packing import Ints, alike
 from workers.engine.data.text_pairs import Pairs, pairs_read
@@ -205,8 +205,7 @@ def encoder_load(folder: Path, numerics: Numerics) -> nn.Module:
             made: nn.Module = AutoModel.from_config(plain_config(folder), dtype=dtype)  # type: ignore[no-untyped-call]
             return made
 
-        rounded: nn.Module = quantised_load(folder, quantised, build)
-        return rounded.requires_grad_(requires_grad=False).eval().to(numerics.device)
+        return quantised_load(folder, quantised, build, numerics.device)
     try:
         model = whole_load(AutoModel, folder, spared="pooler.", dtype=dtype)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:

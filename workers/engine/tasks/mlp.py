@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from workers.engine.compression.quantise import quantised_load
+from workers.engine.compression.quantise.files import quantised_load
 from workers.engine.data.columns import Schema
 from workers.engine.data.tables import MODEL_TYPE
 from workers.engine.errors import ModelError

@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import nn
 
 from workers.engine import devices
-from workers.engine.compression.quantise import quantised_config
+from workers.engine.compression.quantise.files import quantised_config
 from workers.engine.errors import DataError
 from workers.engine.kernels.block import fast_blocks
 from workers.engine.methods.lora.adapter import layers_sizes

@@ -11,8 +11,8 @@ from workers.assets.card import Card
 from workers.assets.models import ModelVersion
 from workers.assets.selectors import base_model_get
 from workers.assets.services import model_version_create, version_seal
-from workers.engine.compression.report import report_read
-from workers.engine.compression.specs import NO_GAIN
+from workers.engine.compression.report import notes_of, report_read
+from workers.engine.compression.specs import FORMATS
 from workers.engine.protocol import MEASURED, RECOVERED
 from workers.jobs.models import Job
 from workers.jobs.outcomes import Made
@@ -93,7 +93,7 @@ class CompressRun:
             parent=self.spec["model"],
             spec=made,
             metrics=metrics,
-            notes=[NO_GAIN] if "masked_weights" in report else [],
+            notes=[*_weights(made), *notes_of(report)],
         )
         stored = version_seal(
             tenant_id=self.context.tenant_id,
@@ -134,3 +134,9 @@ class CompressRun:
 def _kind(made: Mapping[str, Any]) -> str:
     """Rounded weights decide how a version loads, so they name it; a cut model is a plain one."""
     return ModelVersion.Kind.PRUNED if made["quantise"] == "none" else ModelVersion.Kind.QUANTISED
+
+
+def _weights(made: Mapping[str, Any]) -> list[str]:
+    """How a quantised model's weights are kept, for its card."""
+    kind = made["quantise"]
+    return [] if kind == "none" else [f"Quantised as {kind}: {FORMATS[kind]}."]

@@ -14,8 +14,9 @@ from transformers import AutoModelForCausalLM
 
 from tests.workers.engine.factories import Recorder, completions, handle, write_jsonl
 from workers.engine.compression.compress import compress
-from workers.engine.compression.report import report_read
-from workers.engine.compression.specs import CompressSpec
+from workers.engine.compression.quantise.formats import FORMS
+from workers.engine.compression.report import notes_of, report_read
+from workers.engine.compression.specs import FORMATS, GPU_FORMATS, CompressSpec
 from workers.engine.compression.unstructured import masks_load
 from workers.engine.inference.generate import TextModel
 from workers.engine.models import model_load
@@ -66,18 +67,33 @@ def test_half_of_it_pruned_and_recovered(base: Path, tmp_path: Path) -> None:
     assert 2900 < trained <= 3000
 
 
-def test_int8_is_near_and_smaller(base: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", FORMS)
+def test_rounded_is_near_and_smaller(kind: str, base: Path, tmp_path: Path) -> None:
     progress = Recorder(tmp_path)
-    folder, figures = done(work_for(base, tmp_path, quantise="int8_dynamic"), progress)
-    assert figures["perplexity"] == pytest.approx(figures["dense_perplexity"], rel=0.05)
+    folder, figures = done(work_for(base, tmp_path, quantise=kind), progress)
+    near = 0.2 if kind == "int4_weight" else 0.05
+    assert figures["perplexity"] == pytest.approx(figures["dense_perplexity"], rel=near)
     assert figures["bytes"] < figures["dense_bytes"]
-    errors = report_read(folder)["quantisation_errors"]
+    report = report_read(folder)
+    assert (report["device"], report["settings"]["quantise"]) == ("cpu", kind)
+    errors = report["quantisation_errors"]
     assert len(errors) == 2 * 7
-    assert all(0 < error < 0.02 for error in errors.values())
+    most = {"int8": 0.02, "float8": 0.04, "int4": 0.16}[kind.partition("_")[0]]
+    assert all(most / 20 < error < most for error in errors.values())
     assert model_load(folder)(input_ids=torch.arange(5)[None]).logits.isfinite().all()
+    said = [event[2] for event in progress.events if "is meant for a GPU" in event[2]]
+    assert said == notes_of(report)
+    assert [kind in note for note in said] == [True] * (kind in GPU_FORMATS)
 
 
-@pytest.mark.parametrize("settings", [{"prune": HALF}, {"prune": HALF, "quantise": "int8_dynamic"}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"prune": HALF},
+        {"prune": HALF, "quantise": "int8_dynamic"},
+        *({"quantise": kind} for kind in FORMS),
+    ],
+)
 def test_the_runtime_serves_the_changed_shapes(
     base: Path, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
@@ -111,6 +127,19 @@ def test_adapters_are_carried_along_also_over_a_crash(base: Path, tmp_path: Path
     for name in ("adapters/0/adapter_model.safetensors", "adapters/0/adapter_config.json"):
         assert (folder / name).read_bytes() == (again / name).read_bytes()
     assert report_read(again)["adapter_errors"] == report_read(folder)["adapter_errors"]
+
+
+def test_a_search_chooses_among_all_formats(base: Path, tmp_path: Path) -> None:
+    """By bytes, with quality let go: the fewest bits."""
+    target = {"bytes": 0.1, "quality_loss": 5.0, "ratios": [0.0], "formats": list(FORMATS)}
+    folder, _ = done(work_for(base, tmp_path, target=target), Recorder(tmp_path))
+    report = report_read(folder)
+    assert report["settings"]["quantise"] == "int4_weight"
+    found = {each["format"]: each for each in report["search"]["candidates"]}
+    assert found.keys() == FORMS.keys()
+    assert found["int4_weight"]["bytes"] < found["int8_weight"]["bytes"] < 1
+    assert found["float8_weight"]["bytes"] == found["int8_dynamic"]["bytes"]
+    assert all(each["latency"] > 0 for each in found.values())
 
 
 def test_masks_say_that_they_gain_nothing(base: Path, tmp_path: Path) -> None:

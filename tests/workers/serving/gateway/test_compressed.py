@@ -43,7 +43,7 @@ HELLO: list[Any] = [{"role": "user", "content": "Tell me of lists."}]
 HALF = {"mlp": 0.5, "heads": 0.5}
 
 
-@pytest.mark.parametrize("rounded", ["none", "int8_dynamic"])
+@pytest.mark.parametrize("rounded", ["none", "int8_dynamic", "float8_weight"])
 def test_a_smaller_classifier_answers_predictions(
     rounded: str, db: None, web: str, tmp_path: Path
 ) -> None:
@@ -71,7 +71,7 @@ def test_a_smaller_classifier_answers_predictions(
         assert answer["data"][0]["probabilities"] == pytest.approx(shares, abs=1e-5)
 
 
-@pytest.fixture(scope="module", params=["none", "int8_dynamic"])
+@pytest.fixture(scope="module", params=["none", "int8_dynamic", "int4_weight"])
 def small(request: Any, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """`tiny` compressed, and an adapter of it that was carried over."""
     root = tmp_path_factory.mktemp("small")
