@@ -62,8 +62,7 @@ def _up_to_bfloat16(scale: Tensor) -> Tensor:
 
 def restored(numbers: Tensor, scale: Tensor) -> Tensor:
     """numbers (rows, n) · scale (rows, groups), in fp32."""
-    groups = scale.shape[1]
-    parts = _floats(numbers).unflatten(1, (groups, numbers.shape[1] // groups))
+    parts = _floats(numbers).reshape(*scale.shape, -1)
     return parts.mul_(scale.float()[..., None]).flatten(1)
 
 

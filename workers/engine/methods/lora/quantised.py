@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import nn
 
-from workers.engine.compression.quantise import quantised_config
+from workers.engine.compression.quantise.files import quantised_config
 from workers.engine.errors import ModelError
 from workers.engine.kernels.nf4_linear import Nf4Linear
 from workers.engine.models import linear_names, model_load
