@@ -62,8 +62,9 @@ def _up_to_bfloat16(scale: Tensor) -> Tensor:
 
 def restored(numbers: Tensor, scale: Tensor) -> Tensor:
     """numbers (rows, n) · scale (rows, groups), in fp32."""
-    parts = _floats(numbers).reshape(*scale.shape, -1)
-    return parts.mul_(scale.float()[..., None]).flatten(1)
+    rows, groups = scale.shape
+    parts = _floats(numbers).reshape(rows, groups, numbers.shape[1] // groups)
+    return parts.mul_(scale.float()[..., None]).reshape(numbers.shape)
 
 
 def _floats(numbers: Tensor) -> Tensor:
