@@ -185,8 +185,11 @@ def with_price(
     Returns the settings, and the prices that the share came from. Raises InvalidInput.
     """
     target = settings.get("target")
-    if not isinstance(target, Mapping) or target.get("price") is None:
+    if not isinstance(target, Mapping):
         return dict(settings), None
+    given = {name: value for name, value in target.items() if name != "price"}
+    if target.get("price") is None:  # null is as good as nothing
+        return {**settings, "target": given}, None
     wanted = _price(target["price"])
     meter, endpoint = SOLD.get(settings["task"], ("tokens.input", "predictions"))
     dimensions = {"model": model.name, "base": model.base.id, "endpoint": endpoint}
@@ -197,7 +200,6 @@ def with_price(
             f"{model.name} has no price now that could be undercut; give target.latency instead",
             param="target.price",
         )
-    given = {name: value for name, value in target.items() if name != "price"}
     given.setdefault("latency", float(min(wanted / dense.amount, Decimal(1))))
     prices = {"target": f"{wanted:f}", "dense": f"{dense.amount:f}", "currency": dense.currency}
     return {**settings, "target": given}, prices

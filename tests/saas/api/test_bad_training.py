@@ -205,23 +205,28 @@ UNFIT: Mapping[str, list[tuple[dict[str, Any], str, str]]] = {
     ],
     "text_classification": [
         ({"method": "lora"}, "method", "give 'full'"),
+        ({"quantise_base": "nf4"}, "quantise_base", "all of it; leave quantise_base out"),
         ({"length_policy": "split"}, "length_policy", "'error' or 'truncate'"),
     ],
     "embeddings": [
         ({"method": "lora"}, "method", "give 'full'"),
+        ({"quantise_base": "nf4"}, "quantise_base", "all of it; leave quantise_base out"),
         ({"length_policy": "split"}, "length_policy", "'error' or 'truncate'"),
         ({"batch_size": 1}, "batch_size", "give 2 or more"),
     ],
     "image_classification": [
         ({"method": "lora"}, "method", "give 'full'"),
+        ({"quantise_base": "nf4"}, "quantise_base", "all of it; leave quantise_base out"),
         ({"length_policy": "split"}, "length_policy", "'error' or 'truncate'"),
     ],
     "audio_classification": [
         ({"method": "lora"}, "method", "give 'full'"),
+        ({"quantise_base": "nf4"}, "quantise_base", "all of it; leave quantise_base out"),
         ({"length_policy": "split"}, "length_policy", "'error' or 'truncate'"),
     ],
     "tabular": [
         ({"method": "lora"}, "method", "give 'full'"),
+        ({"quantise_base": "nf4"}, "quantise_base", "all of it; leave quantise_base out"),
         ({"tabular": {"target": "height"}}, "training_file", "height"),
         ({"tabular": {"hidden": [0]}}, "tabular.hidden", "units of a layer"),
     ],
