@@ -12,7 +12,7 @@ from tenants.kernel.errors import InvalidInput
 from tenants.pricing.quotes import QuoteLine, price_now
 from workers.assets.models import BaseModel, Dataset, ModelVersion
 from workers.assets.selectors import ResolvedModel, model_resolve
-from workers.assets.weights import model_config
+from workers.assets.weights import is_quantised, model_config
 from workers.engine.compression.candidates import candidates_of
 from workers.engine.compression.limits import (
     FAMILIES,
@@ -71,7 +71,9 @@ def check_model(model: ResolvedModel, task: str) -> None:
             param="model",
             code="model_not_supported",
         )
-    if version is not None and version.kind == ModelVersion.Kind.QUANTISED:
+    if is_quantised(Path(model.base.path)) or (
+        version is not None and version.kind == ModelVersion.Kind.QUANTISED
+    ):
         raise InvalidInput(
             f"{model.name} is quantised already; compress the model that it was made from",
             param="model",
