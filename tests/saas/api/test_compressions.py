@@ -81,6 +81,7 @@ def test_a_price_of_null_is_none_at_all(api: Caller, base: BaseModel) -> None:
         ({"quantise": ["int4_weight"]}, "quantise"),
         ({"target": {"bytes": 0.5, "formats": ["float8"]}}, "target.formats"),
         ({"target": {"ratios": [2]}}, "target.ratios"),
+        ({"target": {"bytes": 0.5, "ratios": [0], "formats": ["none"]}}, "target.ratios"),
         ({"target": {"price": "-1"}}, "target.price"),
         ({"recover": {"tokens": 5}}, "settings"),
         ({"anything": 1}, "anything"),
