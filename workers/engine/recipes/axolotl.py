@@ -49,10 +49,10 @@ def axolotl(reading: Reading) -> tuple[str, FineTuneSpec, tuple[Ignored, ...]]:
         SpecError: it asks for training that we do not offer, or a value is bad.
     """
     base = str(reading.take("base_model"))
-    if (rl := reading.take("rl")) not in {None, "dpo"}:
+    if (rl := reading.take("rl")) not in (None, "dpo"):
         raise SpecError("rl", f"{rl!r} cannot be imported; supervised training and 'dpo' can.")
     adapter = reading.take("adapter", "full")
-    if adapter not in {"lora", "qlora", "full"}:
+    if adapter not in ("lora", "qlora", "full"):
         raise SpecError("adapter", f"{adapter!r} is not offered here; choose lora, or none.")
     method = "full" if adapter == "full" else "lora"
     settings: dict[str, Any] = {
@@ -84,7 +84,7 @@ def axolotl(reading: Reading) -> tuple[str, FineTuneSpec, tuple[Ignored, ...]]:
 
 def _base(reading: Reading, adapter: str, method: str) -> str:
     """How the base is held: in 4 bits for qlora, and wherever it is to be loaded so."""
-    loaded = bool(reading.take("load_in_4bit", default=False))
+    loaded = reading.truth("load_in_4bit")
     if not loaded and adapter != "qlora":
         return "none"
     return quantised_base(reading, "load_in_4bit", loaded, method=method)
@@ -98,6 +98,6 @@ def _lora(reading: Reading) -> dict[str, Any]:
         "alpha": reading.number("lora_alpha", 16),
         "dropout": reading.number("lora_dropout", 0.0),
         "target_modules": "auto" if every else targets("lora_target_modules", named),
-        "use_rslora": bool(reading.take("peft_use_rslora", default=False)),
-        "use_dora": bool(reading.take("peft_use_dora", default=False)),
+        "use_rslora": reading.truth("peft_use_rslora"),
+        "use_dora": reading.truth("peft_use_dora"),
     }

@@ -59,10 +59,10 @@ def llama_factory(reading: Reading) -> tuple[str, FineTuneSpec, tuple[Ignored, .
     """
     base = str(reading.take("model_name_or_path"))
     stage = reading.take("stage", "sft")
-    if stage not in {"sft", "dpo"}:
+    if stage not in ("sft", "dpo"):
         raise SpecError("stage", f"{stage!r} cannot be imported; 'sft' and 'dpo' can.")
     kind = reading.take("finetuning_type", "lora")
-    if kind not in {"lora", "full"}:
+    if kind not in ("lora", "full"):
         raise SpecError("finetuning_type", f"{kind!r} is not offered here; choose lora or full.")
     batch = reading.whole("per_device_train_batch_size", 8)
     settings: dict[str, Any] = {
@@ -92,9 +92,9 @@ def llama_factory(reading: Reading) -> tuple[str, FineTuneSpec, tuple[Ignored, .
 
 def _base(reading: Reading, kind: str) -> str:
     """How the base is held: in 4 bits where that is asked for, as bitsandbytes has them."""
-    bits = reading.take("quantization_bit")
+    bits = reading.whole("quantization_bit", 0)
     if bits != 4:
-        if bits is not None:
+        if bits:
             reading.ignored.append(Ignored("quantization_bit", bits, NOT_IN_8))
         return "none"
     for key, same in SAME.items():  # what is the same here was not left out
@@ -110,6 +110,6 @@ def _lora(reading: Reading) -> dict[str, Any]:
         "alpha": reading.number("lora_alpha", 2 * rank),
         "dropout": reading.number("lora_dropout", 0.0),
         "target_modules": targets("lora_target", reading.take("lora_target", "all")),
-        "use_rslora": bool(reading.take("use_rslora", default=False)),
-        "use_dora": bool(reading.take("use_dora", default=False)),
+        "use_rslora": reading.truth("use_rslora"),
+        "use_dora": reading.truth("use_dora"),
     }

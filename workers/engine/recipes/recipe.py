@@ -19,6 +19,7 @@ from workers.engine.checks import SpecError
 from workers.engine.specs import ADAMW_8BIT, NF4, FineTuneSpec
 
 SIZE_LIMIT = 256 * 1024  # characters
+MOST_EXACT = 2**53  # whole numbers beyond are not exact
 EXACT_MOMENTS = "an adapter's moments are few, and kept in fp32 here"
 NEVER_PAGED = "AdamW's moments stay on the device here"
 NOT_IN_8 = "the base is held as it is, or in 4 bits"
@@ -70,14 +71,21 @@ class Reading:
         value = self.take(key, default)
         try:
             return float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise SpecError(key, f"{value!r} is not allowed; give a number.") from None
 
     def whole(self, key: str, default: int) -> int:
         value = self.number(key, default)
-        if value != int(value):
+        if not value.is_integer() or abs(value) > MOST_EXACT:
             raise SpecError(key, f"{value!r} is not allowed; give a whole number.")
         return int(value)
+
+    def truth(self, key: str) -> bool:
+        """Whether `key` is said to be so; false where nothing is."""
+        value = self.take(key, default=False)
+        if not isinstance(value, bool):
+            raise SpecError(key, f"{value!r} is not allowed; give true or false.")
+        return value
 
     def ignore(self, key: str, reason: str) -> None:
         """Leave `key` out if it is there and says anything."""
@@ -119,12 +127,28 @@ def _parsed(text: str) -> dict[str, Any]:
     if len(text) > SIZE_LIMIT:
         raise SpecError("recipe", f"a file of {len(text):,} characters; at most {SIZE_LIMIT:,}.")
     try:
-        given = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise SpecError("recipe", f"the file is no YAML ({error}).") from error
+        given = yaml.load(text, Loader=_Loader)  # noqa: S506 -- it is a safe one
+        plain = json.dumps(given, ensure_ascii=False, allow_nan=False, default=str)
+        plain.encode()
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+        raise SpecError("recipe", f"the file is no YAML of plain values ({error}).") from error
     if not isinstance(given, dict) or not all(isinstance(key, str) for key in given):
         raise SpecError("recipe", "the file holds no settings by name.")
-    return given
+    found: dict[str, Any] = json.loads(plain)
+    return found
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain values only: by names for parts of itself, a short file would come to a huge one."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.MarkedYAMLError(
+                problem=f"*{event.anchor} stands for another part; write that out",
+                problem_mark=event.start_mark,
+            )
+        return super().compose_node(parent, index)
 
 
 SCHEDULES = {
