@@ -46,13 +46,23 @@ class Files:
         self._folder = folder
         try:
             self._files = self._listed()
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        except (
+            OSError,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            SafetensorError,
+        ) as error:
             raise ModelError(f"{folder.name} has no readable safetensors ({error})") from error
 
     def _listed(self) -> dict[str, str]:
         index = self._folder / INDEX
         if index.is_file():
             found: dict[str, str] = json.loads(index.read_text())["weight_map"]
+            for file in set(found.values()):
+                if Path(file).name != file or not (self._folder / file).is_file():
+                    raise ValueError(f"{INDEX} names {file}, which is not in the folder")
             return found
         (path,) = self._folder.glob("*.safetensors")
         with safe_open(path, framework="pt") as opened:
@@ -65,8 +75,11 @@ class Files:
                 f"{self._folder.name} holds no tensor {name}, so its layers cannot be read one by "
                 "one; use a slot with more memory."
             )
-        with safe_open(self._folder / self._files[name], framework="pt") as opened:
-            stored = opened.get_slice(name).get_shape()
+        try:
+            with safe_open(self._folder / self._files[name], framework="pt") as opened:
+                stored = opened.get_slice(name).get_shape()
+        except (OSError, SafetensorError) as error:
+            raise ModelError(f"{self._folder.name}: {name} cannot be read ({error})") from error
         if stored != list(wanted.shape):
             raise ModelError(f"{self._folder.name}: {name} is {stored}, not {list(wanted.shape)}.")
 

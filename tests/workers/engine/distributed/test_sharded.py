@@ -38,7 +38,7 @@ LABELLED = [
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     # small passes: several an update in each process, and not as many in each
     "full": ("llama", {"method": "full", "micro_batch_tokens": 40, "gradient_clip": 0.1}),
-    "recomputed": ("qwen3", {"method": "full", "activation_checkpointing": "full", "epochs": 1}),
+    "recomputed": ("qwen3", {"method": "full", "activation_checkpointing": "full"}),
     "lora": ("qwen2", {"weight_decay": 0.1, "activation_checkpointing": "full"}),
     "dora": ("llama", {"lora": {"rank": 3, "use_dora": True}}),
     "tied": ("gpt2", {"method": "full", "optimiser": "sgd", "momentum": 0.9}),

@@ -204,6 +204,24 @@ def test_a_base_that_is_quantised_or_none_is_refused(base: Path, tmp_path: Path)
         in_nf4(compressed)
 
 
+@pytest.mark.parametrize(
+    "named",
+    [["model.safetensors"], "gone.safetensors", "../base/model.safetensors", 1, "config.json"],
+    ids=str,
+)
+def test_an_index_that_names_other_files_is_refused(
+    base: Path, tmp_path: Path, named: object
+) -> None:
+    folder = tmp_path / "indexed"
+    shutil.copytree(base, folder)
+    names = load_file(folder / "model.safetensors")
+    index = {"weight_map": dict.fromkeys(names, named)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    (folder / "model.safetensors").rename(folder / "other.safetensors")  # nothing else to read
+    with pytest.raises(ModelError, match="indexed"):
+        in_nf4(folder)
+
+
 def fall(progress: Recorder) -> float:
     """By how much losses fell from the first nine updates, which see all data once, to the last."""
     losses = progress.losses()
