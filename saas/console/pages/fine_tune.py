@@ -21,7 +21,7 @@ from workers.assets.readings import TASKS_OF
 from workers.assets.selectors import files_visible, models_visible
 from workers.engine.checks import SpecError
 from workers.engine.recipes.recipe import Recipe, recipe_read
-from workers.engine.specs import NF4, served_as
+from workers.engine.specs import ADAMW_8BIT, NF4, served_as
 from workers.jobs.states import Kind
 
 TEXT = BaseModel.Kind.TEXT_GENERATION
@@ -167,9 +167,13 @@ class FineTuneForm(forms.Form):
         if self.recipe:
             theirs = self.recipe.settings.to_dict()
             settings |= {name: theirs[name] for name in CARRIED}
-        if method := given.get("method"):
-            settings["method"] = "lora" if method == QLORA else method
+        method = given.get("method")
+        if method is not None:  # whatever a recipe says of the base, this field says as well
             settings["quantise_base"] = NF4 if method == QLORA else "none"
+        if method:
+            settings["method"] = "lora" if method == QLORA else method
+        if settings.get("optimiser") == ADAMW_8BIT and method in ("lora", QLORA):
+            settings["optimiser"] = "adamw"  # as recipes of adapters are read
         if given.get("beta") is not None:
             settings["preference"] = {"beta": given["beta"]}
         if given.get("temperature") is not None:

@@ -103,6 +103,29 @@ def test_what_a_person_changes_holds_over_the_recipe(owner: Person, base: BaseMo
     assert (job.spec["settings"]["learning_rate"], job.spec["settings"]["seed"]) == (1e-4, 42)
 
 
+@pytest.mark.parametrize(
+    ("recipe", "method"),
+    [
+        ("base_model: tiny-1\noptimizer: adamw_bnb_8bit\n", "lora"),
+        ("base_model: tiny-1\nadapter: qlora\n", ""),
+        ("base_model: tiny-1\nadapter: qlora\n", "full"),
+    ],
+)
+def test_few_bits_of_a_recipe_go_with_its_method(
+    owner: Person, base: BaseModel, recipe: str, method: str
+) -> None:
+    """The form has no field to take them back by itself."""
+    filled = owner.post(IMPORT, text=recipe)
+    sent = sent_from(filled, model=base.pk, training_file=upload(owner, chats(30)), method=method)
+    quoted = owner.post(START, **sent)
+    started = owner.post(START, **sent_from(quoted), quote_id=quoted.context["quote"]["id"])
+    assert started.status_code == 302, started.content
+    with tenant_scope(owner.tenant.id):
+        made = Job.objects.get().spec["settings"]
+    assert (made["quantise_base"], made["optimiser"]) == ("none", "adamw")
+    assert made["method"] == (method or "lora")
+
+
 def test_a_recipe_leads_to_its_task_and_its_model(owner: Person, base: BaseModel) -> None:
     filled = owner.post(IMPORT, text=DPO.replace("tiny-1", f"Somebody/{base.pk.upper()}"))
     assert filled.context["task"] == "preference"
