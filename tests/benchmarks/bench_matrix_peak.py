@@ -2,9 +2,10 @@
 
     python -m tests.benchmarks bench_matrix_peak
 
-Useful operations of one update of 8 examples (LoRA of rank 8 on every linear layer; the head and
-most of the last block at learned places alone), per second of processor time, over what the base's
-products reach at the same shapes with nothing around them; update and products in turn.
+Useful operations of one update of 8 examples, per second of processor time, over what the base's
+products reach at the same shapes with nothing around them; update and products in turn. LoRA of
+rank 8 on every linear layer. The head and most of the last block count at learned places alone;
+attention's products count too.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,6 +31,7 @@ TARGET = 0.75
 UPDATES, WARM_UP = 15, 3
 RANK = 8
 FROZEN, ADAPTED = 4, 6  # operations for each weight and row, forward and backward
+ATTENDED = 12  # for each number of a token and each token that it attends to: six products
 
 
 class Product(NamedTuple):
@@ -79,6 +81,7 @@ def share(size: Size) -> dict[str, Any]:
         base = base_make(folder / "base", size)
         with begun(base, examples, spec(), folder, adapter=None) as run:
             for number in range(UPDATES):
+                attended = attention_operations(size, run.micro_batches())
                 begin = time.process_time()
                 done = run.update()
                 took = time.process_time() - begin
@@ -87,7 +90,7 @@ def share(size: Size) -> dict[str, Any]:
                 if number >= WARM_UP:
                     base_operations = sum(p.operations for p in (*body, head))
                     adapters = sum(p.adapters for p in body)
-                    update_s.append(took / (base_operations + adapters))
+                    update_s.append(took / (base_operations + adapters + attended))
                     product_s.append(bare / base_operations)
                     tokens.append(done.tokens)
     speed, peak = (1 / statistics.median(each) for each in (update_s, product_s))
@@ -114,6 +117,15 @@ def products_of(size: Size, tokens: int, learned: int) -> tuple[list[Product], P
         Product(learned, n, middle, 1),
     ]
     return body, Product(learned, VOCABULARY, n, 1)
+
+
+def attention_operations(size: Size, packs: Iterable[Any]) -> int:
+    """Those of causal attention; in the last block the learned places alone attend."""
+    pairs = 0
+    for pack in packs:
+        seen = pack.positions + 1
+        pairs += (size.layers - 1) * int(seen.sum()) + int(seen[pack.places].sum())
+    return ATTENDED * size.hidden * pairs
 
 
 def bare_s(products: list[Product]) -> float:
