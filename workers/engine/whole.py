@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +21,13 @@ def refuse_hollow(auto: Any, folder: Path) -> None:
     transformers draws at random what a file lacks, and takes the memory of the whole model for it:
     this is known before.
     """
-    config = AutoConfig.from_pretrained(str(folder), **LOCAL)
-    refuse_fewer(folder, lambda: auto.from_config(config), numbers_stored(folder))
-
-
-def refuse_fewer(folder: Path, build: Callable[[], nn.Module], stored: int) -> None:
-    """The same for what `build` makes of the config.json, where at most so many are `stored`."""
     with torch.device("meta"):
-        needed = sum(p.numel() for p in build().parameters())
+        described = auto.from_config(AutoConfig.from_pretrained(str(folder), **LOCAL))
+    needed, stored = sum(p.numel() for p in described.parameters()), numbers_stored(folder)
     if 2 * stored < needed and any(folder.glob("*.safetensors")):  # its own words without any
         raise ModelError(
-            f"{folder.name} holds at most {stored:,} of the {needed:,} weights that its "
-            "config.json describes: give both from the same model"
+            f"{folder.name} holds {stored:,} of the {needed:,} weights that its config.json "
+            "describes: give both from the same model"
         )
 
 

@@ -22,14 +22,11 @@ from workers.engine.compression.quantise.linear import (
     layers_quantise,
     weight_of,
 )
-from workers.engine.compression.report import weights_bytes
 from workers.engine.compression.unstructured import mask_names
 from workers.engine.errors import ModelError
-from workers.engine.whole import refuse_fewer
 
 METHOD = "compressed-tensors"
 SCALE = "weight_scale"
-PACKED = 2  # weights a byte, at most
 ALL = "Linear"  # what the file format calls every layer that is not ignored
 
 
@@ -93,10 +90,9 @@ def quantised_load(
     It is frozen, in evaluation mode, and on a GPU multiplies with torchao's kernels.
 
     Raises:
-        ModelError: it is quantised in another way, or a file is damaged or of another model.
+        ModelError: it is quantised in another way, or a file is damaged.
     """
     try:
-        refuse_fewer(folder, build, PACKED * int(weights_bytes(folder)))
         model = build()
         _make_room(folder, model, _forms(folder, config, mask_names(model)))
         tensors: dict[str, Tensor] = {}
