@@ -69,6 +69,11 @@ def model_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def is_quantised(folder: Path) -> bool:
+    """Whether the folder's weights are rounded, so that they can be served and nothing else."""
+    return bool(read_json(folder / "config.json").get("quantization_config"))
+
+
 def context_length(folder: Path, config: dict[str, Any]) -> int:
     """How many tokens the model takes. Raises InvalidInput where its files do not say.
 

@@ -19,7 +19,7 @@ from workers.engine.errors import ModelError
 from workers.engine.kernels.nf4 import Nf4
 from workers.engine.kernels.nf4_linear import Nf4Linear
 from workers.engine.shapes import Shape
-from workers.engine.whole import whole_load
+from workers.engine.whole import UNLOADABLE, whole_load
 
 # Whoever runs the engine hears of progress through the protocol.
 disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -62,7 +62,7 @@ def model_load(folder: Path, *, dtype: str = "float32", device: str = "cpu") -> 
         model = whole_load(
             AutoModelForCausalLM, folder, dtype=DTYPES[dtype], attn_implementation=attention.NAME
         )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except UNLOADABLE as error:
         raise ModelError(
             f"{folder.name} is no causal language model in Hugging Face layout with safetensors "
             f"({error})"
@@ -80,7 +80,7 @@ def config_load(folder: Path) -> Any:
         config = AutoConfig.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=False
         )
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except UNLOADABLE as error:
         raise ModelError(f"{folder.name} has no readable config.json ({error})") from error
     return config.get_text_config()
 

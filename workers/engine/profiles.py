@@ -323,7 +323,7 @@ def resident_blocks(spec: FineTuneSpec, shape: Shape, memory: int) -> int:
     needed = memory_bytes(spec, shape)
     if not memory or needed <= memory or not can_offload(spec):
         return shape.layers
-    block = BYTES * shape.body / shape.layers
+    block = max(BYTES * shape.body / shape.layers, 1.0)  # all may be embeddings
     kept = shape.layers - math.ceil((needed - memory) / block) - 1  # the one at work needs its room
     if kept < 0:
         least = memory_least(spec, shape)

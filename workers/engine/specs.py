@@ -35,6 +35,7 @@ TASKS = (
 MAX_SEED = 2**63 - 1
 MAX_LENGTH = 1_048_576
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+ADAPTED_TASKS = ("text_generation", "preference")  # whose base may stay as it is
 SPREAD_TASKS = ("text_generation", "preference", "text_classification")  # of `processes`
 CHECKPOINTING = ("none", "selective", "full")
 OPTIMISERS = ("sgd", "adam", "adamw", "adamw_8bit")
@@ -244,6 +245,12 @@ class FineTuneSpec(_Spec):
 
     def _check_few_bits(self) -> None:
         """What is kept in few bits goes with one method each, and with one process."""
+        if self.quantise_base == NF4 and self.task not in ADAPTED_TASKS:
+            raise SpecError(
+                "quantise_base",
+                f"'nf4' needs a base that stays as it is, and {self.task} trains all of it; leave "
+                "quantise_base out.",
+            )
         if self.quantise_base == NF4 and self.method != "lora":
             raise SpecError(
                 "quantise_base",

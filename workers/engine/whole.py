@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig
 
@@ -13,6 +15,13 @@ from workers.engine.data.model_files import numbers_stored
 from workers.engine.errors import ModelError
 
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
+
+# How transformers says no to a folder. A config.json with a size of 0, a list for a number or a
+# name that nobody knows comes out of the model's own code, as whatever broke first there.
+UNLOADABLE = (
+    OSError, ValueError, LookupError, ImportError, RuntimeError, SafetensorError,
+    StrictDataclassError, TypeError, AttributeError, ArithmeticError, AssertionError,
+)  # fmt: skip
 
 
 def refuse_hollow(auto: Any, folder: Path) -> None:
@@ -23,7 +32,17 @@ def refuse_hollow(auto: Any, folder: Path) -> None:
     """
     with torch.device("meta"):
         described = auto.from_config(AutoConfig.from_pretrained(str(folder), **LOCAL))
-    needed, stored = sum(p.numel() for p in described.parameters()), numbers_stored(folder)
+    refuse_few(described, folder)
+
+
+def refuse_few(described: nn.Module, folder: Path, *, packed: int = 1) -> None:
+    """The same where the model is made already, on no device, and a number holds `packed` weights.
+
+    Raises:
+        ModelError: the folder has less than half of its weights.
+    """
+    needed = sum(p.numel() for p in described.parameters())
+    stored = packed * numbers_stored(folder)
     if 2 * stored < needed and any(folder.glob("*.safetensors")):  # its own words without any
         raise ModelError(
             f"{folder.name} holds {stored:,} of the {needed:,} weights that its config.json "
@@ -38,7 +57,7 @@ def whole_load(auto: Any, folder: Path, *, spared: str = "", **named: Any) -> nn
 
     Raises:
         ModelError: weights are missing.
-        OSError, ValueError, KeyError, ImportError, RuntimeError: transformers cannot load it.
+        UNLOADABLE: transformers cannot load it.
     """
     refuse_hollow(auto, folder)
     model, told = auto.from_pretrained(

@@ -12,7 +12,7 @@ from tenants.kernel.errors import InvalidInput
 from tenants.pricing.quotes import QuoteLine, price_now
 from workers.assets.models import BaseModel, Dataset, ModelVersion
 from workers.assets.selectors import ResolvedModel, model_resolve
-from workers.assets.weights import model_config
+from workers.assets.weights import is_quantised, model_config
 from workers.engine.compression.candidates import candidates_of
 from workers.engine.compression.limits import (
     FAMILIES,
@@ -71,7 +71,9 @@ def check_model(model: ResolvedModel, task: str) -> None:
             param="model",
             code="model_not_supported",
         )
-    if version is not None and version.kind == ModelVersion.Kind.QUANTISED:
+    if is_quantised(Path(model.base.path)) or (
+        version is not None and version.kind == ModelVersion.Kind.QUANTISED
+    ):
         raise InvalidInput(
             f"{model.name} is quantised already; compress the model that it was made from",
             param="model",
@@ -185,8 +187,11 @@ def with_price(
     Returns the settings, and the prices that the share came from. Raises InvalidInput.
     """
     target = settings.get("target")
-    if not isinstance(target, Mapping) or target.get("price") is None:
+    if not isinstance(target, Mapping):
         return dict(settings), None
+    given = {name: value for name, value in target.items() if name != "price"}
+    if target.get("price") is None:  # null is as good as nothing
+        return {**settings, "target": given}, None
     wanted = _price(target["price"])
     meter, endpoint = SOLD.get(settings["task"], ("tokens.input", "predictions"))
     dimensions = {"model": model.name, "base": model.base.id, "endpoint": endpoint}
@@ -197,7 +202,6 @@ def with_price(
             f"{model.name} has no price now that could be undercut; give target.latency instead",
             param="target.price",
         )
-    given = {name: value for name, value in target.items() if name != "price"}
     given.setdefault("latency", float(min(wanted / dense.amount, Decimal(1))))
     prices = {"target": f"{wanted:f}", "dense": f"{dense.amount:f}", "currency": dense.currency}
     return {**settings, "target": given}, prices

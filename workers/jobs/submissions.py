@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 from tenants.accounts.actors import Actor
 from tenants.kernel.errors import InvalidInput
@@ -17,6 +18,7 @@ from workers.assets.models import BaseModel, Dataset, ModelVersion
 from workers.assets.readings import task_choose
 from workers.assets.selectors import ResolvedModel, model_resolve
 from workers.assets.services import dataset_require_valid, dataset_validate
+from workers.assets.weights import is_quantised
 from workers.engine.compression.specs import LENGTH_POLICY, CompressSpec
 from workers.engine.hyperparameters import resolve_auto
 from workers.engine.profiles import can_offload, memory_least
@@ -122,6 +124,8 @@ def _fine_tune_asked(
     settings = dict(given["settings"])
     if "seed" in given and given["seed"] is not None:
         settings["seed"] = given["seed"]
+    if is_quantised(Path(model.base.path)):
+        _refuse_rounded(model.name)
     if model.version is not None:
         settings |= _continued(model.version, settings)
     unknown = set(requested) - set(_HYPERPARAMETERS)
@@ -193,12 +197,7 @@ def _by_method(given: Mapping[str, Any]) -> dict[str, Any]:
 def _continued(version: ModelVersion, settings: Mapping[str, Any]) -> dict[str, Any]:
     """A version goes on as what it is: an adapter on a full version would belong to no base."""
     if version.kind == ModelVersion.Kind.QUANTISED:
-        raise InvalidInput(
-            f"{version.name} is quantised, and its rounded weights cannot learn; fine-tune the "
-            "model that it was made from, and compress the result",
-            param="model",
-            code="model_not_supported",
-        )
+        _refuse_rounded(version.name)
     if version.over_id is not None:
         raise InvalidInput(
             f"{version.name} was carried over to a compressed model; fine-tune the adapter that it "
@@ -218,6 +217,15 @@ def _continued(version: ModelVersion, settings: Mapping[str, Any]) -> dict[str, 
                 param=name,
             )
     return kept
+
+
+def _refuse_rounded(name: str) -> NoReturn:
+    raise InvalidInput(
+        f"{name} is quantised, and its rounded weights cannot learn; fine-tune the model that it "
+        "was made from, and compress the result",
+        param="model",
+        code="model_not_supported",
+    )
 
 
 def _refuse_too_long(

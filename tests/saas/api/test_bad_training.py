@@ -16,9 +16,16 @@ import pytest
 from tenants.accounts.services import platform_tenant_ensure
 from tenants.kernel.errors import InvalidInput
 from tenants.kernel.scope import system_scope
-from tests.saas.api.factories import BASE, Caller, base_register, chats, jsonl
+from tests.saas.api.factories import (
+    BASE,
+    Caller,
+    base_register,
+    chats,
+    compression_body,
+    jsonl,
+)
 from tests.saas.api.test_tasks import ROWS, preferences, submitted
-from tests.workers.engine.factories import base_folder
+from tests.workers.engine.factories import base_folder, quantised_folder
 from tests.workers.engine.tasks.media import COLOUR_SIZE, colours, folders_zip, png
 from tests.workers.engine.tasks.sounds import TONES_SIZE, sound, tone, tones
 from tests.workers.engine.tasks.texts import encoder_folder
@@ -205,23 +212,28 @@ UNFIT: Mapping[str, list[tuple[dict[str, Any], str, str]]] = {
     ],
     "text_classification": [
         ({"method": "lora"}, "method", "give 'full'"),
+        ({"quantise_base": "nf4"}, "quantise_base", "all of it; leave quantise_base out"),
         ({"length_policy": "split"}, "length_policy", "'error' or 'truncate'"),
     ],
     "embeddings": [
         ({"method": "lora"}, "method", "give 'full'"),
+        ({"quantise_base": "nf4"}, "quantise_base", "all of it; leave quantise_base out"),
         ({"length_policy": "split"}, "length_policy", "'error' or 'truncate'"),
         ({"batch_size": 1}, "batch_size", "give 2 or more"),
     ],
     "image_classification": [
         ({"method": "lora"}, "method", "give 'full'"),
+        ({"quantise_base": "nf4"}, "quantise_base", "all of it; leave quantise_base out"),
         ({"length_policy": "split"}, "length_policy", "'error' or 'truncate'"),
     ],
     "audio_classification": [
         ({"method": "lora"}, "method", "give 'full'"),
+        ({"quantise_base": "nf4"}, "quantise_base", "all of it; leave quantise_base out"),
         ({"length_policy": "split"}, "length_policy", "'error' or 'truncate'"),
     ],
     "tabular": [
         ({"method": "lora"}, "method", "give 'full'"),
+        ({"quantise_base": "nf4"}, "quantise_base", "all of it; leave quantise_base out"),
         ({"tabular": {"target": "height"}}, "training_file", "height"),
         ({"tabular": {"hidden": [0]}}, "tabular.hidden", "units of a layer"),
     ],
@@ -279,6 +291,24 @@ def test_a_tokenizer_that_went_is_told_as_our_fault(
     reply = submitted(api, str(model.pk), chats(), "rows")
     assert reply.status == 500
     assert "the folder of altered cannot be read" in reply.error["message"]
+    assert begun() == 0
+
+
+# A base whose weights are rounded: it is there to be called
+
+
+def test_a_quantised_base_is_neither_trained_nor_compressed(
+    base: BaseModel, base_path: Path, api: Caller, tmp_path: Path
+) -> None:
+    base_register(quantised_folder(base_path, tmp_path / "rounded"), "rounded")
+    for settings in ({}, {"method": "full"}, {"quantise_base": "nf4"}):
+        reply = submitted(api, "rounded", chats(), "rows", **settings)
+        assert (reply.status, reply.error["code"]) == (400, "model_not_supported"), reply.content
+        assert "its rounded weights cannot learn" in reply.error["message"]
+    body = compression_body(api.upload(chats()).json["id"]) | {"model": "rounded"}
+    reply = api.post("/v1/compressions", body)
+    assert (reply.status, reply.error["code"]) == (400, "model_not_supported"), reply.content
+    assert "is quantised already" in reply.error["message"]
     assert begun() == 0
 
 

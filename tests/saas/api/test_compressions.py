@@ -63,6 +63,15 @@ def test_it_is_quoted_and_holds_the_quote(api: Caller, base: BaseModel) -> None:
     assert job["price"]["estimate"]["high"] == quote["high"]["total"]
 
 
+def test_a_price_of_null_is_none_at_all(api: Caller, base: BaseModel) -> None:
+    body = compression_body(api.upload(chats()).json["id"])
+    reply = api.post(
+        "/v1/compressions", body | {"settings": {"target": {"bytes": 0.5, "price": None}}}
+    )
+    assert reply.status == 201, reply.content
+    assert "price" not in reply.json["settings"]["target"]
+
+
 @pytest.mark.parametrize(
     ("asked", "param"),
     [
@@ -72,6 +81,7 @@ def test_it_is_quoted_and_holds_the_quote(api: Caller, base: BaseModel) -> None:
         ({"quantise": ["int4_weight"]}, "quantise"),
         ({"target": {"bytes": 0.5, "formats": ["float8"]}}, "target.formats"),
         ({"target": {"ratios": [2]}}, "target.ratios"),
+        ({"target": {"bytes": 0.5, "ratios": [0], "formats": ["none"]}}, "target.ratios"),
         ({"target": {"price": "-1"}}, "target.price"),
         ({"recover": {"tokens": 5}}, "settings"),
         ({"anything": 1}, "anything"),

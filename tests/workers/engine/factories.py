@@ -200,3 +200,15 @@ class Recorder:
     def _copy(self, folder: Path, name: str) -> Handle:
         own = Path(tempfile.mkdtemp(dir=self.keep))
         return handle(Path(shutil.copytree(folder, own / name)))
+
+
+def quantised_folder(base: Path, folder: Path, kind: str = "int4_weight") -> Path:
+    """A base whose weights are rounded, as one that another tool made comes."""
+    from workers.engine.compression.quantise.files import quantise_model
+    from workers.engine.models import model_load
+
+    shutil.copytree(base, folder)
+    model: Any = model_load(base)
+    quantise_model(model, kind)
+    model.save_pretrained(folder)
+    return folder

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from workers.engine.compression.calibration import Calibration, Sample
 from workers.engine.compression.part import Part
+from workers.engine.compression.quantise.files import quantised_config
 from workers.engine.compression.subjects import subject_open
 from workers.engine.data.order import epoch_order
-from workers.engine.errors import DataError
+from workers.engine.errors import DataError, ModelError
 from workers.engine.export.merged import merge_into
 from workers.engine.methods.lora.adapter import adapter_load
 from workers.engine.protocol import MEASURED, Command, CompressWork, Handle, Outcome, Progress
@@ -45,6 +46,11 @@ class Bench:
         """
         self.work, self.spec, self.progress = work, work.spec, progress
         self.device = work.numerics.device
+        if quantised_config(work.base.path):
+            raise ModelError(
+                f"{work.base.path.name} is quantised already; compress the model that it was made "
+                "from."
+            )
         self.subject = subject_open(work.base.path, work.spec)
         self.task = self.subject.task
         self.dense = self.task.model(work.numerics)

@@ -159,6 +159,12 @@ class TargetSpec(Spec):
         _each("target.ratios", self.ratios, _ratio)
         _each("target.scorers", self.scorers, lambda name, v: one_of(name, v, SCORERS))
         _each("target.formats", self.formats, lambda name, v: one_of(name, v, FORMATS))
+        if not any(self.ratios) and set(self.formats) == {"none"}:
+            raise SpecError(
+                "target.ratios",
+                "with nothing above 0, and no format but 'none', there is nothing to choose from; "
+                "give ratios or formats.",
+            )
 
 
 NO_PRUNING, NO_MASK, NO_RECOVERY = PruneSpec(), MaskSpec(), RecoverSpec()

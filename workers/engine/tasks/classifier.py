@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 from transformers import AutoConfig, AutoModel
@@ -25,7 +25,7 @@ from workers.engine.specs import EvaluateSpec, FineTuneSpec
 from workers.engine.tasks.classes import class_metrics, most_frequent
 from workers.engine.tasks.scores import Score, scores_of
 from workers.engine.unfit import refuse_unfit
-from workers.engine.whole import refuse_hollow
+from workers.engine.whole import UNLOADABLE, refuse_hollow
 
 
 class Classification(ABC):
@@ -162,7 +162,7 @@ def classifier_load(
                 model = auto.from_pretrained(
                     str(folder), dtype=dtype, use_safetensors=True, **named
                 )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+    except UNLOADABLE as error:
         raise ModelError(f"{folder.name} cannot become a classifier ({error})") from error
     return model.requires_grad_(requires_grad=False).eval().to(numerics.device)
 

@@ -35,7 +35,7 @@ from workers.engine.specs import EvaluateSpec, FineTuneSpec
 from workers.engine.tasks.retrieval import Retrieval
 from workers.engine.tasks.scores import Score, groups_of
 from workers.engine.unfit import refuse_unfit
-from workers.engine.whole import whole_load
+from workers.engine.whole import UNLOADABLE, whole_load
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def encoder_load(folder: Path, numerics: Numerics) -> nn.Module:
         return quantised_load(folder, quantised, build, numerics.device)
     try:
         model = whole_load(AutoModel, folder, spared="pooler.", dtype=dtype)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except UNLOADABLE as error:
         raise ModelError(f"{folder.name} is no encoder in Hugging Face layout ({error})") from error
     return model.requires_grad_(requires_grad=False).eval().to(numerics.device)
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from workers.engine import devices
 from workers.engine.compression.quantise.files import quantised_config
-from workers.engine.errors import DataError
+from workers.engine.errors import DataError, ModelError
 from workers.engine.kernels.block import fast_blocks
 from workers.engine.methods.lora.adapter import layers_sizes
 from workers.engine.methods.lora.bank import AdapterBank
@@ -51,8 +51,14 @@ class Base:
         """The model that a member with this task and these settings trains on.
 
         Raises:
-            ModelError: the base cannot be loaded.
+            ModelError: the base cannot be loaded, or is quantised.
         """
+        folder = self.work.base.path
+        if quantised_config(folder):
+            raise ModelError(
+                f"{folder.name} is quantised, and its rounded weights cannot learn; fine-tune the "
+                "model that it was made from."
+            )
         if spec.method == "full":  # small updates need exact weights; `Precision` casts products
             dtype = "float64" if self._place.dtype == "float64" else "float32"
             return task.model(replace(self._place, dtype=dtype))
@@ -75,7 +81,7 @@ class Base:
         if spec.quantise_base == NF4:
             return nf4_load(folder, dtype=place.dtype, device=place.device)
         room = devices.room(place)
-        if not room or not can_offload(spec) or quantised_config(folder):
+        if not room or not can_offload(spec):
             return task.model(self._place)
         shape = Shape.of_folder(folder)
         resident = resident_blocks(spec, shape, room)

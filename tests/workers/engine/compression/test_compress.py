@@ -12,7 +12,13 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from tests.workers.engine.factories import Recorder, completions, handle, write_jsonl
+from tests.workers.engine.factories import (
+    Recorder,
+    completions,
+    handle,
+    quantised_folder,
+    write_jsonl,
+)
 from workers.engine.compression.compress import compress
 from workers.engine.compression.quantise.formats import FORMS
 from workers.engine.compression.report import notes_of, report_read
@@ -127,6 +133,18 @@ def test_adapters_are_carried_along_also_over_a_crash(base: Path, tmp_path: Path
     for name in ("adapters/0/adapter_model.safetensors", "adapters/0/adapter_config.json"):
         assert (folder / name).read_bytes() == (again / name).read_bytes()
     assert report_read(again)["adapter_errors"] == report_read(folder)["adapter_errors"]
+
+
+@pytest.mark.parametrize("settings", [{"prune": HALF}, {"quantise": "int8_weight"}])
+def test_a_quantised_model_is_not_compressed_again(
+    base: Path, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    rounded = quantised_folder(base, tmp_path / "rounded")
+    result = compress(work_for(rounded, tmp_path / "work", **settings), Recorder(tmp_path))
+    assert result.outcome is Outcome.FAILED
+    assert result.error == (
+        "rounded is quantised already; compress the model that it was made from."
+    )
 
 
 def test_a_search_chooses_among_all_formats(base: Path, tmp_path: Path) -> None:

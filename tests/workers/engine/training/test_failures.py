@@ -15,7 +15,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.workers.engine.factories import Recorder, completions, handle, spec, work, write_jsonl
+from tests.workers.engine.factories import (
+    Recorder,
+    completions,
+    handle,
+    quantised_folder,
+    spec,
+    work,
+    write_jsonl,
+)
 from tests.workers.engine.training.factories import run, weights
 from workers.engine.errors import DivergedError
 from workers.engine.protocol import FailureKind, Member, Outcome
@@ -153,3 +161,18 @@ def test_one_example_too_large_for_memory_is_the_platforms(
     result = run(base, data, tmp_path, Recorder(tmp_path))
     assert (result.outcome, result.failure) == (Outcome.FAILED, FailureKind.PLATFORM)
     assert "does not fit in memory; lower max_length" in str(result.error)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"method": "full"}, {"lora": {"rank": 4, "use_dora": True}}, {"quantise_base": "nf4"}],
+)
+def test_rounded_weights_are_not_trained(
+    base: Path, data: Path, tmp_path: Path, given: dict[str, Any]
+) -> None:
+    """Whole, only embeddings and norms would learn, and nobody would say so."""
+    rounded = quantised_folder(base, tmp_path / "rounded", "int8_dynamic")
+    result = run(rounded, data, tmp_path, Recorder(tmp_path), **given)
+    assert result.outcome is Outcome.FAILED
+    assert result.error is not None
+    assert "rounded is quantised, and its rounded weights cannot learn" in result.error

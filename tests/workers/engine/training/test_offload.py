@@ -105,6 +105,14 @@ def test_as_many_blocks_are_kept_as_fit(tmp_path: Path) -> None:
     assert "lower micro_batch_tokens" in str(caught.value)
 
 
+def test_a_base_all_of_embeddings_has_no_blocks_to_leave_out() -> None:
+    """As a config.json says that ties its head, where its folder does not, or the reverse."""
+    shape = Shape(parameters=64_000, layers=2, hidden=32, vocabulary=2000, tied=False)
+    assert shape.body == 0
+    with pytest.raises(ModelError, match="even with one layer in memory at a time"):
+        resident_blocks(spec(), shape, 1)
+
+
 @pytest.mark.parametrize("given", [{"method": "full"}, {"lora": {"use_dora": True}}])
 def test_weights_that_something_else_reads_are_never_left_in_files(
     base: Path, given: dict[str, Any]

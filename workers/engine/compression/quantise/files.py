@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedModel
@@ -24,10 +23,13 @@ from workers.engine.compression.quantise.linear import (
 )
 from workers.engine.compression.unstructured import mask_names
 from workers.engine.errors import ModelError
+from workers.engine.whole import UNLOADABLE, refuse_few
 
 METHOD = "compressed-tensors"
 SCALE = "weight_scale"
+SHAPE = "weight_shape"
 ALL = "Linear"  # what the file format calls every layer that is not ignored
+MOST_PACKED = 8  # weights in a number of a file: int4 in a word
 
 
 def quantise_model(model: nn.Module, kind: str) -> None:
@@ -93,6 +95,8 @@ def quantised_load(
         ModelError: it is quantised in another way, or a file is damaged.
     """
     try:
+        with torch.device("meta"):
+            refuse_few(build(), folder, packed=MOST_PACKED)
         model = build()
         _make_room(folder, model, _forms(folder, config, mask_names(model)))
         tensors: dict[str, Tensor] = {}
@@ -102,7 +106,7 @@ def quantised_load(
         tensors = {names.get(name, name): tensor for name, tensor in tensors.items()}
         _make_match(folder, model, tensors)
         absent, surplus = model.load_state_dict(tensors, strict=False)
-    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+    except UNLOADABLE as error:
         raise ModelError(f"{folder.name} cannot be loaded ({error})") from error
     tied = {name for name in absent if name.startswith(("lm_head", "pooler"))}
     if surplus or set(absent) - tied:
@@ -158,14 +162,33 @@ def _make_match(folder: Path, model: nn.Module, tensors: Mapping[str, Tensor]) -
             found = tensors.get(f"{layer}.{name}")
             if found is None:
                 continue  # `load_state_dict` will say so
-            is_scale = name == SCALE and found.is_floating_point()
+            is_scale = name == SCALE and found.dtype.is_floating_point and found.itemsize > 1
             if found.shape != room.shape or not (is_scale or found.dtype == room.dtype):
                 raise ModelError(
                     f"{folder.name} has {layer}.{name} as {_said(found)}, where its config.json "
                     f"means {_said(room)}: the files do not belong together"
                 )
+            _check_values(folder, f"{layer}.{name}", found, module)
             if is_scale:
                 setattr(module, name, room.to(found.dtype))
+
+
+def _check_values(folder: Path, name: str, found: Tensor, module: QuantisedLinear) -> None:
+    """Refuse what is no number, and sizes of another weight. Raises ModelError."""
+    if found.is_floating_point() and _is_broken(found):
+        raise ModelError(f"{folder.name} is damaged: not all of {name} are numbers")
+    shape = [module.outputs, module.inputs]
+    if name.endswith(f".{SHAPE}") and found.tolist() != shape:
+        raise ModelError(
+            f"{folder.name} has {found.tolist()} as {name}, where its config.json means {shape}: "
+            "the files do not belong together"
+        )
+
+
+def _is_broken(tensor: Tensor) -> bool:
+    """Whether not all are numbers; e4m3 has no infinity."""
+    wrong = tensor.isnan() if tensor.itemsize == 1 else ~tensor.isfinite()
+    return bool(wrong.any())
 
 
 def _said(tensor: Tensor) -> str:

@@ -143,6 +143,13 @@ def test_a_folder_that_compressed_tensors_wrote_is_read(tmp_path: Path) -> None:
         torch.testing.assert_close(restored.half(), weight, atol=0, rtol=2**-10)
 
 
+def altered(folder: Path, name: str, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """One tensor of a saved model's file made another."""
+    tensors = load_file(folder / "model.safetensors")
+    tensors[name] = change(tensors[name])
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
 def saved(folder: Path, kind: str = "int4_weight") -> dict[str, Any]:
     """A quantised model's folder, and its description."""
     model = wide()
@@ -231,4 +238,47 @@ def test_what_is_damaged_or_foreign_is_refused(
     harm(config, tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelError, match=message):
+        model_load(tmp_path)
+
+
+UP = "model.layers.1.mlp.up_proj"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "change", "message"),
+    [
+        ("int4_weight", "weight_scale", lambda x: x * torch.nan, "not all of .*_scale are numbers"),
+        ("int8_dynamic", "weight_scale", lambda x: x / 0, "not all of .*_scale are numbers"),
+        ("float8_weight", "weight", lambda x: (x.float() * torch.nan).to(x.dtype), "not all of"),
+        ("int8_dynamic", "weight_scale", lambda x: x.to(torch.float8_e4m3fn), "as torch.float8"),
+        ("int4_weight", "weight_shape", lambda x: x.flip(0), r"has \[128, 192\] as .*_shape, whe"),
+    ],
+)
+def test_what_would_answer_without_sense_is_refused(
+    kind: str, name: str, change: Any, message: str, tmp_path: Path
+) -> None:
+    """A NaN in e4m3 would be the number 480 on a CPU, and one in a scale every token's doom."""
+    saved(tmp_path, kind)
+    altered(tmp_path, f"{UP}.{name}", change)
+    with pytest.raises(ModelError, match=message):
+        model_load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"num_attention_heads": 0},
+        {"hidden_size": "many"},
+        {"hidden_act": "none"},
+        {"quantization_config": []},
+        {"vocab_size": 10**7},  # gigabytes, if it were made
+    ],
+    ids=str,
+)
+def test_a_config_that_no_model_has_is_told_as_the_folders_fault(
+    wrong: dict[str, Any], tmp_path: Path
+) -> None:
+    config = saved(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(config | wrong))
+    with pytest.raises(ModelError, match=tmp_path.name):
         model_load(tmp_path)
