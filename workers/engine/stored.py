@@ -17,7 +17,7 @@ from transformers.initialization import no_init_weights
 from workers.engine import attention
 from workers.engine.errors import ModelError
 from workers.engine.models import DTYPES, config_load
-from workers.engine.whole import refuse_hollow
+from workers.engine.whole import UNLOADABLE, refuse_hollow
 
 INDEX = "model.safetensors.index.json"
 
@@ -36,7 +36,7 @@ def unfilled(folder: Path, dtype: str) -> nn.Module:
             model: nn.Module = auto.from_config(
                 config, dtype=DTYPES[dtype], attn_implementation=attention.NAME
             )
-    except (ValueError, KeyError, ImportError) as error:
+    except UNLOADABLE as error:
         raise ModelError(f"{folder.name} is no causal language model ({error})") from error
     cast("Any", model).tie_weights()
     return model.requires_grad_(requires_grad=False).eval()
