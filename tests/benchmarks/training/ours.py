@@ -25,9 +25,13 @@ def train(
     scratch: Path,
     *,
     adapter: Path | None,
+    kept: Path,
     dtype: str = "float32",
 ) -> dict[str, list[float]]:
-    """Each update's loss and tokens, and the CPU seconds from the end of the one before."""
+    """Each update's loss and tokens, and the CPU seconds from the end of the one before.
+
+    The trained adapter goes to `kept`.
+    """
     devices.settle(Numerics(threads=1))
     model = model_load(base, dtype=dtype)
     data = Shards.write(examples, scratch / "shards", vocabulary=VOCABULARY)
@@ -48,4 +52,5 @@ def train(
             found["tokens"].append(done.tokens)
             found["seconds"].append(time.process_time() - mark)
             mark += found["seconds"][-1]
+        method.save(kept)
     return found
