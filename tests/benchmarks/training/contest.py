@@ -12,12 +12,16 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workers.tasks.process import ALLOCATOR
+
+if TYPE_CHECKING:
+    from workers.engine.data.readers import Example
 
 ROOT = Path(__file__).resolve().parents[3]
 WARM_UP = 3  # updates
@@ -91,14 +95,7 @@ def answer(arguments: Sequence[str], env: Mapping[str, str]) -> Any:
 
 
 def main(contender: str, course: Course) -> None:
-    from tests.benchmarks.training.workload import (
-        BATCH,
-        SIZES,
-        base_make,
-        examples_make,
-        padding_efficiency,
-        spec,
-    )
+    from tests.benchmarks.training.workload import BATCH, padding_efficiency, spec
     from workers.engine.data.order import epoch_order
     from workers.engine.methods.method import method_open
     from workers.engine.models import model_load
@@ -106,43 +103,46 @@ def main(contender: str, course: Course) -> None:
     count, given = BATCH * course.steps, spec(seed=course.seed, epochs=course.epochs)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if course.base:
-            from tests.benchmarks.training import text
-
-            base = Path(course.base)
-            examples, _ = text.examples(base, train=count, held_out=0)
-        else:
-            base = base_make(folder / "base", SIZES[course.size])
-            examples = examples_make(count)
-        adapter = folder / "adapter"
+        base, examples = prepared(course, folder, count)
         with method_open(model_load(base), given, base, None) as method:
-            method.save(adapter)
-        kept = Path(course.kept or folder) / f"{contender}-{course.seed}"
+            method.save(folder / "adapter")
         ordered = [examples[place] for place in epoch_order(course.seed, 0, count)]
+        kept = Path(course.kept or folder) / f"{contender}-{course.seed}"
+        start = {"adapter": folder / "adapter", "scratch": folder, "kept": kept}
         if contender in {OURS, OURS_BF16}:
             from tests.benchmarks.training import ours
 
             dtype = "float32" if contender == OURS else "bfloat16"
-            found = ours.train(
-                base, examples, given, folder, adapter=adapter, kept=kept, dtype=dtype
-            )
-        elif contender in {TRL_PACKING, TRL_PADDING_FREE}:
-            from tests.benchmarks.training import sft
-
-            found = sft.train(
-                base, ordered, adapter, folder, kept=kept, packing=contender == TRL_PACKING,
-                epochs=course.epochs, seed=course.seed,
-            )  # fmt: skip
+            found = ours.train(base, examples, spec=given, dtype=dtype, **start)
         else:
-            from tests.benchmarks.training import stock
-
-            found = stock.train(
-                base, ordered, adapter, folder, kept=kept, grouped=contender == "grouped",
-                epochs=course.epochs, seed=course.seed,
-            )  # fmt: skip
+            theirs = {"epochs": course.epochs, "seed": course.seed} | start
+            found = trainer(contender)(base, ordered, **theirs)
     found["padding_efficiency"] = padding_efficiency(ordered)
     found["adapter"] = str(kept)
     sys.stdout.write("\n" + json.dumps(found) + "\n")
+
+
+def prepared(course: Course, folder: Path, count: int) -> tuple[Path, list[Example]]:
+    """The course's base and examples."""
+    if course.base:
+        from tests.benchmarks.training import text
+
+        return Path(course.base), text.examples(Path(course.base), train=count, held_out=0)[0]
+    from tests.benchmarks.training import workload
+
+    base = workload.base_make(folder / "base", workload.SIZES[course.size])
+    return base, workload.examples_make(count)
+
+
+def trainer(contender: str) -> Callable[..., dict[str, Any]]:
+    """How a contender of transformers' kind trains."""
+    if contender in {TRL_PACKING, TRL_PADDING_FREE}:
+        from tests.benchmarks.training import sft
+
+        return partial(sft.train, packing=contender == TRL_PACKING)
+    from tests.benchmarks.training import stock
+
+    return partial(stock.train, grouped=contender == "grouped")
 
 
 if __name__ == "__main__":

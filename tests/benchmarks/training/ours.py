@@ -21,9 +21,9 @@ from workers.engine.training.member import Run
 def train(
     base: Path,
     examples: list[Example],
+    *,
     spec: FineTuneSpec,
     scratch: Path,
-    *,
     adapter: Path | None,
     kept: Path,
     dtype: str = "float32",
