@@ -30,7 +30,7 @@ from tests.benchmarks.training.contest import (
 )
 
 GROUPED = "grouped"
-SEEDS, STEPS, EPOCHS = 5, 16, 2  # updates of an epoch
+SEEDS, STEPS, EPOCHS = 5, 20, 2  # updates of an epoch
 ROUNDS_40M, STEPS_40M = 2, 8
 HELD_OUT = 150  # examples
 TARGETS = {GROUPED: 2.0, TRL_PACKING: 1.4, TRL_PADDING_FREE: 1.4}

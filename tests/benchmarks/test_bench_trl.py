@@ -11,6 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from tests.benchmarks.bench_trl import compared
 from tests.benchmarks.training import text
+from tests.benchmarks.training.held_out import loss
 from tests.benchmarks.training.sft import row_length, sees_before
 from tests.benchmarks.training.workload import BATCH, LONGEST, SHORTEST
 from workers.engine.base.text import sections
@@ -64,11 +65,6 @@ def test_a_packed_row_is_as_long_as_its_part_of_an_update() -> None:
 
 @pytest.mark.parametrize("restarting", [True, False])
 def test_a_leak_between_examples_of_a_row_is_seen(restarting: bool) -> None:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=32, hidden_size=16, intermediate_size=32, num_hidden_layers=1,
-        num_attention_heads=2, max_position_embeddings=64,
-    )  # fmt: skip
     places = [*range(5), *range(7)] if restarting else range(12)
     batch = {
         "input_ids": torch.randint(4, 32, (1, 12)),
@@ -76,4 +72,33 @@ def test_a_leak_between_examples_of_a_row_is_seen(restarting: bool) -> None:
         "cu_seq_lens_q": torch.tensor([0, 5, 12], dtype=torch.int32),
     }
 
-    assert sees_before(LlamaForCausalLM(config), batch) is not restarting
+    assert sees_before(llama(), batch) is not restarting
+
+
+def test_the_judge_weighs_each_completion_token_alike() -> None:
+    model = llama()
+    draws = torch.Generator().manual_seed(1)
+    examples = [
+        Example(line, torch.randint(32, (n,), generator=draws).tolist(), [0] * prompt + [1] * left)
+        for line, (n, prompt, left) in enumerate([(12, 5, 7), (6, 2, 4), (9, 0, 9)], 1)
+    ]
+    longest = max(example.tokens for example in examples)
+    ids, labels, real = (torch.full((3, longest), fill) for fill in (0, -100, 0))
+    for row, example in enumerate(examples):
+        learned = torch.tensor(example.mask, dtype=torch.bool)
+        ids[row, : example.tokens] = torch.tensor(example.ids)
+        labels[row, : example.tokens][learned] = torch.tensor(example.ids)[learned]
+        real[row, : example.tokens] = 1
+
+    padded = model(input_ids=ids, attention_mask=real, labels=labels).loss  # transformers' own
+
+    assert loss(model, examples) == pytest.approx(padded.item(), rel=1e-5)
+
+
+def llama() -> LlamaForCausalLM:
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=32, hidden_size=16, intermediate_size=32, num_hidden_layers=1,
+        num_attention_heads=2, max_position_embeddings=64, initializer_range=0.5,
+    )  # fmt: skip
+    return LlamaForCausalLM(config)
