@@ -16,10 +16,10 @@ import json
 import os
 import statistics
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tests.benchmarks.compression.notes import Notes
 from tests.benchmarks.training.contest import (
     OURS,
     TRL_PACKING,
@@ -30,19 +30,21 @@ from tests.benchmarks.training.contest import (
 )
 
 GROUPED = "grouped"
-SEEDS, STEPS, EPOCHS = 5, 20, 2  # updates of an epoch
+SEEDS, STEPS, EPOCHS = 5, 16, 2  # updates of an epoch
 ROUNDS_40M, STEPS_40M = 2, 8
 HELD_OUT = 150  # examples
 TARGETS = {GROUPED: 2.0, TRL_PACKING: 1.4, TRL_PADDING_FREE: 1.4}
 APART = 0.005  # of the held-out loss
+MEASURES = ("workers/engine", "tests/benchmarks/training")
 
 
 def main() -> dict[str, Any]:
     """Measure and print: tokens per CPU second, times faster, loss on held-out examples."""
+    notes = Notes(__file__, MEASURES)
     result: dict[str, Any] = {"missing": missing()}
     for size, measure in {"10m": learned, "40m": speeds}.items():  # said as each is done
         before = os.getloadavg()[0]
-        result[size] = {**measure(size), "load_average": {"before": before}}
+        result[size] = {**measure(size, notes), "load_average": {"before": before}}
         result[size]["load_average"]["after"] = os.getloadavg()[0]
         sys.stdout.write(json.dumps({size: result[size]}, indent=2) + "\n")
         sys.stdout.flush()
@@ -62,20 +64,20 @@ def contenders() -> tuple[str, ...]:
     return (OURS, GROUPED) if missing() else (OURS, *TARGETS)
 
 
-def speeds(size: str) -> dict[str, Any]:
-    return judged(contest(contenders(), [Course(size=size, steps=STEPS_40M)] * ROUNDS_40M))
+def speeds(size: str, notes: Notes) -> dict[str, Any]:
+    courses = [Course(size=size, steps=STEPS_40M)] * ROUNDS_40M
+    return judged(contest(contenders(), courses, notes.note))
 
 
-def learned(size: str) -> dict[str, Any]:
+def learned(size: str, notes: Notes) -> dict[str, Any]:
     from tests.benchmarks.training import text
 
-    base = str(text.base(size))
-    with tempfile.TemporaryDirectory() as kept:
-        courses = [Course(size, STEPS, base, EPOCHS, seed, kept) for seed in range(SEEDS)]
-        found = contest(contenders(), courses)
-        adapters = [run["adapter"] for of_one in found["runs"].values() for run in of_one]
-        judge = "tests.benchmarks.training.held_out"
-        untrained, *losses = answer([judge, base, str(HELD_OUT), *adapters], {})
+    base, kept = str(text.base(size)), str(notes.folder)
+    courses = [Course(size, STEPS, base, EPOCHS, seed, kept) for seed in range(SEEDS)]
+    found = contest(contenders(), courses, notes.note)
+    adapters = [run["adapter"] for of_one in found["runs"].values() for run in of_one]
+    judge = "tests.benchmarks.training.held_out"
+    untrained, *losses = answer([judge, base, str(HELD_OUT), *adapters], {})
     of_each = {
         name: losses[at : at + SEEDS]
         for name, at in zip(found["runs"], range(0, len(losses), SEEDS), strict=True)

@@ -1,7 +1,7 @@
 """Something real to learn: pieces of Python's reference, for a base that has read its docstrings.
 
-A piece is a stretch of a section as long as the workload's law draws it, its first part the prompt.
-Sections that are held out give no piece to train on.
+A piece is a stretch of a section as long as the workload's law draws it, or what is left of the
+section; its first part is the prompt. Sections that are held out give no piece to train on.
 """
 
 from __future__ import annotations
