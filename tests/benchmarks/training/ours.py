@@ -23,13 +23,17 @@ from workers.engine.training.member import Run
 def train(
     base: Path,
     examples: list[Example],
+    *,
     spec: FineTuneSpec,
     scratch: Path,
-    *,
     adapter: Path | None,
+    kept: Path,
     dtype: str = "float32",
 ) -> dict[str, list[float]]:
-    """Each update's loss and tokens, and the CPU seconds from the end of the one before."""
+    """Each update's loss and tokens, and the CPU seconds from the end of the one before.
+
+    The trained adapter goes to `kept`.
+    """
     with begun(base, examples, spec, scratch, adapter=adapter, dtype=dtype) as run:
         found: dict[str, list[float]] = {"losses": [], "tokens": [], "seconds": []}
         mark = time.process_time()
@@ -39,6 +43,7 @@ def train(
             found["tokens"].append(done.tokens)
             found["seconds"].append(time.process_time() - mark)
             mark += found["seconds"][-1]
+        run.method.save(kept)
     return found
 
 
