@@ -125,27 +125,27 @@ def _times(models: Mapping[str, Any]) -> dict[str, dict[str, float]]:
         for rows in (4, 1)
     }
     served = {
-        name: TextModel(copy.deepcopy(model), _words(), None, most_adapters=1)
+        name: TextModel(copy.deepcopy(model), words(), None, most_adapters=1)
         for name, model in models.items()
     }
     return {**found, "generation": in_turn(_generate, served, GENERATION_ROUNDS)}
 
 
 def _forward(rows: int) -> Callable[[Any], Any]:
-    ids = _ids(rows, LENGTH)
+    ids = token_ids(rows, LENGTH)
     return lambda model: model(input_ids=ids, use_cache=False, logits_to_keep=1)
 
 
-def _ids(rows: int, length: int) -> torch.Tensor:
+def token_ids(rows: int, length: int) -> torch.Tensor:
     return torch.randint(VOCABULARY, (rows, length), generator=torch.Generator().manual_seed(0))
 
 
 def _generate(model: TextModel) -> None:
-    tokens = list(model.generate(_ids(1, GENERATED)[0].tolist(), GREEDY))
+    tokens = list(model.generate(token_ids(1, GENERATED)[0].tolist(), GREEDY))
     assert len(tokens) == GENERATED
 
 
-def _words() -> Tokenizer:
+def words() -> Tokenizer:
     """A word for each id, and no end."""
     core = tokenizers.Tokenizer(
         WordLevel({f"word{number}": number for number in range(VOCABULARY)})

@@ -24,9 +24,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from tests.benchmarks.bench_compressed_speed import GENERATED, GREEDY, LENGTH, SIZES, model_of
-from tests.benchmarks.bench_compressed_speed import _ids as ids
-from tests.benchmarks.bench_compressed_speed import _words as words
+from tests.benchmarks.bench_compressed_speed import (
+    GENERATED,
+    GREEDY,
+    LENGTH,
+    SIZES,
+    model_of,
+    token_ids,
+    words,
+)
 from tests.benchmarks.compression.notes import Notes
 from tests.benchmarks.compression.subject import draw
 from workers.engine.base.build import Size
@@ -93,7 +99,7 @@ def speed(size: str, device: str) -> dict[str, Any]:
             del model
         held: dict[str, float] = {}
         models = {kind: _loaded(folder, device, held) for kind, folder in folders.items()}
-    prompt = ids(4, LENGTH).to(device)
+    prompt = token_ids(4, LENGTH).to(device)
 
     def forward(model: nn.Module) -> Any:
         return model(input_ids=prompt, use_cache=False, logits_to_keep=1)
@@ -134,7 +140,7 @@ def _loaded(folder: Path, device: str, held: dict[str, float]) -> Any:
 
 
 def _generate(model: TextModel) -> None:
-    tokens = list(model.generate(ids(1, GENERATED)[0].tolist(), GREEDY))
+    tokens = list(model.generate(token_ids(1, GENERATED)[0].tolist(), GREEDY))
     assert len(tokens) == GENERATED
 
 

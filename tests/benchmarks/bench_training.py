@@ -13,7 +13,7 @@ import json
 import sys
 from typing import Any
 
-from tests.benchmarks.training.contest import OURS, OURS_BF16, contest, run
+from tests.benchmarks.training.contest import OURS, OURS_BF16, Course, contest, run
 
 ROUNDS, STEPS = 5, 13
 EQUAL_STEPS, TOLERANCE = 100, 1e-4
@@ -31,9 +31,12 @@ def main() -> dict[str, Any]:
 
 
 def measured(size: str) -> dict[str, Any]:
-    found = contest((OURS, OURS_BF16, "stock", "grouped"), size, rounds=ROUNDS, steps=STEPS)
+    course = Course(size=size, steps=STEPS)
+    found = contest((OURS, OURS_BF16, "stock", "grouped"), [course] * ROUNDS)
     speeds = found["tokens_per_cpu_s"]
-    one, other = (run(name, size, EQUAL_STEPS)["losses"] for name in (OURS, "stock"))
+    one, other = (
+        run(name, Course(size=size, steps=EQUAL_STEPS))["losses"] for name in (OURS, "stock")
+    )
     apart = max(abs(a - b) for a, b in zip(one, other, strict=True))
     return {
         **found,

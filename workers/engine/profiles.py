@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from workers.engine.errors import ModelError
 from workers.engine.shapes import Shape
-from workers.engine.specs import ADAMW_8BIT, NF4, FineTuneSpec
+from workers.engine.specs import ADAMW_8BIT, ADAPTED_TASKS, NF4, FineTuneSpec
 
 # Products per weight and token: forward 2; backward to activations 2; to the weight itself 2 (full
 # only); recomputing activations repeats the forward.
@@ -34,7 +34,6 @@ KEPT_OF_ONE = 4.3  # of the block at work, where all others keep their input alo
 BYTES = 4
 NF4_BYTES = (4 + 8 / 64 + 32 / (64 * 256)) / 8  # a weight, with its scales (`kernels.nf4`)
 MOMENT_BYTES = 1 + 4 / 256  # in eight bits, with its scale (`kernels.blockwise`)
-OFFLOADING_TASKS = ("text_generation", "preference")
 HEAD_STRETCH = 2**21  # logits at once (`kernels.head`): they are never kept
 HIGH = 1.4  # what to allow for, over what is expected
 RUNTIME_BYTES = 400 * 2**20  # the process with its libraries
@@ -311,7 +310,7 @@ def can_offload(spec: FineTuneSpec) -> bool:
     Their weights have to be frozen, and nothing else may read them.
     """
     plain = spec.method == "lora" and not spec.lora.use_dora and spec.processes == 1
-    return plain and spec.quantise_base != NF4 and spec.task in OFFLOADING_TASKS
+    return plain and spec.quantise_base != NF4 and spec.task in ADAPTED_TASKS
 
 
 def resident_blocks(spec: FineTuneSpec, shape: Shape, memory: int) -> int:

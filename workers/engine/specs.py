@@ -40,6 +40,7 @@ SPREAD_TASKS = ("text_generation", "preference", "text_classification")  # of `p
 CHECKPOINTING = ("none", "selective", "full")
 OPTIMISERS = ("sgd", "adam", "adamw", "adamw_8bit")
 NF4, ADAMW_8BIT = "nf4", "adamw_8bit"
+FEW_BITS = {"quantise_base": NF4, "optimiser": ADAMW_8BIT}  # settings that spare a GPU's memory
 NF4_NOTE = (
     "The adapter was trained over its base in 4 bits (NF4), and the figures are of both. It is "
     "served over the base itself, whose weights are whole."
@@ -262,8 +263,7 @@ class FineTuneSpec(_Spec):
                 "'adamw_8bit' is for the method 'full': an adapter's moments are few, and stay "
                 "exact; give 'adamw'.",
             )
-        packed = {"quantise_base": NF4, "optimiser": ADAMW_8BIT}
-        for name, value in packed.items():
+        for name, value in FEW_BITS.items():
             if self.processes > 1 and getattr(self, name) == value:
                 raise SpecError(
                     name, f"{value!r} cannot be spread over processes; give processes 1."

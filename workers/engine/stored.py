@@ -17,6 +17,7 @@ from transformers.initialization import no_init_weights
 from workers.engine import attention
 from workers.engine.errors import ModelError
 from workers.engine.models import DTYPES, config_load
+from workers.engine.whole import UNLOADABLE, refuse_hollow
 
 INDEX = "model.safetensors.index.json"
 
@@ -25,15 +26,17 @@ def unfilled(folder: Path, dtype: str) -> nn.Module:
     """The model of `models.model_load`, whose weights are still to be read.
 
     Raises:
-        ModelError: its config cannot be read, or is of no causal language model.
+        ModelError: its config cannot be read, is of no causal language model, or of one with many
+            more weights than the folder holds.
     """
     config, auto = config_load(folder), cast("Any", AutoModelForCausalLM)
     try:
+        refuse_hollow(auto, folder)
         with no_init_weights():  # weights that nobody has written yet take no memory either
             model: nn.Module = auto.from_config(
                 config, dtype=DTYPES[dtype], attn_implementation=attention.NAME
             )
-    except (ValueError, KeyError, ImportError) as error:
+    except UNLOADABLE as error:
         raise ModelError(f"{folder.name} is no causal language model ({error})") from error
     cast("Any", model).tie_weights()
     return model.requires_grad_(requires_grad=False).eval()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workers.engine.specs import ADAMW_8BIT, NF4, EvaluateSpec, FineTuneSpec, SpecError
+from workers.engine.specs import FEW_BITS, EvaluateSpec, FineTuneSpec, SpecError
 
 TRAINED_WHOLE = {  # no adapters so far
     "audio_classification": "classifiers are trained whole so far; give 'full'.",
@@ -41,5 +41,4 @@ def gpu_setting(spec: FineTuneSpec) -> tuple[str, str] | None:
 
     The arithmetic is the same on any device, and pays where memory is a GPU's.
     """
-    packed = {"quantise_base": NF4, "optimiser": ADAMW_8BIT}
-    return next(((n, v) for n, v in packed.items() if getattr(spec, n) == v), None)
+    return next((each for each in FEW_BITS.items() if getattr(spec, each[0]) == each[1]), None)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from tenants.accounts.actors import Actor
 from tenants.kernel.errors import InvalidInput
@@ -18,7 +17,6 @@ from workers.assets.models import BaseModel, Dataset, ModelVersion
 from workers.assets.readings import task_choose
 from workers.assets.selectors import ResolvedModel, model_resolve
 from workers.assets.services import dataset_require_valid, dataset_validate
-from workers.assets.weights import is_quantised
 from workers.engine.compression.specs import LENGTH_POLICY, CompressSpec
 from workers.engine.hyperparameters import resolve_auto
 from workers.engine.profiles import can_offload, memory_least
@@ -30,6 +28,7 @@ from workers.jobs.checked import Checked, Choice
 from workers.jobs.cohorts import cohort_key_of
 from workers.jobs.estimates import adapter_check, base_shape, fine_tune_estimate, line_of, tokens_of
 from workers.jobs.gpu_settings import device_for
+from workers.jobs.parents import settings_kept
 from workers.jobs.placement import Needs, pins
 from workers.jobs.states import Kind
 
@@ -38,7 +37,6 @@ TEXT_GENERATION, PREFERENCE = "text_generation", "preference"
 LORA = "lora"
 SUPERVISED, DPO = "supervised", "dpo"  # OpenAI's names of methods
 SHORTEST = 2  # tokens that a length may be limited to
-KEPT = ("lora", "tabular", "embeddings")  # settings that a version goes on with
 _HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
 # Settings that may be left out, or be "auto".
 _LEFT_TO_US = ("epochs", "batch_size", "learning_rate", "max_length")
@@ -124,10 +122,7 @@ def _fine_tune_asked(
     settings = dict(given["settings"])
     if "seed" in given and given["seed"] is not None:
         settings["seed"] = given["seed"]
-    if is_quantised(Path(model.base.path)):
-        _refuse_rounded(model.name)
-    if model.version is not None:
-        settings |= _continued(model.version, settings)
+    settings |= settings_kept(model, settings)
     unknown = set(requested) - set(_HYPERPARAMETERS)
     if unknown:
         raise InvalidInput(
@@ -192,40 +187,6 @@ def _by_method(given: Mapping[str, Any]) -> dict[str, Any]:
             param="task",
         )
     return asked
-
-
-def _continued(version: ModelVersion, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A version goes on as what it is: an adapter on a full version would belong to no base."""
-    if version.kind == ModelVersion.Kind.QUANTISED:
-        _refuse_rounded(version.name)
-    if version.over_id is not None:
-        raise InvalidInput(
-            f"{version.name} was carried over to a compressed model; fine-tune the adapter that it "
-            "came from, and compress with that one again",
-            param="model",
-            code="model_not_supported",
-        )
-    kept = {
-        "method": "lora" if version.kind == ModelVersion.Kind.ADAPTER else "full",
-        **{name: version.spec[name] for name in KEPT if name in version.spec},
-    }
-    for name, value in kept.items():
-        if settings.get(name, value) != value:
-            raise InvalidInput(
-                f"{version.name} was made with {name} = {value!r}, and goes on with it; leave "
-                f"{name} out, or start from {version.base_id}",
-                param=name,
-            )
-    return kept
-
-
-def _refuse_rounded(name: str) -> NoReturn:
-    raise InvalidInput(
-        f"{name} is quantised, and its rounded weights cannot learn; fine-tune the model that it "
-        "was made from, and compress the result",
-        param="model",
-        code="model_not_supported",
-    )
 
 
 def _refuse_too_long(

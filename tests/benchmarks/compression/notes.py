@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,10 @@ MEASURES = ("workers/engine/compression", "tests/benchmarks/compression")
 
 
 class Notes:
-    """Of the benchmark in `file`."""
+    """Of the benchmark in `file`, which measures the code in the folders of `measures`."""
 
-    def __init__(self, file: str) -> None:
-        sources = [Path(file), *(p for name in MEASURES for p in (ROOT / name).rglob("*.py"))]
+    def __init__(self, file: str, measures: Sequence[str] = MEASURES) -> None:
+        sources = [Path(file), *(p for name in measures for p in (ROOT / name).rglob("*.py"))]
         code = b"".join(path.read_bytes() for path in sorted(sources))
         self.folder = VAR / f"{Path(file).stem}-{hashlib.sha256(code).hexdigest()[:12]}"
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -52,6 +52,11 @@ def _rows(blocks: list[str]) -> Iterator[str]:
 def _documents() -> Iterator[str]:
     for section in sections():
         yield "\n\n".join((section.title, *section.paragraphs))
+    yield from docstrings()
+
+
+def docstrings() -> Iterator[str]:
+    """All of the standard library's, by file; an empty one where there is none."""
     library = Path(sysconfig.get_paths()["stdlib"])
     for path in sorted(library.rglob("*.py")):
         if not SKIPPED & set(path.relative_to(library).parts):

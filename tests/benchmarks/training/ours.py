@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.benchmarks.training.workload import VOCABULARY
@@ -21,25 +23,18 @@ from workers.engine.training.member import Run
 def train(
     base: Path,
     examples: list[Example],
+    *,
     spec: FineTuneSpec,
     scratch: Path,
-    *,
     adapter: Path | None,
+    kept: Path,
     dtype: str = "float32",
 ) -> dict[str, list[float]]:
-    """Each update's loss and tokens, and the CPU seconds from the end of the one before."""
-    devices.settle(Numerics(threads=1))
-    model = model_load(base, dtype=dtype)
-    data = Shards.write(examples, scratch / "shards", vocabulary=VOCABULARY)
-    with fast_blocks(model), method_open(model, spec, base, adapter) as method:
-        run = Run(
-            Member("m", spec, Handle(base, JSONL, "")),
-            TextGeneration(base, spec),
-            method,
-            data,
-            None,
-            Numerics(),
-        )
+    """Each update's loss and tokens, and the CPU seconds from the end of the one before.
+
+    The trained adapter goes to `kept`.
+    """
+    with begun(base, examples, spec, scratch, adapter=adapter, dtype=dtype) as run:
         found: dict[str, list[float]] = {"losses": [], "tokens": [], "seconds": []}
         mark = time.process_time()
         while run.state.step < run.steps:
@@ -48,4 +43,30 @@ def train(
             found["tokens"].append(done.tokens)
             found["seconds"].append(time.process_time() - mark)
             mark += found["seconds"][-1]
+        run.method.save(kept)
     return found
+
+
+@contextmanager
+def begun(
+    base: Path,
+    examples: list[Example],
+    spec: FineTuneSpec,
+    scratch: Path,
+    *,
+    adapter: Path | None,
+    dtype: str = "float32",
+) -> Iterator[Run]:
+    """A run before its first update."""
+    devices.settle(Numerics(threads=1))
+    model = model_load(base, dtype=dtype)
+    data = Shards.write(examples, scratch / "shards", vocabulary=VOCABULARY)
+    with fast_blocks(model), method_open(model, spec, base, adapter) as method:
+        yield Run(
+            Member("m", spec, Handle(base, JSONL, "")),
+            TextGeneration(base, spec),
+            method,
+            data,
+            None,
+            Numerics(),
+        )

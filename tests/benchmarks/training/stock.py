@@ -1,4 +1,7 @@
-"""What a user would pick instead: transformers' Trainer with PEFT, and its padding collator."""
+"""What a user would pick instead: transformers' Trainer with PEFT, and its padding collator.
+
+What TRL's trainer shares with it, `sft.py` takes from here.
+"""
 
 from __future__ import annotations
 
@@ -21,17 +24,6 @@ from transformers.trainer_callback import PrinterCallback
 
 from tests.benchmarks.training.workload import BATCH, RATE
 from workers.engine.data.readers import Example
-
-
-class Counting(DataCollatorForSeq2Seq):  # type: ignore[misc]
-    """The padding collator, which also counts the real tokens of each batch."""
-
-    def __call__(self, features: Any, return_tensors: Any = None) -> Any:
-        counted.append(sum(len(feature["input_ids"]) for feature in features))
-        return super().__call__(features, return_tensors)
-
-
-counted: list[int] = []
 
 
 class Marks(TrainerCallback):
@@ -72,42 +64,73 @@ def train(
     adapter: Path,
     scratch: Path,
     *,
+    kept: Path | None = None,
     grouped: bool = False,
     batch: int = BATCH,
+    epochs: int = 1,
+    seed: int = 0,
     at_end: Callable[[], None] = lambda: None,
 ) -> dict[str, list[float]]:
     """Each update's loss and tokens, and the CPU seconds from the end of the one before.
 
-    `grouped` lets Trainer sort examples of like length together, in an order of its own.
+    `grouped` lets Trainer sort examples of like length together, in an order of its own. The
+    trained adapter goes to `kept`.
     """
-    torch.set_num_threads(1)
-    model = PeftModel.from_pretrained(
-        AutoModelForCausalLM.from_pretrained(base), adapter, is_trainable=True
-    )
-    marks = Marks(at_end)
     trainer = (Trainer if grouped else InOrder)(
-        model=model,
+        model=opened(base, adapter),
         args=TrainingArguments(
-            output_dir=str(scratch / "trainer"),
-            per_device_train_batch_size=batch,
-            num_train_epochs=1,
-            learning_rate=RATE,
-            logging_steps=1,
-            logging_nan_inf_filter=False,
-            save_strategy="no",
-            report_to=[],
-            use_cpu=True,
-            disable_tqdm=True,
+            **arguments(scratch, batch=batch, epochs=epochs, seed=seed),
             **({"train_sampling_strategy": "group_by_length"} if grouped else {}),
         ),
         train_dataset=[row(example) for example in examples],
-        data_collator=Counting(tokenizer()),
-        callbacks=[marks],
+        data_collator=DataCollatorForSeq2Seq(tokenizer()),
     )
+    return trained(trainer, kept, at_end)
+
+
+def opened(base: Path, adapter: Path) -> PeftModel:
+    """The base with its adapter, on one thread."""
+    torch.set_num_threads(1)
+    model = AutoModelForCausalLM.from_pretrained(base)
+    return PeftModel.from_pretrained(model, adapter, is_trainable=True)
+
+
+def arguments(scratch: Path, *, batch: int, epochs: int, seed: int) -> dict[str, Any]:
+    """What all trainers of transformers' kind are told; the rest is their default."""
+    return {
+        "output_dir": str(scratch / "trainer"),
+        "per_device_train_batch_size": batch,
+        "num_train_epochs": epochs,
+        "learning_rate": RATE,
+        "seed": seed,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "save_strategy": "no",
+        "report_to": [],
+        "use_cpu": True,
+        "disable_tqdm": True,
+    }
+
+
+def trained(
+    trainer: Trainer, kept: Path | None, at_end: Callable[[], None] = lambda: None
+) -> dict[str, list[float]]:
+    """Train, and say what each update saw and took; the adapter goes to `kept`."""
+    collate, tokens = trainer.data_collator, []
+
+    def counted(features: list[dict[str, Any]]) -> Any:
+        tokens.append(sum(len(feature["input_ids"]) for feature in features))
+        return collate(features)
+
+    trainer.data_collator = counted
+    marks = Marks(at_end)
+    trainer.add_callback(marks)
     trainer.remove_callback(PrinterCallback)
     trainer.train()
+    if kept is not None:
+        trainer.model.save_pretrained(kept)
     seconds = [b - a for a, b in zip(marks.times, marks.times[1:], strict=False)]
-    return {"losses": marks.losses, "tokens": counted, "seconds": seconds}
+    return {"losses": marks.losses, "tokens": list(tokens), "seconds": seconds}
 
 
 def row(example: Example) -> dict[str, list[int]]:

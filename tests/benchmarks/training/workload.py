@@ -62,13 +62,18 @@ def base_make(folder: Path, size: Size) -> Path:
 def examples_make(count: int, seed: int = 0) -> list[Example]:
     """Log-normal lengths, cut to the bounds; the tokens after the prompt are learned."""
     draws = np.random.default_rng(seed)
-    lengths = np.exp(draws.normal(np.log(TYPICAL), SPREAD, count)).clip(SHORTEST, LONGEST)
     found = []
-    for line, length in enumerate(lengths.astype(int), 1):
+    for line, length in enumerate(lengths_draw(draws, count), 1):
         prompt = round(length * draws.uniform(*PROMPT))
         ids = (draws.zipf(ZIPF, length) % (VOCABULARY - 2) + 2).tolist()
-        found.append(Example(line, ids, [0] * prompt + [1] * (int(length) - prompt)))
+        found.append(Example(line, ids, [0] * prompt + [1] * (length - prompt)))
     return found
+
+
+def lengths_draw(draws: np.random.Generator, count: int) -> list[int]:
+    """Tokens of `count` examples."""
+    lengths = np.exp(draws.normal(np.log(TYPICAL), SPREAD, count)).clip(SHORTEST, LONGEST)
+    return [int(length) for length in lengths]
 
 
 def padding_efficiency(examples: list[Example]) -> float:

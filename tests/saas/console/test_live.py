@@ -48,7 +48,8 @@ def test_a_search_for_a_smaller_model_is_drawn(owner: Person) -> None:
         "measured": [found],
         "front": [found],
     }
-    result = {"metrics": {}, "report": {"search": search}}
+    report = {"search": search, "settings": {"quantise": "none"}}
+    result = {"metrics": {}, "report": report}
     job = job_make(owner, kind=Kind.COMPRESS, state=State.SUCCEEDED, result=result)
 
     page = owner.get(f"/console/jobs/job/{job.pk}/change/").content.decode()

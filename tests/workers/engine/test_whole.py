@@ -11,9 +11,11 @@ from safetensors.torch import load_file, save_file
 
 from tests.workers.engine.factories import base_folder
 from workers.engine.errors import ModelError
+from workers.engine.methods.lora.quantised import nf4_load
 from workers.engine.models import model_load
 from workers.engine.protocol import Numerics
 from workers.engine.tasks.text_classification import text_classifier_load
+from workers.engine.training.offload import offloaded_load
 
 
 def test_a_missing_weight_is_told_by_name(tmp_path: Path) -> None:
@@ -34,6 +36,8 @@ def test_a_configuration_of_another_size_is_refused_before_it_takes_memory(tmp_p
     for load in (
         model_load,
         partial(text_classifier_load, classes=("a", "b"), numerics=Numerics()),
+        partial(offloaded_load, numerics=Numerics(), resident=0),
+        partial(nf4_load, dtype="float32", device="cpu"),
     ):
         with pytest.raises(ModelError, match=r"holds [\d,]+ of the [\d,]{17,} weights"):
             load(folder)

@@ -136,8 +136,7 @@ class Tables(Subject):
         return bool(self.task.schema.classes)
 
     def load(self, folder: Path, numerics: Numerics) -> nn.Module:
-        model = Mlp.load(folder).requires_grad_(requires_grad=False)
-        return model.eval().to(numerics.device)
+        return Mlp.load(folder, numerics.device).requires_grad_(requires_grad=False).eval()
 
     def positions(self, lengths: Sequence[int]) -> int:
         return len(lengths)

@@ -28,8 +28,8 @@ class TableModel:
             ModelError: it holds no trained table model.
         """
         devices.settle(numerics)
-        model = Mlp.load(folder).requires_grad_(requires_grad=False).eval()
-        return cls(model.to(numerics.device), numerics.device)
+        model = Mlp.load(folder, numerics.device).requires_grad_(requires_grad=False).eval()
+        return cls(model, numerics.device)
 
     @property
     def schema(self) -> Schema:

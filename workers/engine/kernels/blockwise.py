@@ -48,8 +48,16 @@ def quantise(numbers: Tensor, values: Tensor, block: int) -> tuple[Tensor, Tenso
 
 def dequantise(codes: Tensor, scales: Tensor, values: Tensor, block: int) -> Tensor:
     """What `quantise` made of its numbers, (n,)."""
-    numbers = values.index_select(0, codes.int())
-    return _blocks(numbers, block).mul_(scales[:, None]).view(-1)[: len(codes)]
+    return scaled(values.index_select(0, codes.int()), scales, block)
+
+
+def scaled(numbers: Tensor, scales: Tensor, block: int) -> Tensor:
+    """(n,) times the scale of each one's block, in place; the last block may be short."""
+    even = len(numbers) // block * block
+    numbers[:even].view(-1, block).mul_(scales[: even // block, None])
+    if even < len(numbers):
+        numbers[even:].mul_(scales[-1])
+    return numbers
 
 
 def _blocks(numbers: Tensor, block: int) -> Tensor:

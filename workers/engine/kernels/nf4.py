@@ -14,7 +14,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from workers.engine.kernels.blockwise import BLOCK, dequantise, dynamic_map, quantise
+from workers.engine.kernels.blockwise import BLOCK, dequantise, dynamic_map, quantise, scaled
 
 WEIGHTS = 64  # that share a scale
 # Where a standard normal distribution is cut into as many equal parts, within [-1, 1]; 0 is one.
@@ -82,16 +82,7 @@ class Nf4:
         device = self.device
         steps = dequantise(self.scales, self.steps, dynamic_map(device, signed=True), BLOCK)
         pairs = _pairs(device).index_select(0, self.codes.int()).view(-1)[: self.numel()]
-        return _scaled(pairs, steps.add_(self.mean)).view(self.shape).to(self.dtype)
-
-
-def _scaled(numbers: Tensor, scales: Tensor) -> Tensor:
-    """(n,) times the scale of each one's block, in place; the last block may be short."""
-    even = len(numbers) // WEIGHTS * WEIGHTS
-    numbers[:even].view(-1, WEIGHTS).mul_(scales[: even // WEIGHTS, None])
-    if even < len(numbers):
-        numbers[even:].mul_(scales[-1])
-    return numbers
+        return scaled(pairs, steps.add_(self.mean), WEIGHTS).view(self.shape).to(self.dtype)
 
 
 Frozen = Tensor | Nf4

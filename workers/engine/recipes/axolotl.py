@@ -53,7 +53,7 @@ def axolotl(reading: Reading) -> tuple[str, FineTuneSpec, tuple[Ignored, ...]]:
         raise SpecError("rl", f"{rl!r} cannot be imported; supervised training and 'dpo' can.")
     adapter = reading.take("adapter", "full")
     if adapter not in ("lora", "qlora", "full"):
-        raise SpecError("adapter", f"{adapter!r} is not offered here; choose lora, or none.")
+        raise SpecError("adapter", f"{adapter!r} is not offered here; choose lora, qlora, or none.")
     method = "full" if adapter == "full" else "lora"
     settings: dict[str, Any] = {
         "method": method,

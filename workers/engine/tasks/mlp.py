@@ -49,8 +49,8 @@ class Mlp(nn.Module):
             return cls(schema, hidden)
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """A saved one.
+    def load(cls, folder: Path, device: str = "cpu") -> Self:
+        """A saved one, on `device`.
 
         Raises:
             ModelError: the folder holds none.
@@ -60,11 +60,11 @@ class Mlp(nn.Module):
             model = cls(Schema.from_dict(config["schema"]), config["hidden_sizes"])
             rounded = config.get("quantization_config")
             if rounded is not None:
-                return cast("Self", quantised_load(folder, rounded, lambda: model))
+                return cast("Self", quantised_load(folder, rounded, lambda: model, device))
             model.load_state_dict(load_file(folder / WEIGHTS))
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise ModelError(f"{folder.name} is no tabular model ({error!r})") from error
-        return model
+        return model.to(device)
 
     def save_pretrained(self, folder: Path, state_dict: Mapping[str, Tensor] | None = None) -> None:
         """Write `config.json` and `model.safetensors`, with the model's own weights or others."""

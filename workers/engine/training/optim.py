@@ -144,12 +144,11 @@ class Adam(Optimiser):
 
     def _apply(self, gradients: list[Tensor], rate: float) -> None:
         first, second = self.spec.betas
-        counts = [
-            torch.full((), self.updates, dtype=torch.float32, device=weight.device)
-            for weight in self._weights
-        ]
+        weights = self._weights
+        count = torch.full((), self.updates, dtype=torch.float32, device=weights[0].device)
+        counts = [count] * len(weights)
         self.fused(
-            self._weights, gradients, self._slots["mean"], self._slots["square"], [], counts,
+            weights, gradients, self._slots["mean"], self._slots["square"], [], counts,
             lr=rate,  # type: ignore[arg-type]  # of its two forms the stubs know the other
             beta1=first, beta2=second, weight_decay=self.spec.weight_decay, eps=EPSILON,
             amsgrad=False, maximize=False,

@@ -1,7 +1,9 @@
-"""On a GPU: the stored numbers multiplied as they are, in the card's own int8, fp8 and int4.
+"""On a GPU: the stored numbers multiplied by the card's own int8, fp8 and int4.
 
-The kernels are torchao's (https://github.com/pytorch/ao), and cuBLAS' for integers. Where the card,
-a size or a kernel refuses, a layer goes on by turning its weight back, and the reason is told.
+The kernels are torchao's (https://github.com/pytorch/ao), and cuBLAS' for integers. Dynamic formats
+and int4 are multiplied as they are stored; for int8 and e4m3 of weights alone torchao itself turns
+them into the activations' type at each product, which saves bytes, not time. Where the card, a size
+or a kernel refuses, a layer goes on by turning its weight back, and the reason is told.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 class AcceleratedLinear(RoundedLinear, ABC):
-    """A weight that a kernel multiplies as it is."""
+    """A weight in the form that a kernel takes."""
 
     weight: Tensor
     fewest = 1  # rows that the kernel takes
@@ -66,9 +68,10 @@ class TorchaoLinear(AcceleratedLinear):
 
 
 class IntegerLinear(AcceleratedLinear):
-    """int8 by cuBLAS. torchao's own way there writes each input out as text to tell what it is
+    """int8 by cuBLAS.
 
-    (0.18, where nothing is compiled), which waits for the card.
+    On its way there torchao 0.18 writes each input out as text where nothing is compiled, which
+    waits for the card.
     """
 
     scale: Tensor
