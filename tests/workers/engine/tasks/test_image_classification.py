@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -77,27 +78,29 @@ def artifact(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_a_transformer_from_nothing_learns_to_read_digits(tmp_path: Path) -> None:
+    """The mean of five seeds: one alone is a few images up or down."""
     data = digits()
-    settings = spec(
-        TASK,
-        epochs=25,
-        learning_rate=3e-3,
-        weight_decay=0.01,
-        batch_size=32,
-        warmup_fraction=0.1,
-        schedule="cosine",
-    )
-    result = trained(
-        image_base_build(tmp_path / "vit", DIGITS_SIZE),
-        settings,
-        folders_zip(tmp_path / "t.zip", named(data.x, data.y)),
-        tmp_path / "run",
-        validation=folders_zip(tmp_path / "v.zip", named(data.x_held_out, data.y_held_out)),
-    )
-    assert result.metrics["initial_validation_accuracy"] < 0.3
+    base = image_base_build(tmp_path / "vit", DIGITS_SIZE)
+    training = folders_zip(tmp_path / "t.zip", named(data.x, data.y))
+    validation = folders_zip(tmp_path / "v.zip", named(data.x_held_out, data.y_held_out))
+    reached = []
+    for seed in range(5):
+        settings = spec(
+            TASK,
+            epochs=40,
+            learning_rate=3e-3,
+            weight_decay=0.01,
+            batch_size=32,
+            warmup_fraction=0.1,
+            schedule="cosine",
+            seed=seed,
+        )
+        result = trained(base, settings, training, tmp_path / f"{seed}", validation=validation)
+        assert result.metrics["initial_validation_accuracy"] < 0.3
+        reached.append(result.metrics["validation_accuracy"])
     plain = LogisticRegression(max_iter=2000).fit(data.x.reshape(-1, 64) / 255, data.y)
     by_pixels = plain.score(data.x_held_out.reshape(-1, 64) / 255, data.y_held_out)
-    assert result.metrics["validation_accuracy"] > by_pixels
+    assert statistics.mean(reached) > by_pixels
 
 
 def test_transformers_loads_the_model_and_reads_images_the_same(artifact: Path) -> None:
