@@ -128,7 +128,7 @@ def _times(models: Mapping[str, Any]) -> dict[str, dict[str, float]]:
         name: TextModel(copy.deepcopy(model), words(), None, most_adapters=1)
         for name, model in models.items()
     }
-    return {**found, "generation": in_turn(_generate, served, GENERATION_ROUNDS)}
+    return {**found, "generation": in_turn(generate, served, GENERATION_ROUNDS)}
 
 
 def _forward(rows: int) -> Callable[[Any], Any]:
@@ -140,7 +140,7 @@ def token_ids(rows: int, length: int) -> torch.Tensor:
     return torch.randint(VOCABULARY, (rows, length), generator=torch.Generator().manual_seed(0))
 
 
-def _generate(model: TextModel) -> None:
+def generate(model: TextModel) -> None:
     tokens = list(model.generate(token_ids(1, GENERATED)[0].tolist(), GREEDY))
     assert len(tokens) == GENERATED
 
@@ -153,17 +153,22 @@ def words() -> Tokenizer:
     return Tokenizer(core, eos_ids=())
 
 
-def in_turn(call: Callable[[Any], Any], models: Mapping[str, Any], rounds: int) -> dict[str, float]:
-    """Median CPU seconds of `call` on each model, in the order A, B, …, B, A."""
+def in_turn(
+    call: Callable[[Any], Any],
+    models: Mapping[str, Any],
+    rounds: int,
+    now: Callable[[], float] = time.process_time,
+) -> dict[str, float]:
+    """Median seconds, by the clock `now`, of `call` on each model, in the order A, B, …, B, A."""
     times: dict[str, list[float]] = {name: [] for name in models}
     order = list(models)
     with torch.inference_mode():
         for name in order:
             call(models[name])  # warm
         for name in (order + order[::-1]) * rounds:
-            begin = time.process_time()
+            begin = now()
             call(models[name])
-            times[name].append(time.process_time() - begin)
+            times[name].append(now() - begin)
     return {name: statistics.median(found) for name, found in times.items()}
 
 

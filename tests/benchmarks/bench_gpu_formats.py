@@ -25,10 +25,10 @@ import torch
 from torch import nn
 
 from tests.benchmarks.bench_compressed_speed import (
-    GENERATED,
-    GREEDY,
     LENGTH,
     SIZES,
+    generate,
+    in_turn,
     model_of,
     token_ids,
     words,
@@ -104,13 +104,13 @@ def speed(size: str, device: str) -> dict[str, Any]:
     def forward(model: nn.Module) -> Any:
         return model(input_ids=prompt, use_cache=False, logits_to_keep=1)
 
-    runs = {"forward 4 × 128": _in_turn(forward, models, FORWARD_ROUNDS, device)}
+    runs = {"forward 4 × 128": in_turn(forward, models, FORWARD_ROUNDS, _clock(device))}
     if device == CUDA:
         runs["memory"] = held
     served = {
         kind: TextModel(model, words(), None, most_adapters=1) for kind, model in models.items()
     }
-    runs["generation"] = _in_turn(_generate, served, GENERATION_ROUNDS, device)
+    runs["generation"] = in_turn(generate, served, GENERATION_ROUNDS, _clock(device))
     ratios = {
         f"{kind}: {measure}": found[kind] / found[DENSE]
         for measure, found in runs.items()
@@ -139,30 +139,12 @@ def _loaded(folder: Path, device: str, held: dict[str, float]) -> Any:
     return model
 
 
-def _generate(model: TextModel) -> None:
-    tokens = list(model.generate(token_ids(1, GENERATED)[0].tolist(), GREEDY))
-    assert len(tokens) == GENERATED
+def _clock(device: str) -> Callable[[], float]:
+    """Processor time, or wall time with the card waited for."""
+    return time.process_time if device == CPU else _waited
 
 
-def _in_turn(
-    call: Callable[[Any], Any], models: Mapping[str, Any], rounds: int, device: str
-) -> dict[str, float]:
-    """Median seconds of `call` on each model, in the order A, B, …, B, A."""
-    times: dict[str, list[float]] = {name: [] for name in models}
-    order = list(models)
-    with torch.inference_mode():
-        for name in order:
-            call(models[name])  # warm
-        for name in (order + order[::-1]) * rounds:
-            begin = _now(device)
-            call(models[name])
-            times[name].append(_now(device) - begin)
-    return {name: statistics.median(found) for name, found in times.items()}
-
-
-def _now(device: str) -> float:
-    if device == CPU:
-        return time.process_time()
+def _waited() -> float:
     torch.cuda.synchronize()
     return time.perf_counter()
 

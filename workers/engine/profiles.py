@@ -29,8 +29,8 @@ SEQUENCES_OF = {EMBEDDINGS: 2, PREFERENCE: 2}  # of an example, where it is not 
 # What is kept for the backward pass, times the numbers that a block makes of a token (`_made`), as
 # real peaks have it, the allocator's waste included (`bench_memory_estimate`).
 KEPT = {"none": 1.26, "selective": 1.07}
-MOST_ROWS = 28  # of a block's matrices, in hidden sizes
 KEPT_OF_ONE = 4.3  # of the block at work, where all others keep their input alone
+MOST_ROWS = 28  # of a block's matrices, in hidden sizes
 BYTES = 4
 NF4_BYTES = (4 + 8 / 64 + 32 / (64 * 256)) / 8  # a weight, with its scales (`kernels.nf4`)
 MOMENT_BYTES = 1 + 4 / 256  # in eight bits, with its scale (`kernels.blockwise`)

@@ -49,14 +49,7 @@ class Files:
         self._folder = folder
         try:
             self._files = self._listed()
-        except (
-            OSError,
-            ValueError,
-            LookupError,
-            TypeError,
-            AttributeError,
-            SafetensorError,
-        ) as error:
+        except UNLOADABLE as error:
             raise ModelError(f"{folder.name} has no readable safetensors ({error})") from error
 
     def _listed(self) -> dict[str, str]:
